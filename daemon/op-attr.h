@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Handlers for attributes of inodes and of the filesystem. Contract: call.h. */
+#ifndef CAISSON_OP_ATTR_H
+#define CAISSON_OP_ATTR_H
+
+struct call;
+
+int op_getattr(struct call *call);
+int op_statx(struct call *call);
+int op_setattr(struct call *call);
+int op_access(struct call *call);
+int op_statfs(struct call *call);
+
+#endif

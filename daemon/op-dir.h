@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Handlers for open directories. Contract: call.h. */
+#ifndef CAISSON_OP_DIR_H
+#define CAISSON_OP_DIR_H
+
+struct call;
+
+int op_opendir(struct call *call);
+int op_readdir(struct call *call);
+int op_readdirplus(struct call *call);
+int op_releasedir(struct call *call);
+int op_fsyncdir(struct call *call);
+
+#endif

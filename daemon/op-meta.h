@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the metadata handlers share: the caller's identity, entries and attributes. The handlers
+ * themselves are in op-name, op-attr, op-dir and op-open.
+ */
+#ifndef CAISSON_OP_META_H
+#define CAISSON_OP_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "call.h"
+
+struct fs;
+struct inode;
+struct statx;
+
+/* The attributes that every reply carries. */
+#define OP_STATX_MASK (STATX_BASIC_STATS)
+
+/*
+ * Takes on the identity of CALL's caller, until creds_resume(). 0 or -errno; on error nothing has
+ * changed.
+ */
+int op_assume(const struct call *call);
+
+/*
+ * The same without CAP_FSETID: what is written, truncated or copied loses its set-id bits. Where
+ * the daemon doesn't act for callers this changes nothing: it has no such capability then.
+ */
+int op_assume_without_fsetid(const struct call *call);
+
+/* The same, before something is made: also sets the umask to UMASK if the kernel hasn't applied it. */
+int op_assume_to_create(const struct call *call, uint32_t umask);
+
+/* An error for the kernel: EMFILE is ours alone, to it the whole filesystem is out of files. */
+int op_error(int error);
+
+/*
+ * Whether the inode table or the descriptors are nearly used up (7/8). Entries are then answered
+ * with an entry timeout of 0: the kernel drops such a dentry, and with it the inode, as soon as
+ * nobody uses it (fuse_dentry_delete() in fs/fuse/dir.c), and its FORGET comes at once instead of
+ * when memory is short.
+ */
+bool op_is_pressed(const struct fs *fs);
+
+/*
+ * Looks NAME up in DIR_FD, remembers it with one lookup counted, and fills the answer.
+ * Returns 0 or -errno, -ENFILE where there is no room.
+ */
+int op_lookup_entry(struct fs *fs, int dir_fd, const char *name, struct fuse_entry_out *ret_entry);
+
+/* The same for the inode that FD, an open file or O_PATH, refers to, however it is called. */
+int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
+
+void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr);
+
+/* Nanoseconds as the protocol's seconds and nanoseconds. */
+void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The backing directory. Everything below it is reached one name at a time with openat2() beneath
+ * a descriptor that was itself reached so: no symlink is followed, no "..", no way out. Other
+ * filesystems mounted below are entered.
+ *
+ * All functions act with the calling thread's identity. Any thread.
+ */
+#ifndef CAISSON_STORE_H
+#define CAISSON_STORE_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct statx;
+
+struct store {
+	int root_fd; /* O_PATH, the backing directory */
+	int lock_fd; /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
+	int proc_fd; /* /proc/self/fd: turns O_PATH descriptors into paths */
+};
+
+/*
+ * Opens PATH and locks it against a second daemon. Returns 0 or -errno: -ENOTDIR, -ENOENT, -EACCES
+ * as open(2); -EBUSY where another daemon serves it. The lock belongs to lock_fd's open file, which
+ * a forked child shares: it lasts until both have closed it.
+ */
+int store_open(struct store *store, const char *path);
+
+/*
+ * To be called in the process that serves (after fork): /proc/self differs. 0 or -errno.
+ */
+int store_open_proc(struct store *store);
+void store_close(struct store *store);
+
+/*
+ * Opens NAME, a single component, directly in the directory DIR_FD, as an O_PATH descriptor of
+ * the thing itself (a symlink is not followed). Returns 0 or -errno.
+ */
+int store_open_child(int dir_fd, const char *name, int *ret_fd);
+
+/*
+ * Opens NAME in DIR_FD with FLAGS | O_CREAT, as open(2) does: an existing regular file is opened
+ * unless FLAGS has O_EXCL. Never blocks on a FIFO and never opens a device: -ESTALE for whatever
+ * exists and isn't a regular file. Returns 0 or -errno.
+ */
+int store_create_child(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd);
+
+/* Makes a nameless file in the directory DIR_FD; FLAGS: access mode, O_EXCL, O_SYNC, O_DSYNC. */
+int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);
+
+/*
+ * Opens the inode behind the descriptor FD (O_PATH or not) once more, with FLAGS (O_RDWR …,
+ * O_PATH too). 0 or -errno.
+ */
+int store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
+
+/* statx() of the inode behind FD with MASK. 0 or -errno. */
+int store_statx(int fd, unsigned int mask, struct statx *ret_stx);
+
+/* Bytes for any descriptor's name: what store_fd_name() fills. */
+#define STORE_FD_NAME_LEN 12
+
+/* "N" for use with store->proc_fd: the path of descriptor FD. */
+void store_fd_name(int fd, char name[static STORE_FD_NAME_LEN]);
+
+#endif
