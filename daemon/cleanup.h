@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Short-lived resources that let go of themselves at the end of their scope. What outlives the
+ * scope is stolen from the variable: `*ret_fd = steal_fd(&fd);`.
+ */
+#ifndef CAISSON_CLEANUP_H
+#define CAISSON_CLEANUP_H
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Closes *FD unless it is negative, keeps errno, and leaves -1 behind. */
+static inline void close_fd(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		(void)close(*fd); /* nothing was written through it, or fsync has told */
+	*fd = -1;
+	errno = saved;
+}
+
+static inline int steal_fd(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+static inline void free_pointer(void *pointer)
+{
+	int saved = errno;
+
+	free(*(void **)pointer);
+	errno = saved;
+}
+
+#define autoclose __attribute__((cleanup(close_fd)))
+#define autofree  __attribute__((cleanup(free_pointer))) /* before the seal only */
+
+#endif

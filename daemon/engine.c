@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "macro.h"
+#include "stats.h"
+
+/* user_data = tag << 32 | index */
+#define TAG_SHIFT 32
+
+#define REAP_BATCH 32
+
+uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
+{
+	return (uint64_t)tag << TAG_SHIFT | index;
+}
+
+/*
+ * DEFER_TASKRUN (Linux 6.1) runs completions when this thread asks for them and never interrupts
+ * it in between; it measured best. Each step back is for a kernel or a sandbox without it.
+ */
+static int make_ring(struct io_uring *ring, uint32_t entries)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+		0,
+	};
+	int r = -EINVAL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
+		struct io_uring_params params = { .flags = flags[i] };
+
+		r = io_uring_queue_init_params(entries, ring, &params);
+	}
+	return r;
+}
+
+/*
+ * Fills the ring once with no-ops, the first of them on a worker. Afterwards the kernel keeps the
+ * request objects in the ring's own cache (io_alloc_cache / free_list in io_uring.c) and the last
+ * worker of a pool for ever (io_wq_worker() in io-wq.c lets only surplus ones time out).
+ */
+static int warm(struct engine *engine, uint32_t entries)
+{
+	struct io_uring_cqe *cqe;
+	int r;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+		assert(sqe);
+		io_uring_prep_nop(sqe);
+		if (i == 0)
+			sqe->flags |= IOSQE_ASYNC;
+	}
+	r = io_uring_submit_and_wait(&engine->ring, entries);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < entries; i++) {
+		r = io_uring_wait_cqe(&engine->ring, &cqe);
+		if (r < 0)
+			return r;
+		io_uring_cqe_seen(&engine->ring, cqe);
+	}
+	return 0;
+}
+
+/*
+ * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
+ * (setattr_should_drop_suidgid(), fs/attr.c). io_uring can act under registered credentials: so
+ * these are registered from a moment in which this thread doesn't have the capability.
+ */
+static int register_kill_priv_identity(struct engine *engine)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct had[2], without[2];
+	int r;
+
+	if (syscall(SYS_capget, &header, had) < 0)
+		return -errno;
+	if (!(had[0].effective & 1u << CAP_FSETID))
+		return 0; /* our own writes clear them anyway */
+
+	memcpy(without, had, sizeof(without));
+	without[0].effective &= ~(1u << CAP_FSETID);
+	if (syscall(SYS_capset, &header, without) < 0)
+		return -errno;
+	r = io_uring_register_personality(&engine->ring);
+	if (syscall(SYS_capset, &header, had) < 0)
+		return -errno;
+	if (r < 0)
+		return r;
+	engine->personality = r;
+	return 0;
+}
+
+int engine_init(struct engine *engine, const struct engine_config *config)
+{
+	/* [0]: work on regular files; [1]: on anything else, of which there is none */
+	unsigned workers[2] = { MAX(config->workers, 1u), 1 };
+	uint32_t entries = config->depth + config->others;
+	int r;
+
+	*engine = (struct engine){
+		.arena = config->arena,
+		.ios = arena_table(config->arena, ARENA_IOS),
+		.owner = config->owner,
+		.stats = config->stats,
+	};
+	r = make_ring(&engine->ring, entries);
+	if (r < 0)
+		return r;
+	engine->made = true;
+
+	r = io_uring_register_iowq_max_workers(&engine->ring, workers);
+	if (r < 0)
+		goto err_ring;
+	r = warm(engine, entries);
+	if (r < 0)
+		goto err_ring;
+	r = register_kill_priv_identity(engine);
+	if (r < 0)
+		goto err_ring;
+	return 0;
+
+err_ring:
+	engine_destroy(engine);
+	return r;
+}
+
+void engine_destroy(struct engine *engine)
+{
+	if (engine->made)
+		io_uring_queue_exit(&engine->ring);
+	engine->made = false;
+}
+
+struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+	assert(sqe); /* engine_init() made room for all that can be in flight */
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->user_data = engine_user_data(tag, index);
+	return sqe;
+}
+
+/* Sends what is left of IO. */
+static void issue(struct engine *engine, uint32_t index)
+{
+	struct io *io = &engine->ios[index];
+	struct io_uring_sqe *sqe = engine_sqe(engine, ENGINE_IO, index);
+	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
+	unsigned left = (unsigned)(io->len - io->moved);
+
+	switch ((enum io_op)io->op) {
+	case IO_READ:
+		io_uring_prep_read(sqe, io->fd, buf, left, io->off + io->moved);
+		break;
+	case IO_WRITE:
+		io_uring_prep_write(sqe, io->fd, buf, left, io->off + io->moved);
+		if (io->flags & IO_DSYNC)
+			sqe->rw_flags = RWF_DSYNC;
+		if (io->flags & IO_KILL_PRIV)
+			sqe->personality = (uint16_t)engine->personality;
+		break;
+	case IO_FSYNC:
+		io_uring_prep_fsync(sqe, io->fd, 0);
+		break;
+	case IO_FDATASYNC:
+		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case IO_FALLOCATE:
+		io_uring_prep_fallocate(sqe, io->fd, (int)io->mode, (off_t)io->off,
+					(off_t)io->len);
+		break;
+	}
+}
+
+void engine_submit(struct engine *engine, uint32_t index)
+{
+	struct io *io = &engine->ios[index];
+
+	assert((io->op != IO_READ && io->op != IO_WRITE) || io->len <= INT32_MAX);
+	io->moved = 0;
+	engine->in_flight++;
+	issue(engine, index);
+}
+
+/* What the result of one submission makes of IO: true when it is complete, with its result. */
+static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_result)
+{
+	bool moves = io->op == IO_READ || io->op == IO_WRITE;
+
+	if (res == -EINTR || res == -EAGAIN)
+		return false;
+	if (!moves) {
+		*ret_result = res;
+		return true;
+	}
+	/* alignment that the filesystem didn't announce: the buffered twin takes any */
+	if (res == -EINVAL && io->align && io->tail_fd >= 0) {
+		io->fd = io->tail_fd;
+		io->align = 0;
+		return false;
+	}
+	if (res <= 0) {
+		/* what did move is reported; the error shows again when the rest is asked for */
+		*ret_result = io->moved ? (int64_t)io->moved : res;
+		return true;
+	}
+	io->moved += (uint64_t)res;
+	if (io->moved >= io->len) {
+		*ret_result = (int64_t)io->moved;
+		return true;
+	}
+	stat_add(&engine->stats->resumed, 1);
+	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
+		/* direct I/O stops off the grid only at the end of the file */
+		if (io->op == IO_READ || io->tail_fd < 0) {
+			*ret_result = (int64_t)io->moved;
+			return true;
+		}
+		io->fd = io->tail_fd;
+		io->align = 0;
+	}
+	return false;
+}
+
+static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
+{
+	enum engine_tag tag = (enum engine_tag)(cqe->user_data >> TAG_SHIFT);
+	uint32_t index = (uint32_t)cqe->user_data;
+	int64_t result;
+
+	if (tag != ENGINE_IO) {
+		engine->owner.other(engine->owner.arg, tag, index, cqe->res);
+		return;
+	}
+	if (!settle(engine, &engine->ios[index], cqe->res, &result)) {
+		issue(engine, index);
+		return;
+	}
+	engine->in_flight--;
+	engine->owner.done(engine->owner.arg, index, result);
+}
+
+int engine_turn(struct engine *engine)
+{
+	struct io_uring_cqe *cqes[REAP_BATCH];
+	unsigned n;
+	int r;
+
+	r = io_uring_submit_and_wait(&engine->ring, 1);
+	stat_add(&engine->stats->turns, 1);
+	/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap */
+	if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+		return r;
+
+	do {
+		n = io_uring_peek_batch_cqe(&engine->ring, cqes, REAP_BATCH);
+		for (unsigned i = 0; i < n; i++) {
+			struct io_uring_cqe cqe = *cqes[i];
+
+			/* the slot in the ring is given back first: a callback may submit */
+			io_uring_cqe_seen(&engine->ring, cqes[i]);
+			reap(engine, &cqe);
+		}
+	} while (n == REAP_BATCH);
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The io_uring engine: backing I/O of one queue thread, and whatever else that thread waits for,
+ * on one ring. All calls are made by the thread that called engine_init(); the ring refuses any
+ * other (IORING_SETUP_SINGLE_ISSUER).
+ *
+ * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its index.
+ * The engine goes on with it when it comes back short, until it is complete, at the end of the
+ * file, or failed, and calls done() once. It needs nothing but the row and room in the ring, which
+ * is made for every row at once: a submission can't be short of anything (S4, S5).
+ */
+#ifndef CAISSON_ENGINE_H
+#define CAISSON_ENGINE_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arena;
+struct stats_queue;
+
+enum io_op { IO_READ, IO_WRITE, IO_FSYNC, IO_FDATASYNC, IO_FALLOCATE };
+
+enum io_flags {
+	IO_DSYNC = 1 << 0,    /* a write is on stable storage when it completes (RWF_DSYNC) */
+	IO_KILL_PRIV = 1 << 1 /* a write clears suid, sgid and file capabilities */
+};
+
+/* Lives in the arena: no pointers. */
+struct io {
+	uint64_t buf_off;  /* arena offset of the first byte to move */
+	uint64_t off, len; /* bytes of the backing file */
+	uint64_t moved;	   /* bytes done so far; the engine's */
+	int32_t fd;
+	int32_t tail_fd;   /* takes over where fd can't go on for lack of alignment, or -1 */
+	uint32_t align;	   /* what fd asks of offset and length, a power of two; 0: nothing */
+	uint32_t mode;	   /* of IO_FALLOCATE */
+	uint8_t op;	   /* enum io_op */
+	uint8_t flags;	   /* enum io_flags */
+};
+
+/* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
+enum engine_tag { ENGINE_IO, ENGINE_POLL, ENGINE_FETCH, ENGINE_REPLY, ENGINE_WAKE, ENGINE_CANCEL };
+
+struct engine_owner {
+	void *arg;
+	/*
+	 * Row INDEX is complete. RESULT is the bytes moved (0 for what moves none), or -errno where
+	 * nothing was. May submit.
+	 */
+	void (*done)(void *arg, uint32_t index, int64_t result);
+	/* A completion of an engine_sqe() of the owner's. May submit. */
+	void (*other)(void *arg, enum engine_tag tag, uint32_t index, int result);
+};
+
+struct engine {
+	struct io_uring ring;
+	const struct arena *arena;
+	struct io *ios;
+	struct engine_owner owner;
+	struct stats_queue *stats;
+	int personality; /* identity without CAP_FSETID for IO_KILL_PRIV; 0: the thread's own */
+	uint32_t in_flight; /* ios */
+	bool made;
+};
+
+struct engine_config {
+	const struct arena *arena;
+	struct stats_queue *stats;
+	struct engine_owner owner;
+	uint32_t depth;	  /* ios in flight at most */
+	uint32_t others;  /* the owner's own submissions in flight at most */
+	uint32_t workers; /* bound on io-wq workers, at least 1 (S7) */
+};
+
+/*
+ * Makes the ring, bounds and warms its io-wq (one worker exists from here on, and the kernel's
+ * request objects have been allocated once), and registers the IO_KILL_PRIV identity where the
+ * thread has CAP_FSETID. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp
+ * forbids io_uring, -ENOSYS where the kernel lacks it, -ENOMEM. Before the seal.
+ */
+int engine_init(struct engine *engine, const struct engine_config *config);
+void engine_destroy(struct engine *engine);
+
+/* Starts row INDEX, whose fields but `moved` the caller has set. Can't fail. */
+void engine_submit(struct engine *engine, uint32_t index);
+
+/*
+ * An empty submission of the owner's own, sent with the next turn; other() is called for it with
+ * TAG and INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
+ * leave the stamp (user_data) alone.
+ */
+struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);
+
+/* What engine_sqe() has stamped on it, for cancelling. */
+uint64_t engine_user_data(enum engine_tag tag, uint32_t index);
+
+/*
+ * One turn of the loop: one io_uring_enter() that sends all submissions and waits for at least one
+ * completion, then the callbacks. Returns 0 or -errno where the ring itself failed.
+ */
+int engine_turn(struct engine *engine);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's FUSE protocol as the installed headers have it, and what they lack (Debian 12's
+ * stop at 7.38): each with the protocol minor and the kernel that brought it. Presence here means
+ * nothing: a feature is used when the INIT handshake or a probe shows it.
+ */
+#ifndef CAISSON_FUSE_KERNEL_H
+#define CAISSON_FUSE_KERNEL_H
+
+#include <linux/fuse.h>
+
+/* 7.39, Linux 6.6 */
+#define CAISSON_FUSE_STATX		  52
+#define CAISSON_FUSE_DIRECT_IO_ALLOW_MMAP (1ull << 36)
+
+/* 7.38, Linux 6.3; linux/fuse.h of Linux 6.1 based distributions has the minor, not the names */
+#define CAISSON_FUSE_CREATE_SUPP_GROUP (1ull << 34)
+#define CAISSON_FUSE_EXT_GROUPS	       32
+
+/* 7.40, Linux 6.9 */
+#define CAISSON_FUSE_PASSTHROUGH (1ull << 37)
+#define CAISSON_FUSE_HAS_RESEND	 (1ull << 39)
+#define CAISSON_UNIQUE_RESEND	 (1ull << 63)
+
+/* 7.42, Linux 6.14 */
+#define CAISSON_FUSE_OVER_IO_URING (1ull << 41)
+
+struct caisson_fuse_sx_time {
+	int64_t tv_sec;
+	uint32_t tv_nsec;
+	int32_t reserved;
+};
+
+struct caisson_fuse_statx {
+	uint32_t mask;
+	uint32_t blksize;
+	uint64_t attributes;
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint16_t mode;
+	uint16_t spare0[1];
+	uint64_t ino;
+	uint64_t size;
+	uint64_t blocks;
+	uint64_t attributes_mask;
+	struct caisson_fuse_sx_time atime;
+	struct caisson_fuse_sx_time btime;
+	struct caisson_fuse_sx_time ctime;
+	struct caisson_fuse_sx_time mtime;
+	uint32_t rdev_major;
+	uint32_t rdev_minor;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint64_t spare2[14];
+};
+
+struct caisson_fuse_statx_in {
+	uint32_t getattr_flags;
+	uint32_t reserved;
+	uint64_t fh;
+	uint32_t sx_flags;
+	uint32_t sx_mask;
+};
+
+struct caisson_fuse_statx_out {
+	uint64_t attr_valid;
+	uint32_t attr_valid_nsec;
+	uint32_t flags;
+	uint64_t spare[2];
+	struct caisson_fuse_statx stat;
+};
+
+/* Extensions at a message's end: in_header.total_extlen units of 8 bytes. */
+struct caisson_fuse_ext_header {
+	uint32_t size;
+	uint32_t type;
+};
+
+struct caisson_fuse_supp_groups {
+	uint32_t nr_groups;
+	uint32_t groups[];
+};
+
+_Static_assert(sizeof(struct caisson_fuse_statx) == 256, "wire size of fuse_statx");
+_Static_assert(sizeof(struct caisson_fuse_statx_out) == 288, "wire size of fuse_statx_out");
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The log. Before log_start() a message is written to stderr at once. From then on it goes into
+ * a fixed ring of fixed lines, and the `log` thread writes it out: the caller never blocks, never
+ * allocates, keeps its errno, and where the ring is full the line is dropped and counted (S8).
+ * Nothing on the data path logs at all: it counts, and the monitor tells (style rule 18).
+ */
+#ifndef CAISSON_LOG_H
+#define CAISSON_LOG_H
+
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
+
+enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
+
+/*
+ * Starts the log thread, which inherits the caller's marks and capabilities. SYSLOG connects to
+ * /dev/log once, here. Returns 0 or -errno.
+ */
+int log_start(enum log_target target);
+
+/*
+ * Writes out what is queued and ends the thread. Waits for a slow target for at most one second.
+ * Safe to call when log_start() never was.
+ */
+void log_stop(void);
+
+/* One line of at most 511 bytes, without newline: object, action, reason. Any thread. */
+void log_message(enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Lines dropped since the start because the ring was full. Any thread. */
+uint64_t log_dropped(void);
+
+#define log_fail(...) log_message(LOG_LEVEL_FAIL, __VA_ARGS__)
+#define log_warn(...) log_message(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_message(LOG_LEVEL_INFO, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The mount's INIT handshake, and what it agreed on. */
+#ifndef CAISSON_SESSION_H
+#define CAISSON_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fs;
+
+struct session_config {
+	uint32_t max_write;  /* bytes: what the slots were made for */
+	uint32_t background; /* asynchronous requests that may be under way at once */
+	bool posix_acl;	     /* offer to leave ACLs to the backing filesystem */
+};
+
+/* What the kernel and we have agreed on. */
+struct session {
+	uint32_t kernel_minor; /* of protocol 7, as the kernel has it */
+	uint32_t max_write;    /* bytes, at most config.max_write */
+	uint64_t flags;	       /* FUSE_… in force, as in fuse_init_out */
+};
+
+/* The oldest protocol minor that is spoken: 7.31 is Linux 5.4. */
+#define SESSION_MIN_MINOR 31
+
+/*
+ * Reads INIT from DEV_FD, blocking, and answers it; sets in FS what was agreed on. From the answer
+ * on the mount is live: so this is the last step before serving. Main thread, once.
+ * Returns 0; -EPROTO where the kernel speaks another protocol (it has been told so); or -errno:
+ * -ENODEV where the mount went away meanwhile.
+ */
+int session_handshake(struct session *session, int dev_fd, const struct session_config *config,
+		      struct fs *fs);
+
+/* The names of FLAGS, separated by spaces, into TEXT of LEN bytes, for status. */
+void session_flag_names(uint64_t flags, char *text, uint32_t len);
+
+#endif

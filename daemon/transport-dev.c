@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The classic transport. Each queue has a clone of /dev/fuse, so that the kernel keeps its
+ * requests apart (fs/fuse/dev.c, fuse_dev_ioctl_clone()), and waits on it with a one-shot,
+ * exclusive poll linked to a non-blocking read:
+ *
+ *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
+ *   - one message a wake-up: a queue that drains the device does all the copying itself while its
+ *     siblings sleep;
+ *   - non-blocking, because a sibling may take the request between the poll and the read: a
+ *     blocking read would then hold up the whole ring.
+ */
+#include "transport.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cleanup.h"
+#include "fuse-kernel.h"
+#include "request.h"
+#include "stats.h"
+
+static void dev_fetch(struct transport *t, struct request *request)
+{
+	struct io_uring_sqe *sqe;
+
+	assert(!t->armed && !t->ended);
+	request_move(request, REQUEST_FETCH);
+	t->armed = true;
+	t->offered = request->index;
+
+	sqe = engine_sqe(t->engine, ENGINE_POLL, request->index);
+	io_uring_prep_poll_add(sqe, t->fd, EPOLLIN | EPOLLEXCLUSIVE);
+	sqe->flags |= IOSQE_IO_LINK;
+
+	sqe = engine_sqe(t->engine, ENGINE_FETCH, request->index);
+	io_uring_prep_read(sqe, t->fd, request_message(t->engine->arena, request),
+			   request_message_cap(request), 0);
+}
+
+static void dev_reply(struct transport *t, struct request *request)
+{
+	struct io_uring_sqe *sqe = engine_sqe(t->engine, ENGINE_REPLY, request->index);
+
+	assert(request_state(request) == REQUEST_REPLY);
+	io_uring_prep_write(sqe, t->fd,
+			    arena_at(t->engine->arena,
+				     request->buf_off - sizeof(struct fuse_out_header)),
+			    request->reply_len, 0);
+}
+
+static int dev_answer(struct transport *t, const void *data, uint32_t len)
+{
+	ssize_t n = write(t->fd, data, len);
+
+	return n < 0 ? -errno : 0;
+}
+
+static void dev_cancel(struct transport *t)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!t->armed)
+		return;
+	sqe = engine_sqe(t->engine, ENGINE_CANCEL, t->offered);
+	/* the read linked behind it goes with it; where the poll has fired, both go on */
+	io_uring_prep_cancel64(sqe, engine_user_data(ENGINE_POLL, t->offered), 0);
+}
+
+static void end(struct transport *t, int reason)
+{
+	t->ended = true;
+	t->owner.ended(t->owner.arg, reason);
+}
+
+static void fetched(struct transport *t, struct request *request, int result)
+{
+	t->armed = false;
+	if (result > 0) {
+		request->msg_len = (uint32_t)result;
+		request_move(request, REQUEST_RUN);
+		t->owner.received(t->owner.arg, request);
+		return;
+	}
+	request_move(request, REQUEST_FREE);
+	switch (result) {
+	case -EAGAIN: /* a sibling was faster */
+		stat_add(&t->stats->steals, 1);
+		break;
+	case -ENOENT: /* the client gave its request up between poll and read */
+	case -EINTR:
+		break;
+	default: /* 0 is what a read of a device never gives */
+		end(t, result ? result : -EIO);
+		break;
+	}
+	t->owner.released(t->owner.arg, request);
+}
+
+static void replied(struct transport *t, struct request *request, int result)
+{
+	/* -ENOENT: interrupted meanwhile; anything else: the connection is gone, and fetch tells */
+	stat_add(result == (int)request->reply_len ? &t->stats->replies : &t->stats->lost, 1);
+	request_move(request, REQUEST_FREE);
+	t->owner.released(t->owner.arg, request);
+}
+
+static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t index, int result)
+{
+	switch (tag) {
+	case ENGINE_FETCH:
+		fetched(t, &t->requests[index], result);
+		break;
+	case ENGINE_REPLY:
+		replied(t, &t->requests[index], result);
+		break;
+	case ENGINE_POLL:   /* its read has the outcome, -ECANCELED where the poll failed */
+	case ENGINE_CANCEL:
+	case ENGINE_IO:
+	case ENGINE_WAKE:
+		break;
+	}
+}
+
+static void dev_destroy(struct transport *t)
+{
+	close_fd(&t->fd);
+}
+
+static const struct transport_ops dev_ops = {
+	.name = "dev",
+	.fetch = dev_fetch,
+	.reply = dev_reply,
+	.answer = dev_answer,
+	.cancel = dev_cancel,
+	.completion = dev_completion,
+	.destroy = dev_destroy,
+};
+
+int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
+		       const struct transport_owner *owner)
+{
+	uint32_t source = (uint32_t)session_fd;
+	autoclose int fd = -1;
+
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) < 0)
+		return -errno;
+
+	*transport = (struct transport){
+		.ops = &dev_ops,
+		.owner = *owner,
+		.engine = engine,
+		.requests = arena_table(engine->arena, ARENA_REQUESTS),
+		.stats = engine->stats,
+		.fd = steal_fd(&fd),
+	};
+	return 0;
+}
