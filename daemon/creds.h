@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Acting for a caller: filesystem uid, gid, supplementary groups, umask and filesystem
- * capabilities of the calling thread. Each is a per-task property set by a raw system call (the C
- * library's wrappers would change every thread), the umask after unshare(CLONE_FS). A scope
- * restores what was there (S9).
+ * Acting for a caller: filesystem uid and gid, supplementary groups and filesystem capabilities of
+ * the calling thread. Each is a per-task property set by a raw system call (the C library's
+ * wrappers would change every thread). A scope restores what was there (S9).
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H
@@ -44,9 +43,9 @@ void creds_destroy(void);
 bool creds_act_for_callers(void);
 
 /*
- * To be called once by each thread that will assume callers' identities: gives it a umask and
- * working directory of its own, sets the umask to 0, and notes what creds_resume() goes back to.
- * Returns 0 or -errno.
+ * To be called once by each thread that will assume callers' identities: gives it a umask of its
+ * own (unshare(CLONE_FS)), set to 0, and notes what creds_resume() goes back to. Returns 0 or
+ * -errno.
  */
 int creds_thread_init(void);
 

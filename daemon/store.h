@@ -45,7 +45,8 @@ int store_open_child(int dir_fd, const char *name, int *ret_fd);
  * unless FLAGS has O_EXCL. Never blocks on a FIFO and never opens a device: -ESTALE for whatever
  * exists and isn't a regular file. Returns 0 or -errno.
  */
-int store_create_child(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd);
+int store_create_child(const struct store *store, int dir_fd, const char *name, int flags,
+		       mode_t mode, int *ret_fd);
 
 /* Makes a nameless file in the directory DIR_FD; FLAGS: access mode, O_EXCL, O_SYNC, O_DSYNC. */
 int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "arena.h"
+#include "cleanup.h"
+#include "fs.h"
+#include "macro.h"
+
+int file_table_plan(struct arena *arena, uint32_t count)
+{
+	return arena_plan(arena, ARENA_FILES, sizeof(struct file), count, CACHE_LINE_BYTES);
+}
+
+int file_table_init(struct file_table *table, const struct arena *arena)
+{
+	*table = (struct file_table){
+		.rows = arena_table(arena, ARENA_FILES),
+		.count = (uint32_t)arena->plan.span[ARENA_FILES].count,
+	};
+	for (uint32_t i = 0; i < table->count; i++)
+		table->rows[i] = (struct file){ .fd = -1, .buffered_fd = -1 };
+	return pool_init(&table->pool, 0, table->count);
+}
+
+void file_table_destroy(struct file_table *table)
+{
+	for (uint32_t i = 0; i < table->count; i++) {
+		close_fd(&table->rows[i].fd);
+		close_fd(&table->rows[i].buffered_fd);
+	}
+	pool_destroy(&table->pool);
+	table->count = 0;
+}
+
+struct file *file_get(const struct file_table *table, uint64_t fh)
+{
+	uint32_t row = (uint32_t)fh, generation = (uint32_t)(fh >> 32);
+	struct file *file;
+
+	if (row >= table->count || !(generation & 1))
+		return NULL;
+	file = &table->rows[row];
+	if (atomic_load_explicit(&file->generation, memory_order_acquire) != generation)
+		return NULL;
+	return file;
+}
+
+static bool is_writer(const struct file *file)
+{
+	return !file->directory && (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Makes FD the inode's sync_fd if it has none. The caller holds the inode open. */
+static int offer_sync_fd(struct inode *inode, int fd)
+{
+	autoclose int sync_fd = -1;
+	int none = -1;
+
+	if (atomic_load(&inode->sync_fd) >= 0)
+		return 0;
+	sync_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (sync_fd < 0)
+		return -errno;
+	if (atomic_compare_exchange_strong(&inode->sync_fd, &none, sync_fd))
+		(void)steal_fd(&sync_fd); /* it is the inode's now */
+	return 0;
+}
+
+int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
+{
+	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
+	struct file *file;
+	uint32_t row, generation;
+	int r;
+
+	row = pool_take(&fs->files.pool);
+	if (row == POOL_NONE)
+		return -ENFILE;
+	inode_hold_open(&fs->inodes, inode);
+	if (is_writer(fill)) {
+		r = offer_sync_fd(inode, fd);
+		if (r < 0) {
+			inode_put_open(&fs->inodes, inode);
+			pool_put(&fs->files.pool, row);
+			return r;
+		}
+	}
+
+	file = &fs->files.rows[row];
+	generation = atomic_load(&file->generation) + 1;
+	assert(generation & 1);
+	file->inode = inode_row(&fs->inodes, inode);
+	file->fd = steal_fd(&fd);
+	file->buffered_fd = steal_fd(&buffered_fd);
+	file->dio_mem_align = fill->dio_mem_align;
+	file->dio_off_align = fill->dio_off_align;
+	file->flags = fill->flags;
+	file->directory = fill->directory;
+	file->dir_off = 0;
+	/* failures before this opening aren't this opener's */
+	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
+	atomic_store_explicit(&file->generation, generation, memory_order_release);
+	atomic_fetch_add(&fs->files.used, 1);
+
+	*ret_fh = (uint64_t)generation << 32 | row;
+	return 0;
+}
+
+void file_close(struct fs *fs, struct file *file)
+{
+	uint32_t row = (uint32_t)(file - fs->files.rows);
+	struct inode *inode = inode_at(&fs->inodes, file->inode);
+
+	assert(atomic_load(&file->generation) & 1);
+	atomic_fetch_add(&file->generation, 1);
+	close_fd(&file->fd);
+	close_fd(&file->buffered_fd);
+	inode_put_open(&fs->inodes, inode);
+	atomic_fetch_sub(&fs->files.used, 1);
+	pool_put(&fs->files.pool, row);
+}
+
+int inode_fsync_fd(const struct fs *fs, const struct file *file)
+{
+	/* a descriptor seen here stays open: only the last opener's leaving closes it */
+	int sync_fd = atomic_load(&inode_at(&fs->inodes, file->inode)->sync_fd);
+
+	return sync_fd >= 0 ? sync_fd : file->fd;
+}
+
+int file_report_error(const struct fs *fs, struct file *file)
+{
+	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	uint32_t seen = atomic_load(&file->error_seen); /* first: so seq isn't behind it */
+	uint32_t seq = atomic_load(&inode->error_seq);
+
+	/* of several threads of one opener that ask at once, one is told */
+	if (seen == seq || !atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
+		return 0;
+	return atomic_load(&inode->error);
+}

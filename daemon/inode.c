@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inode.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cleanup.h"
+#include "macro.h"
+#include "store.h"
+
+#define ROOT_ROW 0u
+
+/* Where the filesystem's number goes in an inode number that is shown. */
+#define DEVICE_SHIFT 48
+#define DEVICE_NUMBERS (1u << (64 - DEVICE_SHIFT))
+
+static uint32_t buckets_for(uint32_t count)
+{
+	uint32_t buckets = 1;
+
+	while (buckets < count && buckets < 1u << 31)
+		buckets *= 2;
+	return buckets;
+}
+
+int inode_table_plan(struct arena *arena, uint32_t count)
+{
+	int r = arena_plan(arena, ARENA_INODES, sizeof(struct inode), count, CACHE_LINE_BYTES);
+
+	if (r < 0)
+		return r;
+	return arena_plan(arena, ARENA_INODE_HASH, sizeof(uint32_t), buckets_for(count),
+			  CACHE_LINE_BYTES);
+}
+
+static uint32_t descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0; /* can't happen; would answer every entry with timeout 0 */
+	return (uint32_t)MIN(limit.rlim_cur, (rlim_t)UINT32_MAX);
+}
+
+int inode_table_init(struct inode_table *table, const struct arena *arena)
+{
+	uint32_t count = (uint32_t)arena->plan.span[ARENA_INODES].count;
+	uint32_t buckets = (uint32_t)arena->plan.span[ARENA_INODE_HASH].count;
+	int r;
+
+	*table = (struct inode_table){
+		.rows = arena_table(arena, ARENA_INODES),
+		.buckets = arena_table(arena, ARENA_INODE_HASH),
+		.count = count,
+		.bucket_mask = buckets - 1,
+		.fd_limit = descriptor_limit(),
+	};
+	assert(is_power_of_two(buckets));
+
+	r = pthread_mutex_init(&table->mutex, NULL);
+	if (r)
+		return -r;
+	r = pool_init(&table->pool, 0, count);
+	if (r < 0) {
+		(void)pthread_mutex_destroy(&table->mutex); /* nobody has it */
+		return r;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		table->rows[i] = (struct inode){ .fd = -1, .hash_next = POOL_NONE };
+		atomic_init(&table->rows[i].sync_fd, -1);
+	}
+	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
+	return 0;
+}
+
+void inode_table_destroy(struct inode_table *table)
+{
+	for (uint32_t i = 0; i < table->count; i++) {
+		int sync_fd = atomic_exchange(&table->rows[i].sync_fd, -1);
+
+		close_fd(&sync_fd);
+		close_fd(&table->rows[i].fd);
+	}
+	pool_destroy(&table->pool);
+	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it: the threads have ended */
+	table->count = 0;
+}
+
+static void lock(struct inode_table *table)
+{
+	int r = pthread_mutex_lock(&table->mutex);
+
+	assert(r == 0);
+	(void)r;
+}
+
+static void unlock(struct inode_table *table)
+{
+	int r = pthread_mutex_unlock(&table->mutex);
+
+	assert(r == 0);
+	(void)r;
+}
+
+/* Mixes all bits of both into the low ones (the finaliser of SplitMix64). */
+static uint64_t mix(uint64_t dev, uint64_t ino)
+{
+	uint64_t x = ino + dev * 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+static uint32_t *bucket(struct inode_table *table, uint64_t dev, uint64_t ino)
+{
+	return &table->buckets[mix(dev, ino) & table->bucket_mask];
+}
+
+/* The table's mutex is held. */
+static struct inode *find(struct inode_table *table, uint64_t dev, uint64_t ino)
+{
+	uint32_t row = *bucket(table, dev, ino);
+
+	while (row != POOL_NONE) {
+		struct inode *inode = &table->rows[row];
+
+		if (inode->ino == ino && inode->dev == dev)
+			return inode;
+		row = inode->hash_next;
+	}
+	return NULL;
+}
+
+/* The table's mutex is held. Takes *FD if there is a row for it. */
+static struct inode *insert(struct inode_table *table, int *fd, const struct statx *stx)
+{
+	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	uint32_t *head = bucket(table, dev, stx->stx_ino);
+	uint32_t row = pool_take(&table->pool);
+	struct inode *inode;
+
+	if (row == POOL_NONE)
+		return NULL;
+	inode = &table->rows[row];
+	assert(inode->fd < 0);
+	inode->dev = dev;
+	inode->ino = stx->stx_ino;
+	inode->mode = stx->stx_mode & S_IFMT;
+	inode->nlookup = 0;
+	inode->opens = 0;
+	inode->fd = steal_fd(fd);
+	atomic_store(&inode->sync_fd, -1);
+	atomic_store(&inode->error_seq, 0);
+	atomic_store(&inode->error, 0);
+	inode->hash_next = *head;
+	*head = row;
+	atomic_fetch_add(&table->used, 1);
+	return inode;
+}
+
+/* The table's mutex is held. Frees the row if nothing holds it: returns the descriptor, or -1. */
+static int remove_unused(struct inode_table *table, struct inode *inode)
+{
+	uint32_t row = inode_row(table, inode);
+	uint32_t *link;
+
+	if (inode->nlookup || inode->opens || row == ROOT_ROW)
+		return -1;
+	for (link = bucket(table, inode->dev, inode->ino); *link != row;
+	     link = &table->rows[*link].hash_next)
+		assert(*link != POOL_NONE);
+	*link = inode->hash_next;
+	inode->hash_next = POOL_NONE;
+	inode->generation++;
+	atomic_fetch_sub(&table->used, 1);
+	return steal_fd(&inode->fd);
+}
+
+/*
+ * Gives back a row that remove_unused() has freed, whose descriptor was FD. Closing the last
+ * descriptor of an unlinked file truncates it, which may take long: not under the mutex.
+ */
+static void finish_removal(struct inode_table *table, struct inode *inode, int fd)
+{
+	if (fd < 0)
+		return;
+	pool_put(&table->pool, inode_row(table, inode));
+	close_fd(&fd);
+}
+
+int inode_table_set_root(struct inode_table *table, int root_fd)
+{
+	autoclose int fd = -1;
+	struct inode *root;
+	struct statx stx;
+	int r;
+
+	fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = store_statx(fd, STATX_TYPE | STATX_INO, &stx);
+	if (r < 0)
+		return r;
+	lock(table);
+	root = insert(table, &fd, &stx);
+	if (root)
+		root->nlookup = 1; /* the mount itself, which never forgets it */
+	unlock(table);
+	if (!root)
+		return -ENFILE;
+	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
+	table->devices[0] = root->dev;
+	table->device_count = 1;
+	return 0;
+}
+
+/* The table's mutex is held. */
+static struct inode *by_nodeid(struct inode_table *table, uint64_t nodeid)
+{
+	uint32_t row = (uint32_t)nodeid - 1;
+	struct inode *inode;
+
+	if (row >= table->count)
+		return NULL;
+	inode = &table->rows[row];
+	return inode->fd >= 0 && inode->generation == nodeid >> 32 ? inode : NULL;
+}
+
+struct inode *inode_get(struct inode_table *table, uint64_t nodeid)
+{
+	struct inode *inode;
+
+	lock(table);
+	inode = by_nodeid(table, nodeid);
+	unlock(table);
+	return inode;
+}
+
+int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
+		   struct inode **ret_inode)
+{
+	struct inode *inode;
+
+	lock(table);
+	inode = find(table, makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino);
+	if (!inode)
+		inode = insert(table, fd, stx);
+	if (inode)
+		inode->nlookup++;
+	unlock(table);
+
+	close_fd(fd); /* of a known inode, or of one that there is no room for */
+	if (!inode) {
+		atomic_fetch_add(&table->refusals, 1);
+		return -ENFILE;
+	}
+	*ret_inode = inode;
+	return 0;
+}
+
+void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
+{
+	struct inode *inode;
+	int fd = -1;
+
+	lock(table);
+	inode = by_nodeid(table, nodeid);
+	if (inode && inode_row(table, inode) != ROOT_ROW) {
+		inode->nlookup -= MIN(count, inode->nlookup);
+		fd = remove_unused(table, inode);
+	}
+	unlock(table);
+	finish_removal(table, inode, fd);
+}
+
+void inode_hold_open(struct inode_table *table, struct inode *inode)
+{
+	lock(table);
+	inode->opens++;
+	unlock(table);
+}
+
+void inode_put_open(struct inode_table *table, struct inode *inode)
+{
+	int fd = -1, sync_fd = -1;
+
+	lock(table);
+	assert(inode->opens > 0);
+	if (--inode->opens == 0) {
+		sync_fd = atomic_exchange(&inode->sync_fd, -1);
+		fd = remove_unused(table, inode);
+	}
+	unlock(table);
+	close_fd(&sync_fd);
+	finish_removal(table, inode, fd);
+}
+
+/* The number of filesystem DEV, which isn't the root's. */
+static uint32_t device_number(struct inode_table *table, uint64_t dev)
+{
+	uint32_t number;
+
+	lock(table);
+	for (number = 1; number < table->device_count; number++) {
+		if (table->devices[number] == dev)
+			break;
+	}
+	if (number == table->device_count && number < INODE_DEVICES) {
+		table->devices[number] = dev;
+		table->device_count++;
+	}
+	unlock(table);
+	if (number == INODE_DEVICES)
+		number += (uint32_t)(mix(dev, 0) % (DEVICE_NUMBERS - INODE_DEVICES));
+	return number;
+}
+
+uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino)
+{
+	/* the root's doesn't change, so it needs no lock */
+	if (dev == table->devices[0])
+		return ino;
+	return ino ^ (uint64_t)device_number(table, dev) << DEVICE_SHIFT;
+}
+
+void inode_record_error(struct inode *inode, int error)
+{
+	assert(error < 0);
+	atomic_store(&inode->error, error);
+	atomic_fetch_add(&inode->error_seq, 1); /* after it: whoever sees the count sees an error */
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+/* Before openat2() is taken at its word that a racing rename keeps it from being sure. */
+#define RESOLVE_TRIES 64
+
+/* Before an entry that now is there and now isn't is called stale. */
+#define CREATE_TRIES 8
+
+int store_open(struct store *store, const char *path)
+{
+	autoclose int root_fd = -1, lock_fd = -1;
+
+	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return -errno;
+	lock_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock_fd < 0)
+		return -errno;
+	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+
+	*store = (struct store){
+		.root_fd = steal_fd(&root_fd),
+		.lock_fd = steal_fd(&lock_fd),
+		.proc_fd = -1,
+	};
+	return 0;
+}
+
+int store_open_proc(struct store *store)
+{
+	int fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	close_fd(&store->proc_fd);
+	store->proc_fd = fd;
+	return 0;
+}
+
+void store_close(struct store *store)
+{
+	close_fd(&store->root_fd);
+	close_fd(&store->lock_fd);
+	close_fd(&store->proc_fd);
+}
+
+static int open_beneath(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned int)flags | O_CLOEXEC | O_NOFOLLOW,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	for (int tries = 0; tries < RESOLVE_TRIES; tries++) {
+		fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+		if (fd >= 0) {
+			*ret_fd = (int)fd;
+			return 0;
+		}
+		if (errno != EAGAIN)
+			break;
+	}
+	return -errno;
+}
+
+int store_open_child(int dir_fd, const char *name, int *ret_fd)
+{
+	return open_beneath(dir_fd, name, O_PATH, 0, ret_fd);
+}
+
+/* Opens the regular file NAME as it is. */
+static int open_existing(const struct store *store, int dir_fd, const char *name, int flags,
+			 int *ret_fd)
+{
+	autoclose int fd = -1;
+	struct stat st;
+	int r;
+
+	r = store_open_child(dir_fd, name, &fd);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ESTALE;
+	return store_reopen(store, fd, flags, ret_fd);
+}
+
+int store_create_child(const struct store *store, int dir_fd, const char *name, int flags,
+		       mode_t mode, int *ret_fd)
+{
+	int r = -ESTALE;
+
+	/*
+	 * O_CREAT alone would open whatever is there, and a FIFO or a device does things when it is
+	 * opened: so make it, or look at it first.
+	 */
+	for (int tries = 0; tries < CREATE_TRIES; tries++) {
+		r = open_beneath(dir_fd, name, flags | O_CREAT | O_EXCL, mode & 07777, ret_fd);
+		if (r != -EEXIST || (flags & O_EXCL))
+			return r;
+		r = open_existing(store, dir_fd, name, flags & ~O_CREAT, ret_fd);
+		if (r != -ENOENT)
+			return r;
+	}
+	return -ESTALE;
+}
+
+int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd)
+{
+	return open_beneath(dir_fd, ".", flags | O_TMPFILE, mode & 07777, ret_fd);
+}
+
+int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
+{
+	char name[STORE_FD_NAME_LEN];
+	int opened;
+
+	store_fd_name(fd, name);
+	opened = openat(store->proc_fd, name, flags | O_CLOEXEC);
+	if (opened < 0)
+		return -errno;
+	*ret_fd = opened;
+	return 0;
+}
+
+int store_statx(int fd, unsigned int mask, struct statx *ret_stx)
+{
+	return statx(fd, "", AT_EMPTY_PATH, mask, ret_stx) < 0 ? -errno : 0;
+}
+
+void store_fd_name(int fd, char name[static STORE_FD_NAME_LEN])
+{
+	char digits[STORE_FD_NAME_LEN];
+	unsigned int rest = (unsigned int)fd, len = 0;
+
+	do
+		digits[len++] = (char)('0' + rest % 10);
+	while (rest /= 10);
+	while (len)
+		*name++ = digits[--len];
+	*name = '\0';
+}
