@@ -15,9 +15,6 @@ struct fs;
 struct inode;
 struct statx;
 
-/* The attributes that every reply carries. */
-#define OP_STATX_MASK (STATX_BASIC_STATS)
-
 /*
  * Takes on the identity of CALL's caller, until creds_resume(). 0 or -errno; on error nothing has
  * changed.
@@ -30,8 +27,12 @@ int op_assume(const struct call *call);
  */
 int op_assume_without_fsetid(const struct call *call);
 
-/* The same, before something is made: also sets the umask to UMASK if the kernel hasn't applied it. */
-int op_assume_to_create(const struct call *call, uint32_t umask);
+/*
+ * The same, before something is made with a mode to which the kernel hasn't applied the caller's
+ * UMASK_BITS (FUSE_DONT_MASK): sets the thread's own, and the backing filesystem heeds it unless the
+ * directory has a default ACL.
+ */
+int op_assume_to_create(const struct call *call, uint32_t umask_bits);
 
 /* An error for the kernel: EMFILE is ours alone, to it the whole filesystem is out of files. */
 int op_error(int error);
@@ -50,10 +51,16 @@ bool op_is_pressed(const struct fs *fs);
  */
 int op_lookup_entry(struct fs *fs, int dir_fd, const char *name, struct fuse_entry_out *ret_entry);
 
-/* The same for the inode that FD, an open file or O_PATH, refers to, however it is called. */
+/*
+ * The same for the inode that FD, an open file or O_PATH, refers to, whatever its name is now.
+ */
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
 
+/* STX with STATX_BASIC_STATS. */
 void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr);
+
+/* The attributes of the inode behind FD become CALL's whole reply. 0 or -errno. */
+int op_reply_attr(struct call *call, int fd);
 
 /* Nanoseconds as the protocol's seconds and nanoseconds. */
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "op-meta.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "cleanup.h"
+#include "creds.h"
+#include "fs.h"
+
+static struct caller caller_of(const struct call *call)
+{
+	return (struct caller){
+		.uid = call->in->uid,
+		.gid = call->in->gid,
+		.pid = call->in->pid,
+		.supp_gid = call->supp_gid,
+		.checked = call->fs->default_permissions,
+	};
+}
+
+int op_assume(const struct call *call)
+{
+	struct caller caller = caller_of(call);
+
+	return creds_assume(&caller);
+}
+
+int op_assume_without_fsetid(const struct call *call)
+{
+	struct caller caller = caller_of(call);
+
+	caller.without_fsetid = true;
+	return creds_assume(&caller);
+}
+
+int op_assume_to_create(const struct call *call, uint32_t umask_bits)
+{
+	(void)umask(call->fs->dont_mask ? umask_bits & 0777 : 0);
+	return op_assume(call);
+}
+
+int op_error(int error)
+{
+	return error == -EMFILE ? -ENFILE : error;
+}
+
+bool op_is_pressed(const struct fs *fs)
+{
+	uint32_t inodes = atomic_load(&fs->inodes.used);
+	/* a file has up to two descriptors, and an inode that has writers one more */
+	uint64_t fds = inodes + 3ull * atomic_load(&fs->files.used);
+
+	return inodes > fs->inodes.count - fs->inodes.count / 8 ||
+	       fds > fs->inodes.fd_limit - fs->inodes.fd_limit / 8;
+}
+
+void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
+{
+	*ret_sec = timeout_ns / 1000000000;
+	*ret_nsec = (uint32_t)(timeout_ns % 1000000000);
+}
+
+/* As new_encode_dev() in the kernel's kdev_t.h: what init_special_inode() there takes apart. */
+static uint32_t encode_dev(uint32_t major, uint32_t minor)
+{
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
+void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr)
+{
+	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+
+	*ret_attr = (struct fuse_attr){
+		.ino = inode_shown_ino(&fs->inodes, dev, stx->stx_ino),
+		.size = stx->stx_size,
+		.blocks = stx->stx_blocks,
+		.atime = (uint64_t)stx->stx_atime.tv_sec,
+		.mtime = (uint64_t)stx->stx_mtime.tv_sec,
+		.ctime = (uint64_t)stx->stx_ctime.tv_sec,
+		.atimensec = stx->stx_atime.tv_nsec,
+		.mtimensec = stx->stx_mtime.tv_nsec,
+		.ctimensec = stx->stx_ctime.tv_nsec,
+		.mode = stx->stx_mode,
+		.nlink = stx->stx_nlink,
+		.uid = stx->stx_uid,
+		.gid = stx->stx_gid,
+		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
+		.blksize = stx->stx_blksize,
+	};
+}
+
+int op_reply_attr(struct call *call, int fd)
+{
+	struct fuse_attr_out *out = call->out;
+	struct statx stx;
+	int r;
+
+	r = store_statx(fd, STATX_BASIC_STATS, &stx);
+	if (r < 0)
+		return r;
+	*out = (struct fuse_attr_out){ 0 };
+	op_fill_timeout(call->fs->attr_timeout_ns, &out->attr_valid, &out->attr_valid_nsec);
+	op_fill_attr(call->fs, &stx, &out->attr);
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+/* Remembers the inode behind the O_PATH descriptor *FD, which it takes, and fills ENTRY. */
+static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_entry,
+			  struct inode **ret_inode)
+{
+	bool pressed = op_is_pressed(fs);
+	struct inode *inode;
+	struct statx stx;
+	int r;
+
+	r = store_statx(*fd, STATX_BASIC_STATS, &stx);
+	if (r < 0) {
+		close_fd(fd);
+		return r;
+	}
+	r = inode_remember(&fs->inodes, fd, &stx, &inode);
+	if (r < 0)
+		return r;
+
+	*ret_entry = (struct fuse_entry_out){
+		.nodeid = inode_nodeid(&fs->inodes, inode),
+		.generation = inode->generation,
+	};
+	op_fill_timeout(pressed ? 0 : fs->entry_timeout_ns, &ret_entry->entry_valid,
+			&ret_entry->entry_valid_nsec);
+	op_fill_timeout(fs->attr_timeout_ns, &ret_entry->attr_valid, &ret_entry->attr_valid_nsec);
+	op_fill_attr(fs, &stx, &ret_entry->attr);
+	*ret_inode = inode;
+	return 0;
+}
+
+int op_lookup_entry(struct fs *fs, int dir_fd, const char *name, struct fuse_entry_out *ret_entry)
+{
+	struct inode *inode;
+	int fd, r;
+
+	r = store_open_child(dir_fd, name, &fd);
+	if (r == 0)
+		r = remember_entry(fs, &fd, ret_entry, &inode);
+	return op_error(r);
+}
+
+int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode)
+{
+	int path_fd, r;
+
+	r = store_reopen(&fs->store, fd, O_PATH, &path_fd);
+	if (r == 0)
+		r = remember_entry(fs, &path_fd, ret_entry, ret_inode);
+	return op_error(r);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "op-name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h> /* renameat2(): Linux has it there, not for stdio */
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "creds.h"
+#include "fs.h"
+#include "macro.h"
+#include "op-meta.h"
+
+static struct inode *call_inode(const struct call *call)
+{
+	return inode_get(&call->fs->inodes, call->in->nodeid);
+}
+
+/* A name that isn't there, which the kernel may remember for as long as one that is. */
+static int reply_absent(struct call *call)
+{
+	struct fuse_entry_out *out = call->out;
+
+	if (!call->fs->entry_timeout_ns)
+		return -ENOENT;
+	*out = (struct fuse_entry_out){ .nodeid = 0 };
+	op_fill_timeout(call->fs->entry_timeout_ns, &out->entry_valid, &out->entry_valid_nsec);
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+int op_lookup(struct call *call)
+{
+	const struct inode *dir = call_inode(call);
+	bool checked = call->fs->default_permissions;
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	if (!checked) {
+		/* nobody has asked yet whether the caller may search the directory */
+		r = op_assume(call);
+		if (r < 0)
+			return r;
+	}
+	r = op_lookup_entry(call->fs, dir->fd, call->name[0], call->out);
+	creds_resume();
+	if (r == -ENOENT)
+		return reply_absent(call);
+	if (r == 0)
+		call->out_len = sizeof(struct fuse_entry_out);
+	return r;
+}
+
+int op_forget(struct call *call)
+{
+	const struct fuse_forget_in *arg = call->arg;
+
+	inode_forget(&call->fs->inodes, call->in->nodeid, arg->nlookup);
+	return 0;
+}
+
+int op_batch_forget(struct call *call)
+{
+	const struct fuse_batch_forget_in *arg = call->arg;
+	const struct fuse_forget_one *ones = call->data;
+	uint32_t count = (uint32_t)MIN((size_t)arg->count, call->data_len / sizeof(*ones));
+
+	for (uint32_t i = 0; i < count; i++)
+		inode_forget(&call->fs->inodes, ones[i].nodeid, ones[i].nlookup);
+	return 0;
+}
+
+int op_readlink(struct call *call)
+{
+	const struct inode *inode = call_inode(call);
+	ssize_t len;
+
+	if (!inode)
+		return -ESTALE;
+	len = readlinkat(inode->fd, "", call->out, MIN(call->out_cap, (uint32_t)PATH_MAX));
+	if (len < 0)
+		return errno == ENOENT ? -EINVAL : -errno; /* "" of what isn't a symlink */
+	call->out_len = (uint32_t)len;
+	return 0;
+}
+
+/* Whatever MADE says, the caller's identity ends here; then the reply is what NAME now is. */
+static int reply_made(struct call *call, const struct inode *dir, int made)
+{
+	int r = made < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = op_lookup_entry(call->fs, dir->fd, call->name[0], call->out);
+	creds_resume();
+	if (r == 0)
+		call->out_len = sizeof(struct fuse_entry_out);
+	return r;
+}
+
+int op_symlink(struct call *call)
+{
+	const struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_assume(call);
+	if (r < 0)
+		return r;
+	return reply_made(call, dir, symlinkat(call->name[1], dir->fd, call->name[0]));
+}
+
+int op_mknod(struct call *call)
+{
+	const struct fuse_mknod_in *arg = call->arg;
+	const struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_assume_to_create(call, arg->umask);
+	if (r < 0)
+		return r;
+	/* rdev comes as new_encode_dev() made it, which is also how dev_t's low 32 bits look */
+	return reply_made(call, dir, mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
+}
+
+int op_mkdir(struct call *call)
+{
+	const struct fuse_mkdir_in *arg = call->arg;
+	const struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_assume_to_create(call, arg->umask);
+	if (r < 0)
+		return r;
+	return reply_made(call, dir, mkdirat(dir->fd, call->name[0], arg->mode & 07777));
+}
+
+static int remove_name(struct call *call, int flags)
+{
+	const struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_assume(call);
+	if (r < 0)
+		return r;
+	r = unlinkat(dir->fd, call->name[0], flags) < 0 ? -errno : 0;
+	creds_resume();
+	return r;
+}
+
+int op_unlink(struct call *call)
+{
+	return remove_name(call, 0);
+}
+
+int op_rmdir(struct call *call)
+{
+	return remove_name(call, AT_REMOVEDIR);
+}
+
+/* Rows are inodes, not names: there is nothing to move but what is on the disk. */
+static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flags)
+{
+	const struct inode *dir = call_inode(call);
+	const struct inode *new_dir = inode_get(&call->fs->inodes, new_dir_nodeid);
+	int r;
+
+	if (!dir || !new_dir)
+		return -ESTALE;
+	r = op_assume(call);
+	if (r < 0)
+		return r;
+	r = renameat2(dir->fd, call->name[0], new_dir->fd, call->name[1], flags) < 0 ? -errno : 0;
+	creds_resume();
+	return r;
+}
+
+int op_rename(struct call *call)
+{
+	const struct fuse_rename_in *arg = call->arg;
+
+	return rename_name(call, arg->newdir, 0);
+}
+
+int op_rename2(struct call *call)
+{
+	const struct fuse_rename2_in *arg = call->arg;
+
+	if (arg->flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	return rename_name(call, arg->newdir, arg->flags);
+}
+
+int op_link(struct call *call)
+{
+	const struct fuse_link_in *arg = call->arg;
+	const struct inode *dir = call_inode(call);
+	const struct inode *target = inode_get(&call->fs->inodes, arg->oldnodeid);
+	char path[STORE_FD_NAME_LEN];
+	struct inode *linked;
+	int r;
+
+	if (!dir || !target)
+		return -ESTALE;
+	r = op_assume(call);
+	if (r < 0)
+		return r;
+	/*
+	 * AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH. Following the magic link ends at what the
+	 * descriptor is, also where that is itself a symlink.
+	 */
+	store_fd_name(target->fd, path);
+	if (linkat(call->fs->store.proc_fd, path, dir->fd, call->name[0], AT_SYMLINK_FOLLOW) < 0)
+		r = -errno;
+	creds_resume();
+	if (r == 0)
+		r = op_entry_of(call->fs, target->fd, call->out, &linked);
+	if (r == 0)
+		call->out_len = sizeof(struct fuse_entry_out);
+	return r;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "op-open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "creds.h"
+#include "fs.h"
+#include "macro.h"
+#include "op-lock.h"
+#include "op-meta.h"
+
+/*
+ * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
+ * offset of every write comes from the kernel. Nor is O_DIRECT: cache= decides. Nor what can make
+ * a regular file's descriptor refuse to wait (O_NONBLOCK).
+ */
+#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
+
+/* The alignment for O_DIRECT where statx() doesn't tell: no page or block cache needs more. */
+#define DIO_ALIGN_LEAST 4096u
+#define DIO_ALIGN_MOST	65536u
+
+/*
+ * Bytes that one COPY_FILE_RANGE copies at most, so that a worker is back before long: a short
+ * count is an answer, and the kernel or the client goes on from there. A multiple of any block
+ * size, so that what can be shared instead of copied still can.
+ */
+#define COPY_LEN (64u << 20)
+
+/* The same layout as the two structs in a row: what CREATE and TMPFILE answer. */
+struct created_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+_Static_assert(sizeof(struct created_out) ==
+		       sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out),
+	       "no padding between what the kernel takes for two structs");
+_Static_assert(offsetof(struct statx, stx_dio_mem_align) == 152, "as in Linux 6.1");
+
+static struct file unopened(void)
+{
+	return (struct file){ .fd = -1, .buffered_fd = -1 };
+}
+
+static void close_both(struct file *fill)
+{
+	close_fd(&fill->fd);
+	close_fd(&fill->buffered_fd);
+}
+
+/* Whether a file on the filesystem of FD may take O_DIRECT, and at which alignments. */
+static bool dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
+{
+	struct statx stx;
+
+	/* STATX_DIOALIGN: Linux 6.1, for each filesystem that has learnt it */
+	if (store_statx(fd, STATX_BASIC_STATS | STATX_DIOALIGN, &stx) < 0)
+		return false;
+	if (stx.stx_mask & STATX_DIOALIGN) {
+		*ret_mem = stx.stx_dio_mem_align;
+		*ret_off = stx.stx_dio_offset_align;
+	} else if (is_power_of_two(stx.stx_blksize) && stx.stx_blksize <= DIO_ALIGN_MOST) {
+		*ret_mem = *ret_off = MAX(stx.stx_blksize, DIO_ALIGN_LEAST);
+	} else {
+		*ret_mem = *ret_off = DIO_ALIGN_LEAST;
+	}
+	/* 0 for both: this file can't (encrypted, compressed, journalled data …) */
+	return is_power_of_two(*ret_mem) && is_power_of_two(*ret_off);
+}
+
+/*
+ * FILL->fd is a buffered descriptor opened with FLAGS. With cache=none, puts an O_DIRECT one in
+ * its place, opened with the same rights, and keeps it as the twin for what isn't aligned. Where
+ * the file can't do that, it stays buffered: O_DIRECT is how dirty pages are avoided (S2), not
+ * what is promised. Returns 0, or -errno where descriptors or memory are short.
+ */
+static int add_direct(struct call *call, struct file *fill, int flags)
+{
+	uint32_t mem_align, off_align;
+	int fd, r;
+
+	if (call->fs->cache != CACHE_NONE || !dio_alignment(fill->fd, &mem_align, &off_align))
+		return 0;
+	flags = (flags & ~(O_TRUNC | O_CREAT | O_EXCL)) | O_DIRECT;
+	r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
+	if (r == -EACCES || r == -EPERM) {
+		/* a new file whose mode denies its maker: the first opening has settled the rights */
+		creds_resume();
+		r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
+	}
+	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return 0;
+	fill->buffered_fd = fill->fd;
+	fill->fd = fd;
+	fill->dio_mem_align = mem_align;
+	fill->dio_off_align = off_align;
+	return 0;
+}
+
+static void fill_open_out(const struct call *call, uint64_t fh, struct fuse_open_out *ret_out)
+{
+	*ret_out = (struct fuse_open_out){ .fh = fh, .open_flags = FOPEN_DIRECT_IO };
+	if (call->fs->parallel_direct_writes)
+		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
+}
+
+/* Opens INODE with *FLAGS, or with what has to be different about them. */
+static int open_inode(struct call *call, const struct inode *inode, int *flags, int *ret_fd)
+{
+	const struct store *store = &call->fs->store;
+	int r = store_reopen(store, inode->fd, *flags, ret_fd);
+
+	if (r == -EPERM && (*flags & O_NOATIME)) {
+		/* of a file that isn't the caller's; to ask for it is not to insist */
+		*flags &= ~O_NOATIME;
+		r = store_reopen(store, inode->fd, *flags, ret_fd);
+	}
+	if (r == -EPERM && (*flags & O_ACCMODE) != O_RDONLY && !(*flags & O_TRUNC)) {
+		/* an append-only inode (chattr +a) insists */
+		*flags |= O_APPEND;
+		r = store_reopen(store, inode->fd, *flags, ret_fd);
+	}
+	return r;
+}
+
+int op_open(struct call *call)
+{
+	const struct fuse_open_in *arg = call->arg;
+	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
+	int flags = (int)arg->flags & OPEN_FLAGS;
+	struct file fill = unopened();
+	uint64_t fh;
+	int r;
+
+	if (!inode)
+		return -ESTALE;
+	/* the kernel opens the others itself; a FIFO or a device would do things when opened here */
+	if (!S_ISREG(inode->mode))
+		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
+
+	if (arg->open_flags & FUSE_OPEN_KILL_SUIDGID)
+		r = op_assume_without_fsetid(call);
+	else
+		r = op_assume(call);
+	if (r < 0)
+		return r;
+	r = open_inode(call, inode, &flags, &fill.fd);
+	if (r == 0)
+		r = add_direct(call, &fill, flags);
+	creds_resume();
+	if (r < 0) {
+		close_both(&fill);
+		return op_error(r);
+	}
+
+	fill.flags = (uint32_t)(flags & ~O_TRUNC);
+	r = file_open(call->fs, inode, &fill, &fh);
+	if (r < 0)
+		return op_error(r);
+	fill_open_out(call, fh, call->out);
+	call->out_len = sizeof(struct fuse_open_out);
+	return 0;
+}
+
+/*
+ * Answers with the entry and the handle of the new file that FILL, which it takes, is open on. The
+ * entry is that of the descriptor's inode: somebody may have renamed another one into its place.
+ */
+static int reply_created(struct call *call, struct file *fill)
+{
+	struct created_out *out = call->out;
+	struct inode *inode;
+	uint64_t fh;
+	int r;
+
+	r = op_entry_of(call->fs, fill->fd, &out->entry, &inode);
+	if (r < 0) {
+		close_both(fill);
+		return r;
+	}
+	r = file_open(call->fs, inode, fill, &fh);
+	if (r < 0) {
+		inode_forget(&call->fs->inodes, out->entry.nodeid, 1);
+		return op_error(r);
+	}
+	fill_open_out(call, fh, &out->open);
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+/* CREATE where NAME isn't NULL, otherwise TMPFILE. */
+static int create(struct call *call, const char *name)
+{
+	const struct fuse_create_in *arg = call->arg;
+	const struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
+	int flags = (int)arg->flags & (OPEN_FLAGS | O_EXCL);
+	struct file fill = unopened();
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_assume_to_create(call, arg->umask);
+	if (r < 0)
+		return r;
+	if (name)
+		r = store_create_child(&call->fs->store, dir->fd, name, flags, arg->mode, &fill.fd);
+	else
+		r = store_create_tmpfile(dir->fd, flags & ~O_TRUNC, arg->mode, &fill.fd);
+	if (r == 0)
+		r = add_direct(call, &fill, flags);
+	creds_resume();
+	if (r < 0) {
+		close_both(&fill);
+		return op_error(r);
+	}
+
+	fill.flags = (uint32_t)(flags & ~(O_TRUNC | O_EXCL));
+	return reply_created(call, &fill);
+}
+
+int op_create(struct call *call)
+{
+	return create(call, call->name[0]);
+}
+
+int op_tmpfile(struct call *call)
+{
+	return create(call, NULL);
+}
+
+static struct file *call_file(const struct call *call, uint64_t fh)
+{
+	struct file *file = file_get(&call->fs->files, fh);
+
+	return file && !file->directory ? file : NULL;
+}
+
+int op_release(struct call *call)
+{
+	const struct fuse_release_in *arg = call->arg;
+	struct file *file = call_file(call, arg->fh);
+
+	if (!file)
+		return -EBADF;
+	if (arg->release_flags & FUSE_RELEASE_FLOCK_UNLOCK)
+		lock_release_flock(call->fs, file);
+	file_close(call->fs, file);
+	return 0;
+}
+
+/*
+ * What close(2) of one of the client's descriptors returns. Network filesystems write back and
+ * tell their errors when a descriptor is closed: so one is.
+ */
+int op_flush(struct call *call)
+{
+	const struct fuse_flush_in *arg = call->arg;
+	struct file *file = call_file(call, arg->fh);
+	int fd, r = 0;
+
+	if (!file)
+		return -EBADF;
+	lock_release_owner(call->fs, file->inode, arg->lock_owner);
+	if ((file->flags & O_ACCMODE) != O_RDONLY) {
+		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0 || close(fd) < 0)
+			r = -errno;
+	}
+	return r < 0 ? op_error(r) : file_report_error(call->fs, file);
+}
+
+int op_lseek(struct call *call)
+{
+	const struct fuse_lseek_in *arg = call->arg;
+	const struct file *file = call_file(call, arg->fh);
+	struct fuse_lseek_out *out = call->out;
+	off_t off;
+
+	if (!file)
+		return -EBADF;
+	/* the kernel answers the others itself. The descriptor's own position means nothing here */
+	if (arg->whence != SEEK_DATA && arg->whence != SEEK_HOLE)
+		return -EINVAL;
+	off = lseek(file_buffered_fd(file), (off_t)arg->offset, (int)arg->whence);
+	if (off < 0)
+		return -errno;
+	*out = (struct fuse_lseek_out){ .offset = (uint64_t)off };
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+/*
+ * Through the buffered descriptors: where blocks can't be shared, the kernel copies through the
+ * page cache, at any alignment. So that the dirty pages stay few (S2), what was copied begins its
+ * way to the disk at once; errors of that are for fsync to find.
+ */
+int op_copy_file_range(struct call *call)
+{
+	const struct fuse_copy_file_range_in *arg = call->arg;
+	const struct file *in = call_file(call, arg->fh_in), *out = call_file(call, arg->fh_out);
+	struct fuse_write_out *reply = call->out;
+	off_t in_off = (off_t)arg->off_in, out_off = (off_t)arg->off_out;
+	ssize_t copied;
+	int r;
+
+	if (!in || !out)
+		return -EBADF;
+	if (arg->flags)
+		return -EINVAL;
+	/* who writes without CAP_FSETID clears the set-id bits; the request doesn't tell: not root */
+	if (call->in->uid != 0)
+		r = op_assume_without_fsetid(call);
+	else
+		r = op_assume(call);
+	if (r < 0)
+		return r;
+	copied = copy_file_range(file_buffered_fd(in), &in_off, file_buffered_fd(out), &out_off,
+				 MIN(arg->len, (uint64_t)COPY_LEN), 0);
+	r = copied < 0 ? -errno : 0;
+	creds_resume();
+	if (r < 0)
+		return r;
+	if (call->fs->cache == CACHE_NONE && copied > 0)
+		(void)sync_file_range(file_buffered_fd(out), (off_t)arg->off_out, copied,
+				      SYNC_FILE_RANGE_WRITE); /* a head start: fsync finds errors */
+	*reply = (struct fuse_write_out){ .size = (uint32_t)copied };
+	call->out_len = sizeof(*reply);
+	return 0;
+}
