@@ -154,6 +154,7 @@ static struct request *take(struct worker_set *set)
 		;
 	index = cell->index;
 	atomic_store_explicit(&cell->turn, at + set->cell_mask + 1, memory_order_release);
+	request_move(&set->requests[index], REQUEST_RUN);
 	return &set->requests[index];
 }
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The server process: all memory, tables, threads and rings, made in an order in which each step
+ * can still fail cleanly, and then the seal. From the seal on the data path allocates nothing.
+ */
+#ifndef CAISSON_SERVER_H
+#define CAISSON_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "fs.h"
+#include "session.h"
+#include "worker.h"
+
+struct options;
+struct queue;
+struct server_thread;
+
+struct server {
+	const struct options *options;
+	struct arena arena;
+	struct fs fs;
+	struct session session;
+	struct queue *queues;
+	struct worker_set workers;
+	struct server_thread *threads; /* queues first, then workers */
+	uint32_t thread_count;	       /* made */
+	int session_fd;		       /* the mount's /dev/fuse */
+	int ended_fd;		       /* eventfd, readable: a queue thread has returned */
+	_Atomic uint32_t running;      /* queue threads that haven't */
+};
+
+/*
+ * Takes what the parent has opened: SESSION_FD, and the backing directory in STORE. Makes
+ * everything up to and including the threads, each with its ring and its final capabilities, all
+ * waiting at a gate. Memory is locked and marked before (main's phases). Logs what fails: object,
+ * action, reason. Returns 0 or -errno.
+ */
+int server_open(struct server *server, const struct options *options, const struct store *store,
+		int session_fd);
+
+/* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
+int server_seal(struct server *server);
+
+/* Lets each queue finish what it has taken in and return. Any thread. */
+void server_stop(struct server *server);
+
+/* Whether all queue threads have returned. Any thread. */
+bool server_has_ended(const struct server *server);
+
+/*
+ * 0, or the -errno of a queue that ended other than by an unmount or server_stop(): -ECONNABORTED
+ * where the connection was aborted. Its device is served by nobody then: stop the rest. Any thread.
+ */
+int server_fault(const struct server *server);
+
+/* Waits for all threads and frees everything; also a server that was opened only half. */
+void server_close(struct server *server);
+
+/* The bytes of locked memory that OPTIONS lead to, for the line at start and for status. */
+uint64_t server_memory_len(const struct server *server);
+
+#endif

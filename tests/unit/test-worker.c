@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The metadata workers between several submitting threads and a transport that only counts: each
+ * request is answered exactly once, also when slots run out, when requests park, and at the end.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "arena.h"
+#include "call.h"
+#include "dispatch.h"
+#include "queue.h"
+#include "request.h"
+#include "test.h"
+
+enum { QUEUES = 2, DEPTH = 4, META = 6, WORKERS = 3, PER_QUEUE = 20000, UNIQUES = 100000 };
+
+static struct arena arena;
+static struct worker_set set;
+static struct queue queues[QUEUES];
+static _Atomic uint8_t answers[UNIQUES];
+static _Atomic int32_t errors[UNIQUES];
+static _Atomic uint32_t parked_ticket = POOL_NONE;
+
+/* The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent, SETLKW parks. */
+static int handle(struct call *call)
+{
+	uint32_t none = POOL_NONE;
+
+	switch (call->in->opcode) {
+	case FUSE_GETATTR:
+		memset(call->out, 0, 8);
+		call->out_len = 8;
+		return 0;
+	case FUSE_STATFS:
+		return -EIO;
+	case FUSE_SETLKW:
+		worker_park(&set, call->ticket);
+		/* one at a time can be parked: the next one, or the end of the test, answers it */
+		none = atomic_exchange(&parked_ticket, call->ticket);
+		if (none != POOL_NONE)
+			worker_answer(&set, none, -EINTR);
+		return CALL_PARKED;
+	}
+	return 0;
+}
+
+const struct dispatch_entry *dispatch_entry(uint32_t opcode)
+{
+	static const struct dispatch_entry forget = { .name = "FORGET", .no_reply = true,
+						      .handler = handle };
+	static const struct dispatch_entry other = { .name = "other", .handler = handle };
+
+	return opcode == FUSE_FORGET ? &forget : &other;
+}
+
+int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
+{
+	(void)max_write;
+	call->in = msg;
+	return len == call->in->len ? 0 : -EINVAL;
+}
+
+void queue_put_slot(struct queue *queue, uint32_t index)
+{
+	pool_put(&queue->slots, index);
+}
+
+static int count_answer(struct transport *transport, const void *data, uint32_t len)
+{
+	const struct fuse_out_header *out = data;
+
+	(void)transport;
+	if (out->len != len || out->unique >= UNIQUES)
+		return -EINVAL;
+	atomic_fetch_add(&answers[out->unique], 1);
+	atomic_store(&errors[out->unique], out->error);
+	return 0;
+}
+
+static const struct transport_ops counting = { .name = "counting", .answer = count_answer };
+
+static void open_all(void)
+{
+	uint32_t slots = QUEUES * DEPTH, requests = slots + META;
+	struct worker_config config;
+
+	memset(answers, 0, sizeof(answers));
+	atomic_store(&parked_ticket, POOL_NONE);
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), requests, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_META_RING, sizeof(struct worker_cell),
+			 worker_cells(requests), 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS, PAGE_BYTES) ==
+	      0);
+	CHECK(arena_plan(&arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN), META,
+			 PAGE_BYTES) == 0);
+	CHECK(arena_plan(&arena, ARENA_DATA_BUFFERS, request_stride(PAGE_BYTES), slots,
+			 PAGE_BYTES) == 0);
+	CHECK(arena_create(&arena) == 0);
+	config = (struct worker_config){
+		.arena = &arena,
+		.queues = queues,
+		.count = WORKERS,
+		.first_slot = slots,
+		.slots = META,
+		.max_write = PAGE_BYTES,
+	};
+	CHECK(worker_init(&set, &config) == 0);
+	for (uint16_t qid = 0; qid < QUEUES; qid++) {
+		uint64_t buffers = arena_off(&arena, arena_table(&arena, ARENA_DATA_BUFFERS));
+
+		queues[qid].transport.ops = &counting;
+		CHECK(pool_init(&queues[qid].slots, qid * DEPTH, DEPTH) == 0);
+		for (uint32_t i = qid * DEPTH; i < (qid + 1u) * DEPTH; i++)
+			request_init(&set.requests[i], i, qid,
+				     buffers + i * request_stride(PAGE_BYTES), PAGE_BYTES);
+	}
+}
+
+static void close_all(void)
+{
+	for (int qid = 0; qid < QUEUES; qid++) {
+		CHECK(atomic_load(&queues[qid].slots.free) == DEPTH);
+		pool_destroy(&queues[qid].slots);
+	}
+	CHECK(atomic_load(&set.slots.free) == META);
+	worker_destroy(&set);
+	arena_destroy(&arena);
+}
+
+/* What queue.c's hand_over() does with a message that has come in. */
+static void submit(uint16_t qid, uint64_t unique, uint32_t opcode)
+{
+	struct request *request, *moved;
+	struct fuse_in_header *in;
+	uint32_t index;
+
+	while ((index = pool_take(&queues[qid].slots)) == POOL_NONE)
+		sched_yield(); /* a queue would not fetch */
+	request = &set.requests[index];
+	request_move(request, REQUEST_RUN);
+	in = request_message(&arena, request);
+	*in = (struct fuse_in_header){ .len = sizeof(*in), .opcode = opcode, .unique = unique };
+	request->unique = unique;
+	request->opcode = opcode;
+	request->qid = qid;
+	request->msg_len = sizeof(*in);
+	moved = worker_adopt(&set, request);
+	if (moved) {
+		request_move(request, REQUEST_FREE);
+		pool_put(&queues[qid].slots, index);
+		request = moved;
+	}
+	worker_submit(&set, request);
+}
+
+static uint32_t opcode_of(uint64_t unique)
+{
+	static const uint32_t opcodes[] = { FUSE_GETATTR, FUSE_STATFS, FUSE_GETATTR, FUSE_FORGET,
+					    FUSE_SETLKW };
+
+	return opcodes[unique % ARRAY_SIZE(opcodes)];
+}
+
+static void *submitter(void *arg)
+{
+	uint16_t qid = (uint16_t)(uintptr_t)arg;
+
+	for (uint64_t i = 0; i < PER_QUEUE; i++)
+		submit(qid, i * QUEUES + qid, opcode_of(i * QUEUES + qid));
+	return NULL;
+}
+
+static void *worker(void *arg)
+{
+	worker_run(&set, (uint32_t)(uintptr_t)arg);
+	return NULL;
+}
+
+static void every_request_is_answered_once(void)
+{
+	pthread_t workers[WORKERS], submitters[QUEUES];
+	uint32_t left;
+
+	open_all();
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		CHECK(pthread_create(&workers[i], NULL, worker, (void *)i) == 0);
+	for (uintptr_t i = 0; i < QUEUES; i++)
+		CHECK(pthread_create(&submitters[i], NULL, submitter, (void *)i) == 0);
+	for (int i = 0; i < QUEUES; i++)
+		CHECK(pthread_join(submitters[i], NULL) == 0);
+	worker_stop(&set);
+	for (int i = 0; i < WORKERS; i++)
+		CHECK(pthread_join(workers[i], NULL) == 0);
+	left = atomic_exchange(&parked_ticket, POOL_NONE);
+	CHECK(left != POOL_NONE);
+	worker_answer(&set, left, -EINTR);
+
+	for (uint64_t unique = 0; unique < (uint64_t)QUEUES * PER_QUEUE; unique++) {
+		uint32_t opcode = opcode_of(unique);
+		int want = opcode == FUSE_STATFS ? -EIO : opcode == FUSE_SETLKW ? -EINTR : 0;
+
+		CHECK(atomic_load(&answers[unique]) == (opcode == FUSE_FORGET ? 0 : 1));
+		if (opcode != FUSE_FORGET)
+			CHECK(atomic_load(&errors[unique]) == want);
+	}
+	close_all();
+}
+
+/* S7: with every metadata slot in use the message stays where it is, and is answered all the same. */
+static void short_of_slots_uses_the_queue_s_own(void)
+{
+	pthread_t thread;
+	uint32_t held[META];
+
+	open_all();
+	for (int i = 0; i < META; i++)
+		held[i] = pool_take(&set.slots);
+	submit(0, 1, FUSE_GETATTR);
+	submit(1, 2, FUSE_STATFS);
+	CHECK(atomic_load(&queues[0].slots.free) == DEPTH - 1);
+	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
+	worker_stop(&set);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(atomic_load(&answers[1]) == 1 && atomic_load(&answers[2]) == 1);
+	for (int i = 0; i < META; i++)
+		pool_put(&set.slots, held[i]);
+	close_all();
+}
+
+int main(void)
+{
+	RUN(every_request_is_answered_once);
+	RUN(short_of_slots_uses_the_queue_s_own);
+	return test_result();
+}
