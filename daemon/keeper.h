@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The keeper: the tiny process that mounted, that holds /dev/fuse and the right to unmount, and
+ * that waits for the server, its child. See the essay in keeper.c for who ends whom.
+ */
+#ifndef CAISSON_KEEPER_H
+#define CAISSON_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "log.h"
+
+struct fuse_session;
+
+/* What the server has of its keeper. */
+struct keeper_link {
+	int fd;	      /* poll it for POLLIN, then keeper_listen() */
+	pid_t keeper; /* its pid */
+	bool daemon;  /* there is a launcher that waits for keeper_ready() */
+	enum log_target log;
+};
+
+struct keeper_config {
+	const char *mountpoint; /* absolute */
+	const char *status;	/* one line for the service manager, "serving … at …" */
+	bool foreground;
+	bool require_mlock;
+	enum log_target log;
+	/*
+	 * The server, in a child of its own, with all of keeper_run()'s signals blocked. Returns an
+	 * exit code.
+	 */
+	int (*serve)(void *arg, const struct keeper_link *link);
+	void *arg;
+};
+
+/*
+ * Takes over after SE was mounted, while there is one thread: becomes a daemon unless
+ * config->foreground, starts the server, and stays until it has ended and nothing is left mounted.
+ * Logs. Returns the exit code of the program: in the launcher (daemon mode) as soon as the server
+ * is ready or has failed.
+ */
+int keeper_run(const struct keeper_config *config, struct fuse_session *se);
+
+/*
+ * Server: tells that the mount is ready; in daemon mode lets go of the launcher's terminal, so
+ * print before. Returns 0 or -errno.
+ */
+int keeper_ready(const struct keeper_link *link);
+
+enum keeper_word {
+	KEEPER_NOTHING, /* a false alarm */
+	KEEPER_STOP,	/* finish what was taken in and return from serve() */
+	KEEPER_GONE,	/* it has died; stop polling the fd, log it, go on serving */
+};
+
+/* Server: what there is to read on link->fd. Doesn't block. */
+enum keeper_word keeper_listen(const struct keeper_link *link);
+
+/*
+ * Asks the kernel to take us last (oom_score_adj -1000), inherited by every child. Once, by main.
+ * Returns 0 or -errno: -EACCES without CAP_SYS_RESOURCE.
+ */
+int keeper_protect_from_oom(void);
+
+#endif

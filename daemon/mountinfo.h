@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * /proc/self/mountinfo: what is mounted where, without touching a mount that could hang. Uses
+ * stdio: before the seal, in the keeper and in tools.
+ */
+#ifndef CAISSON_MOUNTINFO_H
+#define CAISSON_MOUNTINFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mountinfo {
+	uint32_t major, minor; /* st_dev of the mount */
+	uid_t owner;	       /* FUSE's user_id=, 0 where there is none */
+	bool is_fuse;	       /* of type fuse, fuse.X, fuseblk … */
+	bool is_caisson;       /* of type fuse.caisson, or a FUSE mount that says so */
+	char type[32];
+};
+
+/*
+ * The topmost mount at the absolute path MOUNTPOINT, which is compared as text. Returns 0, -ENOENT
+ * where nothing is mounted there, or -errno.
+ */
+int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
+
+/*
+ * PATH as mountinfo names it: absolute, symlinks followed but for the last component, which isn't
+ * touched. Returns 0 with a string for free(), or -errno.
+ */
+int mountinfo_path(const char *path, char **ret_path);
+
+#endif

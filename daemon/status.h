@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What `caisson status` shows: one fixed struct, rendered as text or JSON from one table of its
+ * fields (status.c). No allocation.
+ */
+#ifndef CAISSON_STATUS_H
+#define CAISSON_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stats_queue;
+
+#define STATUS_QUEUES 64
+
+struct status_queue {
+	uint64_t requests, replies, lost;
+	uint64_t reads, read_bytes, writes, write_bytes;
+	uint64_t syncs, allocates, buffered, resumed;
+	uint64_t errors, protocol_errors;
+	uint64_t steals, turns, parked, metadata; /* parked: stats_queue.starved */
+};
+
+/* Strings are borrowed until the struct has been rendered; NULL shows as null. */
+struct status {
+	const char *version, *backing, *mountpoint;
+	uint64_t pid, keeper_pid;
+	bool keeper_alive;
+	uint64_t uptime_s;
+
+	/* status_judge() fills these two */
+	bool safe_to_stack;
+	char reason[160]; /* why not, or "" */
+
+	bool io_flusher_required, io_flusher; /* asked for; the calling task has it */
+	bool mlock_required, mlock;	      /* asked for; in force */
+	const char *cache;
+	const char *transport;
+	uint64_t kernel_minor;
+	char features[512]; /* session_flag_names() */
+	uint64_t max_write; /* bytes */
+	uint64_t queues, queue_depth, workers;
+
+	uint64_t memory_bound; /* bytes of the arena */
+	uint64_t locked;       /* bytes, VmLck */
+	char capabilities[256];
+	int64_t oom_score_adj;
+	uint64_t tasks, tasks_unmarked, alarms;
+	uint64_t inodes_used, inodes_limit, inodes_refused, files_used, files_limit;
+	uint64_t log_dropped;
+
+	uint64_t meta_calls, meta_errors, meta_lost;
+	uint64_t meta_free_slots, meta_shortages;
+
+	struct status_queue queue[STATUS_QUEUES]; /* the first `queues` of them */
+};
+
+/*
+ * Fills what the kernel knows of the calling process: pid, locked, oom_score_adj, capabilities.
+ * From /proc; what can't be read stays as it is.
+ */
+void status_fill_process(struct status *status);
+
+/* Copies one queue's counters. */
+void status_fill_queue(struct status_queue *queue, const struct stats_queue *stats);
+
+/* Whether all of the safety argument holds, from the other fields. */
+void status_judge(struct status *status);
+
+/* Renders into TEXT. Returns the length without the NUL, or -ENOSPC. */
+int status_render_json(const struct status *status, char *text, uint32_t len);
+int status_render_text(const struct status *status, char *text, uint32_t len);
+
+#endif
