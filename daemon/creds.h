@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Acting for a caller: filesystem uid and gid, supplementary groups and filesystem capabilities of
  * the calling thread. Each is a per-task property set by a raw system call (the C library's

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The inode table: what the kernel knows by nodeid. A row is one backing inode (hard links share
  * it), held open by an O_PATH descriptor while the kernel's lookup count or an open file holds it.

