@@ -365,6 +365,13 @@ void server_stop(struct server *server)
 		queue_stop(&server->queues[qid]);
 }
 
+void server_clear_ended(struct server *server)
+{
+	uint64_t ended;
+
+	(void)!read(server->ended_fd, &ended, sizeof(ended)); /* EAGAIN: was clear already */
+}
+
 bool server_has_ended(const struct server *server)
 {
 	return atomic_load(&server->running) == 0;
@@ -406,6 +413,7 @@ void server_close(struct server *server)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
 	free(server->threads);
+	lock_destroy(&server->fs);
 	if (server->fs.files.rows)
 		file_table_destroy(&server->fs.files);
 	if (server->fs.inodes.rows)

@@ -48,6 +48,9 @@ int server_seal(struct server *server);
 /* Lets each queue finish what it has taken in and return. Any thread. */
 void server_stop(struct server *server);
 
+/* Makes ended_fd unreadable until another queue thread returns. Before looking, not after. */
+void server_clear_ended(struct server *server);
+
 /* Whether all queue threads have returned. Any thread. */
 bool server_has_ended(const struct server *server);
 

@@ -23,6 +23,9 @@ struct worker_buffers {
 	uint8_t scratch[CALL_SCRATCH_LEN];
 };
 
+/* Of this process: what call_park() and call_answer() mean. Written by worker_init(). */
+static struct worker_set *the_set;
+
 uint64_t worker_buffer_len(void)
 {
 	return sizeof(struct worker_buffers);
@@ -55,6 +58,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.max_write = config->max_write,
 		.work_fd = -1,
 	};
+	the_set = set;
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
 	r = pool_init(&set->slots, config->first_slot, config->slots);
@@ -181,18 +185,18 @@ static int answer(struct worker_set *set, struct request *request, struct fuse_o
 	return transport->ops->answer(transport, out, out->len);
 }
 
-void worker_park(struct worker_set *set, uint32_t index)
+void call_park(uint32_t ticket)
 {
-	request_move(&set->requests[index], REQUEST_PARKED);
+	request_move(&the_set->requests[ticket], REQUEST_PARKED);
 }
 
-void worker_answer(struct worker_set *set, uint32_t index, int error)
+void call_answer(uint32_t ticket, int error)
 {
-	struct request *request = &set->requests[index];
+	struct request *request = &the_set->requests[ticket];
 	struct fuse_out_header out;
 
-	(void)answer(set, request, &out, error, 0); /* -ENOENT: its client has gone */
-	give_back(set, request);
+	(void)answer(the_set, request, &out, error, 0); /* -ENOENT: its client has gone */
+	give_back(the_set, request);
 }
 
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,

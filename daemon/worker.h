@@ -7,6 +7,8 @@
  * A queue hands over without a lock: the inbox is a bounded ring in which each cell carries the
  * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
  * eventfd that counts what is in it puts idle workers to sleep.
+ *
+ * A process has one set: call_park() and call_answer() of call.h are about its requests.
  */
 #ifndef CAISSON_WORKER_H
 #define CAISSON_WORKER_H
@@ -87,16 +89,5 @@ void worker_run(struct worker_set *set, uint32_t number);
 
 /* No more requests will be submitted: lets every worker return once all are answered. */
 void worker_stop(struct worker_set *set);
-
-/*
- * Parks request INDEX on behalf of its handler, which returns CALL_PARKED then: by call_park().
- */
-void worker_park(struct worker_set *set, uint32_t index);
-
-/*
- * Answers the parked request INDEX with ERROR (0 or -errno) and no body. Any thread. What
- * call_answer() of call.h comes down to.
- */
-void worker_answer(struct worker_set *set, uint32_t index, int error);
 
 #endif

@@ -41,11 +41,11 @@ static int handle(struct call *call)
 	case FUSE_STATFS:
 		return -EIO;
 	case FUSE_SETLKW:
-		worker_park(&set, call->ticket);
+		call_park(call->ticket);
 		/* one at a time can be parked: the next one, or the end of the test, answers it */
 		none = atomic_exchange(&parked_ticket, call->ticket);
 		if (none != POOL_NONE)
-			worker_answer(&set, none, -EINTR);
+			call_answer(none, -EINTR);
 		return CALL_PARKED;
 	}
 	return 0;
@@ -201,7 +201,7 @@ static void every_request_is_answered_once(void)
 		CHECK(pthread_join(workers[i], NULL) == 0);
 	left = atomic_exchange(&parked_ticket, POOL_NONE);
 	CHECK(left != POOL_NONE);
-	worker_answer(&set, left, -EINTR);
+	call_answer(left, -EINTR);
 
 	for (uint64_t unique = 0; unique < (uint64_t)QUEUES * PER_QUEUE; unique++) {
 		uint32_t opcode = opcode_of(unique);

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * caissond: serves a directory as a backing store. The start-up phases in their order, which
+ * matters: what each may still allocate, and which tasks inherit what it sets.
+ *
+ * In main(), one process, one thread:
+ *   1. mark			every later task inherits it (S1)
+ *   2. command line
+ *   3. paths, limits, backing directory
+ *   4. mount			from here on, whatever fails unmounts again
+ *   5. keeper			forks the server and waits for it
+ *
+ * In serve(), the server process:
+ *   6. lock memory		all that comes after is locked as it is mapped (S3)
+ *   7. control socket		while there are rights to make it
+ *   8. drop capabilities
+ *   9. arena, tables, threads, rings (server.c)
+ *  10. audit			of every task, io-wq workers too (S1)
+ *  11. seal			answer INIT: the mount is live, the data path allocates nothing (S4)
+ *  12. serve until unmounted
+ */
+#define FUSE_USE_VERSION 312
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "caisson/reclaim.h"
+#include "control.h"
+#include "creds.h"
+#include "exit-code.h"
+#include "keeper.h"
+#include "log.h"
+#include "monitor.h"
+#include "mountinfo.h"
+#include "options.h"
+#include "privdrop.h"
+#include "queue.h"
+#include "server.h"
+#include "stats.h"
+#include "status.h"
+#include "store.h"
+
+enum watch { WATCH_ENDED, WATCH_KEEPER, WATCHES };
+
+struct caissond {
+	struct options options;
+	struct store store;
+	struct fuse_session *fuse;
+	struct mountinfo mount;
+	struct caisson_scope flusher;
+
+	/* the server process */
+	const struct keeper_link *link;
+	struct server server;
+	struct control control;
+	struct monitor monitor;
+	struct control_loop loop;
+	struct timespec started;
+	bool memory_locked;
+	bool keeper_gone;
+	bool stopping;
+};
+
+static uint64_t seconds_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint64_t)(now.tv_sec - then->tv_sec);
+}
+
+static void fill_status(void *arg, struct status *status)
+{
+	const struct caissond *self = arg;
+	const struct options *options = &self->options;
+	const struct server *server = &self->server;
+	const struct fs *fs = &server->fs;
+
+	*status = (struct status){
+		.version = CAISSON_VERSION,
+		.backing = options->backing,
+		.mountpoint = options->mountpoint,
+		.keeper_pid = (uint64_t)self->link->keeper,
+		.keeper_alive = !self->keeper_gone,
+		.uptime_s = seconds_since(&self->started),
+		.io_flusher_required = options->require_io_flusher,
+		.io_flusher = self->monitor.io_flusher,
+		.mlock_required = options->require_mlock,
+		.mlock = self->memory_locked,
+		.cache = options_cache_name(options->cache),
+		.transport = server->queues[0].transport.ops->name,
+		.kernel_minor = server->session.kernel_minor,
+		.max_write = server->session.max_write,
+		.queues = options->queues,
+		.queue_depth = options->queue_depth,
+		.workers = options->workers,
+		.memory_bound = server_memory_len(server),
+		.tasks = self->monitor.tasks,
+		.tasks_unmarked = self->monitor.tasks_unmarked,
+		.alarms = self->monitor.alarms,
+		.inodes_used = atomic_load(&fs->inodes.used),
+		.inodes_limit = fs->inodes.count,
+		.inodes_refused = atomic_load(&fs->inodes.refusals),
+		.files_used = atomic_load(&fs->files.used),
+		.files_limit = fs->files.count,
+		.log_dropped = log_dropped(),
+		.meta_free_slots = atomic_load(&server->workers.slots.free),
+		.meta_shortages = atomic_load(&server->workers.slots.shortages),
+	};
+	session_flag_names(server->session.flags, status->features, sizeof(status->features));
+	for (uint32_t i = 0; i < options->workers; i++) {
+		const struct worker_stats *stats = &server->workers.stats[i];
+
+		status->meta_calls += atomic_load(&stats->calls);
+		status->meta_errors += atomic_load(&stats->errors);
+		status->meta_lost += atomic_load(&stats->lost);
+	}
+	for (uint32_t qid = 0; qid < options->queues; qid++)
+		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
+	status_fill_process(status);
+	status_judge(status);
+}
+
+static void count(void *arg, struct monitor_counters *counters)
+{
+	const struct caissond *self = arg;
+	const struct server *server = &self->server;
+
+	*counters = (struct monitor_counters){
+		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
+		.files_refused = atomic_load(&server->fs.files.pool.shortages),
+	};
+	for (uint32_t qid = 0; qid < self->options.queues; qid++) {
+		counters->io_errors += stat_get(&server->queues[qid].stats->errors);
+		counters->protocol_errors += stat_get(&server->queues[qid].stats->protocol_errors);
+	}
+}
+
+static void tick(void *arg)
+{
+	struct caissond *self = arg;
+
+	monitor_tick(&self->monitor);
+}
+
+static void stop(struct caissond *self)
+{
+	if (!self->stopping)
+		server_stop(&self->server);
+	self->stopping = true;
+}
+
+/* A queue thread has ended, or the keeper has something to say. */
+static bool watch_ready(void *arg, uint32_t i)
+{
+	struct caissond *self = arg;
+
+	if (i == WATCH_KEEPER) {
+		switch (keeper_listen(self->link)) {
+		case KEEPER_NOTHING:
+			break;
+		case KEEPER_STOP:
+			stop(self);
+			break;
+		case KEEPER_GONE:
+			/* S8: whoever killed it, the stack above goes on; umount(8) ends us */
+			log_warn("%s: keep serving without the keeper: it has died",
+				 self->options.mountpoint);
+			self->keeper_gone = true;
+			self->loop.watch_fd[WATCH_KEEPER] = -1;
+			break;
+		}
+		return true;
+	}
+
+	server_clear_ended(&self->server);
+	/* one queue that can't go on leaves its share of the requests to nobody: end the others */
+	if (server_fault(&self->server))
+		stop(self);
+	return !server_has_ended(&self->server);
+}
+
+static int lock_memory(struct caissond *self)
+{
+	int r;
+
+	/* one heap for all threads: more would be mapped, and locked, 64 MiB at a time */
+	(void)mallopt(M_ARENA_MAX, 1); /* a hint */
+	r = caisson_memory_lock(0);
+	if (r == 0) {
+		self->memory_locked = true;
+		return 0;
+	}
+	if (!self->options.require_mlock)
+		return 0;
+	log_fail("memory: lock: %s (raise RLIMIT_MEMLOCK, give CAP_IPC_LOCK, or mount with "
+		 "mlock=off)", strerror(-r));
+	return EXIT_UNSAFE;
+}
+
+static int audit(struct caissond *self)
+{
+	int r;
+
+	self->monitor = (struct monitor){
+		.mountpoint = self->options.mountpoint,
+		.require_io_flusher = self->options.require_io_flusher,
+		.fs = &self->server.fs,
+		.count = count,
+		.arg = self,
+	};
+	r = monitor_start(&self->monitor);
+	if (r == -EPERM)
+		return EXIT_UNSAFE;
+	return r < 0 ? EXIT_CANNOT_SERVE : 0;
+}
+
+static void tell_ready(struct caissond *self)
+{
+	const struct options *options = &self->options;
+
+	if (!options->require_io_flusher)
+		log_warn("%s: not safe to stack on: io_flusher=off", options->mountpoint);
+	if (!self->memory_locked)
+		log_warn("%s: not safe to stack on: memory is not locked", options->mountpoint);
+	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers",
+		 options->backing, options->mountpoint,
+		 (unsigned long long)(server_memory_len(&self->server) / 1024), options->queues,
+		 options->queue_depth, options->workers);
+}
+
+/* Phases 9 to 12; the control socket is open. */
+static int serve_with_server(struct caissond *self)
+{
+	int code, r;
+
+	r = server_open(&self->server, &self->options, &self->store,
+			fuse_session_fd(self->fuse));
+	if (r < 0)
+		return EXIT_CANNOT_SERVE;
+	r = privdrop_thread();
+	if (r < 0) {
+		log_fail("main thread: drop capabilities: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	code = audit(self);
+	if (code)
+		return code;
+	r = server_seal(&self->server);
+	if (r < 0)
+		return EXIT_CANNOT_SERVE;
+	tell_ready(self);
+	r = keeper_ready(self->link);
+	if (r < 0)
+		log_warn("keeper: tell that %s is ready: %s", self->options.mountpoint,
+			 strerror(-r));
+
+	self->loop = (struct control_loop){
+		.fill = fill_status,
+		.tick = tick,
+		.ready = watch_ready,
+		.arg = self,
+		.watch_fd = { [WATCH_ENDED] = self->server.ended_fd,
+			      [WATCH_KEEPER] = self->link->fd },
+		.watch_count = WATCHES,
+	};
+	r = control_run(&self->control, &self->loop);
+	if (r < 0) {
+		log_fail("control loop: wait: %s", strerror(-r));
+		stop(self);
+		return EXIT_CANNOT_SERVE;
+	}
+	r = server_fault(&self->server);
+	if (r < 0) {
+		log_fail("%s: serve: %s", self->options.mountpoint, strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	return 0;
+}
+
+/* The server process. */
+static int serve(void *arg, const struct keeper_link *link)
+{
+	struct caissond *self = arg;
+	const struct privdrop_plan plan = { .trusted_xattr = self->options.trusted_xattr };
+	int code, r;
+
+	self->link = link;
+	(void)clock_gettime(CLOCK_MONOTONIC, &self->started); /* can't fail for this clock */
+
+	/* 6 */
+	code = lock_memory(self);
+	if (code)
+		return code;
+
+	/* 7 */
+	r = control_open(&self->control, self->mount.major, self->mount.minor);
+	if (r < 0)
+		log_warn("control socket %s: make: %s", self->control.address.sun_path,
+			 strerror(-r));
+
+	/* 8 */
+	r = creds_init();
+	if (r == 0)
+		r = privdrop_process(&plan);
+	if (r == 0)
+		r = log_start(self->options.log);
+	if (r < 0) {
+		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
+		code = EXIT_CANNOT_SERVE;
+	} else {
+		code = serve_with_server(self);
+	}
+
+	server_close(&self->server);
+	control_close(&self->control);
+	creds_destroy();
+	log_stop();
+	return code;
+}
+
+/* Phase 4. The kernel's INIT waits in the device until the server answers it. */
+static int mount_it(struct caissond *self)
+{
+	static const struct fuse_lowlevel_ops none;
+	const char *mountpoint = self->options.mountpoint;
+	int r;
+
+	self->fuse = fuse_session_new(&self->options.mount_args, &none, sizeof(none), NULL);
+	if (!self->fuse) /* libfuse has named the option that it doesn't know */
+		return EXIT_USAGE;
+	if (fuse_session_mount(self->fuse, mountpoint) != 0) {
+		log_fail("%s: mount: libfuse could not (see above)", mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
+	r = mountinfo_find(mountpoint, &self->mount);
+	if (r < 0) {
+		log_fail("%s: find it among the mounts: %s", mountpoint, strerror(-r));
+		fuse_session_unmount(self->fuse);
+		return EXIT_CANNOT_SERVE;
+	}
+	return 0;
+}
+
+/* Phase 5. */
+static int keep(struct caissond *self)
+{
+	char status[2 * PATH_MAX];
+	struct keeper_config config = {
+		.mountpoint = self->options.mountpoint,
+		.status = status,
+		.foreground = self->options.foreground,
+		.require_mlock = self->options.require_mlock,
+		.log = self->options.log,
+		.serve = serve,
+		.arg = self,
+	};
+
+	(void)snprintf(status, sizeof(status), "serving %s at %s", self->options.backing,
+		       self->options.mountpoint);
+	return keeper_run(&config, self->fuse);
+}
+
+/* What phase 1 has come to, now that it is known what was asked for. */
+static int check_mark(struct caissond *self, int marked)
+{
+	if (!self->options.require_io_flusher) {
+		/* asked to go unmarked: for plain file serving, and as the control in tests */
+		if (marked == 0)
+			(void)caisson_flusher_leave(&self->flusher); /* verified by the audit */
+		return 0;
+	}
+	if (marked == 0)
+		return 0;
+	log_fail("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user namespace; "
+		 "io_flusher=off serves without, and is not safe to stack on)", strerror(-marked));
+	return EXIT_UNSAFE;
+}
+
+static int run(struct caissond *self, int argc, char **argv, int marked)
+{
+	int code, r;
+
+	/* 2 */
+	r = options_parse(&self->options, argc, argv);
+	if (r < 0)
+		return EXIT_USAGE;
+	if (self->options.done)
+		return 0;
+
+	/* 3 */
+	r = options_check_paths(&self->options);
+	if (r == 0)
+		r = options_fit_limits(&self->options);
+	if (r < 0)
+		return EXIT_CANNOT_SERVE;
+	code = check_mark(self, marked);
+	if (code)
+		return code;
+	r = store_open(&self->store, self->options.backing);
+	if (r < 0) {
+		log_fail("%s: open as a backing directory: %s", self->options.backing,
+			 r == -EBUSY ? "another caissond serves it" : strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	(void)keeper_protect_from_oom(); /* what came of it is in `caisson status` */
+
+	/* 4 */
+	code = mount_it(self);
+	if (code)
+		return code;
+
+	/* 5 */
+	return keep(self);
+}
+
+int main(int argc, char **argv)
+{
+	static struct caissond self = {
+		.store = { .root_fd = -1, .lock_fd = -1, .proc_fd = -1 },
+		.control = { .listen_fd = -1, .timer_fd = -1 },
+	};
+	int code, marked;
+
+	/* 1 */
+	marked = caisson_flusher_enter(&self.flusher);
+
+	code = run(&self, argc, argv, marked);
+	if (self.fuse)
+		fuse_session_destroy(self.fuse);
+	store_close(&self.store);
+	options_destroy(&self.options);
+	return code;
+}
