@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#@ timeout: 60
+check "true is true" true
+check "false is true" false
