@@ -15,22 +15,27 @@ enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
 /*
- * Starts the log thread, which inherits the caller's marks and capabilities. SYSLOG connects to
- * /dev/log once, here. Returns 0 or -errno.
+ * Starts the log thread, which inherits the caller's marks and capabilities. Threads aren't
+ * inherited over fork(): after it. SYSLOG sends to /dev/log; while nobody listens there, lines are
+ * dropped and counted. Returns 0 or -errno.
  */
 int log_start(enum log_target target);
 
 /*
- * Writes out what is queued and ends the thread. Waits for a slow target for at most one second.
- * Safe to call when log_start() never was.
+ * Writes out what is queued and ends the thread, when all others that log have ended. Waits for a
+ * slow target for at most one second. From then on lines go to stderr again. Safe to call when
+ * log_start() never was.
  */
 void log_stop(void);
 
-/* One line of at most 511 bytes, without newline: object, action, reason. Any thread. */
+/*
+ * One line of at most 511 bytes, without newline: object, action, reason. Control characters are
+ * shown as "?". Any thread.
+ */
 void log_message(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Lines dropped since the start because the ring was full. Any thread. */
+/* Lines lost since the start: the ring was full, or the target didn't take them. Any thread. */
 uint64_t log_dropped(void);
 
 #define log_fail(...) log_message(LOG_LEVEL_FAIL, __VA_ARGS__)

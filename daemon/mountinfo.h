@@ -14,7 +14,6 @@ struct mountinfo {
 	uint32_t major, minor; /* st_dev of the mount */
 	uid_t owner;	       /* FUSE's user_id=, 0 where there is none */
 	bool is_fuse;	       /* of type fuse, fuse.X, fuseblk … */
-	bool is_caisson;       /* of type fuse.caisson, or a FUSE mount that says so */
 	char type[32];
 };
 
@@ -25,8 +24,9 @@ struct mountinfo {
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
 
 /*
- * PATH as mountinfo names it: absolute, symlinks followed but for the last component, which isn't
- * touched. Returns 0 with a string for free(), or -errno.
+ * PATH as mountinfo names it: absolute, without symlinks. What is mounted at it isn't asked
+ * anything, only what is above. The last component need not exist. Returns 0 with a string for
+ * free(), or -errno.
  */
 int mountinfo_path(const char *path, char **ret_path);
 

@@ -15,6 +15,10 @@
 
 #define OPTIONS_QUEUES_MAX 64 /* as many as struct status has room for */
 
+/* The fewest that a mount is of use with. */
+#define OPTIONS_INODES_MIN 256u
+#define OPTIONS_FILES_MIN  64u
+
 struct options {
 	/* as given; from options_check_paths() on absolute, without symlinks */
 	char *backing, *mountpoint;

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A line of /proc/self/mountinfo, see proc_pid_mountinfo(5):
+ *
+ *   ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG…] - TYPE SOURCE SUPER_OPTIONS
+ *
+ * Blanks, newlines and backslashes in a field are written as \ooo. A mount on top of another one
+ * at the same place comes after it.
+ */
+#include "mountinfo.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define SYMLINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
+
+static int octal(char c)
+{
+	return c >= '0' && c <= '7' ? c - '0' : -1;
+}
+
+/* Undoes \ooo in place. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	while (*text) {
+		if (text[0] == '\\' && octal(text[1]) >= 0 && octal(text[2]) >= 0 &&
+		    octal(text[3]) >= 0) {
+			*out++ = (char)(octal(text[1]) << 6 | octal(text[2]) << 3 | octal(text[3]));
+			text += 4;
+		} else {
+			*out++ = *text++;
+		}
+	}
+	*out = '\0';
+}
+
+/* FUSE's user_id=N in the super options; 0 without. */
+static uid_t read_owner(const char *super_options)
+{
+	const char *at = strstr(super_options, "user_id=");
+
+	return at ? (uid_t)strtoul(at + strlen("user_id="), NULL, 10) : 0;
+}
+
+static bool is_fuse_type(const char *type)
+{
+	return strncmp(type, "fuse", 4) == 0 &&
+	       (type[4] == '\0' || type[4] == '.' || strncmp(type + 4, "blk", 3) == 0);
+}
+
+/* Cuts LINE up. False where it is about another mountpoint or isn't understood. */
+static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info)
+{
+	struct mountinfo info = { 0 };
+	char *field[5], *rest = line, *type, *super_options;
+
+	for (unsigned i = 0; i < 5; i++) {
+		field[i] = strsep(&rest, " ");
+		if (!rest)
+			return false;
+	}
+	unescape(field[4]);
+	if (strcmp(field[4], mountpoint) != 0)
+		return false;
+	if (sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
+		return false;
+	/* no field before it can be a lone dash: options come first, tags have a colon */
+	rest = strstr(rest, " - ");
+	if (!rest)
+		return false;
+	rest += strlen(" - ");
+	type = strsep(&rest, " ");
+	(void)strsep(&rest, " "); /* the source */
+	super_options = rest ? rest : "";
+
+	info.is_fuse = is_fuse_type(type);
+	if (info.is_fuse)
+		info.owner = read_owner(super_options);
+	(void)snprintf(info.type, sizeof(info.type), "%s", type); /* a long one is cut */
+	*ret_info = info;
+	return true;
+}
+
+int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
+{
+	autofree char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+	FILE *file;
+	int r = -ENOENT;
+
+	file = fopen("/proc/self/mountinfo", "re");
+	if (!file)
+		return -errno;
+	errno = 0;
+	while ((len = getline(&line, &room, file)) > 0) {
+		if (line[len - 1] == '\n')
+			line[len - 1] = '\0';
+		if (parse(line, mountpoint, ret_info))
+			r = 0;
+	}
+	if (ferror(file) || errno == ENOMEM)
+		r = errno ? -errno : -EIO;
+	(void)fclose(file); /* read only */
+	return r;
+}
+
+/* PATH's directory and last component, which may have no slash or "." after it. */
+static int split(const char *path, char **ret_parent, char **ret_name)
+{
+	autofree char *copy = strdup(path);
+	char *slash;
+	size_t len;
+
+	if (!copy)
+		return -ENOMEM;
+	len = strlen(copy);
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	slash = strrchr(copy, '/');
+	*ret_name = strdup(slash ? slash + 1 : copy);
+	if (!*ret_name)
+		return -ENOMEM;
+	if (!slash)
+		*ret_parent = strdup(".");
+	else
+		*ret_parent = strndup(copy, slash == copy ? 1 : (size_t)(slash - copy));
+	return *ret_parent ? 0 : -ENOMEM;
+}
+
+/* One step: the path without symlinks but for the last component; where that is one, where to. */
+static int resolve(const char *path, char **ret_path, bool *ret_again)
+{
+	autofree char *parent = NULL, *name = NULL, *base = NULL, *joined = NULL;
+	char target[PATH_MAX];
+	ssize_t len;
+	int r;
+
+	r = split(path, &parent, &name);
+	if (r < 0)
+		return r;
+	/* these name a directory that is being looked at anyway */
+	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		*ret_path = realpath(path, NULL);
+		*ret_again = false;
+		return *ret_path ? 0 : -errno;
+	}
+	base = realpath(parent, NULL);
+	if (!base)
+		return -errno;
+	if (asprintf(&joined, "%s/%s", strcmp(base, "/") == 0 ? "" : base, name) < 0) {
+		joined = NULL;
+		return -ENOMEM;
+	}
+	/* doesn't ask a mounted filesystem: its root is a directory in the dentry cache already */
+	len = readlink(joined, target, sizeof(target) - 1);
+	*ret_again = len >= 0;
+	if (len < 0) {
+		*ret_path = joined;
+		joined = NULL;
+		return 0;
+	}
+	target[len] = '\0';
+	if (target[0] == '/') {
+		*ret_path = strdup(target);
+	} else if (asprintf(ret_path, "%s/%s", base, target) < 0) {
+		*ret_path = NULL;
+	}
+	return *ret_path ? 0 : -ENOMEM;
+}
+
+int mountinfo_path(const char *path, char **ret_path)
+{
+	char *here = strdup(path);
+	bool again = true;
+
+	if (!here)
+		return -ENOMEM;
+	for (unsigned i = 0; again; i++) {
+		char *next;
+		int r = i < SYMLINKS_MAX ? resolve(here, &next, &again) : -ELOOP;
+
+		free(here);
+		if (r < 0)
+			return r;
+		here = next;
+	}
+	*ret_path = here;
+	return 0;
+}
