@@ -2,9 +2,14 @@
 /*
  * The opcode table, and all validation of what comes over the wire in this one place.
  *
- * A message is parsed once, before anything acts on it; from then on every length and string in
- * the call can be relied on. What doesn't parse gets an error reply (-EINVAL, or -EIO where the
- * header itself is off) and is counted; it never reaches a handler.
+ * A message is parsed once, before anything acts on it; from then on every length, offset and
+ * string in the call can be relied on. What doesn't parse gets an error reply and is counted; it
+ * never reaches a handler. What the table doesn't name is refused with -ENOSYS, on which the kernel
+ * falls back or stops asking.
+ *
+ * A message is: fuse_in_header, the opcode's fixed struct, its strings each with its NUL, its
+ * bytes, and at the very end total_extlen * 8 bytes of extensions. Nothing lies between them and
+ * nothing may be left over (fuse_copy_args() in fs/fuse/dev.c).
  */
 #ifndef CAISSON_DISPATCH_H
 #define CAISSON_DISPATCH_H
@@ -21,15 +26,25 @@ enum dispatch_class {
 	DISPATCH_SESSION, /* INIT, DESTROY: session.c */
 };
 
+/* What a string is, and so what it must keep to. */
+enum dispatch_string {
+	STRING_NONE,
+	STRING_COMPONENT, /* a directory entry: not empty, ".", ".." or with a '/'; <= NAME_MAX */
+	STRING_TARGET,	  /* of a symlink: not empty, shorter than PATH_MAX */
+	STRING_XATTR,	  /* an attribute's name: not empty, <= XATTR_NAME_MAX */
+	STRING_IGNORED,	  /* TMPFILE's, which is "/" (vfs_tmpfile() in fs/namei.c) */
+};
+
 struct dispatch_entry {
 	const char *name; /* "LOOKUP" */
 	uint32_t opcode;
 	enum dispatch_class class;
-	bool no_reply; /* FORGET, BATCH_FORGET, INTERRUPT (which is answered only with -EAGAIN) */
-	uint32_t arg_len; /* of the fixed struct behind the header */
-	uint8_t names;	  /* strings behind it */
-	bool component;   /* … which are directory entries: no '/', not "." or ".." , <= NAME_MAX */
-	bool data;	  /* … and bytes behind those */
+	bool no_reply; /* FORGET, BATCH_FORGET, INTERRUPT */
+	uint32_t arg_len; /* bytes of the fixed struct behind the header */
+	enum dispatch_string strings[2]; /* … behind that */
+	bool data;	/* … and bytes behind those */
+	/* looks at the fields of the struct; bounds WRITE and READ by MAX_WRITE bytes. Or NULL */
+	int (*check)(const struct call *call, uint32_t max_write);
 	int (*handler)(struct call *call); /* of DISPATCH_META */
 };
 
@@ -38,11 +53,15 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode);
 
 /*
  * Parses the message MSG of LEN bytes (8-byte aligned), as read from the transport, into CALL: in,
- * arg, name, data, data_len, supp_gid; the rest is left alone. MAX_WRITE bounds the payload of
- * WRITE and the size of READ, in bytes. Pure: no state, any thread.
+ * arg, name, data, data_len, supp_gid; the rest is left alone. Reads of CALL only fs->setxattr_ext,
+ * which INIT has fixed: which of its two forms SETXATTR's struct has. MAX_WRITE bounds the payload
+ * of WRITE and the size of READ, in bytes. No other state, any thread; MSG must stay as it is for as
+ * long as CALL is used.
+ *
  * Returns 0; -EBADMSG where not even the header can be trusted (shorter than a header, or its
- * length isn't LEN: there is nobody to answer); otherwise the error for the reply: -EINVAL,
- * -ENAMETOOLONG, -EFBIG (an offset beyond INT64_MAX), -ENOSYS.
+ * length isn't LEN: there is nobody to answer); otherwise the error for the reply, which is what
+ * the system call that a name or a value came by would return: -EINVAL, -ENAMETOOLONG, -EFBIG (a
+ * byte beyond INT64_MAX), -ERANGE (an attribute's name), -E2BIG (its value), -ENOSYS.
  */
 int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call);
 
