@@ -259,8 +259,7 @@ int op_release(struct call *call)
 
 	if (!file)
 		return -EBADF;
-	if (arg->release_flags & FUSE_RELEASE_FLOCK_UNLOCK)
-		lock_release_flock(call->fs, file);
+	lock_release_flock(call->fs, file); /* whether or not release_flags knows of any */
 	file_close(call->fs, file);
 	return 0;
 }
