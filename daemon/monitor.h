@@ -20,12 +20,12 @@ struct monitor_counters {
 	uint64_t files_refused;	  /* the file table was full */
 };
 
-#define MONITOR_KNOWN 32 /* unmarked tasks that were told already */
+#define MONITOR_KNOWN 32 /* unmarked tasks that have been told of */
 
 struct monitor {
 	/* set by the caller */
 	const char *mountpoint; /* for messages */
-	bool require_io_flusher;
+	bool require_io_flusher, require_mlock;
 	struct fs *fs;
 	void (*count)(void *arg, struct monitor_counters *ret_counters);
 	void *arg;
@@ -34,17 +34,20 @@ struct monitor {
 	uint64_t tasks, tasks_unmarked;
 	uint64_t alarms; /* unmarked tasks that appeared, and audits that failed */
 	bool io_flusher; /* all tasks are marked */
+	bool mlock;	 /* all memory is locked */
 
 	uint64_t ticks;
 	struct monitor_counters told;
-	pid_t known[MONITOR_KNOWN];
-	uint32_t known_count;
-	int audit_error; /* the last audit's, so that it is told once */
+	pid_t known[MONITOR_KNOWN]; /* a ring: the newest overwrites the oldest */
+	uint32_t known_next;
+	int audit_error;     /* the last audit's, so that it is told once */
+	bool told_unlocked;
 };
 
 /*
- * Audits at once, before serving. Returns 0; -EPERM where the mark is required and a task lacks it;
- * or -errno. Logs nothing on success.
+ * Audits at once, before serving: when all threads, rings and io-wq workers are there and memory is
+ * locked. Prefaults the stack that audits take. Returns 0; -EPERM where the mark or the lock is
+ * required and isn't there (EXIT_UNSAFE); or another -errno; each logged.
  */
 int monitor_start(struct monitor *monitor);
 

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "macro.h"
-#include "proc.h"
+#include "procfs.h"
 
 #define OWN_STATUS "/proc/thread-self/status"
 
@@ -53,7 +53,7 @@ static uint64_t serving;
 
 static int read_set(const char *key, uint64_t *ret_set)
 {
-	return proc_read_number(OWN_STATUS, key, 16, ret_set);
+	return procfs_read_number(OWN_STATUS, key, 16, ret_set);
 }
 
 /* Whether the calling thread has SET, no more and no less, and nothing to gain by executing. */
@@ -127,7 +127,7 @@ static int set_no_new_privs(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = proc_read_number(OWN_STATUS, "NoNewPrivs", 10, &is_set);
+	r = procfs_read_number(OWN_STATUS, "NoNewPrivs", 10, &is_set);
 	return r ? r : is_set == 1 ? 0 : -EPERM;
 }
 
