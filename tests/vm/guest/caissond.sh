@@ -6,6 +6,7 @@
 
 caissond_log=/run/caissond.log
 caissond_pid=
+audit_table=/run/audit.txt
 
 # The disk that the case asked for, as the backing store's filesystem at /backing.
 mount_backing() {
@@ -38,6 +39,7 @@ start_caissond() {
 	mountpoint -q "$start_mountpoint"
 }
 
+log_tells() { grep -q "$1" "$caissond_log"; }
 show_caissond_log() { sed 's/^/caissond.log: /' "$caissond_log"; }
 
 # stop_caissond SECONDS: SIGTERM, and the daemon's exit status (124: it didn't end).
@@ -83,7 +85,6 @@ faults_stand_still() {
 # audit_is_green WHAT MOUNTPOINT: caisson's own audit, and the same question put to the kernel by
 # hand (style rule 19): both flags, 0x80000 and 0x100000, in field 9 of every task's stat.
 audit_is_green() {
-	audit_table=/run/audit.txt
 	if caisson audit "$2" >"$audit_table" 2>&1; then
 		ok "audit $1"
 	else
@@ -97,6 +98,9 @@ audit_is_green() {
 		fail "flags $1: unmarked: $audit_unmarked"
 	fi
 }
+
+# audit_tells PATTERN: of the table that audit_is_green showed last
+audit_tells() { grep -q "$1" "$audit_table"; }
 
 unmarked_tasks() {
 	for unmarked_pid in $(caissond_processes); do

@@ -125,47 +125,40 @@ kernel_unpack() {
 		echo "$release" >"$dir/release"
 }
 
-kernel_fetch() {
-	local suite=$1 dir=$cache_dir/kernels/$1 work packages version apt_options
-	kernel_apt_root "$suite" || return 1
-	mkdir -p "$dir" && work=$(mktemp -d "$dir/new.XXXXXX") || return 1
-
-	packages=
-	if [[ $suite == own ]]; then
-		packages=$(kernel_resolve)
-	fi
-	if [[ -z $packages ]]; then
-		apt-get "${apt_options[@]}" -qq update >"$work/log" 2>&1 &&
-			packages=$(kernel_resolve)
-	fi
-	if [[ -z $packages ]]; then
-		warn "cannot find linux-image-amd64 in suite $suite: $(tail -n 1 "$work/log" 2>/dev/null)"
-		rm -rf "$work"
-		return 1
-	fi
+# kernel_get SUITE DIR WORK: what apt knows of SUITE's kernel, downloaded and unpacked into DIR.
+kernel_get() {
+	local suite=$1 dir=$2 work=$3 packages version
+	packages=$(kernel_resolve) && [[ -n $packages ]] || return 1
 	version=$(head -n 1 <<<"$packages" | sed 's/.*=//')
 	if [[ ! -e $dir/$version/release ]]; then
-		note "fetching the kernel of suite $suite: ${packages//$'\n'/ }"
+		note "fetching the kernel of suite $suite: ${packages//$'\n'/ }" >&3
 		# shellcheck disable=SC2086 # one word a package
-		if ! { (cd "$work" && apt-get "${apt_options[@]}" -qq download $packages) &&
-			kernel_unpack "$work" "$work/$version"; } >"$work/log" 2>&1; then
-			warn "cannot get the kernel of suite $suite: $(tail -n 1 "$work/log")"
-			rm -rf "$work"
-			return 1
-		fi
-		mv "$work/$version" "$dir/$version"
+		(cd "$work" && apt-get "${apt_options[@]}" -qq download $packages) &&
+			kernel_unpack "$work" "$work/$version" &&
+			mv "$work/$version" "$dir/$version" || return 1
 	fi
 	ln -sfn "$version" "$dir/current"
+}
+
+# The machine's own lists may do, and then nobody but the mirror's pool is asked; they may also be
+# missing, or so old that the pool has dropped what they name.
+kernel_fetch() {
+	local suite=$1 dir=$cache_dir/kernels/$1 work status=1 apt_options
+	kernel_apt_root "$suite" || return 1
+	mkdir -p "$dir" && work=$(mktemp -d "$dir/new.XXXXXX") || return 1
+	{
+		[[ $suite == own ]] && kernel_get "$suite" "$dir" "$work" ||
+			{ apt-get "${apt_options[@]}" -qq update && kernel_get "$suite" "$dir" "$work"; }
+	} 3>&1 >"$work/log" 2>&1 && status=0
+	((status == 0)) ||
+		warn "cannot get linux-image-amd64 of suite $suite: $(grep -m 1 -E '^[EW]: |^no ' "$work/log")"
 	rm -rf "$work"
+	return $status
 }
 
 # Sets kernel_dir, kernel_image and kernel_release for SUITE, fetching it when the cache has none.
 kernel_prepare() {
 	local suite=$1
-	if [[ ! $suite =~ ^[a-z][a-z0-9-]*$ ]]; then
-		warn "not the name of a suite: $suite"
-		return 1
-	fi
 	kernel_dir=$cache_dir/kernels/$suite/current
 	if [[ ! -e $kernel_dir/release ]] || ((kernel_update)); then
 		(
