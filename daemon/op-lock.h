@@ -5,7 +5,7 @@
  *
  * Locks are taken on the backing files, so that whoever else uses the backing directory sees them
  * and is seen. A flock is one on the descriptor of the open file; the POSIX locks of one owner on
- * one inode are open-file-description locks on a descriptor of their own (lock-table.h).
+ * one inode are open-file-description locks on a descriptor of their own (lock-owner.h).
  *
  * A request that has to wait is parked: a row in the table of waiters, in the order of arrival, and
  * no thread, lock or descriptor but those of its owner. Whatever may let it in tries again: each
