@@ -47,8 +47,8 @@ struct call {
 /*
  * For a handler that answers later. call_park() comes first, while nobody else knows the ticket;
  * from the moment that another thread may call call_answer() the handler touches neither its call
- * nor the message any more, and returns CALL_PARKED. call_answer() gives the one answer, ERROR (0 or
- * -errno) without a body: any thread, once, with no lock held: it writes to the kernel.
+ * nor the message any more, and returns CALL_PARKED. call_answer() gives the one answer, ERROR (0
+ * or -errno) without a body: any thread, once, with no lock held: it writes to the kernel.
  * Whoever runs the handlers implements them.
  */
 void call_park(uint32_t ticket);
