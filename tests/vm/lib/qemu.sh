@@ -45,6 +45,7 @@ qemu_wait() {
 		sleep 1 &
 		wait -n "$qemu_pid" $! 2>/dev/null
 	done
+	return 0
 }
 
 # The end of a guest, whatever state it is in; by its PID.
