@@ -14,6 +14,10 @@
 
 struct fuse_session;
 
+/* What goes over the link, one byte each. */
+#define KEEPER_LINK_READY 'R' /* server to keeper */
+#define KEEPER_LINK_STOP  'S' /* keeper to server */
+
 /* What the server has of its keeper. */
 struct keeper_link {
 	int fd;	      /* poll it for POLLIN, then keeper_listen() */
@@ -29,8 +33,9 @@ struct keeper_config {
 	bool require_mlock;
 	enum log_target log;
 	/*
-	 * The server, in a child of its own, with all of keeper_run()'s signals blocked. Returns an
-	 * exit code.
+	 * The server, in a child of its own, with SIGTERM, SIGINT and SIGHUP blocked. Starts its log
+	 * with LOG_TARGET_STDERR: keeper_ready() sends it elsewhere, when the terminal isn't needed
+	 * any more. Returns an exit code.
 	 */
 	int (*serve)(void *arg, const struct keeper_link *link);
 	void *arg;
@@ -58,6 +63,13 @@ enum keeper_word {
 
 /* Server: what there is to read on link->fd. Doesn't block. */
 enum keeper_word keeper_listen(const struct keeper_link *link);
+
+/*
+ * Lets go of the launcher's terminal: the log goes to LOG from here on, standard input and output
+ * to /dev/null, and standard error too unless the log goes there. Each of the two processes for
+ * itself, after log_start(). Returns 0 or -errno.
+ */
+int keeper_become_quiet(enum log_target log);
 
 /*
  * Asks the kernel to take us last (oom_score_adj -1000), inherited by every child. Once, by main.

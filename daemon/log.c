@@ -36,6 +36,8 @@
 
 struct line {
 	_Atomic uint64_t turn;
+	bool retarget; /* no message: from here on to `target` */
+	enum log_target target;
 	enum log_level level;
 	char text[TEXT_LEN];
 };
@@ -47,8 +49,9 @@ static struct {
 	_Atomic uint64_t dropped;
 	uint64_t told;	       /* drops that a line has told of; log thread */
 	_Atomic bool running, stopping;
-	int wake_fd, done_fd, syslog_fd;
-	enum log_target target;
+	int wake_fd, syslog_fd;
+	int done_fd;		/* eventfd: the log thread has ended, or has changed its target */
+	enum log_target target; /* log thread */
 	pthread_t thread;
 } ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1 };
 
@@ -98,6 +101,16 @@ static void connect_syslog(void)
 	(void)connect(ring.syslog_fd, (struct sockaddr *)&address, sizeof(address));
 }
 
+static int open_syslog(void)
+{
+	tzset(); /* localtime_r() reads no file later on */
+	ring.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (ring.syslog_fd < 0)
+		return -errno;
+	connect_syslog();
+	return 0;
+}
+
 static bool write_syslog(enum log_level level, const char *text)
 {
 	static const int severity[] = {
@@ -127,6 +140,25 @@ static bool write_line(enum log_level level, const char *text)
 	return ring.target == LOG_TARGET_SYSLOG ? write_syslog(level, text) : write_stderr(text);
 }
 
+static void tell_done(void)
+{
+	uint64_t one = 1;
+
+	(void)!write(ring.done_fd, &one, sizeof(one)); /* far from the counter's end */
+}
+
+/* Whether the log thread has said done, within STOP_WAIT_MS. */
+static bool wait_for_done(void)
+{
+	struct pollfd done = { .fd = ring.done_fd, .events = POLLIN };
+	uint64_t count;
+
+	if (poll(&done, 1, STOP_WAIT_MS) <= 0)
+		return false;
+	(void)!read(ring.done_fd, &count, sizeof(count)); /* poll() has seen it */
+	return true;
+}
+
 /* Writes out the oldest line; false where there is none. */
 static bool consume(void)
 {
@@ -134,8 +166,12 @@ static bool consume(void)
 
 	if (atomic_load_explicit(&line->turn, memory_order_acquire) != ring.tail + 1)
 		return false;
-	if (!write_line(line->level, line->text))
+	if (line->retarget) {
+		ring.target = line->target;
+		tell_done();
+	} else if (!write_line(line->level, line->text)) {
 		atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
+	}
 	atomic_store_explicit(&line->turn, ring.tail + LINES, memory_order_release);
 	ring.tail++;
 	return true;
@@ -170,8 +206,7 @@ static void *log_main(void *arg)
 			break;
 		(void)!read(ring.wake_fd, &count, sizeof(count)); /* EINTR: look once more */
 	}
-	count = 1;
-	(void)!write(ring.done_fd, &count, sizeof(count)); /* the only write to it */
+	tell_done();
 	return NULL;
 }
 
@@ -225,16 +260,12 @@ int log_start(enum log_target target)
 		r = -errno;
 		goto err_fds;
 	}
-	if (target == LOG_TARGET_SYSLOG) {
-		tzset(); /* localtime_r() reads no file later on */
-		ring.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		if (ring.syslog_fd < 0) {
-			r = -errno;
-			goto err_fds;
-		}
-		connect_syslog();
-	}
-	r = start_thread();
+	if (target == LOG_TARGET_SYSLOG)
+		r = open_syslog();
+	else
+		r = 0;
+	if (!r)
+		r = start_thread();
 	if (r < 0)
 		goto err_fds;
 	atomic_store(&ring.running, true);
@@ -247,15 +278,13 @@ err_fds:
 
 void log_stop(void)
 {
-	struct pollfd done;
 	uint64_t one = 1;
 
 	if (!atomic_exchange(&ring.running, false))
 		return;
-	done = (struct pollfd){ .fd = ring.done_fd, .events = POLLIN };
 	atomic_store(&ring.stopping, true);
 	(void)!write(ring.wake_fd, &one, sizeof(one)); /* far from the counter's end */
-	if (poll(&done, 1, STOP_WAIT_MS) > 0) {
+	if (wait_for_done()) {
 		(void)pthread_join(ring.thread, NULL); /* ours, once */
 		close_all();
 	} else {
@@ -287,11 +316,42 @@ static struct line *claim(uint64_t *ret_at)
 	}
 }
 
+static void publish(struct line *line, uint64_t at)
+{
+	uint64_t one = 1;
+
+	atomic_store_explicit(&line->turn, at + 1, memory_order_release);
+	(void)!write(ring.wake_fd, &one, sizeof(one)); /* far from the counter's end */
+}
+
+int log_retarget(enum log_target target)
+{
+	struct line *line;
+	uint64_t at;
+	int r;
+
+	if (!atomic_load(&ring.running))
+		return -EINVAL;
+	/* the log thread looks at it only after the line below */
+	if (target == LOG_TARGET_SYSLOG && ring.syslog_fd < 0) {
+		r = open_syslog();
+		if (r < 0)
+			return r;
+	}
+	line = claim(&at);
+	if (!line)
+		return -ETIMEDOUT; /* a ring full of lines that nobody takes */
+	line->retarget = true;
+	line->target = target;
+	publish(line, at);
+	return wait_for_done() ? 0 : -ETIMEDOUT;
+}
+
 void log_message(enum log_level level, const char *format, ...)
 {
 	int saved = errno;
-	uint64_t at, one = 1;
 	struct line *line;
+	uint64_t at;
 	va_list args;
 
 	va_start(args, format);
@@ -301,16 +361,13 @@ void log_message(enum log_level level, const char *format, ...)
 		format_line(text, format, args);
 		if (!write_stderr(text))
 			atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
+	} else if ((line = claim(&at))) {
+		line->retarget = false;
+		line->level = level;
+		format_line(line->text, format, args);
+		publish(line, at);
 	} else {
-		line = claim(&at);
-		if (line) {
-			line->level = level;
-			format_line(line->text, format, args);
-			atomic_store_explicit(&line->turn, at + 1, memory_order_release);
-		} else {
-			atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
-		}
-		(void)!write(ring.wake_fd, &one, sizeof(one)); /* far from the counter's end */
+		atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
 	}
 	va_end(args);
 	errno = saved;

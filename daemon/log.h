@@ -22,6 +22,13 @@ enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 int log_start(enum log_target target);
 
 /*
+ * From the next line on writes to TARGET; what was logged before goes where it went. Waits for
+ * that for at most a second. One thread at a time, after log_start(). Returns 0; -ETIMEDOUT where
+ * the old target is stuck; or -errno.
+ */
+int log_retarget(enum log_target target);
+
+/*
  * Writes out what is queued and ends the thread, when all others that log have ended. Waits for a
  * slow target for at most one second. From then on lines go to stderr again. Safe to call when
  * log_start() never was.

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a mount's control socket is. */
+#ifndef CAISSON_CONTROL_PATH_H
+#define CAISSON_CONTROL_PATH_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sockaddr_un;
+
+/*
+ * Server: the socket of the mount MAJOR:MINOR, in /run/caisson for root and in
+ * $XDG_RUNTIME_DIR/caisson for others; makes that directory. Returns 0; -ENOENT without
+ * XDG_RUNTIME_DIR; -EPERM where the directory belongs to somebody else or others may write to it;
+ * -ENAMETOOLONG; or -errno.
+ */
+int control_path_make(struct sockaddr_un *address, uint32_t major, uint32_t minor);
+
+/* Client: the places of OWNER's daemon that control_path_find() knows. */
+#define CONTROL_PATHS 3
+
+/*
+ * Client: the PLACE-th path at which the daemon of OWNER may have its socket, from 0. Returns 0,
+ * or -ENOENT where there is no such place, or -ENAMETOOLONG.
+ */
+int control_path_find(struct sockaddr_un *address, uint32_t major, uint32_t minor, uid_t owner,
+		      uint32_t place);
+
+#endif

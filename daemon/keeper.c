@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who waits for whom, and who ends whom.
+ *
+ *   launcher   what the user has started, in daemon mode only: waits for one byte on a pipe, the
+ *              exit code, and exits with it. Once the mount is ready nobody needs it.
+ *   keeper     waits for the server, and for signals. It unmounts: lazily, so that whoever uses
+ *              the mount can go on using it, and the server goes on serving them.
+ *   server     serves until the kernel says that the mount is gone, or the keeper says stop.
+ *
+ *   first SIGTERM, SIGINT or SIGHUP    the keeper unmounts lazily and goes on waiting: the stack
+ *                                      above must not lose its storage because a service is stopped
+ *   second                             the keeper says stop: the server finishes what it has taken
+ *                                      in, and exits; whoever still uses the mount gets errors
+ *   the server dies                    the keeper unmounts lazily and exits: its copy of the
+ *                                      device was the last one, so that the kernel then answers
+ *                                      everybody who waits with ECONNABORTED
+ *   the keeper dies                    the server reads it from the link and goes on serving:
+ *                                      umount(8) ends it. No PR_SET_PDEATHSIG, for that reason.
+ *
+ * The same signals mean nothing to the server, which has them blocked: a terminal's ^C and a
+ * service manager's SIGTERM go to all processes of the group, and it is the keeper who decides.
+ *
+ * Core dumps are off: one that is written to the stack above would wait for the server that is
+ * being dumped (S8). The limit is 1 and not 0, because a core_pattern that is a pipe ignores 0 and
+ * honours 1 (do_coredump() in fs/coredump.c). PR_SET_DUMPABLE stays as it is: clearing it would
+ * take /proc/self/fd, which the server reopens files by, from a user other than root.
+ */
+#define FUSE_USE_VERSION 312
+
+#include "keeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "caisson/reclaim.h"
+#include "cleanup.h"
+#include "exit-code.h"
+#include "macro.h"
+#include "mountinfo.h"
+#include "notify.h"
+#include "privdrop.h"
+
+/*
+ * STARTING → SERVING [hear_server], LEAVING [hear_signal]
+ * SERVING  → LEAVING [hear_signal]
+ * LEAVING  → STOPPING [hear_signal]
+ * The end of the server ends the keeper in every state.
+ */
+enum state {
+	STARTING, /* the server isn't ready; the launcher waits */
+	SERVING,
+	LEAVING,  /* unmounted lazily, or tried to; the server serves who is left */
+	STOPPING, /* the server has been told to stop */
+	STATES
+};
+
+struct keeper {
+	const struct keeper_config *config;
+	struct fuse_session *se;
+	struct mountinfo mount; /* ours: what to unmount, and nothing else */
+	enum state state;
+	pid_t server;
+	int server_fd;	 /* pidfd */
+	int link_fd;	 /* to the server; -1 after it has closed its end */
+	int signal_fd;
+	int launcher_fd; /* pipe to the launcher; -1 when it needs to know nothing more */
+};
+
+static void set_state(struct keeper *keeper, enum state state)
+{
+	static const bool allowed[STATES][STATES] = {
+		[STARTING] = { [SERVING] = true, [LEAVING] = true },
+		[SERVING] = { [LEAVING] = true },
+		[LEAVING] = { [STOPPING] = true },
+	};
+
+	assert(allowed[keeper->state][state]);
+	keeper->state = state;
+}
+
+static void block_signals(sigset_t *ret_blocked, sigset_t *ret_saved)
+{
+	(void)sigemptyset(ret_blocked); /* these can't fail with valid signals */
+	(void)sigaddset(ret_blocked, SIGTERM);
+	(void)sigaddset(ret_blocked, SIGINT);
+	(void)sigaddset(ret_blocked, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, ret_blocked, ret_saved);
+}
+
+static void tell_launcher(struct keeper *keeper, int code)
+{
+	char byte = (char)code;
+
+	if (keeper->launcher_fd >= 0)
+		(void)!write(keeper->launcher_fd, &byte, 1); /* it may have been killed */
+	close_fd(&keeper->launcher_fd);
+}
+
+/* In the launcher: the exit code that the keeper tells, in time. */
+static int wait_for_keeper(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return byte;
+	log_fail("keeper: start: it died");
+	return EXIT_CANNOT_SERVE;
+}
+
+static void tell_manager(const struct keeper *keeper, bool stopping)
+{
+	char state[2 * PATH_MAX];
+	int r;
+
+	if (stopping)
+		(void)snprintf(state, sizeof(state), "STOPPING=1");
+	else
+		(void)snprintf(state, sizeof(state), "READY=1\nMAINPID=%d\nSTATUS=%s",
+			       (int)getpid(), keeper->config->status); /* a long one is cut */
+	r = notify(state);
+	if (r < 0)
+		log_warn("service manager: notify: %s", strerror(-r));
+}
+
+/* Unmounts lazily what we have mounted, if it is still there. */
+static void unmount(struct keeper *keeper)
+{
+	const char *mountpoint = keeper->config->mountpoint;
+	struct mountinfo now;
+	int r;
+
+	r = mountinfo_find(mountpoint, &now);
+	if (r == -ENOENT)
+		return;
+	if (r == 0 && (now.major != keeper->mount.major || now.minor != keeper->mount.minor)) {
+		log_warn("%s: unmount: something else is mounted there", mountpoint);
+		return;
+	}
+	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return;
+	if (errno == EPERM)
+		fuse_session_unmount(keeper->se); /* asks fusermount3, which prints its errors */
+	else
+		log_fail("%s: unmount: %s", mountpoint, strerror(errno));
+}
+
+static void hear_signal(struct keeper *keeper)
+{
+	const char *mountpoint = keeper->config->mountpoint;
+	struct signalfd_siginfo info;
+	char word = KEEPER_LINK_STOP;
+
+	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return; /* a false alarm */
+	switch (keeper->state) {
+	case STARTING:
+	case SERVING:
+		set_state(keeper, LEAVING);
+		tell_manager(keeper, true);
+		unmount(keeper);
+		log_info("%s: unmount: done, serving on until its last user is gone; "
+			 "another signal ends it now", mountpoint);
+		break;
+	case LEAVING:
+		set_state(keeper, STOPPING);
+		log_info("%s: stop: finishing what is in flight", mountpoint);
+		if (send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			log_fail("server: tell it to stop: %s", strerror(errno));
+		break;
+	case STOPPING:
+	case STATES:
+		break;
+	}
+}
+
+static void hear_server(struct keeper *keeper)
+{
+	char word;
+	ssize_t n = recv(keeper->link_fd, &word, 1, MSG_DONTWAIT);
+	int r;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		close_fd(&keeper->link_fd); /* it is ending: server_fd will tell */
+		return;
+	}
+	if (word != KEEPER_LINK_READY || keeper->state != STARTING)
+		return; /* too late: it is being ended, and the launcher will hear of that */
+	set_state(keeper, SERVING);
+	tell_manager(keeper, false);
+	if (!keeper->config->foreground) {
+		r = keeper_become_quiet(keeper->config->log);
+		if (r < 0)
+			log_warn("terminal: let go of: %s", strerror(-r));
+	}
+	tell_launcher(keeper, EXIT_FINE);
+}
+
+/* The exit code of the server, which has ended; a death is logged. */
+static int reap(struct keeper *keeper)
+{
+	int status;
+
+	while (waitpid(keeper->server, &status, 0) < 0) {
+		if (errno != EINTR) {
+			log_fail("server: wait for its end: %s", strerror(errno));
+			return EXIT_CANNOT_SERVE;
+		}
+	}
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) <= EXIT_UNSAFE ? WEXITSTATUS(status) : EXIT_CANNOT_SERVE;
+	log_fail("server %d: serve %s: killed by signal %d (%s)", (int)keeper->server,
+		 keeper->config->mountpoint, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return EXIT_CANNOT_SERVE;
+}
+
+/* Until the server has ended. */
+static int keep(struct keeper *keeper)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = keeper->server_fd, .events = POLLIN },
+			{ .fd = keeper->link_fd, .events = POLLIN },
+			{ .fd = keeper->signal_fd, .events = POLLIN },
+		};
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR) {
+			log_fail("keeper: wait: %s", strerror(errno));
+			return EXIT_CANNOT_SERVE;
+		}
+		/* before its end: it may have been ready for a moment */
+		if (fds[1].revents)
+			hear_server(keeper);
+		if (fds[2].revents)
+			hear_signal(keeper);
+		if (fds[0].revents)
+			return reap(keeper);
+	}
+}
+
+/* In the child. */
+__attribute__((noreturn)) static void be_server(struct keeper *keeper, int fd, pid_t keeper_pid)
+{
+	const struct keeper_config *config = keeper->config;
+	struct keeper_link link = {
+		.fd = fd,
+		.keeper = keeper_pid,
+		.daemon = !config->foreground,
+		.log = config->log,
+	};
+
+	close_fd(&keeper->link_fd);
+	close_fd(&keeper->signal_fd);
+	close_fd(&keeper->launcher_fd); /* or the launcher wouldn't see the keeper die */
+	exit(config->serve(config->arg, &link));
+}
+
+static int start_server(struct keeper *keeper)
+{
+	pid_t self = getpid();
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	keeper->link_fd = fds[0];
+	(void)fflush(NULL); /* or both would write what is buffered */
+	keeper->server = fork();
+	if (keeper->server == 0)
+		be_server(keeper, fds[1], self);
+	close_fd(&fds[1]);
+	if (keeper->server < 0)
+		return -errno;
+	keeper->server_fd = pidfd_open(keeper->server, 0);
+	return keeper->server_fd < 0 ? -errno : 0;
+}
+
+/* The keeper's own safety: it must be able to act when memory is short. */
+static int settle(const struct keeper *keeper)
+{
+	int r;
+
+	r = log_start(LOG_TARGET_STDERR);
+	if (r < 0) {
+		log_fail("log of the keeper: start: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	r = caisson_memory_lock(0);
+	if (r < 0 && keeper->config->require_mlock) {
+		log_fail("memory of the keeper: lock: %s", strerror(-r));
+		return EXIT_UNSAFE;
+	}
+	r = privdrop_keeper();
+	if (r < 0) {
+		log_fail("keeper: drop capabilities: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	return 0;
+}
+
+/* The keeper's whole life: returns the exit code. */
+static int be_keeper(struct keeper *keeper, const sigset_t *signals)
+{
+	char word = KEEPER_LINK_STOP;
+	int code, r;
+
+	keeper->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	r = keeper->signal_fd < 0 ? -errno : start_server(keeper);
+	if (r < 0) {
+		log_fail("server: start: %s", strerror(-r));
+		code = EXIT_CANNOT_SERVE;
+		goto out;
+	}
+	code = settle(keeper);
+	if (code) {
+		/* unmounting ends a server that isn't ready yet, the word one that is */
+		set_state(keeper, LEAVING);
+		unmount(keeper);
+		(void)send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)keep(keeper);
+	} else {
+		code = keep(keeper);
+	}
+out:
+	unmount(keeper);
+	log_stop(); /* while the launcher's terminal is there */
+	tell_launcher(keeper, code);
+	close_fd(&keeper->link_fd);
+	close_fd(&keeper->signal_fd);
+	close_fd(&keeper->server_fd);
+	return code;
+}
+
+/* Returns 0 in the keeper, in a session of its own; 1 in the launcher, with the exit code; -errno. */
+static int become_daemon(struct keeper *keeper, int *ret_code)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	(void)fflush(NULL); /* or both would write what is buffered */
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		close_fd(&fds[0]);
+		close_fd(&fds[1]);
+		return r;
+	}
+	if (pid > 0) {
+		close_fd(&fds[1]);
+		*ret_code = wait_for_keeper(fds[0]);
+		close_fd(&fds[0]);
+		return 1;
+	}
+	close_fd(&fds[0]);
+	keeper->launcher_fd = fds[1];
+	(void)setsid(); /* a forked child leads no group yet: can't fail */
+	return 0;
+}
+
+static void forbid_core_dumps(void)
+{
+	struct rlimit limit = { .rlim_cur = 1, .rlim_max = 1 };
+
+	/* fails where the hard limit is 0 already, which does for all but pipes */
+	(void)setrlimit(RLIMIT_CORE, &limit);
+}
+
+int keeper_run(const struct keeper_config *config, struct fuse_session *se)
+{
+	struct keeper keeper = {
+		.config = config,
+		.se = se,
+		.server_fd = -1,
+		.link_fd = -1,
+		.signal_fd = -1,
+		.launcher_fd = -1,
+	};
+	sigset_t signals, saved;
+	int code = EXIT_CANNOT_SERVE, r;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* can't fail */
+	forbid_core_dumps();
+	block_signals(&signals, &saved);
+	r = mountinfo_find(config->mountpoint, &keeper.mount);
+	if (r == 0 && chdir("/") < 0) /* the working directory may lie on the stack above (S8) */
+		r = -errno;
+	if (r == 0 && !config->foreground) {
+		r = become_daemon(&keeper, &code);
+		if (r > 0) {
+			(void)sigprocmask(SIG_SETMASK, &saved, NULL); /* can't fail */
+			return code;
+		}
+	}
+	if (r < 0) {
+		log_fail("%s: keep: %s", config->mountpoint, strerror(-r));
+		fuse_session_unmount(se);
+		return EXIT_CANNOT_SERVE;
+	}
+	return be_keeper(&keeper, &signals);
+}
+
+int keeper_protect_from_oom(void)
+{
+	static const char score[] = "-1000";
+	autoclose int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, score, strlen(score)) < 0)
+		return -errno;
+	return 0;
+}
