@@ -37,14 +37,23 @@
  */
 #define IOWQ_WORKERS 2
 
-#define STACK_LEN	(256u << 10)
-#define STACK_MARGIN	(64u << 10) /* left untouched for what is above thread_main() */
+#define STACK_LEN     (256u << 10)
+#define STACK_TOUCHED (192u << 10) /* the rest is the C library's, and above thread_main() */
+
+enum role { ROLE_QUEUE, ROLE_WORKER, ROLE_EVICT };
+
+static const char *const role_names[] = {
+	[ROLE_QUEUE] = "queue",
+	[ROLE_WORKER] = "meta",
+	[ROLE_EVICT] = "evict",
+};
 
 struct server_thread {
 	struct server *server;
 	pthread_t thread;
-	uint32_t number;      /* of the queue or worker */
-	bool is_queue;
+	enum role role;
+	uint32_t number;      /* of those with this role */
+	bool joined;
 	int result;	      /* of getting ready, 0 or -errno */
 };
 
@@ -103,37 +112,39 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 	};
 }
 
-/* What a thread does before the gate: its ring, its stack, its identity. */
+static int prepare_failed(const struct server_thread *self, const char *action, int error)
+{
+	log_fail("thread %s-%u: %s: %s", role_names[self->role], self->number, action,
+		 strerror(-error));
+	return error;
+}
+
+/* What a thread does before the gate: its stack, its ring, its identity. */
 static int thread_prepare(struct server_thread *self)
 {
 	struct queue_config config;
 	int r;
 
-	caisson_stack_prefault(STACK_LEN - STACK_MARGIN);
-	if (self->is_queue) {
+	r = caisson_stack_prefault(STACK_TOUCHED);
+	if (r < 0)
+		return prepare_failed(self, "populate its stack", r);
+	if (self->role == ROLE_QUEUE) {
 		/* before its capabilities go: the ring registers an identity that has one less */
 		config = queue_config(self->server, self->number);
 		r = queue_open(&self->server->queues[self->number], &config);
-		if (r < 0) {
-			log_fail("queue %u: make its ring and device: %s", self->number,
-				 strerror(-r));
-			return r;
-		}
+		if (r < 0)
+			return prepare_failed(self, "make its ring and clone /dev/fuse", r);
 	}
 	r = privdrop_thread();
-	if (r < 0) {
-		log_fail("%s %u: drop capabilities: %s", self->is_queue ? "queue" : "worker",
-			 self->number, strerror(-r));
-		return r;
-	}
-	if (!self->is_queue) {
+	if (r < 0)
+		return prepare_failed(self, "drop capabilities", r);
+	if (self->role == ROLE_WORKER) {
 		/* after they have gone: it notes what to go back to behind each caller */
 		r = creds_thread_init();
 		if (r < 0)
-			log_fail("worker %u: take a umask of its own: %s", self->number,
-				 strerror(-r));
+			return prepare_failed(self, "take a umask of its own", r);
 	}
-	return r;
+	return 0;
 }
 
 static void *thread_main(void *arg)
@@ -145,13 +156,19 @@ static void *thread_main(void *arg)
 	self->result = thread_prepare(self);
 	if (!gate_wait())
 		return NULL;
-	if (!self->is_queue) {
+	switch (self->role) {
+	case ROLE_QUEUE:
+		(void)queue_run(&server->queues[self->number]); /* kept in queue->fault */
+		atomic_fetch_sub(&server->running, 1);
+		(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
+		break;
+	case ROLE_WORKER:
 		worker_run(&server->workers, self->number);
-		return NULL;
+		break;
+	case ROLE_EVICT:
+		evict_run(&server->evict, server->session_fd);
+		break;
 	}
-	(void)queue_run(&server->queues[self->number]); /* kept in queue->fault */
-	atomic_fetch_sub(&server->running, 1);
-	(void)!write(server->ended_fd, &one, sizeof(one)); /* a counter far from its end */
 	return NULL;
 }
 
@@ -221,6 +238,8 @@ static int make_fs(struct server *server, const struct store *store)
 		r = file_table_init(&fs->files, &server->arena);
 	if (!r)
 		r = lock_init(fs, &server->arena);
+	if (!r)
+		r = evict_init(&server->evict, fs);
 	if (r < 0)
 		log_fail("tables of inodes, files and locks: make: %s", strerror(-r));
 	return r;
@@ -256,18 +275,14 @@ static int make_queues_and_workers(struct server *server)
 	return worker_init(&server->workers, &workers);
 }
 
-static int start_thread(struct server *server, bool is_queue, uint32_t number)
+static int start_thread(struct server *server, enum role role, uint32_t number)
 {
 	struct server_thread *thread = &server->threads[server->thread_count];
 	pthread_attr_t attr;
 	char name[16];
 	int r;
 
-	*thread = (struct server_thread){
-		.server = server,
-		.number = number,
-		.is_queue = is_queue,
-	};
+	*thread = (struct server_thread){ .server = server, .role = role, .number = number };
 	r = pthread_attr_init(&attr);
 	if (r)
 		return -r;
@@ -278,7 +293,7 @@ static int start_thread(struct server *server, bool is_queue, uint32_t number)
 	if (r)
 		return -r;
 	server->thread_count++;
-	(void)snprintf(name, sizeof(name), is_queue ? "queue-%u" : "meta-%u", number);
+	(void)snprintf(name, sizeof(name), "%s-%u", role_names[role], number);
 	(void)pthread_setname_np(thread->thread, name); /* a name is for people only */
 	return 0;
 }
@@ -286,16 +301,18 @@ static int start_thread(struct server *server, bool is_queue, uint32_t number)
 static int start_threads(struct server *server)
 {
 	const struct options *options = server->options;
-	uint32_t count = options->queues + options->workers;
+	uint32_t count = options->queues + options->workers + 1;
 	int r = 0;
 
 	server->threads = calloc(count, sizeof(*server->threads));
 	if (!server->threads)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < options->queues && !r; i++)
-		r = start_thread(server, true, i);
+		r = start_thread(server, ROLE_QUEUE, i);
 	for (uint32_t i = 0; i < options->workers && !r; i++)
-		r = start_thread(server, false, i);
+		r = start_thread(server, ROLE_WORKER, i);
+	if (!r)
+		r = start_thread(server, ROLE_EVICT, 0);
 	if (r < 0)
 		log_fail("thread %u of %u: start: %s", server->thread_count + 1, count,
 			 strerror(-r));
@@ -315,6 +332,7 @@ int server_open(struct server *server, const struct options *options, const stru
 		.options = options,
 		.session_fd = session_fd,
 		.ended_fd = -1,
+		.evict.stop_fd = -1,
 		.arena.memfd = -1,
 	};
 	atomic_init(&server->running, options->queues);
@@ -359,8 +377,31 @@ int server_seal(struct server *server)
 	return 0;
 }
 
+static void join_threads(struct server *server, enum role role)
+{
+	for (uint32_t i = 0; i < server->thread_count; i++) {
+		struct server_thread *thread = &server->threads[i];
+
+		if (thread->role == role && !thread->joined) {
+			(void)pthread_join(thread->thread, NULL); /* ours, once */
+			thread->joined = true;
+		}
+	}
+}
+
+/*
+ * Eviction ends first, while the queues still serve: its notification may wait in the kernel for a
+ * client, and that client for an answer.
+ */
+static void stop_evicting(struct server *server)
+{
+	evict_stop(&server->evict);
+	join_threads(server, ROLE_EVICT);
+}
+
 void server_stop(struct server *server)
 {
+	stop_evicting(server);
 	for (uint32_t qid = 0; qid < server->options->queues; qid++)
 		queue_stop(&server->queues[qid]);
 }
@@ -388,24 +429,17 @@ int server_fault(const struct server *server)
 	return 0;
 }
 
-static void join_threads(struct server *server, bool queues)
-{
-	for (uint32_t i = 0; i < server->thread_count; i++) {
-		if (server->threads[i].is_queue == queues)
-			(void)pthread_join(server->threads[i].thread, NULL); /* ours, once */
-	}
-}
-
 void server_close(struct server *server)
 {
 	if (server->threads) {
 		if (gate.state == GATE_SHUT)
 			gate_set(GATE_GIVEN_UP);
-		join_threads(server, true);
+		stop_evicting(server);
+		join_threads(server, ROLE_QUEUE);
 		/* the queues have handed over all that they took in: the workers answer it */
 		lock_abort_all(&server->fs);
 		worker_stop(&server->workers);
-		join_threads(server, false);
+		join_threads(server, ROLE_WORKER);
 	}
 	if (server->workers.stats)
 		worker_destroy(&server->workers);
@@ -413,6 +447,7 @@ void server_close(struct server *server)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
 	free(server->threads);
+	evict_destroy(&server->evict);
 	lock_destroy(&server->fs);
 	if (server->fs.files.rows)
 		file_table_destroy(&server->fs.files);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "evict.h"
 #include "fs.h"
 #include "session.h"
 #include "worker.h"
@@ -26,7 +27,8 @@ struct server {
 	struct session session;
 	struct queue *queues;
 	struct worker_set workers;
-	struct server_thread *threads; /* queues first, then workers */
+	struct evict evict;
+	struct server_thread *threads;
 	uint32_t thread_count;	       /* made */
 	int session_fd;		       /* the mount's /dev/fuse */
 	int ended_fd;		       /* eventfd, readable: a queue thread has returned */
@@ -45,7 +47,7 @@ int server_open(struct server *server, const struct options *options, const stru
 /* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
 int server_seal(struct server *server);
 
-/* Lets each queue finish what it has taken in and return. Any thread. */
+/* Lets each queue finish what it has taken in and return. The main thread. */
 void server_stop(struct server *server);
 
 /* Makes ended_fd unreadable until another queue thread returns. Before looking, not after. */
