@@ -38,7 +38,6 @@ write_unaligned() { dd if=/dev/urandom of="$store/odd" bs=1000 count=300 conv=no
 
 written_sectors() { awk '{ print $7 }' /sys/block/loop0/stat; }
 has_written_more() { [ "$(written_sectors)" -gt $(($1 + 4096)) ]; }
-is_unmounted() { ! mountpoint -q "$store"; }
 blocks_of_image() { stat -c %b "$backing_image"; }
 
 attach() {
@@ -65,6 +64,7 @@ write_loads &
 load_pid=$!
 check "the load arrives at the loop device" wait_until 120 has_written_more "$sectors"
 audit_is_green "under load" "$store"
+check "the load was still on meanwhile" is_running "$load_pid"
 check "the write load" wait_job 200 "$load_pid"
 caissond_faults >/run/faults.after
 check "no page faults in the daemon under load" faults_stand_still \
@@ -100,5 +100,5 @@ must "detach the loop device again" losetup -d /dev/loop0
 audit_is_green "at the end" "$store"
 caisson status "$store"
 expect_status 0 "SIGTERM" stop_caissond 60
-check "nothing is left mounted" is_unmounted
+check "nothing is left mounted" is_not_mounted "$store"
 check "the image is sound without caisson" xfs_repair -n -f "$backing_image"

@@ -23,7 +23,6 @@ start_with_meddler() {
 	unset LD_PRELOAD UNMARK_WHEN
 	return $started
 }
-is_not_mounted() { ! mountpoint -q "$store"; }
 status_is_safe() { caisson status "$store" --json | tr -d ' ' | grep -q '"safe_to_stack":true'; }
 status_is_unsafe() { caisson status "$store" --json | tr -d ' ' | grep -q '"safe_to_stack":false'; }
 
@@ -31,7 +30,7 @@ mount_backing
 
 touch "$trigger"
 expect_status 3 "starting with an unmarked task" start_with_meddler
-check "nothing is mounted" is_not_mounted
+check "nothing is mounted" is_not_mounted "$store"
 
 rm "$trigger"
 must "start with a task that is still marked" start_with_meddler
@@ -51,4 +50,4 @@ check "audit names it" grep -q meddler /run/audit.txt
 echo hello >"$store/file"
 check "it goes on serving" grep -q hello /backing/file
 expect_status 0 "SIGTERM" stop_caissond 60
-check "nothing is left mounted" is_not_mounted
+check "nothing is left mounted" is_not_mounted "$store"

@@ -8,6 +8,9 @@ caissond_log=/run/caissond.log
 caissond_pid=
 audit_table=/run/audit.txt
 
+is_mounted() { grep -q "^[^ ]* $1 " /proc/self/mounts; }
+is_not_mounted() { ! is_mounted "$1"; }
+
 # The disk that the case asked for, as the backing store's filesystem at /backing.
 mount_backing() {
 	must "mkfs.ext4 on the backing disk" mkfs.ext4 -q -F "${1:-/dev/vda}"
@@ -36,7 +39,7 @@ start_caissond() {
 		wait "$caissond_pid"
 		return
 	fi
-	mountpoint -q "$start_mountpoint"
+	is_mounted "$start_mountpoint"
 }
 
 log_tells() { grep -q "$1" "$caissond_log"; }
@@ -68,8 +71,8 @@ caissond_faults() {
 	done | sort
 }
 
-# faults_stand_still BEFORE AFTER: no task that is in both listings took a page fault in between,
-# and every task of the first is still there. Workers that came or went are not in both.
+# faults_stand_still BEFORE AFTER: no task that is in both listings took a page fault in between.
+# io-wq workers that came or went are not in both.
 faults_stand_still() {
 	awk 'NR == FNR { before[$1 " " $2] = $3 " " $4; next }
 		($1 " " $2) in before {

@@ -85,6 +85,8 @@ has_ended() {
 	return 1
 }
 
+is_running() { ! has_ended "$1"; }
+
 # wait_until SECONDS COMMAND...: polls until the command succeeds; 1 when the time is over.
 wait_until() {
 	wait_end=$(($(date +%s) + $1))
