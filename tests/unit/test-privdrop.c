@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Dropping privileges, as the kernel sees it. Each case is a process of its own. */
+#include "privdrop.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/capability.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "procfs.h"
+#include "test.h"
+
+#define BIT(cap) (1ull << (cap))
+
+#define SERVING                                                                                    \
+	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |     \
+	 BIT(CAP_FSETID) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_MKNOD) |                    \
+	 BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_SETFCAP))
+
+static uint64_t get(const char *key)
+{
+	uint64_t set;
+
+	CHECK_EQ(procfs_read_number("/proc/thread-self/status", key, 16, &set), 0);
+	return set;
+}
+
+static void expect_caps(uint64_t set)
+{
+	CHECK_EQ(get("CapEff"), set);
+	CHECK_EQ(get("CapPrm"), set);
+	CHECK_EQ(get("CapInh"), 0u);
+	CHECK_EQ(get("CapAmb"), 0u);
+}
+
+static void in_child(void (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		body();
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_EQ(status, 0);
+}
+
+static bool has(uint64_t caps)
+{
+	if ((get("CapPrm") & caps) == caps)
+		return true;
+	SKIP("needs capabilities %#llx", (unsigned long long)caps);
+	return false;
+}
+
+static void *drop_in_thread(void *arg)
+{
+	uint64_t prepared = *(uint64_t *)arg;
+
+	expect_caps(prepared); /* inherited */
+	CHECK_EQ(privdrop_thread(), 0);
+	expect_caps(SERVING);
+	return NULL;
+}
+
+static void drop_stage_by_stage(void)
+{
+	const struct privdrop_plan plan = { 0 };
+	uint64_t prepared = SERVING | (get("CapPrm") & BIT(CAP_IPC_LOCK));
+	pthread_t thread;
+	char text[256];
+
+	CHECK_EQ(privdrop_process(&plan), 0);
+	expect_caps(prepared);
+	CHECK_EQ(get("CapBnd"), 0u);
+	CHECK_EQ(get("NoNewPrivs"), 1u);
+
+	/* a thread drops its own, and nobody else's */
+	CHECK(pthread_create(&thread, NULL, drop_in_thread, &prepared) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	expect_caps(prepared);
+	CHECK_EQ(privdrop_thread(), 0);
+	expect_caps(SERVING);
+	CHECK_EQ(privdrop_thread(), 0); /* nothing left to drop */
+
+	privdrop_serving_set(text, sizeof(text));
+	CHECK_STR(text, "chown dac_override dac_read_search fowner fsetid setuid setgid mknod "
+			"linux_immutable setfcap");
+	/* cut, but a string */
+	privdrop_serving_set(text, 9);
+	CHECK_STR(text, "chown da");
+}
+
+static void drops_stage_by_stage(void)
+{
+	if (has(SERVING | BIT(CAP_SETPCAP)))
+		in_child(drop_stage_by_stage);
+}
+
+static void there_is_no_way_back_in_child(void)
+{
+	const struct privdrop_plan plan = { 0 };
+	cap_value_t lock = CAP_IPC_LOCK;
+	char script[256];
+	cap_t caps;
+
+	CHECK_EQ(privdrop_process(&plan), 0);
+	CHECK_EQ(privdrop_thread(), 0);
+	caps = cap_get_proc();
+	CHECK(caps);
+	CHECK(cap_set_flag(caps, CAP_PERMITTED, 1, &lock, CAP_SET) == 0);
+	CHECK(cap_set_proc(caps) < 0 && errno == EPERM);
+	cap_free(caps);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0) < 0);
+	/* root by name, and yet: what is executed has no more, which it tells by its exit code */
+	snprintf(script, sizeof(script),
+		 "while read -r key value; do [ \"$key\" != CapPrm: ] || permitted=$value; done "
+		 "</proc/self/status; exit $((0x$permitted & ~%#llx ? 1 : 0))",
+		 (unsigned long long)SERVING);
+	execl("/bin/sh", "sh", "-c", script, NULL);
+	CHECK(!"/bin/sh can be executed");
+}
+
+static void there_is_no_way_back(void)
+{
+	if (has(SERVING))
+		in_child(there_is_no_way_back_in_child);
+}
+
+static void keep_trusted_xattrs(void)
+{
+	const struct privdrop_plan plan = { .trusted_xattr = true };
+
+	CHECK_EQ(privdrop_process(&plan), 0);
+	CHECK_EQ(privdrop_thread(), 0);
+	expect_caps(SERVING | BIT(CAP_SYS_ADMIN));
+}
+
+static void keeps_sys_admin_when_told(void)
+{
+	if (has(SERVING | BIT(CAP_SYS_ADMIN)))
+		in_child(keep_trusted_xattrs);
+}
+
+static void become_nobody(void)
+{
+	CHECK(setgroups(0, NULL) == 0);
+	CHECK(setresgid(65534, 65534, 65534) == 0);
+	CHECK(setresuid(65534, 65534, 65534) == 0);
+}
+
+static void serve_without_any(void)
+{
+	const struct privdrop_plan plan = { .trusted_xattr = true };
+	char text[64];
+
+	if (geteuid() == 0)
+		become_nobody();
+	CHECK_EQ(privdrop_process(&plan), 0);
+	CHECK_EQ(privdrop_thread(), 0);
+	expect_caps(0);
+	CHECK_EQ(get("NoNewPrivs"), 1u);
+	privdrop_serving_set(text, sizeof(text));
+	CHECK_STR(text, "none");
+}
+
+static void works_without_any(void)
+{
+	in_child(serve_without_any);
+}
+
+/* What wasn't there can't be kept, and isn't asked for. */
+static void serve_with_some(void)
+{
+	const struct privdrop_plan plan = { 0 };
+	cap_value_t gone[] = { CAP_MKNOD, CAP_SETPCAP };
+	cap_t caps = cap_get_proc();
+
+	CHECK(caps);
+	CHECK(cap_set_flag(caps, CAP_PERMITTED, 2, gone, CAP_CLEAR) == 0);
+	CHECK(cap_set_flag(caps, CAP_EFFECTIVE, 2, gone, CAP_CLEAR) == 0);
+	CHECK(cap_set_proc(caps) == 0);
+	cap_free(caps);
+	CHECK_EQ(privdrop_process(&plan), 0);
+	CHECK_EQ(privdrop_thread(), 0);
+	expect_caps(SERVING & ~BIT(CAP_MKNOD));
+}
+
+static void works_with_some(void)
+{
+	if (has(SERVING))
+		in_child(serve_with_some);
+}
+
+static void keep_as_root(void)
+{
+	CHECK_EQ(privdrop_keeper(), 0);
+	expect_caps(BIT(CAP_SYS_ADMIN));
+	CHECK_EQ(get("NoNewPrivs"), 1u);
+}
+
+static void keep_as_nobody(void)
+{
+	if (geteuid() == 0)
+		become_nobody();
+	CHECK_EQ(privdrop_keeper(), 0);
+	expect_caps(0);
+	CHECK_EQ(get("NoNewPrivs"), 0u); /* fusermount3 is set-uid */
+}
+
+static void keeper_can_unmount(void)
+{
+	in_child(keep_as_nobody);
+	if (has(BIT(CAP_SYS_ADMIN)))
+		in_child(keep_as_root);
+}
+
+int main(void)
+{
+	RUN(drops_stage_by_stage);
+	RUN(there_is_no_way_back);
+	RUN(keeps_sys_admin_when_told);
+	RUN(works_without_any);
+	RUN(works_with_some);
+	RUN(keeper_can_unmount);
+	return test_result();
+}
