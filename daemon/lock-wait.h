@@ -78,9 +78,10 @@ struct flock lock_on_backing(uint32_t type, uint64_t start, uint64_t end);
 
 /*
  * One try, now, on the backing file: 0; -EAGAIN where it has to wait; -EDEADLK where it would wait
- * for itself; or another -errno of fcntl(2) or flock(2). A flock that is not had is nevertheless a
- * change: the file has lost the one that it had. For a POSIX lock WANT's owner has a row, unless
- * type is F_UNLCK. The mutex is held.
+ * for itself; or another -errno of fcntl(2) or flock(2). A file whose flock couldn't be converted
+ * has lost the one that it had (flock(2)); that lets nobody in: what stood in its way, a shared or
+ * an exclusive one, stands in the way of all that the lost one, a shared one, did. For a POSIX lock
+ * WANT's owner has a row, unless type is F_UNLCK. The mutex is held.
  */
 int lock_try(struct fs *fs, const struct lock_want *want);
 

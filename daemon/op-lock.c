@@ -157,7 +157,7 @@ static int set_lock(struct call *call, bool wait)
 	lock_table_unlock(table);
 
 	/* from here on CALL may be another one's, if it is parked */
-	if (r == 0 || want.flock)
+	if (r == 0)
 		lock_retry(fs, want.nodeid);
 	return parked ? CALL_PARKED : r;
 }
