@@ -25,6 +25,24 @@
 #include "request.h"
 #include "stats.h"
 
+/*
+ * Much of what threads share is ordered by the kernel: it sends RELEASE when all requests on the
+ * handle have been answered, FORGET when the look-up has been, and nobody uses a handle or nodeid
+ * before it was told of it. ThreadSanitizer doesn't see the kernel: this shows it that whatever
+ * was done before an answer comes before whatever is done after a later message.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+
+static char kernel;
+#define ORDER_ANSWER()	__tsan_release(&kernel)
+#define ORDER_MESSAGE() __tsan_acquire(&kernel)
+#else
+#define ORDER_ANSWER()	((void)0)
+#define ORDER_MESSAGE() ((void)0)
+#endif
+
 static void dev_fetch(struct transport *t, struct request *request)
 {
 	struct io_uring_sqe *sqe;
@@ -48,6 +66,7 @@ static void dev_reply(struct transport *t, struct request *request)
 	struct io_uring_sqe *sqe = engine_sqe(t->engine, ENGINE_REPLY, request->index);
 
 	assert(request_state(request) == REQUEST_REPLY);
+	ORDER_ANSWER();
 	io_uring_prep_write(sqe, t->fd,
 			    arena_at(t->engine->arena,
 				     request->buf_off - sizeof(struct fuse_out_header)),
@@ -56,8 +75,10 @@ static void dev_reply(struct transport *t, struct request *request)
 
 static int dev_answer(struct transport *t, const void *data, uint32_t len)
 {
-	ssize_t n = write(t->fd, data, len);
+	ssize_t n;
 
+	ORDER_ANSWER();
+	n = write(t->fd, data, len);
 	return n < 0 ? -errno : 0;
 }
 
@@ -82,6 +103,7 @@ static void fetched(struct transport *t, struct request *request, int result)
 {
 	t->armed = false;
 	if (result > 0) {
+		ORDER_MESSAGE();
 		request->msg_len = (uint32_t)result;
 		request_move(request, REQUEST_RUN);
 		t->owner.received(t->owner.arg, request);
