@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fs.h"
@@ -73,8 +72,6 @@ static int read_init(int dev_fd, struct init_message *message)
 	/* the fields up to flags have been there since 7.6 */
 	if ((size_t)n < sizeof(message->header) + offsetof(struct fuse_init_in, flags2))
 		return -EPROTO;
-	if ((size_t)n < sizeof(message->header) + sizeof(message->init))
-		memset((uint8_t *)message + n, 0, sizeof(*message) - (size_t)n);
 	return 0;
 }
 
@@ -108,7 +105,7 @@ static uint64_t choose_flags(const struct session_config *config, uint64_t offer
 int session_handshake(struct session *session, int dev_fd, const struct session_config *config,
 		      struct fs *fs)
 {
-	struct init_message message;
+	struct init_message message = { 0 }; /* what an older kernel doesn't send is 0 */
 	const struct fuse_init_in *in = &message.init;
 	struct fuse_init_out out = { 0 };
 	uint64_t flags;
