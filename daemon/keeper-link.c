@@ -24,21 +24,19 @@ static int detach_stdio(enum log_target log)
 	return 0;
 }
 
-int keeper_become_quiet(enum log_target log)
+int keeper_become_quiet(enum log_target log, bool daemon)
 {
 	int r = log_retarget(log);
 
-	return r < 0 ? r : detach_stdio(log);
+	return !r && daemon ? detach_stdio(log) : r;
 }
 
 int keeper_ready(const struct keeper_link *link)
 {
 	char word = KEEPER_LINK_READY;
-	int r = 0;
+	int r = keeper_become_quiet(link->log, link->daemon);
 
-	if (link->daemon)
-		r = keeper_become_quiet(link->log);
-	/* also then: the launcher mustn't wait for ever */
+	/* also after a failure: the launcher mustn't wait for ever */
 	if (send(link->fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && !r)
 		r = -errno;
 	return r;

@@ -142,8 +142,8 @@ static void tell_manager(const struct keeper *keeper, bool stopping)
 		log_warn("service manager: notify: %s", strerror(-r));
 }
 
-/* Unmounts lazily what we have mounted, if it is still there. */
-static void unmount(struct keeper *keeper)
+/* Unmounts lazily what we have mounted, if it is still there. False where it stays, and told so. */
+static bool unmount(struct keeper *keeper)
 {
 	const char *mountpoint = keeper->config->mountpoint;
 	struct mountinfo now;
@@ -151,17 +151,24 @@ static void unmount(struct keeper *keeper)
 
 	r = mountinfo_find(mountpoint, &now);
 	if (r == -ENOENT)
-		return;
+		return true;
 	if (r == 0 && (now.major != keeper->mount.major || now.minor != keeper->mount.minor)) {
 		log_warn("%s: unmount: something else is mounted there", mountpoint);
-		return;
+		return false;
 	}
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return;
-	if (errno == EPERM)
-		fuse_session_unmount(keeper->se); /* asks fusermount3, which prints its errors */
-	else
+		return true;
+	if (errno != EPERM) {
 		log_fail("%s: unmount: %s", mountpoint, strerror(errno));
+		return false;
+	}
+	fuse_session_unmount(keeper->se); /* asks fusermount3, which tells no result */
+	if (mountinfo_find(mountpoint, &now) == 0 && now.major == keeper->mount.major &&
+	    now.minor == keeper->mount.minor) {
+		log_fail("%s: unmount: fusermount3 could not", mountpoint);
+		return false;
+	}
+	return true;
 }
 
 static void hear_signal(struct keeper *keeper)
@@ -177,9 +184,9 @@ static void hear_signal(struct keeper *keeper)
 	case SERVING:
 		set_state(keeper, LEAVING);
 		tell_manager(keeper, true);
-		unmount(keeper);
-		log_info("%s: unmount: done, serving on until its last user is gone; "
-			 "another signal ends it now", mountpoint);
+		if (unmount(keeper))
+			log_info("%s: unmount: done, serving on until its last user is gone; "
+				 "another signal ends it now", mountpoint);
 		break;
 	case LEAVING:
 		set_state(keeper, STOPPING);
@@ -209,11 +216,9 @@ static void hear_server(struct keeper *keeper)
 		return; /* too late: it is being ended, and the launcher will hear of that */
 	set_state(keeper, SERVING);
 	tell_manager(keeper, false);
-	if (!keeper->config->foreground) {
-		r = keeper_become_quiet(keeper->config->log);
-		if (r < 0)
-			log_warn("terminal: let go of: %s", strerror(-r));
-	}
+	r = keeper_become_quiet(keeper->config->log, !keeper->config->foreground);
+	if (r < 0)
+		log_warn("terminal: let go of: %s", strerror(-r));
 	tell_launcher(keeper, EXIT_FINE);
 }
 
@@ -300,7 +305,7 @@ static int settle(const struct keeper *keeper)
 {
 	int r;
 
-	r = log_start(LOG_TARGET_STDERR);
+	r = log_start(LOG_TARGET_STDERR, NULL);
 	if (r < 0) {
 		log_fail("log of the keeper: start: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
@@ -335,14 +340,14 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 	if (code) {
 		/* unmounting ends a server that isn't ready yet, the word one that is */
 		set_state(keeper, LEAVING);
-		unmount(keeper);
+		(void)unmount(keeper);
 		(void)send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)keep(keeper);
 	} else {
 		code = keep(keeper);
 	}
 out:
-	unmount(keeper);
+	(void)unmount(keeper); /* has told */
 	log_stop(); /* while the launcher's terminal is there */
 	tell_launcher(keeper, code);
 	close_fd(&keeper->link_fd);

@@ -50,8 +50,8 @@ struct keeper_config {
 int keeper_run(const struct keeper_config *config, struct fuse_session *se);
 
 /*
- * Server: tells that the mount is ready; in daemon mode lets go of the launcher's terminal, so
- * print before. Returns 0 or -errno.
+ * Server: tells that the mount is ready, after keeper_become_quiet(). What is logged before reaches
+ * the terminal. Returns 0 or -errno.
  */
 int keeper_ready(const struct keeper_link *link);
 
@@ -65,11 +65,11 @@ enum keeper_word {
 enum keeper_word keeper_listen(const struct keeper_link *link);
 
 /*
- * Lets go of the launcher's terminal: the log goes to LOG from here on, standard input and output
- * to /dev/null, and standard error too unless the log goes there. Each of the two processes for
- * itself, after log_start(). Returns 0 or -errno.
+ * The mount is ready: from here on the log goes to LOG. In daemon mode lets go of the launcher's
+ * terminal: standard input and output become /dev/null, and standard error too unless the log goes
+ * there. Each of the two processes for itself, after log_start(). Returns 0 or -errno.
  */
-int keeper_become_quiet(enum log_target log);
+int keeper_become_quiet(enum log_target log, bool daemon);
 
 /*
  * Asks the kernel to take us last (oom_score_adj -1000), inherited by every child. Once, by main.
