@@ -313,7 +313,7 @@ static int serve(void *arg, const struct keeper_link *link)
 	if (r == 0)
 		r = privdrop_process(&plan);
 	if (r == 0)
-		r = log_start(self->options.log);
+		r = log_start(self->options.log, privdrop_thread);
 	if (r < 0) {
 		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;

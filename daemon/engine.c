@@ -48,8 +48,9 @@ static int make_ring(struct io_uring *ring, uint32_t entries)
  * request objects in the ring's own cache (io_alloc_cache / free_list in io_uring.c) and the last
  * worker of a pool for ever (io_wq_worker() in io-wq.c lets only surplus ones time out).
  */
-static int warm(struct engine *engine, uint32_t entries)
+static int warm(struct engine *engine)
 {
+	uint32_t entries = engine->entries;
 	struct io_uring_cqe *cqe;
 	int r;
 
@@ -104,8 +105,6 @@ static int register_kill_priv_identity(struct engine *engine)
 
 int engine_init(struct engine *engine, const struct engine_config *config)
 {
-	/* [0]: work on regular files; [1]: on anything else, of which there is none */
-	unsigned workers[2] = { MAX(config->workers, 1u), 1 };
 	uint32_t entries = config->depth + config->others;
 	int r;
 
@@ -118,22 +117,25 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	r = make_ring(&engine->ring, entries);
 	if (r < 0)
 		return r;
+	engine->entries = entries;
+	engine->workers = MAX(config->workers, 1u);
 	engine->made = true;
+	return 0;
+}
+
+int engine_start(struct engine *engine)
+{
+	/* [0]: work on regular files; [1]: on anything else, of which there is none */
+	unsigned workers[2] = { engine->workers, 1 };
+	int r;
 
 	r = io_uring_register_iowq_max_workers(&engine->ring, workers);
 	if (r < 0)
-		goto err_ring;
-	r = warm(engine, entries);
+		return r;
+	r = warm(engine);
 	if (r < 0)
-		goto err_ring;
-	r = register_kill_priv_identity(engine);
-	if (r < 0)
-		goto err_ring;
-	return 0;
-
-err_ring:
-	engine_destroy(engine);
-	return r;
+		return r;
+	return register_kill_priv_identity(engine);
 }
 
 void engine_destroy(struct engine *engine)

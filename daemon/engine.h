@@ -61,6 +61,8 @@ struct engine {
 	struct stats_queue *stats;
 	int personality; /* identity without CAP_FSETID for IO_KILL_PRIV; 0: the thread's own */
 	uint32_t in_flight; /* ios */
+	uint32_t entries;   /* submissions in flight at most */
+	uint32_t workers;
 	bool made;
 };
 
@@ -74,12 +76,19 @@ struct engine_config {
 };
 
 /*
- * Makes the ring, bounds and warms its io-wq (one worker exists from here on, and the kernel's
- * request objects have been allocated once), and registers the IO_KILL_PRIV identity where the
- * thread has CAP_FSETID. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp
- * forbids io_uring, -ENOSYS where the kernel lacks it, -ENOMEM. Before the seal.
+ * Makes the ring. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp forbids
+ * io_uring, -ENOSYS where the kernel lacks it, -ENOMEM. Needs CAP_IPC_LOCK or room in
+ * RLIMIT_MEMLOCK where memory is locked.
  */
 int engine_init(struct engine *engine, const struct engine_config *config);
+
+/*
+ * When the thread has its final capabilities, which io-wq's workers inherit; before the seal:
+ * bounds and warms its io-wq (one worker exists from here on, and the kernel's request objects have
+ * been allocated once), and registers the IO_KILL_PRIV identity where the thread has CAP_FSETID.
+ * Returns 0 or -errno.
+ */
+int engine_start(struct engine *engine);
 void engine_destroy(struct engine *engine);
 
 /* Starts row INDEX, whose fields but `moved` the caller has set. Can't fail. */

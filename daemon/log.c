@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -190,11 +191,23 @@ static void tell_drops(void)
 		ring.told = dropped;
 }
 
+/* What log_start() and its thread tell each other; gone when both know. */
+struct start {
+	int (*prepare)(void);
+	int result;
+	sem_t prepared;
+};
+
 static void *log_main(void *arg)
 {
+	struct start *start = arg;
 	uint64_t count;
+	int r = start->prepare ? start->prepare() : 0;
 
-	(void)arg;
+	start->result = r;
+	(void)sem_post(&start->prepared); /* a valid one, at 0 */
+	if (r < 0)
+		return NULL;
 	for (;;) {
 		/* before the ring is looked at: all that was put in by then gets out */
 		bool stopping = atomic_load(&ring.stopping);
@@ -211,8 +224,9 @@ static void *log_main(void *arg)
 }
 
 /* With every signal blocked, SIGPIPE of a terminal that went away included. */
-static int start_thread(void)
+static int start_thread(int (*prepare)(void))
 {
+	struct start start = { .prepare = prepare };
 	sigset_t all, saved;
 	pthread_attr_t attr;
 	int r;
@@ -220,19 +234,24 @@ static int start_thread(void)
 	r = pthread_attr_init(&attr);
 	if (r)
 		return -r;
+	(void)sem_init(&start.prepared, 0, 0); /* 0 is a valid value */
 	r = pthread_attr_setstacksize(&attr, STACK_LEN);
 	(void)sigfillset(&all); /* can't fail */
 	if (!r)
 		r = pthread_sigmask(SIG_SETMASK, &all, &saved);
 	if (!r) {
-		r = pthread_create(&ring.thread, &attr, log_main, NULL);
+		r = pthread_create(&ring.thread, &attr, log_main, &start);
 		(void)pthread_sigmask(SIG_SETMASK, &saved, NULL); /* as it was: can't fail */
 	}
 	(void)pthread_attr_destroy(&attr); /* can't fail */
 	if (r)
 		return -r;
 	(void)pthread_setname_np(ring.thread, "log"); /* a name is for people only */
-	return 0;
+	while (sem_wait(&start.prepared) < 0)
+		; /* EINTR */
+	if (start.result < 0)
+		(void)pthread_join(ring.thread, NULL); /* ours, once */
+	return start.result;
 }
 
 static void close_all(void)
@@ -242,7 +261,7 @@ static void close_all(void)
 	close_fd(&ring.syslog_fd);
 }
 
-int log_start(enum log_target target)
+int log_start(enum log_target target, int (*prepare)(void))
 {
 	int r;
 
@@ -265,7 +284,7 @@ int log_start(enum log_target target)
 	else
 		r = 0;
 	if (!r)
-		r = start_thread();
+		r = start_thread(prepare);
 	if (r < 0)
 		goto err_fds;
 	atomic_store(&ring.running, true);

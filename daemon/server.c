@@ -129,7 +129,7 @@ static int thread_prepare(struct server_thread *self)
 	if (r < 0)
 		return prepare_failed(self, "populate its stack", r);
 	if (self->role == ROLE_QUEUE) {
-		/* before its capabilities go: the ring registers an identity that has one less */
+		/* before its capabilities go: what is mapped is locked */
 		config = queue_config(self->server, self->number);
 		r = queue_open(&self->server->queues[self->number], &config);
 		if (r < 0)
@@ -138,6 +138,12 @@ static int thread_prepare(struct server_thread *self)
 	r = privdrop_thread();
 	if (r < 0)
 		return prepare_failed(self, "drop capabilities", r);
+	if (self->role == ROLE_QUEUE) {
+		/* after they have gone: io-wq's workers inherit what is left */
+		r = engine_start(&self->server->queues[self->number].engine);
+		if (r < 0)
+			return prepare_failed(self, "start its io-wq", r);
+	}
 	if (self->role == ROLE_WORKER) {
 		/* after they have gone: it notes what to go back to behind each caller */
 		r = creds_thread_init();

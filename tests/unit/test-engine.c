@@ -68,6 +68,7 @@ static void bench_open(struct bench *bench)
 		.workers = 2,
 	};
 	CHECK(engine_init(&bench->engine, &config) == 0);
+	CHECK(engine_start(&bench->engine) == 0);
 }
 
 static void bench_close(struct bench *bench)

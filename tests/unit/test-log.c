@@ -94,7 +94,7 @@ static void keeps_order_through_the_thread(void)
 	char expected[64];
 
 	capture_start();
-	CHECK_EQ(log_start(LOG_TARGET_STDERR), 0);
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
 	for (int i = 0; i < 100; i++) {
 		errno = EDOM;
 		log_info("line %d", i);
@@ -134,7 +134,7 @@ static void loses_nothing_untold(void)
 	const char *line;
 
 	capture_start();
-	CHECK_EQ(log_start(LOG_TARGET_STDERR), 0);
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
 	for (int i = 0; i < PRODUCERS; i++) {
 		numbers[i] = i;
 		CHECK(pthread_create(&threads[i], NULL, produce, &numbers[i]) == 0);
@@ -175,7 +175,7 @@ static void a_stuck_target_holds_up_nobody(void)
 
 	CHECK(pipe2(fds, O_CLOEXEC) == 0);
 	capture_to(fds[1]);
-	CHECK_EQ(log_start(LOG_TARGET_STDERR), 0);
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
 	/* a pipe holds 64 KiB, this is more than a megabyte: whoever waited would wait for ever */
 	for (int i = 0; i < total; i++)
 		log_info("message %d of a flood that nobody reads for the time being", i);
@@ -225,7 +225,7 @@ static void stopping_waits_a_second_at_most(void)
 		int64_t began;
 
 		capture_to(full_pipe());
-		CHECK_EQ(log_start(LOG_TARGET_STDERR), 0);
+		CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
 		log_info("a message that nobody ever reads");
 		began = now_ms();
 		log_stop();
@@ -282,7 +282,7 @@ static void talk_to_syslog(void)
 	int fd, again;
 
 	capture_start();
-	CHECK_EQ(log_start(LOG_TARGET_STDERR), 0);
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
 	log_info("to the terminal");
 	fd = listen_syslog();
 	CHECK_EQ(log_retarget(LOG_TARGET_SYSLOG), 0);
@@ -309,7 +309,7 @@ static void talk_to_syslog(void)
 
 	/* without one at the start, it waits for one */
 	CHECK(unlink("/dev/log") == 0);
-	CHECK_EQ(log_start(LOG_TARGET_SYSLOG), 0);
+	CHECK_EQ(log_start(LOG_TARGET_SYSLOG, NULL), 0);
 	fd = listen_syslog();
 	log_info("late");
 	expect_packet(fd, 24 + 6, "late");
