@@ -310,8 +310,9 @@ static int settle(const struct keeper *keeper)
 		log_fail("log of the keeper: start: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
-	r = caisson_memory_lock(0);
-	if (r < 0 && keeper->config->require_mlock) {
+	/* not as an attempt without: later mappings could then fail for lack of RLIMIT_MEMLOCK */
+	r = keeper->config->require_mlock ? caisson_memory_lock(0) : 0;
+	if (r < 0) {
 		log_fail("memory of the keeper: lock: %s", strerror(-r));
 		return EXIT_UNSAFE;
 	}
