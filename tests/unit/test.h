@@ -56,17 +56,20 @@ test_fail(const char *file, int line, const char *what, const char *format, ...)
 			test_fail(__FILE__, __LINE__, #condition, " (errno: %m)");                 \
 	} while (0)
 
-/* Two integers of any type are the same number; signed and unsigned ones don't mix. */
+/*
+ * Two integers of any type are the same number. (Only a negative one and an unsigned one of 64
+ * bits with the same bits are confused.)
+ */
 #define CHECK_EQ(got, expected)                                                                    \
 	do {                                                                                       \
-		__typeof__(+(got)) check_got_ = (got);                                             \
-		__typeof__(+(expected)) check_expected_ = (expected);                              \
+		intmax_t check_got_ = (intmax_t)(got);                                             \
+		intmax_t check_expected_ = (intmax_t)(expected);                                   \
 		if (check_got_ != check_expected_)                                                 \
 			test_fail(__FILE__, __LINE__, #got " == " #expected,                       \
 				  ": got %" PRIdMAX " (%#" PRIxMAX "), expected %" PRIdMAX         \
 				  " (%#" PRIxMAX ")",                                              \
-				  (intmax_t)check_got_, (uintmax_t)check_got_,                     \
-				  (intmax_t)check_expected_, (uintmax_t)check_expected_);          \
+				  check_got_, (uintmax_t)check_got_, check_expected_,              \
+				  (uintmax_t)check_expected_);                                     \
 	} while (0)
 
 /* Two strings have the same characters. */
