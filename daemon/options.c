@@ -22,6 +22,9 @@
 #define QUEUES_PER_CPU	   3 /* two to three threads a CPU measured best */
 #define QUEUES_DEFAULT_MAX 16
 
+/* The kernel reads into nothing shorter, headers included: FUSE_MIN_READ_BUFFER. */
+#define MAX_WRITE_MIN 8192
+
 #define SECONDS_MAX_NS 1000000000000000000ull
 
 enum kind {
@@ -59,7 +62,7 @@ static const struct option {
 	  "N: files and directories that the kernel may know of" },
 	{ "files", KIND_COUNT, FIELD(files), OPTIONS_FILES_MIN, 1 << 22, NULL,
 	  "16384, fewer with a low RLIMIT_NOFILE", "N: files that may be open" },
-	{ "max_write", KIND_PAGES, FIELD(max_write), PAGE_BYTES, 4 << 20, "1M", "1M",
+	{ "max_write", KIND_PAGES, FIELD(max_write), MAX_WRITE_MIN, 4 << 20, "1M", "1M",
 	  "BYTES: of one request at most; the kernel may allow less" },
 	{ "cache", KIND_CACHE, FIELD(cache), 0, 0, "none", "none",
 	  "none|writeback|writethrough: how backing files are opened" },

@@ -154,8 +154,8 @@ static void reads_numbers_and_units(void)
 		const char *words;
 		uint64_t max_write, attr_timeout_ns;
 	} cases[] = {
-		{ "caissond -o max_write=4096,attr_timeout=0 b m", 4096, 0 },
-		{ "caissond -o max_write=4K,attr_timeout=1.5 b m", 4096, 1500000000 },
+		{ "caissond -o max_write=8192,attr_timeout=0 b m", 8192, 0 },
+		{ "caissond -o max_write=8K,attr_timeout=1.5 b m", 8192, 1500000000 },
 		{ "caissond -o max_write=4M,attr_timeout=0.000000001 b m", 4 << 20, 1 },
 		{ "caissond -o max_write=1M,attr_timeout=0.0000000019 b m", 1 << 20, 1 },
 		{ "caissond -o max_write=1M,attr_timeout=1000000000 b m", 1 << 20,
@@ -204,10 +204,12 @@ static void refuses_with_one_line(void)
 		  "option max_write=1000: parse: is not BYTES in whole pages" },
 		{ "caissond -o max_write=1T b m",
 		  "option max_write=1T: parse: is not BYTES in whole pages" },
+		{ "caissond -o max_write=4K b m",
+		  "option max_write=4K: parse: must be 8192 to 4194304" },
 		{ "caissond -o max_write=8M b m",
-		  "option max_write=8M: parse: must be 4096 to 4194304" },
+		  "option max_write=8M: parse: must be 8192 to 4194304" },
 		{ "caissond -o max_write=18014398509481984K b m",
-		  "option max_write=18014398509481984K: parse: must be 4096 to 4194304" },
+		  "option max_write=18014398509481984K: parse: must be 8192 to 4194304" },
 		{ "caissond -o attr_timeout=1s b m", "option attr_timeout=1s: parse: is not S" },
 		{ "caissond -o attr_timeout=.5 b m", "option attr_timeout=.5: parse: is not S" },
 		{ "caissond -o entry_timeout=1000000001 b m",
