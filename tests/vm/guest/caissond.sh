@@ -94,7 +94,7 @@ audit_is_green() {
 		fail "audit $1 (status $?)"
 	fi
 	sed 's/^/audit: /' "$audit_table"
-	audit_unmarked=$(unmarked_tasks)
+	audit_unmarked=$(unmarked_tasks | tr '\n' ' ')
 	if [ -z "$audit_unmarked" ]; then
 		ok "flags $1"
 	else

@@ -7,18 +7,18 @@
 say() { echo "vm: $*" >/dev/kmsg; }
 
 ok() {
-	echo "$*" >>/run/vm/passed
+	echo . >>/run/vm/passed
 	say "ok: $*"
 }
 
 fail() {
-	echo "$*" >>/run/vm/failed
+	echo . >>/run/vm/failed
 	say "not ok: $*"
 }
 
 # skip REASON: leaves out a part of the case.
 skip() {
-	echo "$*" >>/run/vm/skipped
+	echo . >>/run/vm/skipped
 	say "skip: $*"
 }
 
