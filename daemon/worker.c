@@ -199,6 +199,15 @@ void call_answer(uint32_t ticket, int error)
 	give_back(the_set, request);
 }
 
+/*
+ * A lock that may be waited for without end must not hold a data slot meanwhile: only where every
+ * metadata slot is in use has it come in one (S7).
+ */
+static bool may_wait_for_ever(const struct request *request)
+{
+	return request->opcode == FUSE_SETLKW && !request->meta;
+}
+
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
 		struct request *request)
 {
@@ -218,7 +227,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0)
-		r = entry->handler(&call);
+		r = may_wait_for_ever(request) ? -ENOLCK : entry->handler(&call);
 	if (r == CALL_PARKED)
 		return; /* it may be answered and gone by now: hands off */
 	if (r < 0)
