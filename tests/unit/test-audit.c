@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -329,6 +330,93 @@ static void callback_ends_the_audit(void)
 	root_close();
 }
 
+struct births {
+	int next, last; /* TIDs that are still to be born, one at each callback */
+	unsigned int count;
+};
+
+static int give_birth(const struct caisson_task *task, void *arg)
+{
+	struct births *births = arg;
+
+	(void)task;
+	births->count++;
+	if (births->next <= births->last)
+		put_task(births->next++, "(young) S 1 2 3 4 -1 0 7 8 9 0\n");
+	return 0;
+}
+
+/* A list that is read already can't hold who is made now: it takes another. */
+static void lists_again_until_nobody_is_new(void)
+{
+	struct births births = { .next = 20, .last = 23 };
+	struct caisson_audit_summary summary;
+
+	root_open();
+	put_task(10, "(main) S 1 2 3 4 -1 " MARKED " 7 8 9 0\n");
+	CHECK_EQ(caisson_audit_at(root_fd, 10, give_birth, &births, &summary), 0);
+	CHECK_EQ(births.count, 5);
+	CHECK_EQ(summary.tasks, 5);
+	CHECK_EQ(summary.marked, 1);
+	CHECK_EQ(summary.settled, 1);
+	CHECK(summary.passes >= 3);
+	root_close();
+}
+
+static void gives_up_where_tasks_come_too_fast(void)
+{
+	struct births births = { .next = 20, .last = INT_MAX - 1 };
+	struct caisson_audit_summary summary;
+
+	root_open();
+	put_task(10, "(main) S 1 2 3 4 -1 " MARKED " 7 8 9 0\n");
+	CHECK_EQ(caisson_audit_at(root_fd, 10, give_birth, &births, &summary), 0);
+	CHECK_EQ(summary.settled, 0);
+	CHECK_EQ(summary.passes, 16);
+	summary.marked = summary.tasks; /* even if all that were seen were marked */
+	CHECK(!caisson_audit_is_marked(&summary));
+	root_close();
+}
+
+static int bury(const struct caisson_task *task, void *arg)
+{
+	(void)arg;
+	/* whichever of the two comes first takes the other with it */
+	CHECK_EQ(unlinkat(root_fd, task->tid == 10 ? "10/task/11/stat" : "10/task/10/stat", 0), 0);
+	return 0;
+}
+
+static void tasks_may_vanish_after_listing(void)
+{
+	struct caisson_audit_summary summary;
+
+	root_open();
+	put_task(10, "(main) S 1 2 3 4 -1 " MARKED " 7 8 9 0\n");
+	put_task(11, "(other) S 1 2 3 4 -1 0 7 8 9 0\n");
+	CHECK_EQ(caisson_audit_at(root_fd, 10, bury, NULL, &summary), 0);
+	CHECK_EQ(summary.tasks, 1);
+	CHECK_EQ(summary.vanished, 1);
+	CHECK_EQ(summary.settled, 1);
+	root_close();
+}
+
+static void too_many_tasks(void)
+{
+	struct caisson_audit_summary summary;
+
+	root_open();
+	for (int tid = 10; tid <= 10 + CAISSON_AUDIT_TASKS_MAX; tid++) {
+		put_task(tid, "(one) S 1 2 3 4 -1 0 7 8 9 0\n");
+		if (tid == 9 + CAISSON_AUDIT_TASKS_MAX) {
+			CHECK_EQ(audit_10(&summary), 0);
+			CHECK_EQ(summary.tasks, CAISSON_AUDIT_TASKS_MAX);
+			CHECK_EQ(summary.settled, 1);
+		}
+	}
+	CHECK_EQ(audit_10(&summary), -E2BIG);
+	root_close();
+}
+
 static enum caisson_memory_state judge(const char *smaps, struct caisson_audit_summary *ret_summary)
 {
 	root_open();
@@ -486,7 +574,7 @@ static void process_errors(void)
 
 /* -- This process -- */
 
-enum { LASTING = 24, AUDITS = 300 };
+enum { LASTING = 24, AUDITS = 60 };
 
 struct crowd {
 	_Atomic int tids[LASTING];
@@ -722,6 +810,10 @@ int main(void)
 	RUN(survives_mangled_lines);
 	RUN(sums_up);
 	RUN(callback_ends_the_audit);
+	RUN(lists_again_until_nobody_is_new);
+	RUN(gives_up_where_tasks_come_too_fast);
+	RUN(tasks_may_vanish_after_listing);
+	RUN(too_many_tasks);
 	RUN(one_unlocked_mapping_is_enough);
 	RUN(locked_on_fault_counts_once_present);
 	RUN(tells_what_is_absent);
