@@ -142,7 +142,19 @@ static void tell_manager(const struct keeper *keeper, bool stopping)
 		log_warn("service manager: notify: %s", strerror(-r));
 }
 
-/* Unmounts lazily what we have mounted, if it is still there. False where it stays, and told so. */
+/* Whether the mount's last user has gone, or somebody has aborted the connection. */
+static bool is_severed(const struct keeper *keeper)
+{
+	struct pollfd device = { .fd = fuse_session_fd(keeper->se) };
+
+	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
+}
+
+/*
+ * Unmounts lazily what we have mounted, if it is still there. False where it stays, and told so.
+ * Not after its last user has gone: its device number is then free, and another mount at the same
+ * place, which isn't ours, is likely to have it.
+ */
 static bool unmount(struct keeper *keeper)
 {
 	const char *mountpoint = keeper->config->mountpoint;
@@ -184,7 +196,7 @@ static void hear_signal(struct keeper *keeper)
 	case SERVING:
 		set_state(keeper, LEAVING);
 		tell_manager(keeper, true);
-		if (unmount(keeper))
+		if (!is_severed(keeper) && unmount(keeper))
 			log_info("%s: unmount: done, serving on until its last user is gone; "
 				 "another signal ends it now", mountpoint);
 		break;
@@ -305,7 +317,7 @@ static int settle(const struct keeper *keeper)
 {
 	int r;
 
-	r = log_start(LOG_TARGET_STDERR, NULL);
+	r = log_start(LOG_TARGET_STDERR, privdrop_keeper);
 	if (r < 0) {
 		log_fail("log of the keeper: start: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
@@ -348,7 +360,9 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		code = keep(keeper);
 	}
 out:
-	(void)unmount(keeper); /* has told */
+	/* severed and yet failed: the connection was aborted, and the mount is still there */
+	if (code != EXIT_FINE || !is_severed(keeper))
+		(void)unmount(keeper); /* has told */
 	log_stop(); /* while the launcher's terminal is there */
 	tell_launcher(keeper, code);
 	close_fd(&keeper->link_fd);
