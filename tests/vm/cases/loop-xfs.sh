@@ -21,8 +21,8 @@ image=$store/disk.img
 load() {
 	load_name=$1 load_block=$2 load_size=$3
 	shift 3
-	fio --name="$load_name" --filename="/mnt/$load_name" --bs="$load_block" --size="$load_size" \
-		--rw=randwrite --randseed=7 --ioengine=io_uring --iodepth=32 --direct=1 \
+	fio --name="$load_name" --filename="/mnt/$load_name" --bs="$load_block" \
+		--size="$load_size" --rw=randwrite --randseed=7 --ioengine=io_uring --iodepth=32 --direct=1 \
 		--verify=crc32c --eta=never "$@"
 }
 
@@ -86,7 +86,8 @@ blocks_before=$(blocks_of_image)
 rm /mnt/removed
 check "fstrim" fstrim -v /mnt
 sync
-check "discarded blocks are given back below" [ "$(blocks_of_image)" -lt $((blocks_before - 16384)) ]
+check "discarded blocks are given back below" \
+	[ "$(blocks_of_image)" -lt $((blocks_before - 16384)) ]
 
 must "unmount XFS" run_with_timeout 60 umount /mnt
 must "detach the loop device" losetup -d /dev/loop0

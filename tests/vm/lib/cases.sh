@@ -23,7 +23,8 @@ declare -A complaint_pattern=(
 	[panic]='Kernel panic'
 	[warning]='WARNING: .* at '
 	[oom]='(invoked oom-killer|Out of memory: Killed)'
-	[io-error]='(I/O error, dev|Buffer I/O error|EXT4-fs error|XFS .*(Corruption|Internal error|metadata I/O error))'
+	[io-error]='(I/O error, dev|Buffer I/O error|EXT4-fs error)'
+	[xfs-error]='XFS .*(Corruption|Internal error|metadata I/O error)'
 )
 
 # log_complaint LOG EXPECTED...: the first line of trouble that the case didn't announce.
@@ -41,8 +42,8 @@ log_complaint() {
 
 # log_verdict LOG: `WORD passed=N failed=N skipped=N`, or nothing.
 log_verdict() {
-	tr -d '\r' <"$1" | grep -a -o -E 'vm: verdict (pass|fail|skip) passed=[0-9]+ failed=[0-9]+ skipped=[0-9]+' |
-		tail -n 1 | sed 's/^vm: verdict //'
+	local pattern='vm: verdict (pass|fail|skip) passed=[0-9]+ failed=[0-9]+ skipped=[0-9]+'
+	tr -d '\r' <"$1" | grep -a -o -E "$pattern" | tail -n 1 | sed 's/^vm: verdict //'
 }
 
 # log_lines LOG PREFIX: the harness lines of one sort (`not ok`, `skip`), without their prefix.

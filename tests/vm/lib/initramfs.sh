@@ -17,7 +17,8 @@ initramfs_libraries() {
 	local stage=$1 library
 	for library in $(ldd "$stage"/usr/bin/* "$stage"/usr/lib/*.so 2>/dev/null |
 		sed -n -E 's/^.* => (\/[^ ]+) .*/\1/p; s/^\t(\/[^ ]+) .*/\1/p' | sort -u) \
-		"$(ldconfig -p | sed -n 's/.*libgcc_s\.so\.1 .* => //p' | head -n 1)"; do
+		"$(ldconfig -p | sed -n 's/.*libgcc_s\.so\.1 .* => //p' | head -n 1)"
+	do
 		ln -sf "$library" "$stage/usr/lib/$(basename "$library")"
 	done
 }

@@ -62,7 +62,8 @@ kernel_resolve() {
 		todo=("${todo[@]:1}")
 		[[ $seen != *" $name "* ]] || continue
 		seen+="$name "
-		record=$(apt-cache "${apt_options[@]}" show --no-all-versions "$name" 2>/dev/null) || return 1
+		record=$(apt-cache "${apt_options[@]}" show --no-all-versions "$name" 2>/dev/null) ||
+			return 1
 		version=$(sed -n 's/^Version: //p' <<<"$record" | head -n 1)
 		[[ -n $version ]] || return 1
 		[[ $name == linux-image-amd64 ]] || echo "$name=$version"
@@ -147,11 +148,13 @@ kernel_fetch() {
 	kernel_apt_root "$suite" || return 1
 	mkdir -p "$dir" && work=$(mktemp -d "$dir/new.XXXXXX") || return 1
 	{
-		[[ $suite == own ]] && kernel_get "$suite" "$dir" "$work" ||
-			{ apt-get "${apt_options[@]}" -qq update && kernel_get "$suite" "$dir" "$work"; }
+		[[ $suite == own ]] && kernel_get "$suite" "$dir" "$work" || {
+			apt-get "${apt_options[@]}" -qq update && kernel_get "$suite" "$dir" "$work"
+		}
 	} 3>&1 >"$work/log" 2>&1 && status=0
 	((status == 0)) ||
-		warn "cannot get linux-image-amd64 of suite $suite: $(grep -m 1 -E '^[EW]: |^no ' "$work/log")"
+		warn "cannot get linux-image-amd64 of suite $suite:" \
+			"$(grep -m 1 -E '^[EW]: |^no ' "$work/log")"
 	rm -rf "$work"
 	return $status
 }

@@ -55,8 +55,8 @@ qemu_kill() {
 	qemu_pid=
 	kill -9 "$pid" 2>/dev/null
 	for ((try = 0; try < 50; try++)); do
-		# A zombie is dead; wait collects it.
-		if [[ ! -e /proc/$pid/stat || $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) == [ZX]* ]]; then
+		# A zombie is dead; wait collects it. One that is gone has no state at all.
+		if [[ $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null) =~ ^([ZX]|$) ]]; then
 			wait "$pid" 2>/dev/null
 			break
 		fi
@@ -102,7 +102,8 @@ qemu_probe_kvm() {
 	memo=$cache_dir/kvm-$(</proc/sys/kernel/random/boot_id)
 	if [[ ! -e $memo ]]; then
 		qemu_hello_initramfs "$work_dir/hello.cpio" || return 1
-		qemu_append=quiet qemu_start kvm "$kernel" "$work_dir/hello.cpio" "$log" -m 256 || return 1
+		qemu_append=quiet
+		qemu_start kvm "$kernel" "$work_dir/hello.cpio" "$log" -m 256 || return 1
 		qemu_wait 12
 		qemu_kill
 		rm -f "$cache_dir"/kvm-*

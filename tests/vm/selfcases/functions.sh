@@ -4,16 +4,20 @@
 #@ timeout: 60
 
 refuses() { ! "$@"; }
-faults() { printf '%s\n' "$@" >"/run/faults.$faults_name"; }
+faults() {
+	faults_file=/run/faults.$1
+	shift
+	printf '%s\n' "$@" >"$faults_file"
+}
 
-faults_name=before faults '1 1 10 0' '1 2 0 0'
-faults_name=same faults '1 1 10 0' '1 2 0 0' '1 3 7 0'
-faults_name=minor faults '1 1 10 0' '1 2 1 0'
-faults_name=major faults '1 1 10 1' '1 2 0 0'
-faults_name=others faults '2 5 10 0'
+faults before '1 1 10 0' '1 2 0 0'
+faults same '1 1 10 0' '1 2 0 0' '1 3 7 0'
+faults minor '1 1 10 0' '1 2 1 0'
+faults major '1 1 10 1' '1 2 0 0'
+faults others '2 5 10 0'
 check "the same faults pass" faults_stand_still /run/faults.before /run/faults.same
-for faults_name in minor major others; do
-	check "$faults_name: noticed" refuses faults_stand_still /run/faults.before "/run/faults.$faults_name"
+for name in minor major others; do
+	check "$name: noticed" refuses faults_stand_still /run/faults.before "/run/faults.$name"
 done
 
 # A daemon with no mark at all: each of its tasks is named, and its faults are read.
