@@ -185,7 +185,7 @@ int mountinfo_path(const char *path, char **ret_path)
 	if (!here)
 		return -ENOMEM;
 	for (unsigned i = 0; again; i++) {
-		char *next;
+		char *next = NULL;
 		int r = i < SYMLINKS_MAX ? resolve(here, &next, &again) : -ELOOP;
 
 		free(here);

@@ -6,7 +6,6 @@
  */
 #include "status.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -29,7 +28,7 @@ enum kind { KIND_STRING, KIND_ARRAY, KIND_NUMBER, KIND_SIGNED, KIND_BOOL };
 enum look { LOOK_PLAIN, LOOK_BYTES, LOOK_SECONDS };
 
 struct field {
-	const char *key, *label; /* label NULL: same as the one before, shown behind it */
+	const char *key, *label; /* in JSON, in text */
 	uint32_t offset;
 	enum kind kind;
 	enum look look;
@@ -260,7 +259,7 @@ static void put_bytes(struct writer *writer, uint64_t bytes)
 		put(writer, "%" PRIu64 " B", bytes);
 		return;
 	}
-	for (; tenths >= 1024 * 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
+	for (; tenths >= 1024ull * 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
 		tenths /= 1024;
 	tenths = tenths / 1024 * 10 + tenths % 1024 * 10 / 1024;
 	put(writer, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10, units[unit]);
