@@ -14,7 +14,10 @@
  *                                      in, and exits; whoever still uses the mount gets errors
  *   the server dies                    the keeper unmounts lazily and exits: its copy of the
  *                                      device was the last one, so that the kernel then answers
- *                                      everybody who waits with ECONNABORTED
+ *                                      everybody who waits with ECONNABORTED. Where a thread of it
+ *                                      is stuck in the kernel, waiting for a client that waits for
+ *                                      an answer, the device stays open: so the keeper looks once a
+ *                                      second, and then aborts the connection itself
  *   the keeper dies                    the server reads it from the link and goes on serving:
  *                                      umount(8) ends it. No PR_SET_PDEATHSIG, for that reason.
  *
@@ -51,10 +54,15 @@
 #include "caisson/reclaim.h"
 #include "cleanup.h"
 #include "exit-code.h"
+#include "fuse-abort.h"
 #include "macro.h"
 #include "mountinfo.h"
 #include "notify.h"
 #include "privdrop.h"
+#include "procfs.h"
+
+/* How often to look whether the server has died without ending, in milliseconds. */
+#define LOOK_MS 1000
 
 /*
  * STARTING → SERVING [hear_server], LEAVING [hear_signal]
@@ -79,6 +87,7 @@ struct keeper {
 	int server_fd;	 /* pidfd */
 	int link_fd;	 /* to the server; -1 after it has closed its end */
 	int signal_fd;
+	int abort_fd;	 /* the connection's, or -1 */
 	int launcher_fd; /* pipe to the launcher; -1 when it needs to know nothing more */
 };
 
@@ -252,6 +261,34 @@ static int reap(struct keeper *keeper)
 	return EXIT_CANNOT_SERVE;
 }
 
+/*
+ * Whether the server has died, but a thread of it can't: its leader is a zombie that can't be
+ * reaped. The pidfd tells of neither.
+ */
+static bool server_is_stuck(const struct keeper *keeper)
+{
+	siginfo_t info = { 0 };
+	char path[32], state[16];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)keeper->server); /* fits */
+	if (procfs_read_value(path, "State", state, sizeof(state)) < 0 || state[0] != 'Z')
+		return false;
+	return waitid(P_PID, (id_t)keeper->server, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == 0;
+}
+
+static void abort_connection(struct keeper *keeper)
+{
+	int r = fuse_abort(keeper->abort_fd);
+
+	close_fd(&keeper->abort_fd);
+	if (r < 0)
+		log_fail("%s: abort its connection: %s", keeper->config->mountpoint, strerror(-r));
+	else
+		log_fail("server %d: end after its death: a thread of it is still in the kernel: connection aborted",
+			 (int)keeper->server);
+}
+
 /* Until the server has ended. */
 static int keep(struct keeper *keeper)
 {
@@ -262,7 +299,7 @@ static int keep(struct keeper *keeper)
 			{ .fd = keeper->signal_fd, .events = POLLIN },
 		};
 
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR) {
+		if (poll(fds, ARRAY_SIZE(fds), LOOK_MS) < 0 && errno != EINTR) {
 			log_fail("keeper: wait: %s", strerror(errno));
 			return EXIT_CANNOT_SERVE;
 		}
@@ -273,6 +310,8 @@ static int keep(struct keeper *keeper)
 			hear_signal(keeper);
 		if (fds[0].revents)
 			return reap(keeper);
+		if (keeper->abort_fd >= 0 && server_is_stuck(keeper))
+			abort_connection(keeper);
 	}
 }
 
@@ -349,6 +388,8 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		code = EXIT_CANNOT_SERVE;
 		goto out;
 	}
+	/* without it, the administrator's own fusectl remains */
+	(void)fuse_abort_open(keeper->mount.minor, &keeper->abort_fd);
 	code = settle(keeper);
 	if (code) {
 		/* unmounting ends a server that isn't ready yet, the word one that is */
@@ -368,6 +409,7 @@ out:
 	close_fd(&keeper->link_fd);
 	close_fd(&keeper->signal_fd);
 	close_fd(&keeper->server_fd);
+	close_fd(&keeper->abort_fd);
 	return code;
 }
 
@@ -416,6 +458,7 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 		.server_fd = -1,
 		.link_fd = -1,
 		.signal_fd = -1,
+		.abort_fd = -1,
 		.launcher_fd = -1,
 	};
 	sigset_t signals, saved;

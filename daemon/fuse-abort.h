@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Aborting a FUSE connection: everybody who waits for an answer gets ECONNABORTED, and no request is
+ * taken any more. By the file `abort` of the connection in fusectl, which is opened ahead: when it
+ * is needed, nothing that could wait is.
+ */
+#ifndef CAISSON_FUSE_ABORT_H
+#define CAISSON_FUSE_ABORT_H
+
+#include <stdint.h>
+
+/*
+ * Opens the abort file of the connection of the mount whose st_dev has MINOR. fusectl needn't be
+ * mounted anywhere if we have CAP_SYS_ADMIN. Returns 0 or -errno.
+ */
+int fuse_abort_open(uint32_t minor, int *ret_fd);
+
+/* Aborts the connection of FD. Doesn't block. Returns 0 or -errno. */
+int fuse_abort(int fd);
+
+#endif
