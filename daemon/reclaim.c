@@ -81,17 +81,20 @@ static __thread struct {
 	uint64_t innermost; /* serial of the scope that is to be left next, 0: none */
 } scopes __attribute__((tls_model("initial-exec")));
 
-/* Switches the mark on or off and makes sure that it is. */
+/* Switches the mark on or off and makes sure that it is. An error leaves it as it was. */
 static int change_state(bool on)
 {
 	uint32_t flags;
 	int r = caisson_flusher_kernel->set(on);
 
-	if (!r)
-		r = caisson_flusher_kernel->get(&flags);
 	if (r < 0)
 		return r;
-	return caisson_flags_are_marked(flags) == on ? 0 : -EIO;
+	r = caisson_flusher_kernel->get(&flags);
+	if (!r && caisson_flags_are_marked(flags) != on)
+		r = -EIO;
+	if (r < 0)
+		(void)caisson_flusher_kernel->set(!on); /* told by r, whether or not it works */
+	return r;
 }
 
 static int flusher_enter(struct caisson_scope *ret_cookie)

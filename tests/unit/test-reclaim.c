@@ -54,6 +54,7 @@ static struct {
 	bool capable;
 	bool lies;	/* says that it has set the mark, and hasn't */
 	int get_error;
+	int later_error; /* of reading, once the state has been set */
 	unsigned int sets;
 } model;
 
@@ -72,6 +73,8 @@ static int model_set(unsigned long on)
 		return -EPERM;
 	if (!model.lies)
 		model.flags = on ? CAISSON_FLUSHER_MASK : 0;
+	if (model.later_error)
+		model.get_error = model.later_error;
 	return 0;
 }
 
@@ -185,6 +188,26 @@ static void read_errors_are_passed_on(void)
 	CHECK_CALL(caisson_flusher_leave(&scope), -EMFILE);
 	model.get_error = 0;
 	CHECK_CALL(caisson_flusher_leave(&scope), 0);
+}
+
+/* What can't be read back isn't left set. */
+static void unread_changes_are_undone(void)
+{
+	struct caisson_scope scope = { 0 };
+
+	model_reset(true);
+	model.later_error = -EMFILE;
+	CHECK_CALL(caisson_flusher_enter(&scope), -EMFILE);
+	CHECK_EQ(model.flags, 0u);
+	CHECK_EQ(scope.serial, 0u);
+	model.later_error = model.get_error = 0;
+	CHECK_CALL(caisson_flusher_enter(&scope), 0);
+	model.later_error = -EMFILE;
+	CHECK_CALL(caisson_flusher_leave(&scope), -EMFILE);
+	CHECK_EQ(model.flags, CAISSON_FLUSHER_MASK);
+	model.later_error = model.get_error = 0;
+	CHECK_CALL(caisson_flusher_leave(&scope), 0);
+	CHECK_EQ(model.flags, 0u);
 }
 
 static void lost_marks_are_reported(void)
@@ -577,6 +600,7 @@ int main(void)
 	RUN(without_capability);
 	RUN(lies_are_found);
 	RUN(read_errors_are_passed_on);
+	RUN(unread_changes_are_undone);
 	RUN(lost_marks_are_reported);
 	RUN(wrong_leaves_are_refused);
 	RUN(real_enter_needs_capability);
