@@ -25,6 +25,16 @@
 /* 7.42, Linux 6.14 */
 #define CAISSON_FUSE_OVER_IO_URING (1ull << 41)
 
+/* 7.45, Linux 6.18: "drop what you have cached of these inodes, unless it is in use" */
+#define CAISSON_FUSE_NOTIFY_PRUNE 9
+
+/* … and behind it count nodeids of 64 bits. */
+struct caisson_fuse_notify_prune_out {
+	uint32_t count;
+	uint32_t padding;
+	uint64_t spare;
+};
+
 struct caisson_fuse_sx_time {
 	int64_t tv_sec;
 	uint32_t tv_nsec;

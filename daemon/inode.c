@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -16,6 +16,9 @@
 #include "store.h"
 
 #define ROOT_ROW 0u
+
+/* Rows that are looked through in one go with the mutex held: some microseconds. */
+#define COLLECT_ROWS 1024u
 
 /* Where the filesystem's number goes in an inode number that is shown. */
 #define DEVICE_SHIFT 48
@@ -40,15 +43,6 @@ int inode_table_plan(struct arena *arena, uint32_t count)
 			  CACHE_LINE_BYTES);
 }
 
-static uint32_t descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0; /* can't happen; would answer every entry with timeout 0 */
-	return (uint32_t)MIN(limit.rlim_cur, (rlim_t)UINT32_MAX);
-}
-
 int inode_table_init(struct inode_table *table, const struct arena *arena)
 {
 	uint32_t count = (uint32_t)arena->plan.span[ARENA_INODES].count;
@@ -60,24 +54,30 @@ int inode_table_init(struct inode_table *table, const struct arena *arena)
 		.buckets = arena_table(arena, ARENA_INODE_HASH),
 		.count = count,
 		.bucket_mask = buckets - 1,
-		.fd_limit = descriptor_limit(),
 	};
 	assert(is_power_of_two(buckets));
 
-	r = pthread_mutex_init(&table->mutex, NULL);
-	if (r)
-		return -r;
+	table->pressure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (table->pressure_fd < 0)
+		return -errno;
 	r = pool_init(&table->pool, 0, count);
-	if (r < 0) {
-		(void)pthread_mutex_destroy(&table->mutex); /* nobody has it */
-		return r;
-	}
+	if (r < 0)
+		goto err_fd;
+	r = -pthread_mutex_init(&table->mutex, NULL);
+	if (r < 0)
+		goto err_pool;
 	for (uint32_t i = 0; i < count; i++) {
 		table->rows[i] = (struct inode){ .fd = -1, .hash_next = POOL_NONE };
 		atomic_init(&table->rows[i].sync_fd, -1);
 	}
 	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
 	return 0;
+
+err_pool:
+	pool_destroy(&table->pool);
+err_fd:
+	close_fd(&table->pressure_fd);
+	return r;
 }
 
 void inode_table_destroy(struct inode_table *table)
@@ -88,6 +88,7 @@ void inode_table_destroy(struct inode_table *table)
 		close_fd(&sync_fd);
 		close_fd(&table->rows[i].fd);
 	}
+	close_fd(&table->pressure_fd);
 	pool_destroy(&table->pool);
 	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it: the threads have ended */
 	table->count = 0;
@@ -156,6 +157,7 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	inode->mode = stx->stx_mode & S_IFMT;
 	inode->nlookup = 0;
 	inode->opens = 0;
+	inode->warm = false;
 	inode->fd = steal_fd(fd);
 	atomic_store(&inode->sync_fd, -1);
 	atomic_store(&inode->error_seq, 0);
@@ -181,6 +183,7 @@ static int remove_unused(struct inode_table *table, struct inode *inode)
 	inode->hash_next = POOL_NONE;
 	inode->generation++;
 	atomic_fetch_sub(&table->used, 1);
+	atomic_fetch_add(&table->freed, 1);
 	return steal_fd(&inode->fd);
 }
 
@@ -251,13 +254,17 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 
 	lock(table);
 	inode = find(table, makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino);
-	if (!inode)
+	if (inode)
+		inode->warm = true;
+	else
 		inode = insert(table, fd, stx);
 	if (inode)
 		inode->nlookup++;
 	unlock(table);
 
 	close_fd(fd); /* of a known inode, or of one that there is no room for */
+	if (inode_is_pressed(table))
+		inode_press(table);
 	if (!inode) {
 		atomic_fetch_add(&table->refusals, 1);
 		return -ENFILE;
@@ -301,6 +308,63 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	unlock(table);
 	close_fd(&sync_fd);
 	finish_removal(table, inode, fd);
+}
+
+bool inode_is_pressed(const struct inode_table *table)
+{
+	return atomic_load(&table->used) > table->count - table->count / 4;
+}
+
+bool inode_is_tight(const struct inode_table *table)
+{
+	return atomic_load(&table->used) > table->count - table->count / 8 &&
+	       atomic_load(&table->evictable);
+}
+
+void inode_press(struct inode_table *table)
+{
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&table->pressed, true))
+		(void)!write(table->pressure_fd, &one, sizeof(one)); /* far from its end */
+}
+
+void inode_relieve(struct inode_table *table)
+{
+	atomic_store(&table->pressed, false);
+}
+
+/* The table's mutex is held. Whether the row is idle; a warm one is the next time. */
+static bool is_idle(const struct inode_table *table, struct inode *inode)
+{
+	bool warm = inode->warm;
+
+	if (inode->fd < 0 || inode->opens || inode_row(table, inode) == ROOT_ROW)
+		return false;
+	inode->warm = false;
+	return !warm;
+}
+
+uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			    uint32_t max)
+{
+	uint32_t found = 0, left = table->count;
+
+	while (left && found < max) {
+		/* in pieces: the workers want the mutex too */
+		uint32_t piece = MIN(left, COLLECT_ROWS);
+
+		lock(table);
+		for (; piece && found < max; piece--, left--) {
+			struct inode *inode = &table->rows[*hand];
+
+			*hand = (*hand + 1) % table->count;
+			if (is_idle(table, inode))
+				nodeids[found++] = inode_nodeid(table, inode);
+		}
+		unlock(table);
+	}
+	return found;
 }
 
 /* The number of filesystem DEV, which isn't the root's. */

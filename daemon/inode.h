@@ -36,6 +36,7 @@ struct inode {
 	uint32_t generation; /* of the row */
 	uint32_t hash_next;  /* row, or POOL_NONE */
 	uint32_t opens;	     /* rows of the file table that are open on it */
+	bool warm;	     /* looked up again since inode_collect_idle() passed */
 	int32_t fd;	     /* O_PATH, or -1 where the row is free. Constant while in use */
 	uint32_t mode;	     /* S_IFMT bits. Constant while in use */
 	_Atomic int32_t sync_fd; /* what every fsync of this inode uses, or -1; see file.h */
@@ -50,10 +51,13 @@ struct inode_table {
 	struct inode *rows;
 	uint32_t *buckets; /* first row of each chain, or POOL_NONE */
 	uint32_t count, bucket_mask;
-	uint32_t fd_limit; /* RLIMIT_NOFILE when the table was made */
 	pthread_mutex_t mutex;
 	struct pool pool;
+	int pressure_fd;	/* eventfd, nonblocking: counts inode_press() */
+	_Atomic bool pressed;	/* told, and not yet inode_relieve()d */
+	_Atomic bool evictable; /* the kernel can be asked to give inodes back (evict.c) */
 	_Atomic uint32_t used;	   /* rows in use */
+	_Atomic uint64_t freed;	   /* rows that came back */
 	_Atomic uint64_t refusals; /* entries refused with -ENFILE, for status */
 	uint64_t devices[INODE_DEVICES]; /* as makedev(), the root's first */
 	uint32_t device_count;		 /* guard: mutex */
@@ -62,10 +66,7 @@ struct inode_table {
 /* Plans ARENA_INODES for COUNT rows, and ARENA_INODE_HASH. 0 or -EOVERFLOW. */
 int inode_table_plan(struct arena *arena, uint32_t count);
 
-/*
- * Makes the table in the created ARENA. Reads RLIMIT_NOFILE, so that must have been raised before.
- * Allocates: before the seal. Returns 0 or -errno.
- */
+/* Makes the table in the created ARENA. Allocates: before the seal. Returns 0 or -errno. */
 int inode_table_init(struct inode_table *table, const struct arena *arena);
 
 /* Closes every descriptor in it. */
@@ -112,6 +113,29 @@ void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count);
  */
 void inode_hold_open(struct inode_table *table, struct inode *inode);
 void inode_put_open(struct inode_table *table, struct inode *inode);
+
+/*
+ * Room is short: more than 3/4 of the rows are in use, or somebody found the process out of
+ * descriptors. The kernel gives inodes back only when its own memory is short, so evict.c asks for
+ * some: it waits for pressure_fd, and calls inode_relieve() when it has done what it can.
+ */
+bool inode_is_pressed(const struct inode_table *table);
+void inode_press(struct inode_table *table);
+void inode_relieve(struct inode_table *table);
+
+/*
+ * More than 7/8 are in use although evict.c is at it: whoever brings new inodes should slow down,
+ * or there will be no room at all.
+ */
+bool inode_is_tight(const struct inode_table *table);
+
+/*
+ * Fills NODEIDS with up to MAX inodes that only the kernel's lookups hold, from row *HAND on, which
+ * moves along, in at most one round. What was looked up again since the last round is left alone
+ * once. Returns how many.
+ */
+uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			    uint32_t max);
 
 /*
  * The inode number to show for INO on DEV (makedev()): on other filesystems than the root's, a

@@ -99,7 +99,7 @@ static int set_size(struct call *call, const struct inode *inode,
 	/* there is no truncateat() */
 	fd = openat(call->fs->store.proc_fd, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return op_error(-errno);
+		return op_error(call->fs, -errno);
 	r = ftruncate(fd, (off_t)arg->size) < 0 ? -errno : 0;
 	(void)close(fd); /* nothing was written through it */
 	return r;

@@ -35,7 +35,7 @@ struct backing_dirent {
 struct listing {
 	struct fs *fs;
 	struct file *file;
-	uint64_t dev; /* of the directory */
+	const struct inode *dir;
 	bool plus;
 	uint8_t *out;
 	uint32_t used, room;
@@ -59,7 +59,7 @@ int op_opendir(struct call *call)
 	if (r == 0)
 		r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)
-		return op_error(r);
+		return op_error(call->fs, r);
 	*out = (struct fuse_open_out){ .fh = fh };
 	call->out_len = sizeof(*out);
 	return 0;
@@ -85,8 +85,8 @@ static bool is_dot(const char *name)
 static void fill_entry(const struct listing *listing, const char *name,
 		       struct fuse_entry_out *entry)
 {
-	if (is_dot(name) || op_is_pressed(listing->fs) ||
-	    op_lookup_entry(listing->fs, listing->file->fd, name, entry) < 0)
+	if (is_dot(name) || inode_is_pressed(&listing->fs->inodes) ||
+	    op_lookup_entry(listing->fs, listing->dir, name, entry) < 0)
 		*entry = (struct fuse_entry_out){ .nodeid = 0 };
 }
 
@@ -110,7 +110,7 @@ static bool append(struct listing *listing, const struct backing_dirent *dirent)
 	} else {
 		out = (struct fuse_dirent *)at;
 	}
-	out->ino = inode_shown_ino(&listing->fs->inodes, listing->dev, dirent->ino);
+	out->ino = inode_shown_ino(&listing->fs->inodes, listing->dir->dev, dirent->ino);
 	out->off = (uint64_t)dirent->off;
 	out->namelen = (uint32_t)name_len;
 	out->type = dirent->type;
@@ -181,7 +181,7 @@ static int read_directory(struct call *call, bool plus)
 
 	if (!file)
 		return -EBADF;
-	listing.dev = inode_at(&call->fs->inodes, file->inode)->dev;
+	listing.dir = inode_at(&call->fs->inodes, file->inode);
 	/* offset 0 is also rewinddir(), which is to show what was added since */
 	if (arg->offset == 0 || arg->offset != file->dir_off) {
 		r = seek(file, arg->offset);

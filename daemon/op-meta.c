@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "creds.h"
@@ -42,19 +43,12 @@ int op_assume_to_create(const struct call *call, uint32_t umask_bits)
 	return op_assume(call);
 }
 
-int op_error(int error)
+int op_error(struct fs *fs, int error)
 {
-	return error == -EMFILE ? -ENFILE : error;
-}
-
-bool op_is_pressed(const struct fs *fs)
-{
-	uint32_t inodes = atomic_load(&fs->inodes.used);
-	/* a file has up to two descriptors, and an inode that has writers one more */
-	uint64_t fds = inodes + 3ull * atomic_load(&fs->files.used);
-
-	return inodes > fs->inodes.count - fs->inodes.count / 8 ||
-	       fds > fs->inodes.fd_limit - fs->inodes.fd_limit / 8;
+	if (error != -EMFILE)
+		return error;
+	inode_press(&fs->inodes);
+	return -ENFILE;
 }
 
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
@@ -108,11 +102,19 @@ int op_reply_attr(struct call *call, int fd)
 	return 0;
 }
 
+/* Short, because the FORGETs that make room go through the workers too. No lock is held. */
+static void throttle(const struct fs *fs)
+{
+	struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (inode_is_tight(&fs->inodes))
+		(void)nanosleep(&pause, NULL); /* interrupted is fine too */
+}
+
 /* Remembers the inode behind the O_PATH descriptor *FD, which it takes, and fills ENTRY. */
 static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_entry,
 			  struct inode **ret_inode)
 {
-	bool pressed = op_is_pressed(fs);
 	struct inode *inode;
 	struct statx stx;
 	int r;
@@ -123,6 +125,7 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 		return r;
 	}
 	r = inode_remember(&fs->inodes, fd, &stx, &inode);
+	throttle(fs);
 	if (r < 0)
 		return r;
 
@@ -130,23 +133,23 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 		.nodeid = inode_nodeid(&fs->inodes, inode),
 		.generation = inode->generation,
 	};
-	op_fill_timeout(pressed ? 0 : fs->entry_timeout_ns, &ret_entry->entry_valid,
-			&ret_entry->entry_valid_nsec);
+	op_fill_timeout(fs->entry_timeout_ns, &ret_entry->entry_valid, &ret_entry->entry_valid_nsec);
 	op_fill_timeout(fs->attr_timeout_ns, &ret_entry->attr_valid, &ret_entry->attr_valid_nsec);
 	op_fill_attr(fs, &stx, &ret_entry->attr);
 	*ret_inode = inode;
 	return 0;
 }
 
-int op_lookup_entry(struct fs *fs, int dir_fd, const char *name, struct fuse_entry_out *ret_entry)
+int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
+		    struct fuse_entry_out *ret_entry)
 {
 	struct inode *inode;
 	int fd, r;
 
-	r = store_open_child(dir_fd, name, &fd);
+	r = store_open_child(dir->fd, name, &fd);
 	if (r == 0)
 		r = remember_entry(fs, &fd, ret_entry, &inode);
-	return op_error(r);
+	return op_error(fs, r);
 }
 
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode)
@@ -156,5 +159,5 @@ int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct 
 	r = store_reopen(&fs->store, fd, O_PATH, &path_fd);
 	if (r == 0)
 		r = remember_entry(fs, &path_fd, ret_entry, ret_inode);
-	return op_error(r);
+	return op_error(fs, r);
 }

@@ -34,25 +34,21 @@ int op_assume_without_fsetid(const struct call *call);
  */
 int op_assume_to_create(const struct call *call, uint32_t umask_bits);
 
-/* An error for the kernel: EMFILE is ours alone, to it the whole filesystem is out of files. */
-int op_error(int error);
-
 /*
- * Whether the inode table or the descriptors are nearly used up (7/8). Entries are then answered
- * with an entry timeout of 0: the kernel drops such a dentry, and with it the inode, as soon as
- * nobody uses it (fuse_dentry_delete() in fs/fuse/dir.c), and its FORGET comes at once instead of
- * when memory is short.
+ * ERROR as the kernel is to see it: -EMFILE is ours alone, to a client the whole filesystem is out
+ * of files. Has idle inodes given back (inode_press()) where descriptors are what is short.
  */
-bool op_is_pressed(const struct fs *fs);
+int op_error(struct fs *fs, int error);
 
 /*
- * Looks NAME up in DIR_FD, remembers it with one lookup counted, and fills the answer.
+ * Looks NAME up in DIR, remembers it with one lookup counted, and fills the answer.
  * Returns 0 or -errno, -ENFILE where there is no room.
  */
-int op_lookup_entry(struct fs *fs, int dir_fd, const char *name, struct fuse_entry_out *ret_entry);
+int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
+		    struct fuse_entry_out *ret_entry);
 
 /*
- * The same for the inode that FD, an open file or O_PATH, refers to, whatever its name is now.
+ * The same for the inode that FD, an open file or O_PATH, refers to, whatever its name is by now.
  */
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
 

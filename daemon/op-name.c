@@ -47,7 +47,7 @@ int op_lookup(struct call *call)
 		if (r < 0)
 			return r;
 	}
-	r = op_lookup_entry(call->fs, dir->fd, call->name[0], call->out);
+	r = op_lookup_entry(call->fs, dir, call->name[0], call->out);
 	creds_resume();
 	if (r == -ENOENT)
 		return reply_absent(call);
@@ -95,7 +95,7 @@ static int reply_made(struct call *call, const struct inode *dir, int made)
 	int r = made < 0 ? -errno : 0;
 
 	if (r == 0)
-		r = op_lookup_entry(call->fs, dir->fd, call->name[0], call->out);
+		r = op_lookup_entry(call->fs, dir, call->name[0], call->out);
 	creds_resume();
 	if (r == 0)
 		call->out_len = sizeof(struct fuse_entry_out);

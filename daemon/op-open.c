@@ -158,13 +158,13 @@ int op_open(struct call *call)
 	creds_resume();
 	if (r < 0) {
 		close_both(&fill);
-		return op_error(r);
+		return op_error(call->fs, r);
 	}
 
 	fill.flags = (uint32_t)(flags & ~O_TRUNC);
 	r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)
-		return op_error(r);
+		return op_error(call->fs, r);
 	fill_open_out(call, fh, call->out);
 	call->out_len = sizeof(struct fuse_open_out);
 	return 0;
@@ -189,7 +189,7 @@ static int reply_created(struct call *call, struct file *fill)
 	r = file_open(call->fs, inode, fill, &fh);
 	if (r < 0) {
 		inode_forget(&call->fs->inodes, out->entry.nodeid, 1);
-		return op_error(r);
+		return op_error(call->fs, r);
 	}
 	fill_open_out(call, fh, &out->open);
 	call->out_len = sizeof(*out);
@@ -228,7 +228,7 @@ static int create(struct call *call, const char *name)
 	creds_resume();
 	if (r < 0) {
 		close_both(&fill);
-		return op_error(r);
+		return op_error(call->fs, r);
 	}
 
 	fill.flags = (uint32_t)(flags & ~(O_TRUNC | O_EXCL));
@@ -282,7 +282,7 @@ int op_flush(struct call *call)
 		if (fd < 0 || close(fd) < 0)
 			r = -errno;
 	}
-	return r < 0 ? op_error(r) : file_report_error(call->fs, file);
+	return r < 0 ? op_error(call->fs, r) : file_report_error(call->fs, file);
 }
 
 int op_lseek(struct call *call)

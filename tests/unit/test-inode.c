@@ -215,6 +215,51 @@ static void filesystems_are_told_apart(void)
 	end();
 }
 
+static void idle_rows_are_collected_in_turn(void)
+{
+	struct inode *inodes[12];
+	uint64_t nodeids[16];
+	uint32_t hand = 0;
+
+	make(16);
+	for (uint32_t i = 0; i < ARRAY_SIZE(inodes); i++)
+		CHECK_EQ(remember(1, i, &inodes[i]), 0);
+	inode_hold_open(&table, inodes[3]);
+	CHECK_EQ(remember(1, 5, &inodes[5]), 0);
+	/* all but the root, the open one and, for once, the one that was asked for again */
+	CHECK_EQ(inode_collect_idle(&table, &hand, nodeids, 4), 4u);
+	CHECK_EQ(nodeids[0], inode_nodeid(&table, inodes[0]));
+	CHECK_EQ(nodeids[3], inode_nodeid(&table, inodes[4]));
+	CHECK_EQ(inode_collect_idle(&table, &hand, nodeids, 6), 6u);
+	CHECK_EQ(nodeids[0], inode_nodeid(&table, inodes[6]));
+	CHECK_EQ(nodeids[5], inode_nodeid(&table, inodes[11]));
+	CHECK_EQ(inode_collect_idle(&table, &hand, nodeids, 16), 11u);
+	inode_put_open(&table, inodes[3]);
+	end();
+}
+
+static void pressure_is_told_once(void)
+{
+	struct inode *inode;
+	uint64_t times;
+
+	make(8);
+	for (uint32_t i = 0; i < 5; i++)
+		CHECK_EQ(remember(1, i, &inode), 0);
+	CHECK(!inode_is_pressed(&table));
+	CHECK(read(table.pressure_fd, &times, sizeof(times)) < 0 && errno == EAGAIN);
+	CHECK_EQ(remember(1, 5, &inode), 0);
+	CHECK_EQ(remember(1, 6, &inode), 0);
+	CHECK(inode_is_pressed(&table));
+	CHECK(read(table.pressure_fd, &times, sizeof(times)) == 8 && times == 1);
+	CHECK(read(table.pressure_fd, &times, sizeof(times)) < 0 && errno == EAGAIN);
+	/* and again after the relief, if it was none */
+	inode_relieve(&table);
+	CHECK_EQ(remember(1, 5, &inode), 0);
+	CHECK(read(table.pressure_fd, &times, sizeof(times)) == 8 && times == 1);
+	end();
+}
+
 int main(void)
 {
 	RUN(root_is_one_and_stays);
@@ -225,5 +270,7 @@ int main(void)
 	RUN(each_shortage_leaves_the_table_sound);
 	RUN(chains_survive_any_order);
 	RUN(filesystems_are_told_apart);
+	RUN(idle_rows_are_collected_in_turn);
+	RUN(pressure_is_told_once);
 	return test_result();
 }

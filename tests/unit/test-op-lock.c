@@ -173,7 +173,7 @@ static uint64_t open_fh(const char *name, int flags)
 	CHECK(close(fd) == 0);
 	CHECK_EQ(store_open_child(world.fs.store.root_fd, name, &fd), 0);
 	CHECK_EQ(store_statx(fd, STATX_BASIC_STATS, &stx), 0);
-	CHECK_EQ(inode_remember(&world.fs.inodes, &fd, &stx, FUSE_ROOT_ID, &inode), 0);
+	CHECK_EQ(inode_remember(&world.fs.inodes, &fd, &stx, &inode), 0);
 	CHECK_EQ(store_reopen(&world.fs.store, inode->fd, flags, &fill.fd), 0);
 	CHECK_EQ(file_open(&world.fs, inode, &fill, &fh), 0);
 	return fh;

@@ -279,7 +279,7 @@ static void no_acls_below(void)
 	fd = open("/proc/version", O_PATH | O_CLOEXEC);
 	CHECK(fd >= 0);
 	CHECK_EQ(store_statx(fd, STATX_BASIC_STATS, &stx), 0);
-	CHECK_EQ(inode_remember(&world.fs.inodes, &fd, &stx, ROOT, &inode), 0);
+	CHECK_EQ(inode_remember(&world.fs.inodes, &fd, &stx, &inode), 0);
 	nodeid = inode_nodeid(&world.fs.inodes, inode);
 	CHECK_EQ(get(myself(), nodeid, ACCESS_ACL, 4096), -EOPNOTSUPP);
 	world.fs.posix_acl = true;
