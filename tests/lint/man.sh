@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Manual pages: well-formed, and about the options that there are: what --help prints and what the
+# page has are the same.
+#
+#@ packages: mandoc
+#@ timeout: 30
+set -u
+# shellcheck source=tests/lib/case.sh
+source "$(dirname "$0")/../lib/case.sh"
+
+cd "$root_dir/man"
+mandoc -T lint -W warning ./*.[1-9] || fail "mandoc has something to say"
+
+# words LINES: the options named by lines of --help such as "  queues=N"
+words() { sed -n 's/^  \([a-z_]\+\)\(=.*\)\?$/\1/p' | sort -u; }
+
+# own options: of --help, and in the page's list between its options' headings
+helped=$("$CAISSOND" --help | words)
+more "$(wc -l <<<"$helped")" 8 "number of options in --help"
+for option in $helped; do
+	grep -qE "^\.It Cm $option( Ns|$)" caissond.8 || fail "caissond.8 lacks $option of caissond --help"
+done
+while read -r option; do
+	grep -qx "$option" <<<"$helped" || fail "caissond --help lacks $option of caissond.8"
+done < <(sed -n 's/^\.It Cm \([a-z_]\+\) Ns = .*/\1/p' caissond.8 | sort -u)
+
+# switches
+while read -r switch; do
+	grep -qE "Fl (. , )?-?$switch\b" caissond.8 || fail "caissond.8 lacks -$switch of caissond --help"
+done < <("$CAISSOND" --help | grep -oE '^  -[a-zA-Z]|--[a-z]+ ' | tr -d ' -' | sort -u)
+
+# the tool's commands
+while read -r command; do
+	grep -qE "^\.It Cm $command( |$)" caisson.8 || fail "caisson.8 lacks $command of caisson --help"
+done < <("$CAISSON" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p')
+while read -r command; do
+	"$CAISSON" --help | grep -q "^  $command " || fail "caisson --help lacks $command of caisson.8"
+done < <(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Cm \([a-z]\+\)$/\1/p' caisson.8 | sort -u)
