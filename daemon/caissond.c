@@ -49,6 +49,9 @@
 #include "status.h"
 #include "store.h"
 
+#define STORE_RETRY_MS 20
+#define STORE_RETRIES  50
+
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCHES };
 
 struct caissond {
@@ -65,7 +68,6 @@ struct caissond {
 	struct monitor monitor;
 	struct control_loop loop;
 	struct timespec started;
-	bool memory_locked;
 	bool keeper_gone;
 	bool stopping;
 };
@@ -95,7 +97,7 @@ static void fill_status(void *arg, struct status *status)
 		.io_flusher_required = options->require_io_flusher,
 		.io_flusher = self->monitor.io_flusher,
 		.mlock_required = options->require_mlock,
-		.mlock = self->memory_locked,
+		.mlock = self->monitor.mlock,
 		.cache = options_cache_name(options->cache),
 		.transport = server->queues[0].transport.ops->name,
 		.kernel_minor = server->session.kernel_minor,
@@ -189,18 +191,16 @@ static bool watch_ready(void *arg, uint32_t i)
 	return !server_has_ended(&self->server);
 }
 
-static int lock_memory(struct caissond *self)
+static int lock_memory(const struct caissond *self)
 {
 	int r;
 
+	if (!self->options.require_mlock)
+		return 0; /* with little to lock, locking what fits would make later mappings fail */
 	/* one heap for all threads: more would be mapped, and locked, 64 MiB at a time */
 	(void)mallopt(M_ARENA_MAX, 1); /* a hint */
 	r = caisson_memory_lock(0);
-	if (r == 0) {
-		self->memory_locked = true;
-		return 0;
-	}
-	if (!self->options.require_mlock)
+	if (r == 0)
 		return 0;
 	log_fail("memory: lock: %s (raise RLIMIT_MEMLOCK, give CAP_IPC_LOCK, or mount with "
 		 "mlock=off)", strerror(-r));
@@ -214,6 +214,7 @@ static int audit(struct caissond *self)
 	self->monitor = (struct monitor){
 		.mountpoint = self->options.mountpoint,
 		.require_io_flusher = self->options.require_io_flusher,
+		.require_mlock = self->options.require_mlock,
 		.fs = &self->server.fs,
 		.count = count,
 		.arg = self,
@@ -230,8 +231,8 @@ static void tell_ready(struct caissond *self)
 
 	if (!options->require_io_flusher)
 		log_warn("%s: not safe to stack on: io_flusher=off", options->mountpoint);
-	if (!self->memory_locked)
-		log_warn("%s: not safe to stack on: memory is not locked", options->mountpoint);
+	if (!options->require_mlock)
+		log_warn("%s: not safe to stack on: mlock=off", options->mountpoint);
 	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers",
 		 options->backing, options->mountpoint,
 		 (unsigned long long)(server_memory_len(&self->server) / 1024), options->queues,
@@ -312,8 +313,8 @@ static int serve(void *arg, const struct keeper_link *link)
 	r = creds_init();
 	if (r == 0)
 		r = privdrop_process(&plan);
-	if (r == 0)
-		r = log_start(self->options.log, privdrop_thread);
+	if (r == 0) /* what fails before it is ready, the launcher's terminal is told */
+		r = log_start(LOG_TARGET_STDERR, privdrop_thread);
 	if (r < 0) {
 		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
@@ -386,6 +387,27 @@ static int check_mark(struct caissond *self, int marked)
 	return EXIT_UNSAFE;
 }
 
+/*
+ * umount(8) returns before the daemon that it ends has let go of its backing directory, and a mount
+ * may follow at once: so one that is held is asked for again for a moment.
+ */
+static int open_store(struct caissond *self)
+{
+	const char *backing = self->options.backing;
+	const struct timespec pause = { .tv_nsec = STORE_RETRY_MS * 1000000L };
+	int r = store_open(&self->store, backing);
+
+	for (int i = 0; r == -EBUSY && i < STORE_RETRIES; i++) {
+		(void)nanosleep(&pause, NULL); /* shorter for a signal: tries sooner */
+		r = store_open(&self->store, backing);
+	}
+	if (r == 0)
+		return 0;
+	log_fail("%s: open as a backing directory: %s", backing,
+		 r == -EBUSY ? "another caissond serves it" : strerror(-r));
+	return EXIT_CANNOT_SERVE;
+}
+
 static int run(struct caissond *self, int argc, char **argv, int marked)
 {
 	int code, r;
@@ -406,12 +428,9 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	code = check_mark(self, marked);
 	if (code)
 		return code;
-	r = store_open(&self->store, self->options.backing);
-	if (r < 0) {
-		log_fail("%s: open as a backing directory: %s", self->options.backing,
-			 r == -EBUSY ? "another caissond serves it" : strerror(-r));
-		return EXIT_CANNOT_SERVE;
-	}
+	code = open_store(self);
+	if (code)
+		return code;
 	(void)keeper_protect_from_oom(); /* what came of it is in `caisson status` */
 
 	/* 4 */
