@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* stdio keeps an error of writing until it is asked: finish() asks, once, for all that is printed. */
 #include "audit-print.h"
 
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "macro.h"
 
 /* -- Reading -- */
@@ -365,7 +365,7 @@ static enum exit_code worse_of(enum exit_code a, enum exit_code b)
 
 enum exit_code audit_command(FILE *out, FILE *err, const pid_t *pids, size_t count, bool json)
 {
-	autofree struct audit_report *reports = calloc(count ? count : 1, sizeof(*reports));
+	struct audit_report *reports = calloc(count ? count : 1, sizeof(*reports));
 	enum exit_code code = count ? EXIT_FINE : EXIT_CANNOT_SERVE;
 	size_t readable = 0;
 	int r;
@@ -394,5 +394,6 @@ enum exit_code audit_command(FILE *out, FILE *err, const pid_t *pids, size_t cou
 	}
 	while (readable-- > 0)
 		audit_report_free(&reports[readable]);
+	free(reports);
 	return code;
 }

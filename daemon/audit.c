@@ -26,7 +26,7 @@
 #define PASSES_MAX 16
 
 /* Half full at most, so that a probe for one that isn't there is short. */
-#define SEEN_SLOTS (2 * CAISSON_AUDIT_TASKS_MAX)
+#define SEEN_SLOTS ((size_t)2 * CAISSON_AUDIT_TASKS_MAX)
 
 /* The kernel's struct linux_dirent64, which libc doesn't declare. */
 struct dirent64_raw {
@@ -54,7 +54,8 @@ _Static_assert(sizeof(struct walk) + 8192 < CAISSON_AUDIT_STACK, "what the heade
 static pid_t *seen_slot(struct walk *walk, pid_t tid)
 {
 	/* multiplicative hashing: tasks have neighbouring numbers, owners' workers regular gaps */
-	size_t slot = ((uint32_t)tid * 2654435761u) % SEEN_SLOTS;
+	uint32_t hash = (uint32_t)tid * 2654435761u;
+	size_t slot = hash % SEEN_SLOTS;
 
 	while (walk->seen[slot] != 0 && walk->seen[slot] != tid)
 		slot = (slot + 1) % SEEN_SLOTS;

@@ -244,25 +244,31 @@ int caisson_memory_limit(uint64_t *ret_bytes)
 	return r;
 }
 
-static uintptr_t page_bytes(void)
+static size_t page_bytes(void)
 {
-	return (uintptr_t)sysconf(_SC_PAGESIZE);
+	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /*
- * Writes to each page without changing it: an atomic OR of nothing is a write for the MMU, and
- * can't lose what another thread writes at the same time.
+ * Writes to each page without changing it, nor losing what another thread writes meanwhile: a byte
+ * is exchanged for itself, and where that fails, that other has written. (An atomic OR of 0 won't
+ * do: clang makes a load of it.)
  */
-static void touch_pages(uintptr_t start, uintptr_t end, uintptr_t page)
+static void touch_pages(volatile uint8_t *start, size_t len, size_t page)
 {
-	for (uintptr_t at = start; at != end; at += page)
-		(void)__atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
+	for (size_t at = 0; at < len; at += page) {
+		uint8_t value = __atomic_load_n(start + at, __ATOMIC_RELAXED);
+
+		(void)__atomic_compare_exchange_n(start + at, &value, value, false,
+						  __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
 }
 
 static int memory_prefault(void *addr, size_t len)
 {
-	uintptr_t page = page_bytes();
-	uintptr_t start = (uintptr_t)addr & ~(page - 1);
+	size_t page = page_bytes();
+	size_t before = (uintptr_t)addr % page; /* bytes of the first page that weren't asked for */
+	uint8_t *start = (uint8_t *)addr - before;
 	uintptr_t end;
 
 	if (len == 0)
@@ -270,15 +276,15 @@ static int memory_prefault(void *addr, size_t len)
 	if (__builtin_add_overflow((uintptr_t)addr, len, &end) ||
 	    __builtin_add_overflow(end, page - 1, &end))
 		return -EINVAL;
-	end &= ~(page - 1);
-	if (madvise((void *)start, end - start, MADV_POPULATE_WRITE) == 0)
+	len = (end - (uintptr_t)start) / page * page;
+	if (madvise(start, len, MADV_POPULATE_WRITE) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
 	/* an unknown advice, or a range that it isn't for: an empty range tells the two apart */
-	if (madvise((void *)start, 0, MADV_POPULATE_WRITE) == 0)
+	if (madvise(start, 0, MADV_POPULATE_WRITE) == 0)
 		return -EINVAL;
-	touch_pages(start, end, page);
+	touch_pages(start, len, page);
 	return 0;
 }
 
@@ -291,9 +297,13 @@ int caisson_memory_prefault(void *addr, size_t len)
 	return r;
 }
 
-/* Never inlined: the room is given back when it returns. From the top, as stacks grow. */
+/*
+ * From the top, as stacks grow. alloca() is the only way to have that room below the frame; its
+ * caller has made sure that it is there. Never inlined: the room is given back at the return.
+ */
 static __attribute__((noinline)) void touch_stack(size_t bytes, size_t page)
 {
+	/* cppcheck-suppress allocaCalled ; argued above */
 	volatile uint8_t *low = alloca(bytes);
 
 	/* LOW needn't be aligned: a step of a page from the top, and the lowest byte, miss none */
@@ -307,8 +317,8 @@ static int stack_room(size_t *ret_bytes)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	pthread_attr_t attr;
-	size_t size, guard;
-	void *low;
+	size_t size = 0, guard = 0;
+	void *low = NULL;
 	int r;
 
 	r = -pthread_getattr_np(pthread_self(), &attr);

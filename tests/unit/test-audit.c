@@ -732,6 +732,7 @@ static void finds_its_own_odd_name(void)
 static void others_and_nobody(void)
 {
 	struct caisson_audit_summary summary;
+	siginfo_t info;
 	pid_t child = fork();
 
 	CHECK(child >= 0);
@@ -744,7 +745,7 @@ static void others_and_nobody(void)
 	CHECK_EQ(summary.pid, child);
 	CHECK_EQ(summary.tasks, 1u + HAS_SHADOW_THREAD);
 	CHECK_EQ(kill(child, SIGKILL), 0);
-	CHECK_EQ(waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT), 0);
+	CHECK_EQ(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
 	CHECK_EQ(caisson_audit(child, NULL, NULL, &summary), -ESRCH); /* a zombie */
 	CHECK_EQ(waitpid(child, NULL, 0), child);
 	CHECK_EQ(caisson_audit(child, NULL, NULL, &summary), -ESRCH);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -515,6 +517,41 @@ static void prefaults_shared_memory_for_writing(void)
 	CHECK_EQ(close(fd), 0);
 }
 
+/* Before Linux 5.14: madvise() refuses the advice. */
+static void forget_the_advice(void)
+{
+	enum { POPULATE_WRITE = 23 };
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, POPULATE_WRITE, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+
+	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
+	errno = 0;
+	CHECK(madvise(NULL, 0, POPULATE_WRITE) < 0 && errno == EINVAL);
+}
+
+static void prefault_by_touching(void)
+{
+	forget_the_advice();
+	prefaults_without_changing();
+	prefaults_shared_memory_for_writing();
+}
+
+static void prefaults_on_old_kernels(void)
+{
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)
+		SKIP("no seccomp, to make the kernel look old with");
+	else
+		in_child(prefault_by_touching);
+}
+
 static void prefault_refuses_what_it_cannot(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -614,6 +651,7 @@ int main(void)
 	}
 	RUN(prefaults_without_changing);
 	RUN(prefaults_shared_memory_for_writing);
+	RUN(prefaults_on_old_kernels);
 	RUN(prefault_refuses_what_it_cannot);
 	RUN(prefaults_a_threads_stack);
 	RUN(prefaults_the_main_stack);
