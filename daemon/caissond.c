@@ -371,6 +371,30 @@ static int keep(struct caissond *self)
 	return keeper_run(&config, self->fuse);
 }
 
+/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
+static int check_memlock(const struct caissond *self)
+{
+	uint64_t arena, limit;
+	int r;
+
+	if (!self->options.require_mlock)
+		return 0;
+	r = server_plan_memory(&self->options, &arena);
+	if (r == 0)
+		r = caisson_memory_limit(&limit);
+	if (r < 0) {
+		log_fail("memory: plan: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	if (limit >= arena + SERVER_OTHER_MEMORY)
+		return 0;
+	log_fail("memory: lock: RLIMIT_MEMLOCK allows %llu of %llu KiB (raise it, give "
+		 "CAP_IPC_LOCK, or mount with mlock=off, which is not safe to stack on)",
+		 (unsigned long long)(limit / 1024),
+		 (unsigned long long)((arena + SERVER_OTHER_MEMORY) / 1024));
+	return EXIT_UNSAFE;
+}
+
 /* What phase 1 has come to, now that it is known what was asked for. */
 static int check_mark(struct caissond *self, int marked)
 {
@@ -426,6 +450,8 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	code = check_mark(self, marked);
+	if (!code)
+		code = check_memlock(self);
 	if (code)
 		return code;
 	code = open_store(self);

@@ -23,7 +23,7 @@
 #include "macro.h"
 #include "status.h"
 
-#define CLIENT_MS   2000
+#define CLIENT_MS   1000 /* less than control_ask() waits, so that a silent client can't starve it */
 #define REQUEST_LEN 64
 
 struct control_client {

@@ -112,8 +112,12 @@ static void fill_open_out(const struct call *call, uint64_t fh, struct fuse_open
 		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
 }
 
-/* Opens INODE with *FLAGS, or with what has to be different about them. */
-static int open_inode(struct call *call, const struct inode *inode, int *flags, int *ret_fd)
+/*
+ * Opens INODE with *FLAGS, or with what has to be different about them. ASKED is what the client
+ * has opened it with.
+ */
+static int open_inode(struct call *call, const struct inode *inode, uint32_t asked, int *flags,
+		      int *ret_fd)
 {
 	const struct store *store = &call->fs->store;
 	int r = store_reopen(store, inode->fd, *flags, ret_fd);
@@ -123,8 +127,8 @@ static int open_inode(struct call *call, const struct inode *inode, int *flags, 
 		*flags &= ~O_NOATIME;
 		r = store_reopen(store, inode->fd, *flags, ret_fd);
 	}
-	if (r == -EPERM && (*flags & O_ACCMODE) != O_RDONLY && !(*flags & O_TRUNC)) {
-		/* an append-only inode (chattr +a) insists */
+	if (r == -EPERM && (asked & O_APPEND)) {
+		/* an append-only inode (chattr +a) insists, and the client has said so */
 		*flags |= O_APPEND;
 		r = store_reopen(store, inode->fd, *flags, ret_fd);
 	}
@@ -152,7 +156,7 @@ int op_open(struct call *call)
 		r = op_assume(call);
 	if (r < 0)
 		return r;
-	r = open_inode(call, inode, &flags, &fill.fd);
+	r = open_inode(call, inode, arg->flags, &flags, &fill.fd);
 	if (r == 0)
 		r = add_direct(call, &fill, flags);
 	creds_resume();

@@ -178,10 +178,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int plan_memory(struct server *server)
+static int plan_arena(struct arena *arena, const struct options *options)
 {
-	const struct options *options = server->options;
-	struct arena *arena = &server->arena;
 	uint32_t slots = options->queues * options->queue_depth;
 	uint32_t requests = slots + META_SLOTS;
 	int r = 0;
@@ -206,11 +204,21 @@ static int plan_memory(struct server *server)
 	return r;
 }
 
+int server_plan_memory(const struct options *options, uint64_t *ret_len)
+{
+	struct arena arena;
+	int r = plan_arena(&arena, options);
+
+	if (r == 0)
+		*ret_len = arena_len(&arena);
+	return r;
+}
+
 static int make_memory(struct server *server)
 {
 	int r;
 
-	r = plan_memory(server);
+	r = plan_arena(&server->arena, server->options);
 	if (!r)
 		r = arena_create(&server->arena);
 	if (!r)

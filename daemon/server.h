@@ -65,7 +65,14 @@ int server_fault(const struct server *server);
 /* Waits for all threads and frees everything; also a server that was opened only half. */
 void server_close(struct server *server);
 
-/* The bytes of locked memory that OPTIONS lead to, for the line at start and for status. */
+/*
+ * The bytes of the arena that OPTIONS lead to, before there is one. Returns 0 or -EOVERFLOW. What
+ * else is locked, program text, libraries, stacks and rings, is below SERVER_OTHER_MEMORY.
+ */
+int server_plan_memory(const struct options *options, uint64_t *ret_len);
+#define SERVER_OTHER_MEMORY (32u << 20)
+
+/* The same of one that has been made, for the line at start and for status. */
 uint64_t server_memory_len(const struct server *server);
 
 #endif
