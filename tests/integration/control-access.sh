@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The control socket is for root and the owner of the mount; what is no request doesn't hurt it.
+#
+#@ packages: e2fsprogs util-linux python3
+. "$(dirname "$0")/../lib/mount.sh"
+
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+make_backing ext4 256M
+serve "$backing" "$mnt" allow_other
+chmod 755 "$mnt"
+device=$(awk -v at="$mnt" '$5 == at { print $3 }' /proc/self/mountinfo)
+socket=/run/caisson/$device.sock
+test -S "$socket"
+"$CAISSON" status "$mnt" >/dev/null
+# the build directory may be where nobody else can go
+cp "$CAISSON" "$scratch/caisson"
+chmod 755 "$scratch/caisson"
+exits 2 as_nobody "$scratch/caisson" status "$mnt"
+python3 "$tests_dir/integration/control-access.py" "$socket" "$CAISSON" status "$mnt"
+"$CAISSON" status "$mnt" >/dev/null
+unserve
+test ! -e "$socket"

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Under load no task of the server takes a page fault (S3), the locked memory stays as it is, and
+# nothing maps or unmaps memory (S4). All as the kernel tells it.
+#
+#@ packages: fio strace e2fsprogs
+#@ timeout: 180
+. "$(dirname "$0")/../lib/mount.sh"
+
+seconds=20
+[[ ${CAISSON_LONG:-} != 1 ]] || seconds=60
+
+# faults PID: a line `TID minflt majflt COMM` a task (fields 10 and 12 of stat)
+faults() {
+	local task stat fields
+	for task in /proc/"$1"/task/*; do
+		# a worker of io_uring may end at any time
+		read -r stat <"$task/stat" || continue
+		read -ra fields <<<"${stat##*) }"
+		echo "${task##*/} ${fields[7]} ${fields[9]} $(<"$task/comm")"
+	done 2>/dev/null
+}
+locked() { awk '$1 == "VmLck:" { print $2 }' "/proc/$1/status"; }
+
+run_load() {
+	fio --directory="$mnt" --runtime="$1" --time_based --eta=never --ioengine=io_uring \
+		--iodepth=32 --direct=1 --size=128m --group_reporting --output-format=terse \
+		--name=mixed --rw=randrw --bs=4k --name=large --rw=randrw --bs=128k >/dev/null
+}
+
+make_backing ext4 1G
+serve
+server=$(server_pid)
+# files are laid out, and workers have come up
+run_load 2
+faults "$server" >"$scratch/before"
+locked_before=$(locked "$server")
+more "$locked_before" 1024 "KiB of locked memory"
+run_load "$seconds"
+faults "$server" >"$scratch/after"
+cat "$scratch/after"
+say "no task took a fault in $seconds s"
+while read -r task minor major name; do
+	now=$(awk -v task="$task" '$1 == task { print $2, $3 }' "$scratch/after")
+	[[ -z $now || $now == "$minor $major" ]] ||
+		fail "task $task ($name): $minor minor and $major major faults, then $now"
+done <"$scratch/before"
+same "$(locked "$server")" "$locked_before" VmLck
+
+say "no task changes its memory's layout"
+strace -f -q -e trace=brk,mmap,munmap,mremap,madvise,mprotect -o "$scratch/trace" -p "$server" &
+tracer=$!
+is_traced() { grep -q "^TracerPid:[[:space:]]*$tracer$" "/proc/$server/status"; }
+wait_until 10 is_traced
+run_load 5
+kill -INT "$tracer"
+wait "$tracer" || true
+cat "$scratch/trace"
+same "$(grep -c -E '(brk|mmap|munmap|mremap|madvise|mprotect)\(' "$scratch/trace" || true)" 0 "calls seen"
+unserve

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# SIGTERM: an idle daemon ends at once with 0; one whose files are open goes on serving them, out of
+# sight, until the last is closed. A second signal ends it all the same.
+#
+#@ packages: e2fsprogs
+#@ sanitize: yes
+. "$(dirname "$0")/../lib/mount.sh"
+
+is_detached() { ! is_in_mountinfo "$mnt"; }
+
+make_backing ext4 256M
+for signal in TERM INT; do
+	say "idle, SIG$signal"
+	serve
+	kill -"$signal" "${daemon_pid[$mnt]}"
+	await_daemon
+	is_detached
+done
+
+say "with a file open"
+serve
+exec {file}<>"$mnt/file"
+echo before >&"$file"
+kill -TERM "${daemon_pid[$mnt]}"
+wait_until 10 is_detached
+echo after >&"$file"
+same "$(<"$backing/file")" $'before\nafter' "what is below"
+test -d "/proc/${daemon_pid[$mnt]}"
+exec {file}>&-
+await_daemon
+
+say "with a working directory in it, and a second signal"
+serve
+mkdir "$mnt/dir"
+(cd "$mnt/dir" && exec sleep 600) &
+client=$!
+is_in_there() { [[ $(readlink "/proc/$client/cwd") == "$mnt/dir" && $(<"/proc/$client/comm") == sleep ]]; }
+wait_until 10 is_in_there
+kill -TERM "${daemon_pid[$mnt]}"
+wait_until 10 is_detached
+test -d "/proc/${daemon_pid[$mnt]}"
+kill -TERM "${daemon_pid[$mnt]}"
+await_daemon
+kill "$client"
+wait "$client" || true
