@@ -147,12 +147,15 @@ _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_wr
 static int finish_fsync(struct op_io *io, const struct request *request, int64_t result)
 {
 	struct file *file = file_get(&io->fs->files, request->fh);
+	int r;
 
 	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
 		return -EBADF;
 	if (result < 0)
 		inode_record_error(&io->fs->inodes.rows[file->inode], (int)result);
-	return file_report_error(io->fs, file);
+	r = file_report_error(io->fs, file);
+	/* another thread of the same opener may have been told for it meanwhile: this one failed too */
+	return r ? r : (int)MIN(result, 0);
 }
 
 int op_io_finish(struct op_io *io, struct request *request, int64_t result,

@@ -81,7 +81,9 @@ static void drop(struct queue *queue, struct request *request)
 
 static void refuse(struct queue *queue, struct request *request, int error)
 {
-	stat_add(&queue->stats->protocol_errors, error != -ENOSYS);
+	/* what a client may well ask for isn't the kernel's mistake */
+	if (error != -ENOSYS && error != -ENAMETOOLONG)
+		stat_add(&queue->stats->protocol_errors, 1);
 	if (dispatch_entry(request->opcode)->no_reply)
 		drop(queue, request);
 	else
