@@ -11,6 +11,6 @@ load() {
 	shift 4
 	fio --name="$name" --filename="$dir/$name" --bs="$block" --size="$size" --rw=randwrite \
 		--randseed=7 --ioengine=io_uring --iodepth=32 --direct=1 --verify=crc32c \
-		--verify_fatal=1 --verify_dump=0 --end_fsync=1 --eta=never --output-format=terse \
+		--verify_fatal=1 --verify_dump=0 --verify_state_save=0 --end_fsync=1 --eta=never --output-format=terse \
 		--terse-version=3 "$@" >/dev/null
 }
