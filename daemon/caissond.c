@@ -36,6 +36,7 @@
 #include "caisson/reclaim.h"
 #include "control.h"
 #include "creds.h"
+#include "engine.h"
 #include "exit-code.h"
 #include "keeper.h"
 #include "log.h"
@@ -371,6 +372,17 @@ static int keep(struct caissond *self)
 	return keeper_run(&config, self->fuse);
 }
 
+static int check_io_uring(void)
+{
+	int r = engine_probe();
+
+	if (r == 0)
+		return 0;
+	log_fail("io_uring: make a ring: %s%s", strerror(-r),
+		 r == -EPERM ? " (by kernel.io_uring_disabled or a seccomp filter)" : "");
+	return EXIT_CANNOT_SERVE;
+}
+
 /* Too little is found here, with one line, and not by whichever process or thread runs into it. */
 static int check_memlock(const struct caissond *self)
 {
@@ -450,6 +462,8 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	code = check_mark(self, marked);
+	if (!code)
+		code = check_io_uring();
 	if (!code)
 		code = check_memlock(self);
 	if (code)

@@ -103,6 +103,16 @@ static int register_kill_priv_identity(struct engine *engine)
 	return 0;
 }
 
+int engine_probe(void)
+{
+	struct io_uring ring;
+	int r = make_ring(&ring, 1);
+
+	if (r == 0)
+		io_uring_queue_exit(&ring);
+	return r;
+}
+
 int engine_init(struct engine *engine, const struct engine_config *config)
 {
 	uint32_t entries = config->depth + config->others;

@@ -76,6 +76,12 @@ struct engine_config {
 };
 
 /*
+ * Whether io_uring can be had at all: 0, or as engine_init() fails. Makes a small ring and lets it
+ * go.
+ */
+int engine_probe(void);
+
+/*
  * Makes the ring. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp forbids
  * io_uring, -ENOSYS where the kernel lacks it, -ENOMEM. Needs CAP_IPC_LOCK or room in
  * RLIMIT_MEMLOCK where memory is locked.

@@ -112,10 +112,14 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 	};
 }
 
+/* Where one thread can't, its siblings most likely can't either: the first one tells. */
 static int prepare_failed(const struct server_thread *self, const char *action, int error)
 {
-	log_fail("thread %s-%u: %s: %s", role_names[self->role], self->number, action,
-		 strerror(-error));
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&told))
+		log_fail("thread %s-%u: %s: %s", role_names[self->role], self->number, action,
+			 strerror(-error));
 	return error;
 }
 
