@@ -36,22 +36,20 @@
 #include "caisson/reclaim.h"
 #include "control.h"
 #include "creds.h"
-#include "engine.h"
 #include "exit-code.h"
+#include "fuse-mount.h"
 #include "keeper.h"
 #include "log.h"
 #include "monitor.h"
 #include "mountinfo.h"
 #include "options.h"
+#include "preflight.h"
 #include "privdrop.h"
 #include "queue.h"
 #include "server.h"
 #include "stats.h"
 #include "status.h"
 #include "store.h"
-
-#define STORE_RETRY_MS 20
-#define STORE_RETRIES  50
 
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCHES };
 
@@ -330,20 +328,15 @@ static int serve(void *arg, const struct keeper_link *link)
 	return code;
 }
 
-/* Phase 4. The kernel's INIT waits in the device until the server answers it. */
+/* Phase 4. */
 static int mount_it(struct caissond *self)
 {
-	static const struct fuse_lowlevel_ops none;
 	const char *mountpoint = self->options.mountpoint;
-	int r;
+	int code, r;
 
-	self->fuse = fuse_session_new(&self->options.mount_args, &none, sizeof(none), NULL);
-	if (!self->fuse) /* libfuse has named the option that it doesn't know */
-		return EXIT_USAGE;
-	if (fuse_session_mount(self->fuse, mountpoint) != 0) {
-		log_fail("%s: mount: libfuse could not (see above)", mountpoint);
-		return EXIT_CANNOT_SERVE;
-	}
+	code = fuse_mount_at(mountpoint, &self->options.mount_args, &self->fuse);
+	if (code)
+		return code;
 	r = mountinfo_find(mountpoint, &self->mount);
 	if (r < 0) {
 		log_fail("%s: find it among the mounts: %s", mountpoint, strerror(-r));
@@ -372,78 +365,6 @@ static int keep(struct caissond *self)
 	return keeper_run(&config, self->fuse);
 }
 
-static int check_io_uring(void)
-{
-	int r = engine_probe();
-
-	if (r == 0)
-		return 0;
-	log_fail("io_uring: make a ring: %s%s", strerror(-r),
-		 r == -EPERM ? " (by kernel.io_uring_disabled or a seccomp filter)" : "");
-	return EXIT_CANNOT_SERVE;
-}
-
-/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
-static int check_memlock(const struct caissond *self)
-{
-	uint64_t arena, limit;
-	int r;
-
-	if (!self->options.require_mlock)
-		return 0;
-	r = server_plan_memory(&self->options, &arena);
-	if (r == 0)
-		r = caisson_memory_limit(&limit);
-	if (r < 0) {
-		log_fail("memory: plan: %s", strerror(-r));
-		return EXIT_CANNOT_SERVE;
-	}
-	if (limit >= arena + SERVER_OTHER_MEMORY)
-		return 0;
-	log_fail("memory: lock: RLIMIT_MEMLOCK allows %llu of %llu KiB (raise it, give "
-		 "CAP_IPC_LOCK, or mount with mlock=off, which is not safe to stack on)",
-		 (unsigned long long)(limit / 1024),
-		 (unsigned long long)((arena + SERVER_OTHER_MEMORY) / 1024));
-	return EXIT_UNSAFE;
-}
-
-/* What phase 1 has come to, now that it is known what was asked for. */
-static int check_mark(struct caissond *self, int marked)
-{
-	if (!self->options.require_io_flusher) {
-		/* asked to go unmarked: for plain file serving, and as the control in tests */
-		if (marked == 0)
-			(void)caisson_flusher_leave(&self->flusher); /* verified by the audit */
-		return 0;
-	}
-	if (marked == 0)
-		return 0;
-	log_fail("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user namespace; "
-		 "io_flusher=off serves without, and is not safe to stack on)", strerror(-marked));
-	return EXIT_UNSAFE;
-}
-
-/*
- * umount(8) returns before the daemon that it ends has let go of its backing directory, and a mount
- * may follow at once: so one that is held is asked for again for a moment.
- */
-static int open_store(struct caissond *self)
-{
-	const char *backing = self->options.backing;
-	const struct timespec pause = { .tv_nsec = STORE_RETRY_MS * 1000000L };
-	int r = store_open(&self->store, backing);
-
-	for (int i = 0; r == -EBUSY && i < STORE_RETRIES; i++) {
-		(void)nanosleep(&pause, NULL); /* shorter for a signal: tries sooner */
-		r = store_open(&self->store, backing);
-	}
-	if (r == 0)
-		return 0;
-	log_fail("%s: open as a backing directory: %s", backing,
-		 r == -EBUSY ? "another caissond serves it" : strerror(-r));
-	return EXIT_CANNOT_SERVE;
-}
-
 static int run(struct caissond *self, int argc, char **argv, int marked)
 {
 	int code, r;
@@ -461,16 +382,14 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		r = options_fit_limits(&self->options);
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
-	code = check_mark(self, marked);
+	code = preflight_check(&self->options, marked);
 	if (!code)
-		code = check_io_uring();
-	if (!code)
-		code = check_memlock(self);
+		code = preflight_open_store(self->options.backing, &self->store);
 	if (code)
 		return code;
-	code = open_store(self);
-	if (code)
-		return code;
+	if (!self->options.require_io_flusher && marked == 0)
+		/* asked to go unmarked: for plain files, and as the control in tests; the audit tells */
+		(void)caisson_flusher_leave(&self->flusher);
 	(void)keeper_protect_from_oom(); /* what came of it is in `caisson status` */
 
 	/* 4 */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "preflight.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "caisson/reclaim.h"
+#include "cleanup.h"
+#include "engine.h"
+#include "exit-code.h"
+#include "log.h"
+#include "options.h"
+#include "server.h"
+#include "store.h"
+
+#define STORE_RETRY_MS 20
+#define STORE_RETRIES  50
+
+static int check_device(void)
+{
+	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return 0;
+	/* another user's mount goes through fusermount3, but the queues open it themselves */
+	log_fail("/dev/fuse: open: %s%s", strerror(errno),
+		 errno == ENOENT || errno == ENODEV ? " (modprobe fuse)" : "");
+	return EXIT_CANNOT_SERVE;
+}
+
+static int check_io_uring(void)
+{
+	int r = engine_probe();
+
+	if (r == 0)
+		return 0;
+	log_fail("io_uring: make a ring: %s%s", strerror(-r),
+		 r == -EPERM ? " (by kernel.io_uring_disabled or a seccomp filter)" : "");
+	return EXIT_CANNOT_SERVE;
+}
+
+/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
+static int check_memlock(const struct options *options)
+{
+	uint64_t arena, limit;
+	int r;
+
+	if (!options->require_mlock)
+		return 0;
+	r = server_plan_memory(options, &arena);
+	if (r == 0)
+		r = caisson_memory_limit(&limit);
+	if (r < 0) {
+		log_fail("memory: plan: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	if (limit >= arena + SERVER_OTHER_MEMORY)
+		return 0;
+	log_fail("memory: lock: RLIMIT_MEMLOCK allows %llu of %llu KiB (raise it, give "
+		 "CAP_IPC_LOCK, or mount with mlock=off, which is not safe to stack on)",
+		 (unsigned long long)(limit / 1024),
+		 (unsigned long long)((arena + SERVER_OTHER_MEMORY) / 1024));
+	return EXIT_UNSAFE;
+}
+
+static int check_mark(const struct options *options, int marked)
+{
+	if (!options->require_io_flusher || marked == 0)
+		return 0;
+	log_fail("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user namespace; "
+		 "io_flusher=off serves without, and is not safe to stack on)", strerror(-marked));
+	return EXIT_UNSAFE;
+}
+
+int preflight_check(const struct options *options, int marked)
+{
+	int code = check_mark(options, marked);
+
+	if (!code)
+		code = check_device();
+	if (!code)
+		code = check_io_uring();
+	if (!code)
+		code = check_memlock(options);
+	return code;
+}
+
+/*
+ * umount(8) returns before the daemon that it ends has let go of its backing directory, and a mount
+ * may follow at once: so one that is held is asked for again for a moment.
+ */
+int preflight_open_store(const char *backing, struct store *ret_store)
+{
+	const struct timespec pause = { .tv_nsec = STORE_RETRY_MS * 1000000L };
+	int r = store_open(ret_store, backing);
+
+	for (int i = 0; r == -EBUSY && i < STORE_RETRIES; i++) {
+		(void)nanosleep(&pause, NULL); /* shorter for a signal: tries sooner */
+		r = store_open(ret_store, backing);
+	}
+	if (r == 0)
+		return 0;
+	log_fail("%s: open as a backing directory: %s", backing,
+		 r == -EBUSY ? "another caissond serves it" : strerror(-r));
+	return EXIT_CANNOT_SERVE;
+}
