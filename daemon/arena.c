@@ -39,8 +39,8 @@ int arena_plan(struct arena *arena, enum arena_table table, uint64_t row_len, ui
 	    __builtin_add_overflow(off, len, &end) || end > INT64_MAX)
 		return -EOVERFLOW;
 
-	arena->plan.span[table] = (struct arena_span){ .off = off, .row_len = row_len,
-						       .count = count };
+	arena->plan.span[table] =
+		(struct arena_span){ .off = off, .row_len = row_len, .count = count };
 	arena->plan.len = end;
 	return 0;
 }

@@ -19,11 +19,11 @@ enum arena_table {
 	ARENA_DATA_BUFFERS, /* a lead page and max_write bytes of payload a queue slot */
 	ARENA_META_BUFFERS, /* a lead page and a message a metadata slot */
 	ARENA_WORKER_BUFFERS, /* reply and scratch buffers, one a metadata worker */
-	ARENA_META_RING,    /* the metadata workers' inbox */
-	ARENA_INODES,	    /* struct inode */
-	ARENA_INODE_HASH,   /* uint32_t buckets */
-	ARENA_FILES,	    /* struct file */
-	ARENA_LOCKS,	    /* struct lock_owner and struct lock_waiter, see op-lock.c */
+	ARENA_META_RING,      /* the metadata workers' inbox */
+	ARENA_INODES,	      /* struct inode */
+	ARENA_INODE_HASH,     /* uint32_t buckets */
+	ARENA_FILES,	      /* struct file */
+	ARENA_LOCKS,	      /* struct lock_owner and struct lock_waiter, see op-lock.c */
 	ARENA_LOCK_WAITERS,
 	ARENA_TABLES
 };

@@ -159,11 +159,10 @@ static void print_table_tasks(FILE *out, const struct audit_report *report)
 
 		fprintf(out, "%-8d ", (int)task->tid);
 		print_name(out, task->comm, CAISSON_COMM_SIZE - 1);
-		fprintf(out, " %-11s %-4s %-8s %10" PRIu64 " %8" PRIu64 "\n",
-			kind_text(task->kind),
+		fprintf(out, " %-11s %-4s %-8s %10" PRIu64 " %8" PRIu64 "\n", kind_text(task->kind),
 			task->flags & CAISSON_PF_MEMALLOC_NOIO ? "yes" : "NO",
-			task->flags & CAISSON_PF_LOCAL_THROTTLE ? "local" : "GLOBAL",
-			task->minflt, task->majflt);
+			task->flags & CAISSON_PF_LOCAL_THROTTLE ? "local" : "GLOBAL", task->minflt,
+			task->majflt);
 	}
 }
 
@@ -179,8 +178,9 @@ static void print_table_process(FILE *out, const struct caisson_audit_summary *s
 	else if (summary->absent_bytes)
 		fprintf(out, ", of which %" PRIu64 " KiB are not present",
 			kib(summary->absent_bytes));
-	fprintf(out, "\n%-15s %" PRIu64 " KiB of %" PRIu64 " KiB mapped (%" PRIu64
-		     " KiB can't be paged out anyway), %" PRIu64 " KiB present\n",
+	fprintf(out,
+		"\n%-15s %" PRIu64 " KiB of %" PRIu64 " KiB mapped (%" PRIu64
+		" KiB can't be paged out anyway), %" PRIu64 " KiB present\n",
 		"VmLck:", kib(summary->vm_lck_bytes), kib(summary->vm_size_bytes),
 		kib(summary->special_bytes), kib(summary->vm_rss_bytes));
 	fprintf(out, "%-15s %d\n", "oom_score_adj:", (int)summary->oom_score_adj);

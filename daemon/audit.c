@@ -122,8 +122,8 @@ static int gather_facts(struct walk *walk, pid_t tid)
 		summary->vm_lck_bytes = status.vm_lck_bytes;
 		summary->vm_rss_bytes = status.vm_rss_bytes;
 		/* until smaps has told */
-		summary->memory = status.vm_lck_bytes ? CAISSON_MEMORY_UNKNOWN :
-							CAISSON_MEMORY_UNLOCKED;
+		summary->memory = status.vm_lck_bytes ? CAISSON_MEMORY_UNKNOWN
+						      : CAISSON_MEMORY_UNLOCKED;
 		walk->has_facts = true;
 	}
 	if (!walk->has_maps)
@@ -223,9 +223,8 @@ static int walk_all(struct walk *walk)
 }
 
 /* Not inlined: its frame is what CAISSON_AUDIT_STACK is for. */
-__attribute__((noinline)) int
-caisson_audit_at(int proc_fd, pid_t pid, caisson_audit_fn *fn, void *arg,
-		 struct caisson_audit_summary *ret_summary)
+__attribute__((noinline)) int caisson_audit_at(int proc_fd, pid_t pid, caisson_audit_fn *fn,
+					       void *arg, struct caisson_audit_summary *ret_summary)
 {
 	autoclose int task_fd = -1;
 	char path[PROC_PATH_SIZE];

@@ -77,14 +77,15 @@ static int ask(const char *mountpoint, const char *request, char *answer, uint32
 	r = mountinfo_find(path, &mount);
 	if (r < 0 || !mount.is_fuse) {
 		fprintf(stderr, "caisson: %s: find its mount: %s\n", path,
-			r == -ENOENT ? "nothing is mounted there" :
-			r < 0	     ? strerror(-r) :
-				       "what is mounted there isn't a FUSE filesystem");
+			r == -ENOENT ? "nothing is mounted there"
+			: r < 0	     ? strerror(-r)
+				     : "what is mounted there isn't a FUSE filesystem");
 		return EXIT_CANNOT_SERVE;
 	}
 	r = control_ask(&mount, request, answer, len);
 	if (r >= 0 && strncmp(answer, "error: ", 7) == 0) {
-		fprintf(stderr, "caisson: %s: ask caissond for \"%s\": %s", path, request, answer + 7);
+		fprintf(stderr, "caisson: %s: ask caissond for \"%s\": %s", path, request,
+			answer + 7);
 		return EXIT_CANNOT_SERVE;
 	}
 	if (r < 0) {
@@ -111,7 +112,8 @@ static int command_status(int argc, char **argv)
 
 	if (!parse_arguments(argc, argv, &arguments))
 		return EXIT_USAGE;
-	code = ask(arguments.object, arguments.json ? "status" : "status text", answer, sizeof(answer));
+	code = ask(arguments.object, arguments.json ? "status" : "status text", answer,
+		   sizeof(answer));
 	if (code != EXIT_FINE)
 		return code;
 	(void)fputs(answer, stdout); /* finish_output() asks how it went */

@@ -202,7 +202,8 @@ static int lock_memory(const struct caissond *self)
 	if (r == 0)
 		return 0;
 	log_fail("memory: lock: %s (raise RLIMIT_MEMLOCK, give CAP_IPC_LOCK, or mount with "
-		 "mlock=off)", strerror(-r));
+		 "mlock=off)",
+		 strerror(-r));
 	return EXIT_UNSAFE;
 }
 
@@ -243,8 +244,7 @@ static int serve_with_server(struct caissond *self)
 {
 	int code, r;
 
-	r = server_open(&self->server, &self->options, &self->store,
-			fuse_session_fd(self->fuse));
+	r = server_open(&self->server, &self->options, &self->store, fuse_session_fd(self->fuse));
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	r = privdrop_thread();

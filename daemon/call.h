@@ -28,16 +28,16 @@ struct fs;
 struct call {
 	struct fs *fs;
 	const struct fuse_in_header *in;
-	const void *arg;	/* the opcode's struct fuse_…_in, of at least its size; or NULL */
-	const char *name[2];	/* the names or strings behind arg, in order; or NULL */
-	const void *data;	/* the bytes behind arg and names (setxattr value, forgets, ioctl) */
+	const void *arg;     /* the opcode's struct fuse_…_in, of at least its size; or NULL */
+	const char *name[2]; /* the names or strings behind arg, in order; or NULL */
+	const void *data;    /* the bytes behind arg and names (setxattr value, forgets, ioctl) */
 	uint32_t data_len;
-	uint32_t supp_gid;	/* FUSE_EXT_GROUPS' one group, or UINT32_MAX */
-	void *out;		/* the reply's body, 8-byte aligned */
-	uint32_t out_cap;	/* its room: at least CALL_OUT_LEN */
+	uint32_t supp_gid; /* FUSE_EXT_GROUPS' one group, or UINT32_MAX */
+	void *out;	   /* the reply's body, 8-byte aligned */
+	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */
 	uint32_t out_len;
-	void *scratch;		/* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
-	uint32_t ticket;	/* the request's index: what call_answer() wants back */
+	void *scratch;	 /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
+	uint32_t ticket; /* the request's index: what call_answer() wants back */
 };
 
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */

@@ -44,7 +44,8 @@ static int last_error(void)
 	return errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
-static int open_place(const struct mountinfo *mount, uint32_t place, int64_t deadline_ms, int *ret_fd)
+static int open_place(const struct mountinfo *mount, uint32_t place, int64_t deadline_ms,
+		      int *ret_fd)
 {
 	struct sockaddr_un address;
 	struct ucred peer;

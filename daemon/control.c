@@ -55,8 +55,8 @@ static int bind_socket(struct control *control)
 	mode_t saved;
 	int n, r = 0;
 
-	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%d",
-		     control->address.sun_path, (int)getpid());
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%d", control->address.sun_path,
+		     (int)getpid());
 	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	if (unlink(address.sun_path) < 0 && errno != ENOENT)

@@ -182,7 +182,8 @@ static void status_char(struct status_reader *reader, char c)
 		if (!reader->in_value && reader->key_len < sizeof(reader->key))
 			reader->key[reader->key_len++] = c;
 	} else if (c >= '0' && c <= '9') {
-		reader->number = (reader->in_number ? reader->number * 10 : 0) + (uint32_t)(c - '0');
+		reader->number =
+			(reader->in_number ? reader->number * 10 : 0) + (uint32_t)(c - '0');
 		reader->in_number = true;
 	} else {
 		number_ends(reader);

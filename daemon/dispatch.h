@@ -39,10 +39,10 @@ struct dispatch_entry {
 	const char *name; /* "LOOKUP" */
 	uint32_t opcode;
 	enum dispatch_class class;
-	bool no_reply; /* FORGET, BATCH_FORGET, INTERRUPT */
-	uint32_t arg_len; /* bytes of the fixed struct behind the header */
+	bool no_reply;			 /* FORGET, BATCH_FORGET, INTERRUPT */
+	uint32_t arg_len;		 /* bytes of the fixed struct behind the header */
 	enum dispatch_string strings[2]; /* … behind that */
-	bool data;	/* … and bytes behind those */
+	bool data;			 /* … and bytes behind those */
 	/* looks at the fields of the struct; bounds WRITE and READ by MAX_WRITE bytes. Or NULL */
 	int (*check)(const struct call *call, uint32_t max_write);
 	int (*handler)(struct call *call); /* of DISPATCH_META */

@@ -191,8 +191,7 @@ static void issue(struct engine *engine, uint32_t index)
 		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case IO_FALLOCATE:
-		io_uring_prep_fallocate(sqe, io->fd, (int)io->mode, (off_t)io->off,
-					(off_t)io->len);
+		io_uring_prep_fallocate(sqe, io->fd, (int)io->mode, (off_t)io->off, (off_t)io->len);
 		break;
 	}
 }

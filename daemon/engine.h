@@ -32,11 +32,11 @@ struct io {
 	uint64_t off, len; /* bytes of the backing file */
 	uint64_t moved;	   /* bytes done so far; the engine's */
 	int32_t fd;
-	int32_t tail_fd;   /* takes over where fd can't go on for lack of alignment, or -1 */
-	uint32_t align;	   /* what fd asks of offset and length, a power of two; 0: nothing */
-	uint32_t mode;	   /* of IO_FALLOCATE */
-	uint8_t op;	   /* enum io_op */
-	uint8_t flags;	   /* enum io_flags */
+	int32_t tail_fd; /* takes over where fd can't go on for lack of alignment, or -1 */
+	uint32_t align;	 /* what fd asks of offset and length, a power of two; 0: nothing */
+	uint32_t mode;	 /* of IO_FALLOCATE */
+	uint8_t op;	 /* enum io_op */
+	uint8_t flags;	 /* enum io_flags */
 };
 
 /* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
@@ -59,7 +59,7 @@ struct engine {
 	struct io *ios;
 	struct engine_owner owner;
 	struct stats_queue *stats;
-	int personality; /* identity without CAP_FSETID for IO_KILL_PRIV; 0: the thread's own */
+	int personality;    /* identity without CAP_FSETID for IO_KILL_PRIV; 0: the thread's own */
 	uint32_t in_flight; /* ios */
 	uint32_t entries;   /* submissions in flight at most */
 	uint32_t workers;

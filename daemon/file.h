@@ -29,11 +29,11 @@ struct inode;
 struct file {
 	_Atomic uint32_t generation; /* odd while open, even while free */
 	uint32_t inode;		     /* row in the inode table */
-	int32_t fd;		     /* what reads and writes use: O_DIRECT where dio_off_align != 0 */
-	int32_t buffered_fd;	     /* twin of fd without O_DIRECT, or -1: what isn't aligned */
-	uint32_t dio_mem_align;	     /* bytes, from statx STATX_DIOALIGN; powers of two */
-	uint32_t dio_off_align;	     /* 0: fd is itself buffered */
-	uint32_t flags;		     /* O_ACCMODE, O_SYNC, O_DSYNC, O_APPEND as fd was opened */
+	int32_t fd;		/* what reads and writes use: O_DIRECT where dio_off_align != 0 */
+	int32_t buffered_fd;	/* twin of fd without O_DIRECT, or -1: what isn't aligned */
+	uint32_t dio_mem_align; /* bytes, from statx STATX_DIOALIGN; powers of two */
+	uint32_t dio_off_align; /* 0: fd is itself buffered */
+	uint32_t flags;		/* O_ACCMODE, O_SYNC, O_DSYNC, O_APPEND as fd was opened */
 	bool directory;
 	_Atomic uint32_t error_seen; /* the inode's error_seq up to which this opener was told */
 	/* of a directory: the kernel reads one open directory from one thread at a time */

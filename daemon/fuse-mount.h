@@ -11,6 +11,7 @@ struct fuse_session;
  * on. The session is the caller's: fuse_session_unmount(), fuse_session_destroy(). Returns 0 or an
  * exit code, logged.
  */
-int fuse_mount_at(const char *mountpoint, struct fuse_args *args, struct fuse_session **ret_session);
+int fuse_mount_at(const char *mountpoint, struct fuse_args *args,
+		  struct fuse_session **ret_session);
 
 #endif

@@ -21,7 +21,7 @@
 #define COLLECT_ROWS 1024u
 
 /* Where the filesystem's number goes in an inode number that is shown. */
-#define DEVICE_SHIFT 48
+#define DEVICE_SHIFT   48
 #define DEVICE_NUMBERS (1u << (64 - DEVICE_SHIFT))
 
 static uint32_t buckets_for(uint32_t count)

@@ -31,15 +31,15 @@ struct statx;
 
 /* Lives in the arena: no pointers. Guard: the table's mutex, unless it says otherwise. */
 struct inode {
-	uint64_t dev, ino;   /* key; dev as makedev(). Constant while in use */
-	uint64_t nlookup;    /* the kernel's lookup count */
-	uint32_t generation; /* of the row */
-	uint32_t hash_next;  /* row, or POOL_NONE */
-	uint32_t opens;	     /* rows of the file table that are open on it */
-	bool warm;	     /* looked up again since inode_collect_idle() passed */
-	int32_t fd;	     /* O_PATH, or -1 where the row is free. Constant while in use */
-	uint32_t mode;	     /* S_IFMT bits. Constant while in use */
-	_Atomic int32_t sync_fd; /* what every fsync of this inode uses, or -1; see file.h */
+	uint64_t dev, ino;	    /* key; dev as makedev(). Constant while in use */
+	uint64_t nlookup;	    /* the kernel's lookup count */
+	uint32_t generation;	    /* of the row */
+	uint32_t hash_next;	    /* row, or POOL_NONE */
+	uint32_t opens;		    /* rows of the file table that are open on it */
+	bool warm;		    /* looked up again since inode_collect_idle() passed */
+	int32_t fd;		    /* O_PATH, or -1 where the row is free. Constant while in use */
+	uint32_t mode;		    /* S_IFMT bits. Constant while in use */
+	_Atomic int32_t sync_fd;    /* what every fsync of this inode uses, or -1; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
 };
@@ -53,12 +53,12 @@ struct inode_table {
 	uint32_t count, bucket_mask;
 	pthread_mutex_t mutex;
 	struct pool pool;
-	int pressure_fd;	/* eventfd, nonblocking: counts inode_press() */
-	_Atomic bool pressed;	/* told, and not yet inode_relieve()d */
-	_Atomic bool evictable; /* the kernel can be asked to give inodes back (evict.c) */
-	_Atomic uint32_t used;	   /* rows in use */
-	_Atomic uint64_t freed;	   /* rows that came back */
-	_Atomic uint64_t refusals; /* entries refused with -ENFILE, for status */
+	int pressure_fd;		 /* eventfd, nonblocking: counts inode_press() */
+	_Atomic bool pressed;		 /* told, and not yet inode_relieve()d */
+	_Atomic bool evictable;		 /* the kernel can be asked to give inodes back (evict.c) */
+	_Atomic uint32_t used;		 /* rows in use */
+	_Atomic uint64_t freed;		 /* rows that came back */
+	_Atomic uint64_t refusals;	 /* entries refused with -ENFILE, for status */
 	uint64_t devices[INODE_DEVICES]; /* as makedev(), the root's first */
 	uint32_t device_count;		 /* guard: mutex */
 };

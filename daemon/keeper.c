@@ -84,8 +84,8 @@ struct keeper {
 	struct mountinfo mount; /* ours: what to unmount, and nothing else */
 	enum state state;
 	pid_t server;
-	int server_fd;	 /* pidfd */
-	int link_fd;	 /* to the server; -1 after it has closed its end */
+	int server_fd; /* pidfd */
+	int link_fd;   /* to the server; -1 after it has closed its end */
 	int signal_fd;
 	int abort_fd;	 /* the connection's, or -1 */
 	int launcher_fd; /* pipe to the launcher; -1 when it needs to know nothing more */
@@ -207,7 +207,8 @@ static void hear_signal(struct keeper *keeper)
 		tell_manager(keeper, true);
 		if (!is_severed(keeper) && unmount(keeper))
 			log_info("%s: unmount: done, serving on until its last user is gone; "
-				 "another signal ends it now", mountpoint);
+				 "another signal ends it now",
+				 mountpoint);
 		break;
 	case LEAVING:
 		set_state(keeper, STOPPING);
@@ -285,8 +286,9 @@ static void abort_connection(struct keeper *keeper)
 	if (r < 0)
 		log_fail("%s: abort its connection: %s", keeper->config->mountpoint, strerror(-r));
 	else
-		log_fail("server %d: end after its death: a thread of it is still in the kernel: connection aborted",
-			 (int)keeper->server);
+		log_fail(
+			"server %d: end after its death: a thread of it is still in the kernel: connection aborted",
+			(int)keeper->server);
 }
 
 /* Until the server has ended. */
@@ -404,7 +406,7 @@ out:
 	/* severed and yet failed: the connection was aborted, and the mount is still there */
 	if (code != EXIT_FINE || !is_severed(keeper))
 		(void)unmount(keeper); /* has told */
-	log_stop(); /* while the launcher's terminal is there */
+	log_stop();		       /* while the launcher's terminal is there */
 	tell_launcher(keeper, code);
 	close_fd(&keeper->link_fd);
 	close_fd(&keeper->signal_fd);

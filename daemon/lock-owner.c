@@ -258,9 +258,9 @@ void lock_owner_set(struct lock_owners *owners, struct lock_owner *row, uint32_t
 	lock_owner_unreserve(owners, spares);
 }
 
-struct lock_owner *lock_owners_conflict(struct lock_owners *owners, uint64_t nodeid,
-					uint64_t owner, uint32_t type, uint64_t start,
-					uint64_t end, struct lock_range *ret_range)
+struct lock_owner *lock_owners_conflict(struct lock_owners *owners, uint64_t nodeid, uint64_t owner,
+					uint32_t type, uint64_t start, uint64_t end,
+					struct lock_range *ret_range)
 {
 	for (uint32_t i = *bucket(owners, nodeid); i != POOL_NONE; i = owners->rows[i].next) {
 		struct lock_owner *row = &owners->rows[i];

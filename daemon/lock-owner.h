@@ -106,9 +106,9 @@ void lock_owner_set(struct lock_owners *owners, struct lock_owner *row, uint32_t
  * A row of another owner than OWNER that holds on NODEID what a lock of TYPE on [START, END] can't
  * be had with; its range goes to RET_RANGE unless that is NULL. NULL where there is none.
  */
-struct lock_owner *lock_owners_conflict(struct lock_owners *owners, uint64_t nodeid,
-					uint64_t owner, uint32_t type, uint64_t start,
-					uint64_t end, struct lock_range *ret_range);
+struct lock_owner *lock_owners_conflict(struct lock_owners *owners, uint64_t nodeid, uint64_t owner,
+					uint32_t type, uint64_t start, uint64_t end,
+					struct lock_range *ret_range);
 
 /* A row on NODEID that last locked through the open file FH, or NULL. */
 struct lock_owner *lock_owners_by_fh(struct lock_owners *owners, uint64_t nodeid, uint64_t fh);

@@ -58,8 +58,8 @@ struct lock_table {
 	struct lock_owners owners;
 	struct lock_waiter *waiters;
 	struct pool waiter_pool;
-	uint32_t waiting;	    /* first of the queue */
-	_Atomic uint32_t waiting_count; /* of the queue; anyone may look */
+	uint32_t waiting;		      /* first of the queue */
+	_Atomic uint32_t waiting_count;	      /* of the queue; anyone may look */
 	uint64_t interrupts[LOCK_INTERRUPTS]; /* uniques, 0 for none */
 	uint32_t interrupt_at;
 	bool aborted;

@@ -27,10 +27,10 @@
 #include "cleanup.h"
 #include "macro.h"
 
-#define LINES	  256u
-#define TEXT_LEN  512u		/* with the NUL */
-#define PREFIX	  "caissond: "
-#define STACK_LEN (256u << 10)	/* all of it is locked: MCL_FUTURE */
+#define LINES	     256u
+#define TEXT_LEN     512u /* with the NUL */
+#define PREFIX	     "caissond: "
+#define STACK_LEN    (256u << 10) /* all of it is locked: MCL_FUTURE */
 #define STOP_WAIT_MS 1000
 
 #define FACILITY_DAEMON (3 << 3) /* RFC 3164, section 4.1.1 */
@@ -48,7 +48,7 @@ static struct {
 	_Atomic uint64_t head; /* the next position to claim; any thread */
 	uint64_t tail;	       /* the next position to read; log thread */
 	_Atomic uint64_t dropped;
-	uint64_t told;	       /* drops that a line has told of; log thread */
+	uint64_t told; /* drops that a line has told of; log thread */
 	_Atomic bool running, stopping;
 	int wake_fd, syslog_fd;
 	int done_fd;		/* eventfd: the log thread has ended, or has changed its target */
@@ -65,8 +65,8 @@ static void make_one_line(char *text)
 	}
 }
 
-__attribute__((format(printf, 2, 0)))
-static void format_line(char text[static TEXT_LEN], const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void format_line(char text[static TEXT_LEN],
+							      const char *format, va_list args)
 {
 	int n = vsnprintf(text, TEXT_LEN, format, args);
 

@@ -40,7 +40,7 @@ struct monitor {
 	struct monitor_counters told;
 	pid_t known[MONITOR_KNOWN]; /* a ring: the newest overwrites the oldest */
 	uint32_t known_next;
-	int audit_error;     /* the last audit's, so that it is told once */
+	int audit_error; /* the last audit's, so that it is told once */
 	bool told_unlocked;
 };
 

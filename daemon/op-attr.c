@@ -75,8 +75,7 @@ int op_statx(struct call *call)
 	return 0;
 }
 
-static int set_size(struct call *call, const struct inode *inode,
-		    const struct fuse_setattr_in *arg)
+static int set_size(struct call *call, const struct inode *inode, const struct fuse_setattr_in *arg)
 {
 	const struct file *file = NULL;
 	char path[STORE_FD_NAME_LEN];
@@ -113,8 +112,7 @@ static int set_owner(const struct inode *inode, const struct fuse_setattr_in *ar
 	return fchownat(inode->fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int set_mode(struct call *call, const struct inode *inode,
-		    const struct fuse_setattr_in *arg)
+static int set_mode(struct call *call, const struct inode *inode, const struct fuse_setattr_in *arg)
 {
 	char path[STORE_FD_NAME_LEN];
 

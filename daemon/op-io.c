@@ -158,8 +158,7 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	return r ? r : (int)MIN(result, 0);
 }
 
-int op_io_finish(struct op_io *io, struct request *request, int64_t result,
-		 uint32_t *ret_body_len)
+int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)
 {
 	struct fuse_write_out *out;
 

@@ -35,7 +35,6 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
  * Makes the engine's RESULT the answer: 0 with *RET_BODY_LEN bytes at the payload, or -errno. The
  * caller has moved the request back to RUN.
  */
-int op_io_finish(struct op_io *io, struct request *request, int64_t result,
-		 uint32_t *ret_body_len);
+int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len);
 
 #endif

@@ -37,8 +37,7 @@ int lock_init(struct fs *fs, const struct arena *arena)
 	r = pthread_mutex_init(&table->mutex, NULL);
 	if (r)
 		return -r;
-	r = pool_init(&table->waiter_pool, 0,
-		      (uint32_t)arena->plan.span[ARENA_LOCK_WAITERS].count);
+	r = pool_init(&table->waiter_pool, 0, (uint32_t)arena->plan.span[ARENA_LOCK_WAITERS].count);
 	if (r < 0)
 		return r;
 	r = lock_owners_init(&table->owners, arena);

@@ -133,7 +133,8 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 		.nodeid = inode_nodeid(&fs->inodes, inode),
 		.generation = inode->generation,
 	};
-	op_fill_timeout(fs->entry_timeout_ns, &ret_entry->entry_valid, &ret_entry->entry_valid_nsec);
+	op_fill_timeout(fs->entry_timeout_ns, &ret_entry->entry_valid,
+			&ret_entry->entry_valid_nsec);
 	op_fill_timeout(fs->attr_timeout_ns, &ret_entry->attr_valid, &ret_entry->attr_valid_nsec);
 	op_fill_attr(fs, &stx, &ret_entry->attr);
 	*ret_inode = inode;

@@ -24,7 +24,7 @@
 #include "op-meta.h"
 
 /* "/proc/self/fd/" and a descriptor. */
-#define PROC_FD "/proc/self/fd/"
+#define PROC_FD	 "/proc/self/fd/"
 #define PATH_LEN (sizeof(PROC_FD) + STORE_FD_NAME_LEN)
 
 static void fd_path(int fd, char path[static PATH_LEN])
@@ -74,9 +74,9 @@ static int clear_sgid(const struct call *call, const struct inode *inode)
 	if (!(st.st_mode & S_ISGID))
 		return 0;
 	store_fd_name(inode->fd, name);
-	return fchmodat(call->fs->store.proc_fd, name, st.st_mode & 07777 & ~(mode_t)S_ISGID, 0) < 0 ?
-		       -errno :
-		       0;
+	return fchmodat(call->fs->store.proc_fd, name, st.st_mode & 07777 & ~(mode_t)S_ISGID, 0) < 0
+		       ? -errno
+		       : 0;
 }
 
 int op_setxattr(struct call *call)

@@ -32,15 +32,16 @@ enum kind {
 	KIND_SECONDS, /* uint64_t nanoseconds, from seconds with a fraction */
 	KIND_CACHE,
 	KIND_LOG,
-	KIND_FLAG,    /* bool, true where it is named */
+	KIND_FLAG, /* bool, true where it is named */
 };
 
 static const struct option {
 	const char *name;
 	enum kind kind;
-	uint32_t offset; /* in struct options */
+	uint32_t offset;   /* in struct options */
 	uint64_t min, max; /* in the field's unit */
-	const char *initial; /* as it would be given; NULL: depends on the machine, see default_text */
+	const char
+		*initial; /* as it would be given; NULL: depends on the machine, see default_text */
 	const char *default_text;
 	const char *help;
 } known[] = {
@@ -49,8 +50,8 @@ static const struct option {
 	  "require|off: serve only if every task can be kept out of memory reclaim" },
 	{ "mlock", KIND_REQUIRE, FIELD(require_mlock), 0, 0, "require", "require",
 	  "require|off: serve only if all memory can be locked" },
-	{ "queues", KIND_COUNT, FIELD(queues), 1, OPTIONS_QUEUES_MAX, NULL,
-	  "3 per CPU, at most 16", "N: threads that serve data" },
+	{ "queues", KIND_COUNT, FIELD(queues), 1, OPTIONS_QUEUES_MAX, NULL, "3 per CPU, at most 16",
+	  "N: threads that serve data" },
 	{ "queue_depth", KIND_COUNT, FIELD(queue_depth), 1, 256, "16", "16",
 	  "N: requests that one queue serves at a time" },
 	{ "workers", KIND_COUNT, FIELD(workers), 1, 64, "4", "4",
@@ -79,9 +80,17 @@ static const struct option {
  * with "=" take a value.
  */
 static const char *const mount_words[] = {
-	"allow_other", "default_permissions", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec",
-	"noexec", "async", "sync", "atime", "noatime", "dirsync", "fsname=", "subtype=", "max_read=",
-	"context=", "fscontext=", "defcontext=", "rootcontext=",
+	"allow_other", "default_permissions",
+	"ro",	       "rw",
+	"suid",	       "nosuid",
+	"dev",	       "nodev",
+	"exec",	       "noexec",
+	"async",       "sync",
+	"atime",       "noatime",
+	"dirsync",     "fsname=",
+	"subtype=",    "max_read=",
+	"context=",    "fscontext=",
+	"defcontext=", "rootcontext=",
 };
 
 /*
@@ -89,14 +98,14 @@ static const char *const mount_words[] = {
  * FUSE carry S_NOATIME, so that flavours of atime make no difference.
  */
 static const char *const idle_words[] = {
-	"auto_unmount", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
-	"nostrictatime", "lazytime", "nolazytime",
+	"auto_unmount", "diratime",	 "nodiratime", "relatime",   "norelatime",
+	"strictatime",	"nostrictatime", "lazytime",   "nolazytime",
 };
 
 /* Words of fstab that mean something to others, and reach a mount helper all the same. */
 static const char *const fstab_words[] = {
-	"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner",
-	"group", "user=", "comment=", "x-", "X-", "silent", "loud",
+	"defaults", "auto",  "noauto", "nofail",   "_netdev", "user", "nouser", "users",
+	"owner",    "group", "user=",  "comment=", "x-",      "X-",   "silent", "loud",
 };
 
 static const char *const cache_names[] = {
@@ -124,7 +133,8 @@ static bool is_listed(const char *word, const char *const *list, size_t count)
 		size_t len = strlen(list[i]);
 		char last = list[i][len - 1];
 
-		if (last == '=' || last == '-' ? !strncmp(word, list[i], len) : !strcmp(word, list[i]))
+		if (last == '=' || last == '-' ? !strncmp(word, list[i], len)
+					       : !strcmp(word, list[i]))
 			return true;
 	}
 	return false;
@@ -166,7 +176,8 @@ static int parse_unit(const char **at, uint64_t *number)
 	if (!unit)
 		return 0;
 	(*at)++;
-	return __builtin_mul_overflow(*number, 1ull << 10 * (unit - units + 1), number) ? -ERANGE : 0;
+	return __builtin_mul_overflow(*number, 1ull << 10 * (unit - units + 1), number) ? -ERANGE
+											: 0;
 }
 
 /* The digits behind a point; NUMBER becomes nanoseconds. What is finer is cut off. */
@@ -279,8 +290,8 @@ void options_print_help(void)
 		/* what comes before the colon is the value */
 		int value_len = flag ? 0 : (int)strcspn(help, ":");
 
-		printf("  %s%s%.*s\n      %s (%s)\n", known[i].name, flag ? "" : "=", value_len, help,
-		       flag ? help : help + value_len + 2, known[i].default_text);
+		printf("  %s%s%.*s\n      %s (%s)\n", known[i].name, flag ? "" : "=", value_len,
+		       help, flag ? help : help + value_len + 2, known[i].default_text);
 	}
 	printf("\nmount options that are passed on:\n ");
 	for (size_t i = 0; i < ARRAY_SIZE(mount_words); i++)
@@ -299,7 +310,8 @@ static void log_range(const struct option *option, const char *value)
 	uint64_t unit = option->kind == KIND_SECONDS ? 1000000000 : 1;
 
 	log_fail("option %s=%s: parse: must be %llu to %llu", option->name, value,
-		 (unsigned long long)(option->min / unit), (unsigned long long)(option->max / unit));
+		 (unsigned long long)(option->min / unit),
+		 (unsigned long long)(option->max / unit));
 }
 
 static int take_known(struct options *options, const struct option *option, const char *value)
@@ -338,7 +350,8 @@ int options_take_word(struct options *options, const char *word, char **mount_op
 	}
 	if (is_listed(word, idle_words, ARRAY_SIZE(idle_words)))
 		return 0;
-	if (options->helper && (options->sloppy || is_listed(word, fstab_words, ARRAY_SIZE(fstab_words))))
+	if (options->helper &&
+	    (options->sloppy || is_listed(word, fstab_words, ARRAY_SIZE(fstab_words))))
 		return 0;
 	return options_refuse(word, "unknown");
 }

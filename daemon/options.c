@@ -15,8 +15,8 @@
 #include "options-word.h"
 
 /* libfuse's own messages, of which each is a line. */
-__attribute__((format(printf, 2, 0))) static void
-log_for_libfuse(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void log_for_libfuse(enum fuse_log_level level,
+								  const char *format, va_list args)
 {
 	char text[400];
 	size_t len;
@@ -95,7 +95,8 @@ static int take(void *data, const char *word, int key, struct fuse_args *out)
 	case KEY_HELPER_VALUE:
 		if (options->helper && word[1] == 't')
 			return 0; /* it is known what we are */
-		return options_refuse(word, options->helper ? "mount namespaces: use nsenter" : "unknown");
+		return options_refuse(word, options->helper ? "mount namespaces: use nsenter"
+							    : "unknown");
 	case FUSE_OPT_KEY_NONOPT:
 		return take_path(options, word);
 	default:
@@ -119,7 +120,8 @@ static int name_mount(struct parse *parse)
 	const struct options *options = parse->options;
 	autofree char *fsname = NULL;
 
-	if (!options->subtype_given && fuse_opt_add_opt(&parse->mount_options, "subtype=caisson") < 0)
+	if (!options->subtype_given &&
+	    fuse_opt_add_opt(&parse->mount_options, "subtype=caisson") < 0)
 		return -ENOMEM;
 	if (options->fsname_given)
 		return 0;

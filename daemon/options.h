@@ -30,12 +30,12 @@ struct options {
 	enum cache_mode cache;
 	uint64_t attr_timeout_ns, entry_timeout_ns;
 	bool default_permissions, allow_other;
-	bool trusted_xattr;    /* keep CAP_SYS_ADMIN for trusted.* attributes */
+	bool trusted_xattr; /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */
 	struct fuse_args mount_args;
 
-	bool done;   /* nothing to serve: --help, --version or mount's -f did all */
+	bool done; /* nothing to serve: --help, --version or mount's -f did all */
 	bool log_given, sloppy, helper; /* while parsing */
 	bool fsname_given, subtype_given;
 };

@@ -16,10 +16,10 @@
 #define POOL_NONE UINT32_MAX
 
 struct pool {
-	_Atomic uint64_t head;	  /* tag << 32 | index of the first free row, or POOL_NONE */
-	_Atomic uint32_t *next;	  /* next[i]: the free row below i */
-	uint32_t first, count;	  /* the rows are first … first + count - 1 */
-	_Atomic uint32_t free;	  /* rows on the stack, for status only: lags behind */
+	_Atomic uint64_t head;	    /* tag << 32 | index of the first free row, or POOL_NONE */
+	_Atomic uint32_t *next;	    /* next[i]: the free row below i */
+	uint32_t first, count;	    /* the rows are first … first + count - 1 */
+	_Atomic uint32_t free;	    /* rows on the stack, for status only: lags behind */
 	_Atomic uint64_t shortages; /* takes that found the pool empty */
 	/* Test hook: the Nth take from now on fails, 0 for never. */
 	_Atomic uint32_t fail_in;

@@ -53,7 +53,7 @@ static int check_memlock(const struct options *options)
 	r = server_plan_memory(options, &arena);
 	if (r == 0)
 		r = caisson_memory_limit(&limit);
-	if (r < 0) {
+	if (r) {
 		log_fail("memory: plan: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
@@ -71,7 +71,8 @@ static int check_mark(const struct options *options, int marked)
 	if (!options->require_io_flusher || marked == 0)
 		return 0;
 	log_fail("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user namespace; "
-		 "io_flusher=off serves without, and is not safe to stack on)", strerror(-marked));
+		 "io_flusher=off serves without, and is not safe to stack on)",
+		 strerror(-marked));
 	return EXIT_UNSAFE;
 }
 

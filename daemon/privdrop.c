@@ -22,7 +22,7 @@
 
 /* What acting for any caller below BACKING takes. */
 static const cap_value_t serving_caps[] = {
-	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
+	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,		CAP_FSETID,
 	CAP_SETUID, CAP_SETGID,	      CAP_MKNOD,	   CAP_LINUX_IMMUTABLE, CAP_SETFCAP,
 };
 
@@ -62,7 +62,9 @@ static int check(uint64_t set)
 	static const struct {
 		const char *key;
 		bool is_set;
-	} lines[] = { { "CapEff", true }, { "CapPrm", true }, { "CapInh", false }, { "CapAmb", false } };
+	} lines[] = {
+		{ "CapEff", true }, { "CapPrm", true }, { "CapInh", false }, { "CapAmb", false }
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		uint64_t got;
@@ -190,7 +192,8 @@ void privdrop_serving_set(char *text, uint32_t len)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names) && at < len; i++) {
 		if (set & CAP_BIT(names[i].cap))
-			at += (uint32_t)snprintf(text + at, len - at, at ? " %s" : "%s", names[i].name);
+			at += (uint32_t)snprintf(text + at, len - at, at ? " %s" : "%s",
+						 names[i].name);
 		set &= ~CAP_BIT(names[i].cap);
 	}
 	/* before privdrop_process() there are others */

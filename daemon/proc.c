@@ -180,8 +180,8 @@ static enum caisson_task_kind kind_of(const struct caisson_task *task)
 {
 	/* the bits say who made it; names can be set by anyone, so they only tell the two apart */
 	if (task->flags & CAISSON_PF_IO_WORKER)
-		return strncmp(task->comm, "iou-sqp-", 8) == 0 ? CAISSON_TASK_SQPOLL :
-								 CAISSON_TASK_IO_WORKER;
+		return strncmp(task->comm, "iou-sqp-", 8) == 0 ? CAISSON_TASK_SQPOLL
+							       : CAISSON_TASK_IO_WORKER;
 	if (task->flags & CAISSON_PF_USER_WORKER)
 		return CAISSON_TASK_USER_WORKER;
 	return CAISSON_TASK_THREAD;
@@ -202,7 +202,8 @@ static int parse_fields(const char *at, struct caisson_task *task)
 		/* ppid, pgrp, session, tty_nr and tpgid may be negative and aren't used */
 		if (field < 9 && *at == '-')
 			at++;
-		if (take_number(&at, 10, field == 9 ? UINT32_MAX : UINT64_MAX, &values[field]) < 0 ||
+		if (take_number(&at, 10, field == 9 ? UINT32_MAX : UINT64_MAX, &values[field]) <
+			    0 ||
 		    (!is_space(*at) && *at != '\n'))
 			return -EBADMSG;
 	}

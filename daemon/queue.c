@@ -204,8 +204,7 @@ static void completion(void *arg, enum engine_tag tag, uint32_t index, int resul
 
 int queue_init(struct queue *queue, const struct queue_config *config)
 {
-	uint64_t buffers = arena_off(config->arena,
-				     arena_table(config->arena, ARENA_DATA_BUFFERS));
+	uint64_t buffers = arena_off(config->arena, arena_table(config->arena, ARENA_DATA_BUFFERS));
 	int r;
 
 	*queue = (struct queue){

@@ -31,21 +31,21 @@ struct queue {
 	struct engine engine;
 	struct transport transport;
 	struct op_io op_io;
-	struct pool slots;  /* taken by the queue, put back by it and by workers */
+	struct pool slots; /* taken by the queue, put back by it and by workers */
 	const struct arena *arena;
 	struct request *requests;
 	struct worker_set *workers;
 	struct stats_queue *stats;
 	uint32_t max_write;
 
-	int wake_fd;		/* eventfd; written to by other threads, see queue_wake() */
-	uint64_t wake_count;	/* its read buffer */
-	_Atomic bool starved;	/* no slot was free to offer: whoever frees one wakes us */
-	_Atomic bool stopping;	/* stop fetching, finish what there is */
+	int wake_fd;	       /* eventfd; written to by other threads, see queue_wake() */
+	uint64_t wake_count;   /* its read buffer */
+	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
+	_Atomic bool stopping; /* stop fetching, finish what there is */
 	bool wake_armed;
-	uint32_t replies;	/* sent, not completed */
-	int end_reason;		/* -errno of the transport's end, 0 while it lives */
-	_Atomic int fault;	/* -errno that ended the loop other than an unmount */
+	uint32_t replies;  /* sent, not completed */
+	int end_reason;	   /* -errno of the transport's end, 0 while it lives */
+	_Atomic int fault; /* -errno that ended the loop other than an unmount */
 	bool made;
 };
 

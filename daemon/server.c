@@ -37,8 +37,9 @@
  */
 #define IOWQ_WORKERS 2
 
-#define STACK_LEN     (256u << 10)
-#define STACK_TOUCHED (96u << 10) /* no handler keeps a buffer on its stack: far more than any uses */
+#define STACK_LEN (256u << 10)
+#define STACK_TOUCHED                                                                              \
+	(96u << 10) /* no handler keeps a buffer on its stack: far more than any uses */
 
 enum role { ROLE_QUEUE, ROLE_WORKER, ROLE_EVICT };
 
@@ -52,9 +53,9 @@ struct server_thread {
 	struct server *server;
 	pthread_t thread;
 	enum role role;
-	uint32_t number;      /* of those with this role */
+	uint32_t number; /* of those with this role */
 	bool joined;
-	int result;	      /* of getting ready, 0 or -errno */
+	int result; /* of getting ready, 0 or -errno */
 };
 
 /* Where threads wait until all are ready and the mount may go live. */
@@ -189,22 +190,28 @@ static int plan_arena(struct arena *arena, const struct options *options)
 	int r = 0;
 
 	arena_init(arena);
-	r = r ? r : arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue),
-			       options->queues, CACHE_LINE_BYTES);
-	r = r ? r : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), requests,
-			       CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue), options->queues,
+			   CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), requests,
+			   CACHE_LINE_BYTES);
 	r = r ? r : arena_plan(arena, ARENA_IOS, sizeof(struct io), slots, CACHE_LINE_BYTES);
-	r = r ? r : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
-			       worker_cells(requests), CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
+			   worker_cells(requests), CACHE_LINE_BYTES);
 	r = r ? r : inode_table_plan(arena, options->inodes);
 	r = r ? r : file_table_plan(arena, options->files);
 	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
-	r = r ? r : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), options->workers,
-			       PAGE_BYTES);
-	r = r ? r : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
-			       META_SLOTS, PAGE_BYTES);
-	r = r ? r : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write),
-			       slots, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), options->workers,
+			   PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
+			   META_SLOTS, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write), slots,
+			   PAGE_BYTES);
 	return r;
 }
 
@@ -276,9 +283,9 @@ static int make_queues_and_workers(struct server *server)
 	};
 	int r;
 
-	server->queues = aligned_alloc(CACHE_LINE_BYTES,
-				       round_up(options->queues * sizeof(*server->queues),
-						CACHE_LINE_BYTES));
+	server->queues =
+		aligned_alloc(CACHE_LINE_BYTES, round_up(options->queues * sizeof(*server->queues),
+							 CACHE_LINE_BYTES));
 	if (!server->queues)
 		return -ENOMEM;
 	memset(server->queues, 0, options->queues * sizeof(*server->queues));

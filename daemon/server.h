@@ -29,10 +29,10 @@ struct server {
 	struct worker_set workers;
 	struct evict evict;
 	struct server_thread *threads;
-	uint32_t thread_count;	       /* made */
-	int session_fd;		       /* the mount's /dev/fuse */
-	int ended_fd;		       /* eventfd, readable: a queue thread has returned */
-	_Atomic uint32_t running;      /* queue threads that haven't */
+	uint32_t thread_count;	  /* made */
+	int session_fd;		  /* the mount's /dev/fuse */
+	int ended_fd;		  /* eventfd, readable: a queue thread has returned */
+	_Atomic uint32_t running; /* queue threads that haven't */
 };
 
 /*

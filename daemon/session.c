@@ -137,8 +137,8 @@ int session_handshake(struct session *session, int dev_fd, const struct session_
 		.flags = (uint32_t)flags,
 		.flags2 = (uint32_t)(flags >> 32),
 		.max_background = (uint16_t)MIN(config->background, (uint32_t)UINT16_MAX),
-		.congestion_threshold = (uint16_t)MIN(config->background / 4 * 3,
-						      (uint32_t)UINT16_MAX),
+		.congestion_threshold =
+			(uint16_t)MIN(config->background / 4 * 3, (uint32_t)UINT16_MAX),
 		.max_write = max_write,
 		.time_gran = 1,
 		.max_pages = (uint16_t)(max_write / PAGE_BYTES),

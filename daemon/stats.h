@@ -15,21 +15,21 @@ typedef _Atomic uint64_t stat_counter;
 
 /* What one queue thread counts. In the arena (ARENA_QUEUE_STATS), one cache line apart. */
 struct stats_queue {
-	stat_counter requests;	/* messages read */
-	stat_counter replies;	/* answers that the kernel took */
-	stat_counter lost;	/* … that it no longer wanted (interrupted or aborted) */
+	stat_counter requests; /* messages read */
+	stat_counter replies;  /* answers that the kernel took */
+	stat_counter lost;     /* … that it no longer wanted (interrupted or aborted) */
 	stat_counter reads, read_bytes;
 	stat_counter writes, write_bytes;
 	stat_counter syncs;
-	stat_counter allocates;	/* FALLOCATE, so also discards of a loop device */
+	stat_counter allocates; /* FALLOCATE, so also discards of a loop device */
 	stat_counter buffered;	/* reads and writes that weren't aligned for O_DIRECT */
 	stat_counter resumed;	/* backing operations that came back short and were gone on with */
 	stat_counter errors;	/* data requests answered with an error */
 	stat_counter protocol_errors; /* messages that didn't parse */
-	stat_counter steals;	/* wake-ups for a request that another queue had taken */
-	stat_counter turns;	/* io_uring_enter() calls */
-	stat_counter starved;	/* times that no slot was free to fetch into */
-	stat_counter metadata;	/* requests handed to the metadata workers */
+	stat_counter steals;	      /* wake-ups for a request that another queue had taken */
+	stat_counter turns;	      /* io_uring_enter() calls */
+	stat_counter starved;	      /* times that no slot was free to fetch into */
+	stat_counter metadata;	      /* requests handed to the metadata workers */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* By the owner only. */

@@ -75,8 +75,7 @@ static const struct field fields[] = {
 	{ "meta_calls", "metadata calls", OFF(meta_calls), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_errors", "metadata errors", OFF(meta_errors), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_lost", "metadata lost", OFF(meta_lost), KIND_NUMBER, LOOK_PLAIN },
-	{ "meta_free_slots", "metadata slots free", OFF(meta_free_slots), KIND_NUMBER,
-	  LOOK_PLAIN },
+	{ "meta_free_slots", "metadata slots free", OFF(meta_free_slots), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_shortages", "metadata shortages", OFF(meta_shortages), KIND_NUMBER, LOOK_PLAIN },
 };
 
@@ -112,7 +111,8 @@ struct writer {
 	bool full;
 };
 
-__attribute__((format(printf, 2, 3))) static void put(struct writer *writer, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put(struct writer *writer, const char *format,
+						      ...)
 {
 	uint32_t room = writer->len - writer->at;
 	va_list args;
@@ -268,7 +268,8 @@ static void put_bytes(struct writer *writer, uint64_t bytes)
 static void put_seconds(struct writer *writer, uint64_t seconds)
 {
 	put(writer, "%" PRIu64 " d %02u:%02u:%02u", seconds / 86400,
-	    (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+	    (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60),
+	    (unsigned)(seconds % 60));
 }
 
 /* Names come from the command line: a terminal gets no control characters from them. */
@@ -388,13 +389,15 @@ void status_judge(struct status *status)
 			       status->io_flusher_required ? "" : ": io_flusher=off");
 	else if (status->alarms)
 		(void)snprintf(reason, len,
-			       "%" PRIu64 " tasks have appeared that could enter memory reclaim (S1)",
+			       "%" PRIu64
+			       " tasks have appeared that could enter memory reclaim (S1)",
 			       status->alarms);
 	else if (!status->mlock)
 		(void)snprintf(reason, len, "memory is not locked (S3)%s",
 			       status->mlock_required ? "" : ": mlock=off");
 	else if (!status->cache || strcmp(status->cache, "none") != 0)
-		(void)snprintf(reason, len, "backing I/O needs memory for the page cache (S2): cache=%s",
+		(void)snprintf(reason, len,
+			       "backing I/O needs memory for the page cache (S2): cache=%s",
 			       status->cache ? status->cache : "unknown");
 	status->safe_to_stack = !reason[0];
 }

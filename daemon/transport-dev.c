@@ -67,10 +67,10 @@ static void dev_reply(struct transport *t, struct request *request)
 
 	assert(request_state(request) == REQUEST_REPLY);
 	ORDER_ANSWER();
-	io_uring_prep_write(sqe, t->fd,
-			    arena_at(t->engine->arena,
-				     request->buf_off - sizeof(struct fuse_out_header)),
-			    request->reply_len, 0);
+	io_uring_prep_write(
+		sqe, t->fd,
+		arena_at(t->engine->arena, request->buf_off - sizeof(struct fuse_out_header)),
+		request->reply_len, 0);
 }
 
 static int dev_answer(struct transport *t, const void *data, uint32_t len)
@@ -141,7 +141,7 @@ static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t in
 	case ENGINE_REPLY:
 		replied(t, &t->requests[index], result);
 		break;
-	case ENGINE_POLL:   /* its read has the outcome, -ECANCELED where the poll failed */
+	case ENGINE_POLL: /* its read has the outcome, -ECANCELED where the poll failed */
 	case ENGINE_CANCEL:
 	case ENGINE_IO:
 	case ENGINE_WAKE:

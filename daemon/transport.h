@@ -55,9 +55,9 @@ struct transport {
 	struct engine *engine;
 	struct request *requests; /* ARENA_REQUESTS */
 	struct stats_queue *stats;
-	int fd;	     /* this queue's own clone of the session's /dev/fuse */
+	int fd;		  /* this queue's own clone of the session's /dev/fuse */
 	uint32_t offered; /* index of the slot on offer, while armed */
-	bool armed;  /* a slot is on offer */
+	bool armed;	  /* a slot is on offer */
 	bool ended;
 };
 

@@ -39,15 +39,15 @@ struct worker_stats {
 struct worker_set {
 	const struct arena *arena;
 	struct fs *fs;
-	struct queue *queues;	/* whose transports the answers go through */
+	struct queue *queues; /* whose transports the answers go through */
 	struct request *requests;
-	struct pool slots;	/* the metadata slots */
+	struct pool slots; /* the metadata slots */
 	struct worker_cell *cells;
 	uint64_t cell_mask;
 	_Atomic uint64_t head, tail;
 	uint32_t count;
 	uint32_t max_write;
-	int work_fd;		/* eventfd semaphore: requests in the inbox, and ends to come */
+	int work_fd; /* eventfd semaphore: requests in the inbox, and ends to come */
 	_Atomic bool stopping;
 	struct worker_stats *stats; /* one a worker */
 };

@@ -24,12 +24,12 @@ extern "C" {
  * Bits of a task's flags, field 9 of /proc/PID/task/TID/stat (include/linux/sched.h). They aren't
  * part of the kernel's stable interface; these values hold in Linux 5.8 to 7.3.
  */
-#define CAISSON_PF_IO_WORKER	    0x00000010u /* made by io_uring: io-wq worker or sqpoll */
-#define CAISSON_PF_USER_WORKER	    0x00004000u /* kernel code in a thread of the process (6.4) */
-#define CAISSON_PF_MEMALLOC_NOIO    0x00080000u /* allocations never wait for I/O */
-#define CAISSON_PF_LOCAL_THROTTLE   0x00100000u /* free of the global dirty limit */
-#define CAISSON_PF_KTHREAD	    0x00200000u /* a kernel thread */
-#define CAISSON_FLUSHER_MASK	    (CAISSON_PF_MEMALLOC_NOIO | CAISSON_PF_LOCAL_THROTTLE)
+#define CAISSON_PF_IO_WORKER	  0x00000010u /* made by io_uring: io-wq worker or sqpoll */
+#define CAISSON_PF_USER_WORKER	  0x00004000u /* kernel code in a thread of the process (6.4) */
+#define CAISSON_PF_MEMALLOC_NOIO  0x00080000u /* allocations never wait for I/O */
+#define CAISSON_PF_LOCAL_THROTTLE 0x00100000u /* free of the global dirty limit */
+#define CAISSON_PF_KTHREAD	  0x00200000u /* a kernel thread */
+#define CAISSON_FLUSHER_MASK	  (CAISSON_PF_MEMALLOC_NOIO | CAISSON_PF_LOCAL_THROTTLE)
 
 /* Whether a task with these FLAGS is in the IO_FLUSHER state: both bits, 1 or 0. */
 static inline int caisson_flags_are_marked(uint32_t flags)
@@ -156,7 +156,7 @@ struct caisson_task {
 	char comm[CAISSON_COMM_SIZE]; /* NUL-terminated; not necessarily UTF-8 or printable */
 	char state;		      /* R, S, D, T, t, I … as in field 3; never Z or X */
 	enum caisson_task_kind kind;
-	uint32_t flags; /* all of field 9 */
+	uint32_t flags;	 /* all of field 9 */
 	uint64_t minflt; /* page faults without I/O since the task was made */
 	uint64_t majflt; /* page faults with I/O */
 };
@@ -168,10 +168,10 @@ enum caisson_memory_state {
 };
 
 struct caisson_audit_summary {
-	pid_t pid;	       /* of the process (its thread group) */
-	uid_t uid;	       /* effective */
+	pid_t pid;		/* of the process (its thread group) */
+	uid_t uid;		/* effective */
 	uint64_t cap_effective; /* of the task that the process's facts were read from */
-	int32_t oom_score_adj; /* -1000 … 1000 */
+	int32_t oom_score_adj;	/* -1000 … 1000 */
 
 	uint32_t tasks;	     /* seen, and alive when their stat line was read */
 	uint32_t marked;     /* of these: with both bits of CAISSON_FLUSHER_MASK */
@@ -188,8 +188,8 @@ struct caisson_audit_summary {
 	uint64_t unlocked_bytes;   /* size of the mappings that could be locked and aren't */
 	uint64_t unlocked_maps;	   /* their number */
 	uint64_t unlocked_address; /* start of the first of them, 0: none */
-	uint64_t special_bytes;	   /* size of the mappings that the kernel neither locks nor pages */
-	uint64_t absent_bytes;	   /* of the locked ones: accessible but not present now */
+	uint64_t special_bytes; /* size of the mappings that the kernel neither locks nor pages */
+	uint64_t absent_bytes;	/* of the locked ones: accessible but not present now */
 };
 
 /*

@@ -45,13 +45,14 @@ static void check_string(const struct call *call, enum dispatch_string kind, con
 		must(!string, "there is a string that the opcode doesn't have");
 		return;
 	}
-	must((const uint8_t *)string > (const uint8_t *)call->in &&
-		     (const uint8_t *)string < end, "a string lies outside of the message");
+	must((const uint8_t *)string > (const uint8_t *)call->in && (const uint8_t *)string < end,
+	     "a string lies outside of the message");
 	len = strnlen(string, (size_t)(end - (const uint8_t *)string));
 	must((const uint8_t *)string + len < end, "a string has no end");
 	if (kind == STRING_COMPONENT)
 		must(len > 0 && len <= NAME_MAX && !strchr(string, '/') && strcmp(string, ".") &&
-			     strcmp(string, ".."), "a name is no directory entry");
+			     strcmp(string, ".."),
+		     "a name is no directory entry");
 	if (kind == STRING_TARGET)
 		must(len > 0 && len < PATH_MAX, "a target is too long, or empty");
 	if (kind == STRING_XATTR)
@@ -67,13 +68,15 @@ static void check_accepted(const struct call *call, uint32_t len, bool setxattr_
 	if (entry->opcode == FUSE_SETXATTR && !setxattr_ext)
 		arg_len = FUSE_COMPAT_SETXATTR_IN_SIZE;
 	must(entry->class != DISPATCH_UNKNOWN, "it is of no known opcode");
-	must((call->arg != NULL) == (arg_len != 0), "there is a struct, or none, against the table");
+	must((call->arg != NULL) == (arg_len != 0),
+	     "there is a struct, or none, against the table");
 	if (call->arg)
 		must((const uint8_t *)call->arg + arg_len <= end, "the struct ends too late");
 	check_string(call, entry->strings[0], call->name[0], end);
 	check_string(call, entry->strings[1], call->name[1], end);
 	if (call->data)
-		must((const uint8_t *)call->data >= begin + sizeof(struct fuse_in_header) + arg_len &&
+		must((const uint8_t *)call->data >=
+				     begin + sizeof(struct fuse_in_header) + arg_len &&
 			     (const uint8_t *)call->data + call->data_len <= end,
 		     "the data lies outside of the message");
 	else
@@ -89,7 +92,8 @@ static void check_accepted(const struct call *call, uint32_t len, bool setxattr_
 		must(((const struct fuse_read_in *)call->arg)->size <= MAX_WRITE, "READ's size");
 	if (entry->opcode == FUSE_SETXATTR)
 		must(((const struct fuse_setxattr_in *)call->arg)->size == call->data_len &&
-			     call->data_len <= CALL_OUT_LEN, "the value's size");
+			     call->data_len <= CALL_OUT_LEN,
+		     "the value's size");
 	if (entry->opcode == FUSE_BATCH_FORGET)
 		must(call->data_len / sizeof(struct fuse_forget_one) ==
 			     ((const struct fuse_batch_forget_in *)call->arg)->count,

@@ -9,9 +9,17 @@
 #include "test.h"
 
 static struct caisson_task safe_tasks[] = {
-	{ .tid = 10, .comm = "caissond", .state = 'S', .flags = CAISSON_FLUSHER_MASK, .minflt = 77 },
-	{ .tid = 12, .comm = "iou-wrk-10", .state = 'S', .kind = CAISSON_TASK_IO_WORKER,
-	  .flags = CAISSON_FLUSHER_MASK | CAISSON_PF_IO_WORKER, .majflt = 5 },
+	{ .tid = 10,
+	  .comm = "caissond",
+	  .state = 'S',
+	  .flags = CAISSON_FLUSHER_MASK,
+	  .minflt = 77 },
+	{ .tid = 12,
+	  .comm = "iou-wrk-10",
+	  .state = 'S',
+	  .kind = CAISSON_TASK_IO_WORKER,
+	  .flags = CAISSON_FLUSHER_MASK | CAISSON_PF_IO_WORKER,
+	  .majflt = 5 },
 };
 
 static const struct audit_report safe_report = {
@@ -117,7 +125,8 @@ static void judges(void)
 		CHECK(strstr(strstr(text, "PID 10 (caissond)") + 1, cases[i].verdict) != NULL);
 		free(text);
 		text = printed(audit_print_json, reports, 2);
-		CHECK_EQ(strncmp(text, "{\n  \"safe\": true,", 17) == 0, cases[i].code == EXIT_FINE);
+		CHECK_EQ(strncmp(text, "{\n  \"safe\": true,", 17) == 0,
+			 cases[i].code == EXIT_FINE);
 		free(text);
 	}
 }
@@ -159,7 +168,7 @@ static void escapes_names(void)
 		{ "\xc3\xa9", "\"\xc3\xa9\"", "\\xc3\\xa9 " },
 		{ "\xf0\x9f\x9a\xa2", "\"\xf0\x9f\x9a\xa2\"", "\\xf0\\x9f\\x9a\\xa2" },
 		{ "\xff", "\"\\ufffd\"", "\\xff " },
-		{ "x\xc3", "\"x\\ufffd\"", "x\\xc3 " },	 /* cut by the kernel in the middle */
+		{ "x\xc3", "\"x\\ufffd\"", "x\\xc3 " }, /* cut by the kernel in the middle */
 		{ "\xc0\x80", "\"\\ufffd\\ufffd\"", "\\xc0\\x80 " }, /* longer than need be */
 		{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"", "\\xed\\xa0\\x80 " }, /* surrogate */
 		{ "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"", "\\xf4\\x90" },

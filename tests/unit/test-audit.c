@@ -67,8 +67,9 @@ static void reads_a_stat_line(void)
 static void reads_any_name(void)
 {
 	static const char *const names[] = {
-		"", "(", ")", ") R 1 2 3", "a b", "((x))", "\n", ") Z 0 0 0 0 0 0 0 0 0 0 (", "\\",
-		"\xff\xfe", "a\tb",
+		"",    "(",	   ")",	   ") R 1 2 3",
+		"a b", "((x))",	   "\n",   ") Z 0 0 0 0 0 0 0 0 0 0 (",
+		"\\",  "\xff\xfe", "a\tb",
 	};
 	struct caisson_task task;
 	char line[128];
@@ -223,19 +224,19 @@ static void make_dir(const char *path)
 }
 
 #define STATUS                                                                                     \
-	"Name:\tx\nTgid:\t10\nUid:\t1\t2\t3\t4\nVmSize:\t    1000 kB\nVmLck:\t     900 kB\n"           \
+	"Name:\tx\nTgid:\t10\nUid:\t1\t2\t3\t4\nVmSize:\t    1000 kB\nVmLck:\t     900 kB\n"       \
 	"VmRSS:\t     800 kB\nCapEff:\t00000000a80425fb\n"
-#define SMAP_LOCKED                                                                                 \
-	"55ff00000000-55ff00001000 r--p 00000000 fe:00 1 /bin/x y\nSize: 4 kB\nRss: 4 kB\n"         \
+#define SMAP_LOCKED                                                                                \
+	"55ff00000000-55ff00001000 r--p 00000000 fe:00 1 /bin/x y\nSize: 4 kB\nRss: 4 kB\n"        \
 	"VmFlags: rd mr mw me lo \n"
-#define SMAP_UNLOCKED                                                                               \
-	"7f0000000000-7f0000002000 rw-p 00000000 00:00 0 \nSize: 8 kB\nRss: 0 kB\n"                 \
+#define SMAP_UNLOCKED                                                                              \
+	"7f0000000000-7f0000002000 rw-p 00000000 00:00 0 \nSize: 8 kB\nRss: 0 kB\n"                \
 	"VmFlags: rd wr mr mw me ac \n"
-#define SMAP_RING                                                                                   \
-	"7f1000000000-7f1000001000 rw-s 00000000 00:10 9 anon_inode:[io_uring]\nRss: 4 kB\n"        \
+#define SMAP_RING                                                                                  \
+	"7f1000000000-7f1000001000 rw-s 00000000 00:10 9 anon_inode:[io_uring]\nRss: 4 kB\n"       \
 	"VmFlags: rd wr sh mr mw ms de mm \n"
-#define SMAP_VSYSCALL                                                                               \
-	"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\nRss: 0 kB\n"           \
+#define SMAP_VSYSCALL                                                                              \
+	"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\nRss: 0 kB\n"          \
 	"VmFlags: ex \n"
 
 /* Task TID of process 10, with FIELDS from the name on; all that is asked of a first task. */

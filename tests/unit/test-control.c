@@ -150,7 +150,8 @@ static void renders_json(void)
 	int len;
 
 	CHECK(is_json("{\"a\": [1, -2, \"\\u00ff\", null], \"b\": {}}"));
-	CHECK(!is_json("{\"a\": 1,}") && !is_json("[1 2]") && !is_json("\"\n\"") && !is_json("{} x"));
+	CHECK(!is_json("{\"a\": 1,}") && !is_json("[1 2]") && !is_json("\"\n\"") &&
+	      !is_json("{} x"));
 
 	fill_example(&status);
 	len = status_render_json(&status, text, sizeof(text));
@@ -568,7 +569,8 @@ int main(void)
 	CHECK(mkdtemp(run_dir));
 	if (geteuid() != 0)
 		CHECK(setenv("XDG_RUNTIME_DIR", run_dir, 1) == 0);
-	else if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	else if (unshare(CLONE_NEWNS) < 0 ||
+		 mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		 mount("none", "/run", "tmpfs", 0, "mode=755") < 0)
 		printf("note: uses the machine's /run\n");
 

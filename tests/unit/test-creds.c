@@ -116,8 +116,9 @@ static void client_end(const struct client *client)
 
 static struct caller caller_of(pid_t pid)
 {
-	return (struct caller){ .uid = UID, .gid = GID, .pid = (uint32_t)pid,
-				.supp_gid = UINT32_MAX };
+	return (struct caller){
+		.uid = UID, .gid = GID, .pid = (uint32_t)pid, .supp_gid = UINT32_MAX
+	};
 }
 
 static void takes_on_all_of_a_caller_and_sheds_it(void)

@@ -158,12 +158,18 @@ static void classes(void)
 		enum dispatch_class class;
 		bool no_reply;
 	} expected[] = {
-		{ FUSE_READ, DISPATCH_DATA, false },	    { FUSE_WRITE, DISPATCH_DATA, false },
-		{ FUSE_FSYNC, DISPATCH_DATA, false },	    { FUSE_FALLOCATE, DISPATCH_DATA, false },
-		{ FUSE_INIT, DISPATCH_SESSION, false },	    { FUSE_DESTROY, DISPATCH_SESSION, false },
-		{ FUSE_LOOKUP, DISPATCH_META, false },	    { FUSE_FORGET, DISPATCH_META, true },
-		{ FUSE_BATCH_FORGET, DISPATCH_META, true }, { FUSE_INTERRUPT, DISPATCH_META, true },
-		{ CAISSON_FUSE_STATX, DISPATCH_META, false }, { FUSE_POLL, DISPATCH_UNKNOWN, false },
+		{ FUSE_READ, DISPATCH_DATA, false },
+		{ FUSE_WRITE, DISPATCH_DATA, false },
+		{ FUSE_FSYNC, DISPATCH_DATA, false },
+		{ FUSE_FALLOCATE, DISPATCH_DATA, false },
+		{ FUSE_INIT, DISPATCH_SESSION, false },
+		{ FUSE_DESTROY, DISPATCH_SESSION, false },
+		{ FUSE_LOOKUP, DISPATCH_META, false },
+		{ FUSE_FORGET, DISPATCH_META, true },
+		{ FUSE_BATCH_FORGET, DISPATCH_META, true },
+		{ FUSE_INTERRUPT, DISPATCH_META, true },
+		{ CAISSON_FUSE_STATX, DISPATCH_META, false },
+		{ FUSE_POLL, DISPATCH_UNKNOWN, false },
 		{ FUSE_BMAP, DISPATCH_UNKNOWN, false },
 		{ FUSE_SETUPMAPPING, DISPATCH_UNKNOWN, false },
 	};
@@ -291,8 +297,7 @@ static void xattrs(void)
 
 	/* the two forms are told apart by what INIT agreed on, not by guessing */
 	fs.setxattr_ext = false;
-	begin(FUSE_SETXATTR, &(struct fuse_setxattr_in){ .size = 2 },
-	      FUSE_COMPAT_SETXATTR_IN_SIZE);
+	begin(FUSE_SETXATTR, &(struct fuse_setxattr_in){ .size = 2 }, FUSE_COMPAT_SETXATTR_IN_SIZE);
 	add_string("a");
 	add("vw", 2);
 	CHECK_EQ(parse(&call), 0);
@@ -382,8 +387,9 @@ static void attributes(void)
 	CHECK_EQ(parse_setattr((in){ .valid = FATTR_ATIME, .atimensec = 999999999 }), 0);
 	CHECK_EQ(parse_setattr((in){ .valid = FATTR_ATIME, .atimensec = 1000000000 }), -EINVAL);
 	CHECK_EQ(parse_setattr((in){ .valid = FATTR_MTIME, .mtimensec = utime_now }), -EINVAL);
-	CHECK_EQ(parse_setattr((in){ .valid = FATTR_MTIME | FATTR_MTIME_NOW,
-				     .mtimensec = utime_now }), 0);
+	CHECK_EQ(parse_setattr(
+			 (in){ .valid = FATTR_MTIME | FATTR_MTIME_NOW, .mtimensec = utime_now }),
+		 0);
 }
 
 static int parse_lock(uint32_t opcode, struct fuse_lk_in arg)
@@ -404,10 +410,11 @@ static void locks(void)
 		CHECK_EQ(parse_lock(opcodes[i], (in){ .lk = { 0, 1ull << 63, F_UNLCK, 0 } }),
 			 -EINVAL);
 		CHECK_EQ(parse_lock(opcodes[i], (in){ .lk = { 0, 0, 3, 0 } }), -EINVAL);
-		CHECK_EQ(parse_lock(opcodes[i], (in){ .lk = { 0, 0, F_RDLCK, 0 },
-						      .lk_flags = FUSE_LK_FLOCK }), 0);
-		CHECK_EQ(parse_lock(opcodes[i], (in){ .lk = { 0, 0, F_RDLCK, 0 },
-						      .lk_flags = 2 }), -EINVAL);
+		CHECK_EQ(parse_lock(opcodes[i],
+				    (in){ .lk = { 0, 0, F_RDLCK, 0 }, .lk_flags = FUSE_LK_FLOCK }),
+			 0);
+		CHECK_EQ(parse_lock(opcodes[i], (in){ .lk = { 0, 0, F_RDLCK, 0 }, .lk_flags = 2 }),
+			 -EINVAL);
 	}
 }
 

@@ -122,16 +122,24 @@ static void moves_every_byte(void)
 	bench_open(&bench);
 	for (uint32_t i = 0; i < DEPTH; i++) {
 		memset(buffer(&bench, i), (int)(i + 1), BUFFER);
-		submit(&bench, i, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1,
-					       .off = (uint64_t)i * BUFFER, .len = BUFFER });
+		submit(&bench, i,
+		       (struct io){ .op = IO_WRITE,
+				    .fd = fd,
+				    .tail_fd = -1,
+				    .off = (uint64_t)i * BUFFER,
+				    .len = BUFFER });
 	}
 	wait_for(&bench, DEPTH);
 	for (uint32_t i = 0; i < DEPTH; i++) {
 		CHECK(bench.results[i] == BUFFER);
 		CHECK(bench.completions[i] == 1);
 		memset(buffer(&bench, i), 0, BUFFER);
-		submit(&bench, i, (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1,
-					       .off = (uint64_t)i * BUFFER, .len = BUFFER });
+		submit(&bench, i,
+		       (struct io){ .op = IO_READ,
+				    .fd = fd,
+				    .tail_fd = -1,
+				    .off = (uint64_t)i * BUFFER,
+				    .len = BUFFER });
 	}
 	wait_for(&bench, 2 * DEPTH);
 	for (uint32_t i = 0; i < DEPTH; i++) {
@@ -150,9 +158,11 @@ static void reads_stop_at_the_end(void)
 
 	bench_open(&bench);
 	CHECK(pwrite(fd, "0123456789", 10, 0) == 10);
-	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .len = 4096 }) == 10);
-	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .off = 10,
-				       .len = 4096 }) == 0);
+	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .len = 4096 }) ==
+	      10);
+	CHECK(run(&bench,
+		  (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .off = 10, .len = 4096 }) ==
+	      0);
 	close(fd);
 	bench_close(&bench);
 }
@@ -211,8 +221,10 @@ static void reports_what_moved_before_an_error(void)
 	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .len = 200000 }) ==
 	      100000);
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .off = 100000,
-				       .len = 4096 }) == -EFBIG);
+	CHECK(run(&bench,
+		  (struct io){
+			  .op = IO_WRITE, .fd = fd, .tail_fd = -1, .off = 100000, .len = 4096 }) ==
+	      -EFBIG);
 	CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
 	close(fd);
 	bench_close(&bench);
@@ -234,10 +246,16 @@ static void falls_back_to_the_twin(void)
 	bench_open(&bench);
 	memset(buffer(&bench, 0), 'x', 4096);
 	/* align 1: the caller thought that anything goes */
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = direct, .tail_fd = buffered, .align = 1,
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE,
+				       .fd = direct,
+				       .tail_fd = buffered,
+				       .align = 1,
 				       .len = 1000 }) == 1000);
-	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = direct, .tail_fd = buffered,
-				       .align = 512, .len = 4096 }) == 1000);
+	CHECK(run(&bench, (struct io){ .op = IO_READ,
+				       .fd = direct,
+				       .tail_fd = buffered,
+				       .align = 512,
+				       .len = 4096 }) == 1000);
 	close(direct);
 	close(buffered);
 	bench_close(&bench);
@@ -252,7 +270,9 @@ static void allocates_and_punches(void)
 	bench_open(&bench);
 	CHECK(run(&bench, (struct io){ .op = IO_FALLOCATE, .fd = fd, .len = 1 << 20 }) == 0);
 	CHECK(fstat(fd, &st) == 0 && st.st_size == 1 << 20 && st.st_blocks >= 2048);
-	CHECK(run(&bench, (struct io){ .op = IO_FALLOCATE, .fd = fd, .len = 1 << 20,
+	CHECK(run(&bench, (struct io){ .op = IO_FALLOCATE,
+				       .fd = fd,
+				       .len = 1 << 20,
 				       .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE }) == 0);
 	CHECK(fstat(fd, &st) == 0 && st.st_blocks < 64);
 	CHECK(run(&bench, (struct io){ .op = IO_FDATASYNC, .fd = fd }) == 0);
@@ -272,10 +292,14 @@ static void kill_priv_clears_setid(void)
 		SKIP("no CAP_FSETID: the kernel clears the bits for us anyway");
 	} else {
 		CHECK(fchmod(fd, 04755) == 0);
-		CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1,
-					       .len = 512 }) == 512);
+		CHECK(run(&bench,
+			  (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .len = 512 }) ==
+		      512);
 		CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 04755);
-		CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .len = 512,
+		CHECK(run(&bench, (struct io){ .op = IO_WRITE,
+					       .fd = fd,
+					       .tail_fd = -1,
+					       .len = 512,
 					       .flags = IO_KILL_PRIV }) == 512);
 		CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0755);
 	}

@@ -66,7 +66,8 @@ static void end(void)
 static void fill(uint64_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		struct statx stx = { .stx_dev_major = 200, .stx_ino = first + i,
+		struct statx stx = { .stx_dev_major = 200,
+				     .stx_ino = first + i,
 				     .stx_mode = S_IFREG };
 		int fd = open("/dev/null", O_PATH | O_CLOEXEC);
 		struct inode *inode;

@@ -45,7 +45,8 @@ static void end(void)
 
 static int open_file(int flags, uint64_t *ret_fh)
 {
-	struct file fill = { .fd = open("/dev/null", flags | O_CLOEXEC), .buffered_fd = -1,
+	struct file fill = { .fd = open("/dev/null", flags | O_CLOEXEC),
+			     .buffered_fd = -1,
 			     .flags = (uint32_t)flags };
 
 	CHECK(fill.fd >= 0);

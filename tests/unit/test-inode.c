@@ -38,7 +38,9 @@ static void end(void)
 /* Remembers inode INO of a filesystem MINOR that there isn't; -ENFILE or 0. */
 static int remember(unsigned minor, uint64_t ino, struct inode **ret_inode)
 {
-	struct statx stx = { .stx_dev_major = 200, .stx_dev_minor = minor, .stx_ino = ino,
+	struct statx stx = { .stx_dev_major = 200,
+			     .stx_dev_minor = minor,
+			     .stx_ino = ino,
 			     .stx_mode = S_IFREG | 0644 };
 	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
 	int r;
@@ -69,8 +71,8 @@ static void root_is_one_and_stays(void)
 
 static void nodeids_that_are_none(void)
 {
-	static const uint64_t none[] = { 0, 2, 5, 1ull << 32, (1ull << 32) + 1, UINT64_MAX,
-					 UINT32_MAX };
+	static const uint64_t none[] = { 0,	     2,		5, 1ull << 32, (1ull << 32) + 1,
+					 UINT64_MAX, UINT32_MAX };
 
 	make(4);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {

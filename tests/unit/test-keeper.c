@@ -142,7 +142,8 @@ static pid_t start(int (*server)(void *, const struct keeper_link *), int code, 
 
 	CHECK(pid >= 0);
 	if (pid == 0) {
-		char *argv[] = { (char *)"test", (char *)"-o", (char *)"fsname=x,subtype=caisson", NULL };
+		char *argv[] = { (char *)"test", (char *)"-o", (char *)"fsname=x,subtype=caisson",
+				 NULL };
 		struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 		struct keeper_config config = {
 			.mountpoint = mountpoint,

@@ -241,7 +241,8 @@ static void stopping_waits_a_second_at_most(void)
 /* A mount namespace of our own, where /dev has nothing but what a case puts there. */
 static bool have_own_dev(void)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("none", "/dev", "tmpfs", 0, NULL) == 0;
 }
 
@@ -269,7 +270,8 @@ static void expect_packet(int fd, int priority, const char *text)
 	CHECK(n > 0);
 	packet[n] = '\0';
 	CHECK_EQ(sscanf(packet, "<%d>%3s %d %d:%d:%d caissond[%d]: %n", &got_priority, month, &day,
-			&hour, &minute, &second, &pid, &at), 7);
+			&hour, &minute, &second, &pid, &at),
+		 7);
 	CHECK_EQ(got_priority, priority);
 	CHECK_EQ(pid, getpid());
 	snprintf(expected, sizeof(expected), "%s", text);

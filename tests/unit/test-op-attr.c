@@ -40,24 +40,28 @@ static void truncation_clears_setid_when_told(void)
 		world_make(8);
 		world.fs.default_permissions = checked;
 		f = file_of(some_user, 06777, 100);
-		CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE,
-								     .size = 50 }), 0);
+		CHECK_EQ(set(root_user, f,
+			     (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 50 }),
+			 0);
 		CHECK_EQ(attr_out()->size, 50u);
 		CHECK_EQ(attr_out()->mode & 07777, 06777u);
 		/* also for a root that the kernel has found to lack CAP_FSETID */
-		CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){
-						   .valid = FATTR_SIZE | FATTR_KILL_SUIDGID,
-						   .size = 40 }), 0);
+		CHECK_EQ(set(root_user, f,
+			     (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_KILL_SUIDGID,
+						       .size = 40 }),
+			 0);
 		CHECK_EQ(attr_out()->mode & 07777, 0777u);
 		CHECK(chmod(backing("f"), 06777) == 0);
-		CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){
-						   .valid = FATTR_SIZE | FATTR_KILL_SUIDGID,
-						   .size = 30 }), 0);
+		CHECK_EQ(set(some_user, f,
+			     (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_KILL_SUIDGID,
+						       .size = 30 }),
+			 0);
 		CHECK_EQ(attr_out()->mode & 07777, 0777u);
 		CHECK_EQ(attr_out()->size, 30u);
 		/* and the next one has its capability again */
-		CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){ .valid = FATTR_MODE,
-								     .mode = 06711 }), 0);
+		CHECK_EQ(set(root_user, f,
+			     (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 06711 }),
+			 0);
 		CHECK_EQ(attr_out()->mode & 07777, 06711u);
 		forget(f, 1);
 		world_end();
@@ -72,14 +76,18 @@ static void chown_clears_setid_but_mode_wins(void)
 		return;
 	world_make(8);
 	f = file_of(some_user, 06777, 0);
-	CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){ .valid = FATTR_UID | FATTR_GID,
-							     .uid = 7, .gid = 8 }), 0);
+	CHECK_EQ(
+		set(root_user, f,
+		    (struct fuse_setattr_in){ .valid = FATTR_UID | FATTR_GID, .uid = 7, .gid = 8 }),
+		0);
 	CHECK_EQ(attr_out()->uid, 7u);
 	CHECK_EQ(attr_out()->gid, 8u);
 	CHECK_EQ(attr_out()->mode & 07777, 0777u);
 	/* in one message: the mode comes after the owner */
-	CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){ .valid = FATTR_UID | FATTR_MODE,
-							     .uid = 9, .mode = 04755 }), 0);
+	CHECK_EQ(set(root_user, f,
+		     (struct fuse_setattr_in){
+			     .valid = FATTR_UID | FATTR_MODE, .uid = 9, .mode = 04755 }),
+		 0);
 	CHECK_EQ(attr_out()->uid, 9u);
 	CHECK_EQ(attr_out()->mode & 07777, 04755u);
 	forget(f, 1);
@@ -91,8 +99,10 @@ static void times_are_set_last(void)
 	struct fuse_setattr_in arg = {
 		.valid = FATTR_SIZE | FATTR_ATIME | FATTR_MTIME,
 		.size = 5,
-		.atime = 1000, .atimensec = 7,
-		.mtime = (uint64_t)-2000, .mtimensec = 9,
+		.atime = 1000,
+		.atimensec = 7,
+		.mtime = (uint64_t)-2000,
+		.mtimensec = 9,
 	};
 	uint64_t f;
 
@@ -104,8 +114,9 @@ static void times_are_set_last(void)
 	CHECK_EQ((int64_t)attr_out()->mtime, -2000);
 	CHECK_EQ(attr_out()->mtimensec, 9u);
 	/* one of them, and the other one stays */
-	CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){
-					   .valid = FATTR_MTIME | FATTR_MTIME_NOW }), 0);
+	CHECK_EQ(set(root_user, f,
+		     (struct fuse_setattr_in){ .valid = FATTR_MTIME | FATTR_MTIME_NOW }),
+		 0);
 	CHECK_EQ(attr_out()->atime, 1000u);
 	CHECK(attr_out()->mtime > 1000000000);
 	/* a change time alone is nothing that we could set */
@@ -128,19 +139,26 @@ static void an_open_file_may_be_truncated_without_rights(void)
 	CHECK(chmod(backing("f"), 0) == 0);
 	CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 4096 }),
 		 -EACCES);
-	CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_FH,
-							     .fh = fh, .size = 4096 }), 0);
+	CHECK_EQ(set(some_user, f,
+		     (struct fuse_setattr_in){
+			     .valid = FATTR_SIZE | FATTR_FH, .fh = fh, .size = 4096 }),
+		 0);
 	CHECK_EQ(attr_out()->size, 4096u);
 	/* one that is open for reading only gives no right */
 	CHECK(chmod(backing("f"), 0400) == 0);
 	CHECK_EQ(open_file(some_user, f, O_RDONLY, 0), 0);
 	reader = opened_fh();
-	CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_FH,
-							     .fh = reader, .size = 1 }), -EACCES);
-	CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_FH,
-							     .fh = 3, .size = 1 }), -EBADF);
-	CHECK_EQ(set(some_user, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE,
-							     .size = 1ull << 63 }), -EFBIG);
+	CHECK_EQ(set(some_user, f,
+		     (struct fuse_setattr_in){
+			     .valid = FATTR_SIZE | FATTR_FH, .fh = reader, .size = 1 }),
+		 -EACCES);
+	CHECK_EQ(
+		set(some_user, f,
+		    (struct fuse_setattr_in){ .valid = FATTR_SIZE | FATTR_FH, .fh = 3, .size = 1 }),
+		-EBADF);
+	CHECK_EQ(set(some_user, f,
+		     (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 1ull << 63 }),
+		 -EFBIG);
 	release(fh);
 	release(reader);
 	forget(f, 1);
@@ -159,8 +177,10 @@ static void unlinked_files_still_have_attributes(void)
 	forget(f, 1); /* the open file holds it all the same */
 	CHECK_EQ(ask(op_getattr, (struct ask){ .nodeid = f }), 0);
 	CHECK_EQ(attr_out()->nlink, 0u);
-	CHECK_EQ(set(root_user, f, (struct fuse_setattr_in){ .valid = FATTR_MODE | FATTR_SIZE,
-							     .mode = 0640, .size = 12 }), 0);
+	CHECK_EQ(set(root_user, f,
+		     (struct fuse_setattr_in){
+			     .valid = FATTR_MODE | FATTR_SIZE, .mode = 0640, .size = 12 }),
+		 0);
 	CHECK_EQ(attr_out()->mode & 07777, 0640u);
 	CHECK_EQ(attr_out()->size, 12u);
 	release(fh);
@@ -198,7 +218,8 @@ static void access_is_the_callers(void)
 		return;
 	world_make(8);
 	f = file_of(root_user, 0644, 0);
-	CHECK_EQ(ask(op_access, (struct ask){ .by = some_user, .nodeid = f, .arg = &arg }), -EACCES);
+	CHECK_EQ(ask(op_access, (struct ask){ .by = some_user, .nodeid = f, .arg = &arg }),
+		 -EACCES);
 	arg.mask = R_OK;
 	CHECK_EQ(ask(op_access, (struct ask){ .by = some_user, .nodeid = f, .arg = &arg }), 0);
 	arg.mask = W_OK;

@@ -54,8 +54,8 @@ static bool tally_reply(struct tally *tally, bool plus)
 
 	while (at < world.out_len) {
 		const struct fuse_direntplus *with = (const void *)(world.out + at);
-		const struct fuse_dirent *dirent =
-			plus ? &with->dirent : (const void *)(world.out + at);
+		const struct fuse_dirent *dirent = plus ? &with->dirent
+							: (const void *)(world.out + at);
 		unsigned number;
 		char name[256] = { 0 };
 
@@ -223,7 +223,8 @@ static void rights_to_look_up_are_the_callers(void)
 	CHECK_EQ(ask(op_opendir, (struct ask){ .by = some_user, .nodeid = dir, .arg = &arg }), 0);
 	read_in.fh = opened_fh();
 	CHECK_EQ(ask(op_readdirplus,
-		     (struct ask){ .by = some_user, .nodeid = dir, .arg = &read_in }), 0);
+		     (struct ask){ .by = some_user, .nodeid = dir, .arg = &read_in }),
+		 0);
 	(void)tally_reply(&tally, true);
 	CHECK_EQ(tally.seen[1], 1u);
 	CHECK_EQ(tally.nodeid[1], 0u);

@@ -245,30 +245,47 @@ static int ask(int (*handler)(struct call *), struct lock_ask what, struct fuse_
 
 static int set(uint64_t fh, uint64_t owner, uint32_t type, uint64_t start, uint64_t end)
 {
-	return ask(op_setlk, (struct lock_ask){ .fh = fh, .owner = owner, .type = type,
-						.start = start, .end = end, .pid = 4711 }, NULL);
+	return ask(op_setlk,
+		   (struct lock_ask){ .fh = fh,
+				      .owner = owner,
+				      .type = type,
+				      .start = start,
+				      .end = end,
+				      .pid = 4711 },
+		   NULL);
 }
 
 /* SETLKW; the ticket is also the unique. */
 static int set_wait(uint64_t fh, uint64_t owner, uint32_t type, uint64_t start, uint64_t end,
 		    uint32_t ticket)
 {
-	return ask(op_setlkw, (struct lock_ask){ .fh = fh, .owner = owner, .type = type,
-						 .start = start, .end = end, .ticket = ticket,
-						 .unique = 2 * (uint64_t)ticket + 2 }, NULL);
+	return ask(op_setlkw,
+		   (struct lock_ask){ .fh = fh,
+				      .owner = owner,
+				      .type = type,
+				      .start = start,
+				      .end = end,
+				      .ticket = ticket,
+				      .unique = 2 * (uint64_t)ticket + 2 },
+		   NULL);
 }
 
 static int set_flock(uint64_t fh, uint32_t type)
 {
-	return ask(op_setlk, (struct lock_ask){ .fh = fh, .owner = fh, .type = type,
-						.flock = true }, NULL);
+	return ask(op_setlk,
+		   (struct lock_ask){ .fh = fh, .owner = fh, .type = type, .flock = true }, NULL);
 }
 
 static int set_flock_wait(uint64_t fh, uint32_t type, uint32_t ticket)
 {
-	return ask(op_setlkw, (struct lock_ask){ .fh = fh, .owner = fh, .type = type,
-						 .flock = true, .ticket = ticket,
-						 .unique = 2 * (uint64_t)ticket + 2 }, NULL);
+	return ask(op_setlkw,
+		   (struct lock_ask){ .fh = fh,
+				      .owner = fh,
+				      .type = type,
+				      .flock = true,
+				      .ticket = ticket,
+				      .unique = 2 * (uint64_t)ticket + 2 },
+		   NULL);
 }
 
 static struct fuse_file_lock get(uint64_t fh, uint64_t owner, uint32_t type, uint64_t start,
@@ -276,8 +293,11 @@ static struct fuse_file_lock get(uint64_t fh, uint64_t owner, uint32_t type, uin
 {
 	struct fuse_lk_out out;
 
-	CHECK_EQ(ask(op_getlk, (struct lock_ask){ .fh = fh, .owner = owner, .type = type,
-						  .start = start, .end = end }, &out), 0);
+	CHECK_EQ(ask(op_getlk,
+		     (struct lock_ask){
+			     .fh = fh, .owner = owner, .type = type, .start = start, .end = end },
+		     &out),
+		 0);
 	return out.lk;
 }
 
@@ -301,8 +321,9 @@ static int outsider(const char *name)
 
 static int outside_lock(int fd, short type, off_t start, off_t len)
 {
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = start,
-			      .l_len = len };
+	struct flock lock = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
 
 	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
@@ -310,8 +331,9 @@ static int outside_lock(int fd, short type, off_t start, off_t len)
 /* What an outsider finds in the way of a write lock on [START, START + LEN). */
 static short outside_sees(int fd, off_t start, off_t len)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start,
-			      .l_len = len };
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
 
 	CHECK(fcntl(fd, F_OFD_GETLK, &lock) == 0);
 	return lock.l_type;
@@ -373,8 +395,9 @@ static void outsiders_are_seen(void)
 	child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
-		struct flock mine = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 7,
-				      .l_len = 3 };
+		struct flock mine = {
+			.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 7, .l_len = 3
+		};
 
 		CHECK(close(go[1]) == 0);
 		fd = outsider("f");
@@ -801,9 +824,14 @@ static void records_agree_with_model_and_kernel(void)
 		unsigned end = start + (unsigned)rand_r(&seed) % (MODEL_BYTES - start);
 		bool conflict = type != F_UNLCK && model_conflict(owner, type, start, end);
 		bool to_eof = end == MODEL_BYTES - 1;
-		int r = ask(op_setlk, (struct lock_ask){ .fh = f, .owner = 100 + owner, .type = type,
-							 .start = start, .pid = owner,
-							 .end = to_eof ? EOF_END : end }, NULL);
+		int r = ask(op_setlk,
+			    (struct lock_ask){ .fh = f,
+					       .owner = 100 + owner,
+					       .type = type,
+					       .start = start,
+					       .pid = owner,
+					       .end = to_eof ? EOF_END : end },
+			    NULL);
 
 		CHECK_EQ(r, conflict ? -EAGAIN : 0);
 		if (!conflict)
@@ -828,7 +856,7 @@ static void records_agree_with_model_and_kernel(void)
 enum { THREADS = 6, PASSES = 400 };
 static struct {
 	uint64_t fh[THREADS];
-	_Atomic int inside[2];	  /* POSIX, flock */
+	_Atomic int inside[2];		  /* POSIX, flock */
 	_Atomic uint64_t unique[THREADS]; /* of the request under way */
 	_Atomic unsigned interrupted;
 } crowd;

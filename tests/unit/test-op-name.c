@@ -65,8 +65,9 @@ static void forgets_count_exactly(void)
 	CHECK(inode_get(&world.fs.inodes, a) != NULL);
 	ones[0] = (struct fuse_forget_one){ .nodeid = a, .nlookup = 1 };
 	ones[1] = (struct fuse_forget_one){ .nodeid = b, .nlookup = 1 };
-	CHECK_EQ(ask(op_batch_forget, (struct ask){ .arg = &arg, .data = ones,
-						    .data_len = sizeof(ones) }), 0);
+	CHECK_EQ(ask(op_batch_forget,
+		     (struct ask){ .arg = &arg, .data = ones, .data_len = sizeof(ones) }),
+		 0);
 	CHECK(inode_get(&world.fs.inodes, a) == NULL);
 	CHECK(inode_get(&world.fs.inodes, b) == NULL);
 	/* the row's next tenant isn't taken for the old one */
@@ -79,8 +80,9 @@ static void forgets_count_exactly(void)
 	forget(again, 1);
 	/* a count that promises more than was sent */
 	arg.count = 1000;
-	CHECK_EQ(ask(op_batch_forget, (struct ask){ .arg = &arg, .data = ones,
-						    .data_len = sizeof(ones) }), 0);
+	CHECK_EQ(ask(op_batch_forget,
+		     (struct ask){ .arg = &arg, .data = ones, .data_len = sizeof(ones) }),
+		 0);
 	forget(ROOT, 1000);
 	CHECK(inode_get(&world.fs.inodes, ROOT) != NULL);
 	world_end();
@@ -278,13 +280,15 @@ static void renames_keep_nodeids(void)
 	CHECK_EQ(look(ROOT, "a"), b);
 	CHECK_EQ(rename_name("a", "c", 1u << 9), -EINVAL);
 	/* over another one, which lives on until it is forgotten */
-	CHECK_EQ(ask(op_rename, (struct ask){ .nodeid = ROOT, .arg = &arg, .name = "b",
-					      .name2 = "a" }), 0);
+	CHECK_EQ(ask(op_rename,
+		     (struct ask){ .nodeid = ROOT, .arg = &arg, .name = "b", .name2 = "a" }),
+		 0);
 	CHECK_EQ(look(ROOT, "a"), a);
 	CHECK(inode_get(&world.fs.inodes, b) != NULL);
 	arg.newdir = 12345;
-	CHECK_EQ(ask(op_rename, (struct ask){ .nodeid = ROOT, .arg = &arg, .name = "a",
-					      .name2 = "z" }), -ESTALE);
+	CHECK_EQ(ask(op_rename,
+		     (struct ask){ .nodeid = ROOT, .arg = &arg, .name = "a", .name2 = "z" }),
+		 -ESTALE);
 	forget(a, 3);
 	forget(b, 2);
 	world_end();

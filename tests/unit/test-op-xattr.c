@@ -14,7 +14,7 @@
 #include "op-fixture.h"
 #include "op-ioctl.h"
 
-#define ACCESS_ACL "system.posix_acl_access"
+#define ACCESS_ACL  "system.posix_acl_access"
 #define DEFAULT_ACL "system.posix_acl_default"
 
 /* As linux/posix_acl_xattr.h: user rwx, user 61005 r-x, group r-x, mask rwx, others none. */
@@ -24,17 +24,26 @@ static const struct {
 		uint16_t tag, perm;
 		uint32_t id;
 	} entries[5];
-} acl = { 2, { { 1, 7, UINT32_MAX }, { 2, 5, 61005 }, { 4, 5, UINT32_MAX },
-	       { 16, 7, UINT32_MAX }, { 32, 0, UINT32_MAX } } };
+} acl = { 2,
+	  { { 1, 7, UINT32_MAX },
+	    { 2, 5, 61005 },
+	    { 4, 5, UINT32_MAX },
+	    { 16, 7, UINT32_MAX },
+	    { 32, 0, UINT32_MAX } } };
 
 static int set(struct asker by, uint64_t nodeid, const char *name, const void *value, size_t len,
 	       uint32_t flags, uint32_t more)
 {
-	struct fuse_setxattr_in arg = { .size = (uint32_t)len, .flags = flags,
+	struct fuse_setxattr_in arg = { .size = (uint32_t)len,
+					.flags = flags,
 					.setxattr_flags = more };
 
-	return ask(op_setxattr, (struct ask){ .by = by, .nodeid = nodeid, .arg = &arg, .name = name,
-					      .data = value, .data_len = (uint32_t)len });
+	return ask(op_setxattr, (struct ask){ .by = by,
+					      .nodeid = nodeid,
+					      .arg = &arg,
+					      .name = name,
+					      .data = value,
+					      .data_len = (uint32_t)len });
 }
 
 static int set_text(struct asker by, uint64_t nodeid, const char *name, const char *value)
@@ -46,8 +55,8 @@ static int get(struct asker by, uint64_t nodeid, const char *name, uint32_t size
 {
 	struct fuse_getxattr_in arg = { .size = size };
 
-	return ask(op_getxattr, (struct ask){ .by = by, .nodeid = nodeid, .arg = &arg,
-					      .name = name });
+	return ask(op_getxattr,
+		   (struct ask){ .by = by, .nodeid = nodeid, .arg = &arg, .name = name });
 }
 
 static int list(struct asker by, uint64_t nodeid, uint32_t size)
@@ -71,7 +80,8 @@ static uint32_t size_out(void)
 
 static bool listed(const char *name)
 {
-	for (uint32_t at = 0; at < world.out_len; at += (uint32_t)strlen((char *)world.out + at) + 1)
+	for (uint32_t at = 0; at < world.out_len;
+	     at += (uint32_t)strlen((char *)world.out + at) + 1)
 		if (strcmp((char *)world.out + at, name) == 0)
 			return true;
 	return false;
@@ -253,10 +263,10 @@ static void acls(void)
 		CHECK_EQ(set(me, f, ACCESS_ACL, &acl, sizeof(acl), 0, 0), 0);
 		CHECK_EQ(mode_of("f"), 02770u);
 		/* … unless the kernel says that it mustn't */
-		CHECK_EQ(set(me, d, DEFAULT_ACL, &acl, sizeof(acl), 0,
-			     FUSE_SETXATTR_ACL_KILL_SGID), 0);
-		CHECK_EQ(set(me, f, ACCESS_ACL, &acl, sizeof(acl), 0,
-			     FUSE_SETXATTR_ACL_KILL_SGID), 0);
+		CHECK_EQ(set(me, d, DEFAULT_ACL, &acl, sizeof(acl), 0, FUSE_SETXATTR_ACL_KILL_SGID),
+			 0);
+		CHECK_EQ(set(me, f, ACCESS_ACL, &acl, sizeof(acl), 0, FUSE_SETXATTR_ACL_KILL_SGID),
+			 0);
 		CHECK_EQ(mode_of("f"), 0770u);
 		CHECK_EQ(remove_attr(me, f, ACCESS_ACL), 0);
 		CHECK_EQ(get(me, f, ACCESS_ACL, 4096), -ENODATA);
@@ -293,11 +303,13 @@ static void no_acls_below(void)
 static int ask_ioctl(struct asker by, uint64_t fh, unsigned long cmd, const void *in,
 		     uint32_t in_len, uint32_t out_len)
 {
-	struct fuse_ioctl_in arg = { .fh = fh, .cmd = (uint32_t)cmd, .in_size = in_len,
-				     .out_size = out_len };
+	struct fuse_ioctl_in arg = {
+		.fh = fh, .cmd = (uint32_t)cmd, .in_size = in_len, .out_size = out_len
+	};
 
-	return ask(op_ioctl, (struct ask){ .by = by, .nodeid = ROOT, .arg = &arg, .data = in,
-					   .data_len = in_len });
+	return ask(op_ioctl,
+		   (struct ask){
+			   .by = by, .nodeid = ROOT, .arg = &arg, .data = in, .data_len = in_len });
 }
 
 /* The bytes behind the answer's struct, of which there are LEN. */
@@ -368,7 +380,8 @@ static void ioctls_of_directories(void)
 	int expected, fd, r;
 
 	world_make(8);
-	CHECK_EQ(ask(op_opendir, (struct ask){ .nodeid = ROOT, .by = myself(), .arg = &open_in }), 0);
+	CHECK_EQ(ask(op_opendir, (struct ask){ .nodeid = ROOT, .by = myself(), .arg = &open_in }),
+		 0);
 	release_in = (struct fuse_release_in){ .fh = opened_fh() };
 	fd = open(world.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(fd >= 0);

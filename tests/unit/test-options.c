@@ -216,10 +216,12 @@ static void refuses_with_one_line(void)
 		  "option entry_timeout=1000000001: parse: must be 0 to 1000000000" },
 		{ "caissond -o cache=all b m",
 		  "option cache=all: parse: is not none|writeback|writethrough" },
-		{ "caissond -o io_flusher=on b m", "option io_flusher=on: parse: is not require|off" },
+		{ "caissond -o io_flusher=on b m",
+		  "option io_flusher=on: parse: is not require|off" },
 		{ "caissond -o mlock b m", "option mlock: parse: needs a value" },
 		{ "caissond -o log=x b m", "option log=x: parse: is not stderr|syslog" },
-		{ "caissond -o trusted_xattr=1 b m", "option trusted_xattr: parse: takes no value" },
+		{ "caissond -o trusted_xattr=1 b m",
+		  "option trusted_xattr: parse: takes no value" },
 		/* the first one counts, and there is one line */
 		{ "caissond -o queues=0,bogus b m", "option queues=0: parse: must be 1 to 64" },
 		{ "/sbin/mount.fuse.caisson b m -x", "option -x: parse: unknown" },
@@ -258,9 +260,20 @@ static void helps_mount(void)
 static void helps_people(void)
 {
 	static const char *const words[] = {
-		"io_flusher=require|off", "mlock=", "queues=N", "queue_depth=", "workers=",
-		"inodes=", "files=", "max_write=BYTES", "cache=none|writeback|writethrough",
-		"attr_timeout=S", "entry_timeout=", "trusted_xattr", "log=", "allow_other",
+		"io_flusher=require|off",
+		"mlock=",
+		"queues=N",
+		"queue_depth=",
+		"workers=",
+		"inodes=",
+		"files=",
+		"max_write=BYTES",
+		"cache=none|writeback|writethrough",
+		"attr_timeout=S",
+		"entry_timeout=",
+		"trusted_xattr",
+		"log=",
+		"allow_other",
 	};
 	struct options options;
 
@@ -518,8 +531,8 @@ static void refuses_a_mountpoint_in_use_without_touching_it(void)
 
 static void remove_tree(void)
 {
-	static const char *const names[] = { "link", "loop", "file", "mnt2/up", "backing/sub",
-					     "backing", "mnt", "mnt2", "" };
+	static const char *const names[] = { "link",	"loop", "file", "mnt2/up", "backing/sub",
+					     "backing", "mnt",	"mnt2", "" };
 	char path[256];
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

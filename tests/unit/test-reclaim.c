@@ -54,7 +54,7 @@ enum { ERRNO_MARK = 12345 };
 static struct {
 	uint32_t flags;
 	bool capable;
-	bool lies;	/* says that it has set the mark, and hasn't */
+	bool lies; /* says that it has set the mark, and hasn't */
 	int get_error;
 	int later_error; /* of reading, once the state has been set */
 	unsigned int sets;
@@ -481,8 +481,8 @@ static void prefaults_without_changing(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t len = 64 * page;
-	uint8_t *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			       0);
+	uint8_t *memory =
+		mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t before;
 
 	CHECK(memory != MAP_FAILED);

@@ -76,7 +76,8 @@ static void moves_only_as_the_header_says(void)
 			if (passes((enum request_state)from, (enum request_state)to) != want) {
 				fprintf(stderr, "%s -> %s should %sbe allowed\n",
 					request_state_name((enum request_state)from),
-					request_state_name((enum request_state)to), want ? "" : "not ");
+					request_state_name((enum request_state)to),
+					want ? "" : "not ");
 				CHECK(false);
 			}
 		}

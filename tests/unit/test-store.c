@@ -66,7 +66,9 @@ static void only_directories_are_served(void)
 
 static void there_is_no_way_out(void)
 {
-	static const char *const outside[] = { "..", "/", "/etc", "../..", "link/passwd", "up/tmp" };
+	static const char *const outside[] = {
+		"..", "/", "/etc", "../..", "link/passwd", "up/tmp"
+	};
 	int fd = -1;
 	struct stat st;
 

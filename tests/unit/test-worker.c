@@ -53,7 +53,8 @@ static int handle(struct call *call)
 
 const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 {
-	static const struct dispatch_entry forget = { .name = "FORGET", .no_reply = true,
+	static const struct dispatch_entry forget = { .name = "FORGET",
+						      .no_reply = true,
 						      .handler = handle };
 	static const struct dispatch_entry other = { .name = "other", .handler = handle };
 
