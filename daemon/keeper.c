@@ -17,7 +17,7 @@
  *                                      everybody who waits with ECONNABORTED. Where a thread of it
  *                                      is stuck in the kernel, waiting for a client that waits for
  *                                      an answer, the device stays open: so the keeper looks once a
- *                                      second, and then aborts the connection itself
+ *                                      second, and aborts the connection itself after three
  *   the keeper dies                    the server reads it from the link and goes on serving:
  *                                      umount(8) ends it. No PR_SET_PDEATHSIG, for that reason.
  *
@@ -63,6 +63,9 @@
 
 /* How often to look whether the server has died without ending, in milliseconds. */
 #define LOOK_MS 1000
+
+/* For so many looks in a row: a process of many threads also ends well in more than no time. */
+#define STUCK_LOOKS 3
 
 /*
  * STARTING → SERVING [hear_server], LEAVING [hear_signal]
@@ -294,6 +297,8 @@ static void abort_connection(struct keeper *keeper)
 /* Until the server has ended. */
 static int keep(struct keeper *keeper)
 {
+	unsigned stuck = 0;
+
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = keeper->server_fd, .events = POLLIN },
@@ -312,7 +317,8 @@ static int keep(struct keeper *keeper)
 			hear_signal(keeper);
 		if (fds[0].revents)
 			return reap(keeper);
-		if (keeper->abort_fd >= 0 && server_is_stuck(keeper))
+		stuck = server_is_stuck(keeper) ? stuck + 1 : 0;
+		if (keeper->abort_fd >= 0 && stuck >= STUCK_LOOKS)
 			abort_connection(keeper);
 	}
 }

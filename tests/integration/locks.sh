@@ -27,5 +27,6 @@ exec {held}>"$mnt/lock"
 flock "$held"
 exits 1 flock --nonblock "$backing/lock" true
 exec {held}>&-
-flock --nonblock "$backing/lock" true
+# the kernel sends RELEASE, which ends a flock, after close() has returned
+wait_until 10 flock --nonblock "$backing/lock" true
 unserve

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The server is killed while a thread of it is in the kernel and can't die: here a metadata worker
+# that waits for a frozen backing filesystem. /dev/fuse stays open then, so clients would wait on;
+# the keeper aborts the connection.
+#
+#@ packages: e2fsprogs util-linux
+#@ timeout: 90
+. "$(dirname "$0")/../lib/mount.sh"
+
+make_backing ext4 128M
+serve
+server=$(server_pid)
+fsfreeze --freeze "$backing"
+thaw() { ! ((frozen)) || fsfreeze --unfreeze "$backing"; }
+frozen=1
+defer thaw
+
+mkdir "$mnt/waits" 2>"$scratch/said" &
+client=$!
+worker_waits() { grep -qs '^State:.*D' /proc/"$server"/task/*/status; }
+wait_until 20 worker_waits
+kill -KILL "$server"
+
+# the client comes back while the server can't
+wait_until 20 process_is_gone "$client"
+exits 1 wait "$client"
+matches "$(<"$scratch/said")" 'connection abort|not connected' "what the client is told"
+grep -qs '^State:.*Z' "/proc/$server/status"
+
+fsfreeze --unfreeze "$backing"
+frozen=0
+await_daemon "$mnt" 2
+! is_in_mountinfo "$mnt" || fail "the mount is still there"
+matches "$(<"$daemon_log")" 'connection aborted' "what the keeper says"
+
+say "the next one"
+serve
+unserve
