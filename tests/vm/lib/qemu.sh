@@ -38,14 +38,15 @@ qemu_start() {
 
 # qemu_wait SECONDS: 0 when the guest ended by itself within the time.
 qemu_wait() {
-	local end=$((SECONDS + $1))
-	while kill -0 "$qemu_pid" 2>/dev/null; do
-		((SECONDS < end)) || return 1
-		# Both are children: whichever ends first. The sleep bounds how late a time-out is seen.
-		sleep 1 &
-		wait -n "$qemu_pid" $! 2>/dev/null
-	done
-	return 0
+	local timer status=0
+	# Both are children: whichever ends first.
+	sleep "$1" &
+	timer=$!
+	wait -n "$qemu_pid" "$timer" 2>/dev/null
+	! kill -0 "$qemu_pid" 2>/dev/null || status=1
+	kill "$timer" 2>/dev/null
+	wait "$timer" 2>/dev/null
+	return "$status"
 }
 
 # The end of a guest, whatever state it is in; by its PID.
