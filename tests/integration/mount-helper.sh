@@ -6,11 +6,10 @@
 # own /sbin stays as it is.
 #
 #@ packages: mount util-linux e2fsprogs
-. "$(dirname "$0")/../lib/mount.sh"
-
 if [[ ${1:-} != inside ]]; then
 	exec unshare --mount --propagation private "$BASH" "$0" inside
 fi
+. "$(dirname "$0")/../lib/mount.sh"
 
 is_served() { [[ $(findmnt -n -o FSTYPE "$mnt") == fuse.caisson ]]; }
 no_daemon_is_left() { ! pgrep -f "$mnt" >/dev/null; }

@@ -140,13 +140,14 @@ run_case() {
 	shift 2
 	log=$logs_dir/$name.log
 	mkdir -p "$(dirname "$log")"
+	: >"$log"
 	runner_scratch=$(mktemp -d "$scratch_root/case.XXXXXX") || exit 2
 	chmod 755 "$runner_scratch" # cases act as other users
 	runner_mark=${runner_scratch##*/}.$$
 	[[ ! -t 1 ]] || printf '      %s\r' "$name"
 
 	CAISSON_CASE=$runner_mark CAISSON_SCRATCH=$runner_scratch \
-		setsid -w "$@" </dev/null >"$log" 2>&1 &
+		setsid -w "$@" </dev/null >>"$log" 2>&1 &
 	runner_pid=$!
 	if ! ends_within "$limit" "$runner_pid"; then
 		detail="not done after $limit s"
