@@ -40,7 +40,7 @@ struct io {
 };
 
 /* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
-enum engine_tag { ENGINE_IO, ENGINE_POLL, ENGINE_FETCH, ENGINE_REPLY, ENGINE_WAKE, ENGINE_CANCEL };
+enum engine_tag { ENGINE_IO, ENGINE_FETCH, ENGINE_REPLY, ENGINE_WAKE, ENGINE_CANCEL };
 
 struct engine_owner {
 	void *arg;

@@ -2,13 +2,15 @@
 /*
  * The classic transport. Each queue has a clone of /dev/fuse, so that the kernel keeps its
  * requests apart (fs/fuse/dev.c, fuse_dev_ioctl_clone()), and waits on it with a one-shot,
- * exclusive poll linked to a non-blocking read:
+ * exclusive poll; when that fires it reads once, without blocking:
  *
  *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
  *   - one message a wake-up: a queue that drains the device does all the copying itself while its
  *     siblings sleep;
- *   - non-blocking, because a sibling may take the request between the poll and the read: a
- *     blocking read would then hold up the whole ring.
+ *   - without blocking, because a sibling may take the request between the poll and the read;
+ *   - by read(2), not by a read linked to the poll: io_uring lets one of those that finds nothing
+ *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()), not
+ *     exclusively, and where cancelling the poll doesn't reach it.
  */
 #include "transport.h"
 
@@ -52,13 +54,8 @@ static void dev_fetch(struct transport *t, struct request *request)
 	t->armed = true;
 	t->offered = request->index;
 
-	sqe = engine_sqe(t->engine, ENGINE_POLL, request->index);
-	io_uring_prep_poll_add(sqe, t->fd, EPOLLIN | EPOLLEXCLUSIVE);
-	sqe->flags |= IOSQE_IO_LINK;
-
 	sqe = engine_sqe(t->engine, ENGINE_FETCH, request->index);
-	io_uring_prep_read(sqe, t->fd, request_message(t->engine->arena, request),
-			   request_message_cap(request), 0);
+	io_uring_prep_poll_add(sqe, t->fd, EPOLLIN | EPOLLEXCLUSIVE);
 }
 
 static void dev_reply(struct transport *t, struct request *request)
@@ -89,8 +86,8 @@ static void dev_cancel(struct transport *t)
 	if (!t->armed)
 		return;
 	sqe = engine_sqe(t->engine, ENGINE_CANCEL, t->offered);
-	/* the read linked behind it goes with it; where the poll has fired, both go on */
-	io_uring_prep_cancel64(sqe, engine_user_data(ENGINE_POLL, t->offered), 0);
+	/* where it has fired already, its completion is on the way */
+	io_uring_prep_cancel64(sqe, engine_user_data(ENGINE_FETCH, t->offered), 0);
 }
 
 static void end(struct transport *t, int reason)
@@ -99,8 +96,22 @@ static void end(struct transport *t, int reason)
 	t->owner.ended(t->owner.arg, reason);
 }
 
-static void fetched(struct transport *t, struct request *request, int result)
+/* One message into REQUEST's buffer: its length or -errno. Doesn't block. */
+static int read_message(struct transport *t, struct request *request)
 {
+	ssize_t n = read(t->fd, request_message(t->engine->arena, request),
+			 request_message_cap(request));
+
+	if (n < 0)
+		return -errno;
+	return n ? (int)n : -EIO; /* which a device never gives */
+}
+
+/* The poll has fired, or failed with POLLED. */
+static void fetched(struct transport *t, struct request *request, int polled)
+{
+	int result = polled < 0 ? polled : read_message(t, request);
+
 	t->armed = false;
 	if (result > 0) {
 		ORDER_MESSAGE();
@@ -117,8 +128,8 @@ static void fetched(struct transport *t, struct request *request, int result)
 	case -ENOENT: /* the client gave its request up between poll and read */
 	case -EINTR:
 		break;
-	default: /* 0 is what a read of a device never gives */
-		end(t, result ? result : -EIO);
+	default:
+		end(t, result);
 		break;
 	}
 	t->owner.released(t->owner.arg, request);
@@ -141,7 +152,6 @@ static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t in
 	case ENGINE_REPLY:
 		replied(t, &t->requests[index], result);
 		break;
-	case ENGINE_POLL: /* its read has the outcome, -ECANCELED where the poll failed */
 	case ENGINE_CANCEL:
 	case ENGINE_IO:
 	case ENGINE_WAKE:

@@ -62,7 +62,7 @@ struct transport {
 };
 
 /* Submissions of a transport in flight at most, replies of DEPTH slots included. */
-#define TRANSPORT_SUBMISSIONS(depth) ((depth) + 3)
+#define TRANSPORT_SUBMISSIONS(depth) ((depth) + 2)
 
 /*
  * Opens a clone of the connection of SESSION_FD for ENGINE's queue. Returns 0 or -errno.
