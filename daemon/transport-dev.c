@@ -96,12 +96,18 @@ static void end(struct transport *t, int reason)
 	t->owner.ended(t->owner.arg, reason);
 }
 
-/* One message into REQUEST's buffer: its length or -errno. Doesn't block. */
+/*
+ * One message into REQUEST's buffer: its length or -errno. Doesn't block. ECONNABORTED can be about
+ * the one message that was being read as the connection was shut down, by an unmount too
+ * (fuse_dev_do_read() in fs/fuse/dev.c); what a second read says is about the connection.
+ */
 static int read_message(struct transport *t, struct request *request)
 {
-	ssize_t n = read(t->fd, request_message(t->engine->arena, request),
-			 request_message_cap(request));
+	void *message = request_message(t->engine->arena, request);
+	ssize_t n = read(t->fd, message, request_message_cap(request));
 
+	if (n < 0 && errno == ECONNABORTED)
+		n = read(t->fd, message, request_message_cap(request));
 	if (n < 0)
 		return -errno;
 	return n ? (int)n : -EIO; /* which a device never gives */
