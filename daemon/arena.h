@@ -23,8 +23,8 @@ enum arena_table {
 	ARENA_INODES,	      /* struct inode */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
-	ARENA_LOCKS,	      /* struct lock_owner and struct lock_waiter, see op-lock.c */
-	ARENA_LOCK_WAITERS,
+	ARENA_LOCKS,	      /* see lock-owner.h */
+	ARENA_LOCK_WAITERS,   /* see lock-wait.h */
 	ARENA_TABLES
 };
 

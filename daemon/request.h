@@ -15,7 +15,7 @@
  * States, and who moves a request on:
  *
  *	FREE	→ FETCH	 [queue]     a slot is offered to the transport
- *	FETCH	→ FREE	 [queue]     … which had nothing for it (queue ends)
+ *	FETCH	→ FREE	 [queue]     … which had nothing for it (a sibling was faster, or the end)
  *	FETCH	→ RUN	 [queue]     a message is in it
  *	FREE	→ RUN	 [queue]     a metadata slot takes a message over from a data slot
  *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
@@ -28,9 +28,9 @@
  *	RUN	→ REPLY	 [owner]     the answer is on its way
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *
- * Invariants: FREE: in its pool, nothing refers to it. FETCH: its buffer is the kernel's. IO: its io
- * row is with the engine. PARKED: exactly one lock waiter names it. A request passes REPLY exactly
- * once (S10): request_reply() is the only way there, and RUN → REPLY can't happen twice.
+ * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
+ * reads into it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
+ * request passes REPLY exactly once (S10): what isn't in the list above ends the process.
  */
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H
