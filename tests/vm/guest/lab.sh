@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# What the lab's scenarios (tests/vm/lab) are written with. A scenario builds one stack and puts one
+# load on it; the arm says who serves. From the kernel's command line:
+#
+#	lab_kind	green (must finish, verified), red (must not), probe (whatever comes is noted)
+#	lab_handler	caisson (default), naive, or what the scenario knows besides
+#	lab_options	caissond's -o
+#	lab_mark	naive: early or late; lab_threads: how many; lab_direct=1: O_DIRECT below
+#	lab_limit	seconds that the load may take
+#
+# What the host reads from the console, each line with the kernel's time in front:
+#
+#	lab: load start / lab: load end STATUS / lab: load stuck
+#	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
+: "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
+: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}"
+
+lab_store=/backing/store # what is served
+lab_served=/run/store    # where
+lab_image=$lab_served/disk.img
+lab_upper=/mnt # the filesystem on top
+lab_pid=       # of the handler
+lab_watch_pid=
+
+tell() { echo "lab: $*" >/dev/kmsg; }
+is_green() { [ "$lab_kind" = green ]; }
+
+# --- the handler ---
+
+# lab_prepare MIB: the filesystem below, with an image in it
+lab_prepare() {
+	mount_backing
+	mkdir -p "$lab_store" "$lab_served"
+	truncate -s "$1M" "$lab_store/disk.img"
+}
+
+naive_is_ready() { grep -q '^naive: serving' /run/naive.log || has_ended "$lab_pid"; }
+start_naive() {
+	: >/run/naive.log
+	# shellcheck disable=SC2086 # options, a word each
+	naive --lock --threads "$lab_threads" ${lab_direct:+--direct} \
+		${lab_mark:+$([ "$lab_mark" = late ] && echo --late-mark || echo --mark)} \
+		"$lab_store/disk.img" "$lab_served" 2>/run/naive.log &
+	lab_pid=$!
+	wait_until 30 naive_is_ready
+	sed 's/^/naive.log: /' /run/naive.log
+	[ -e "$lab_image" ]
+}
+
+start_caisson() {
+	start_caissond "$lab_store" "$lab_served" ${lab_options:+-o "$lab_options"} || return
+	lab_pid=$caissond_pid
+	show_caissond_log
+}
+
+# lab_serve: starts the arm's handler
+lab_serve() {
+	must "the handler serves" "start_$lab_handler"
+	lab_audit "at the start"
+}
+
+# lab_audit WHEN: every task of caisson marked and locked; of a green arm only
+lab_audit() {
+	if is_green && [ "$lab_handler" = caisson ]; then
+		audit_is_green "$1" "$lab_served"
+	fi
+}
+
+stop_naive() {
+	umount "$lab_served" && wait_job 60 "$lab_pid"
+}
+stop_caisson() { stop_caissond 60; }
+
+# --- the stack above ---
+
+# lab_loop_stack TYPE [LOSETUP-OPTION...]: a filesystem on a loop device on the image, mounted
+lab_loop_stack() {
+	lab_type=$1
+	shift
+	lab_loop_options=${*:---direct-io=on}
+	lab_attach
+	lab_mkfs "$lab_type" /dev/loop0
+	lab_mount "$lab_type" /dev/loop0
+}
+lab_attach() {
+	# shellcheck disable=SC2086 # options, a word each
+	must "attach the loop device" losetup $lab_loop_options /dev/loop0 "$lab_image"
+}
+
+# What lab_verify takes down and makes anew; a scenario with another stack has its own.
+lab_up() {
+	lab_attach
+	lab_mount "$lab_type" /dev/loop0
+}
+lab_down() { must "detach the loop device" losetup -d /dev/loop0; }
+
+# lab_mkfs TYPE DEVICE
+lab_mkfs() {
+	case $1 in
+	xfs) must "mkfs.xfs" mkfs.xfs -q -f "$2" ;;
+	ext4) must "mkfs.ext4" mkfs.ext4 -q -F "$2" ;;
+	btrfs) must "mkfs.btrfs" mkfs.btrfs -q -f "$2" ;;
+	esac
+}
+lab_mount() { must "mount $1" mount -t "$1" "$2" "$lab_upper"; }
+
+# --- memory ---
+
+# lab_dirty_limits MIB BACKGROUND_MIB: of dirty page cache, for the whole machine
+lab_dirty_limits() {
+	sysctl -q -w vm.dirty_bytes=$(($1 << 20)) vm.dirty_background_bytes=$(($2 << 20))
+}
+
+# lab_pressure MIB: anonymous memory that is filled and checked for as long as the load runs
+lab_pressure() {
+	lab-load hog "$1" 100000 >/run/hog.log 2>&1 &
+	lab_hog_pid=$!
+	echo 1000 >/proc/"$lab_hog_pid"/oom_score_adj
+}
+lab_end_pressure() {
+	kill -9 "$lab_hog_pid"
+	wait "$lab_hog_pid"
+}
+
+# lab_group DIR: this shell, and what it starts from here on, joins a control group
+lab_group() { must "join the group $1" sh -c "echo $$ >$1/cgroup.procs"; }
+
+# --- the load ---
+
+# lab_watch DISK: DISK's written sectors are the progress
+lab_watch() {
+	lab_disk=$1
+	lab-watch "$1" "$lab_pid" &
+	lab_watch_pid=$!
+}
+lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }
+lab_has_written_more() { [ "$(lab_written)" -gt $((lab_sectors + 8192)) ]; }
+
+# lab_run COMMAND...: the load itself, watched. A green arm that doesn't finish it ends here, as
+# failed. So does any other, but well: what it comes to the host decides.
+lab_run() {
+	tell "load start"
+	lab_sectors=$(lab_written)
+	"$@" &
+	lab_load_pid=$!
+	if is_green; then
+		check "the load arrives" wait_until "$lab_limit" lab_has_written_more
+		lab_audit "under load"
+	fi
+	if ! wait_until "$lab_limit" has_ended "$lab_load_pid"; then
+		tell "load stuck"
+		show_blocked
+		for lab_stat in /proc/"$lab_load_pid"/stack /proc/"$lab_pid"/task/*/stack; do
+			echo "--- $lab_stat"
+			cat "$lab_stat"
+		done
+		! is_green || die "the load is not done after $lab_limit s"
+		ok "the load was given its time"
+		exit 0 # nothing below can be expected to come back
+	fi
+	wait "$lab_load_pid"
+	lab_status=$?
+	tell "load end $lab_status"
+	! is_green || must "the load" [ "$lab_status" -eq 0 ]
+	kill "$lab_watch_pid"
+	wait "$lab_watch_pid"
+	ok "the load ended"
+}
+
+# lab_verify COMMAND...: after dropping caches, and again after everything was taken down and made
+# anew, but for the filesystem below. lab_up and lab_down are the scenario's: what is between the
+# handler and the filesystem on top. Of a green arm; a red one is through here.
+lab_verify() {
+	is_green || return 0
+	drop_caches
+	check "what was written reads back" run_with_timeout "$lab_limit" "$@"
+	must "unmount" run_with_timeout 120 umount "$lab_upper"
+	lab_down
+	lab_audit "at the end"
+	must "the handler ends" "stop_$lab_handler"
+	must "unmount the backing store" umount /backing
+	must "mount it again" mount -t ext4 /dev/vda /backing
+	must "the handler serves again" "start_$lab_handler"
+	lab_up
+	check "and reads back after remounting everything" run_with_timeout "$lab_limit" "$@"
+	must "unmount once more" run_with_timeout 120 umount "$lab_upper"
+	lab_down
+	must "the handler ends once more" "stop_$lab_handler"
+}

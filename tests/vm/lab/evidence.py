@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the lab's console logs prove.
+
+	evidence.py arm LOG OUT.json KEY=VALUE...	judges one arm; prints its line
+	evidence.py report DIR				report.md and a plot a scenario, from all OUT.json
+
+KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, pause (bound in seconds),
+limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
+part of the scenario), verdict (the guest's own), green (OUT.json of the green arm to compare with).
+
+An arm's outcome: `pass` and `fail` are the harness's words for whether it was as it must be; beside
+that stands what happened: finished, stall (under a quarter of green's progress when green was
+through), hang (nothing at all for its last 30 seconds), crawl (slower than green, but no less than a quarter).
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+STALL_PERCENT = 25  # of green's progress in the same time
+HANG_SECONDS = 30  # without any progress, at the end
+MIB_SECTORS = 2048
+
+LINE = re.compile(r"^\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? (.*)$")
+SAMPLE = re.compile(r"lab: sample sectors=(\d+) dirty_kib=(\d+) writeback_kib=(\d+)")
+HUNG = re.compile(r"INFO: task (\S+):\d+ blocked for more than")
+FRAME = re.compile(r"^ (\w[\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+
+
+def read_lines(path):
+    """(seconds since boot, text) of the kernel's lines, in order."""
+    with open(path, errors="replace") as log:
+        for line in log:
+            match = LINE.match(line.rstrip("\r\n"))
+            if match:
+                yield float(match[1]), match[2]
+
+
+def hung_task(lines):
+    """The first task that khungtaskd complained of: its name and frames, innermost first."""
+    task, frames = None, []
+    for _, text in lines:
+        match = HUNG.search(text)
+        if match:
+            if task:
+                break
+            task = match[1]
+        elif task:
+            frame = FRAME.match(text)
+            if frame:
+                frames.append(frame[1])
+            elif frames and "</TASK>" in text:
+                break
+    return {"task": task, "frames": frames} if task else None
+
+
+def longest_pause(samples):
+    """The longest time in which nothing more was written, and that at the end."""
+    longest = 0.0
+    since, last = samples[0]
+    for time, mib in samples:
+        if mib > last:
+            longest = max(longest, time - since)
+            since, last = time, mib
+    at_end = samples[-1][0] - since
+    return max(longest, at_end), at_end
+
+
+def mib_at(samples, seconds):
+    """What was written SECONDS after the first sample."""
+    mib = 0.0
+    for time, value in samples:
+        if time > seconds:
+            break
+        mib = value
+    return mib
+
+
+def read_arm(log):
+    """What LOG says of the load."""
+    lines = list(read_lines(log))
+    start = end = None
+    status, samples, stacks, sums = None, [], [], {}
+    for time, text in lines:
+        sample = SAMPLE.search(text)
+        if sample:
+            samples.append((time, int(sample[1]) / MIB_SECTORS))
+        elif "lab: load start" in text:
+            start = time
+        elif "lab: load end" in text:
+            end, status = time, int(text.split()[-1])
+        elif "lab: load stuck" in text:
+            end = time
+        elif "lab: stack " in text:
+            stacks.append(text.split("lab: stack ", 1)[1])
+        elif "lab: stacks " in text:
+            sums = dict(re.findall(r"(\w+)=(\d+)", text))
+    arm = {"start": start, "status": status, "stacks": stacks, "hung": hung_task(lines)}
+    arm["stack_counts"] = {key: int(value) for key, value in sums.items()}
+    if start is None:
+        return dict(arm, seconds=None, samples=[], mib=0, pause=0, pause_at_end=0)
+    end = end if end is not None else lines[-1][0]
+    samples = [(time, mib) for time, mib in samples if start - 1 <= time <= end + 1]
+    base = samples[0][1] if samples else 0
+    # a sample that is taken just before the start counts as the start
+    samples = [(max(0.0, round(time - start, 2)), round(mib - base, 1)) for time, mib in samples]
+    samples = samples or [(0.0, 0.0)]
+    pause, pause_at_end = longest_pause(samples)
+    arm.update(seconds=round(end - start, 1), samples=samples, mib=samples[-1][1])
+    arm.update(pause=round(pause, 1), pause_at_end=round(pause_at_end, 1))
+    return arm
+
+
+def complaints_of_green(arm):
+    """Why a green arm isn't."""
+    if arm["complaint"]:
+        return "kernel: " + arm["complaint"]
+    if arm["ended"] != "0":
+        return "the guest did not end; its tasks are in the log"
+    if not arm["verdict"].startswith("pass"):
+        return arm["verdict"] or "ended without a verdict"
+    if arm["status"] != 0:
+        return "the load did not finish"
+    if arm["stacks"]:
+        return "a task of the handler: " + arm["stacks"][0][:100]
+    if arm["stack_counts"].get("looked", 0) == 0:
+        return "no stack was looked at"
+    if arm["pause"] > float(arm["bound"]):
+        return "a pause of %.1f s, more than %s s" % (arm["pause"], arm["bound"])
+    return ""
+
+
+def what_happened(arm, green):
+    """finished, stall, hang or crawl, and words for it."""
+    if arm["seconds"] is None:
+        return "none", "the load never started"
+    if arm["status"] == 0 and not green:
+        return "finished", ""
+    share = None
+    if green and green.get("seconds"):
+        green_mib = max(green["mib"], 0.1)
+        mib = mib_at(arm["samples"], green["seconds"])
+        share = round(100 * mib / green_mib)
+    if arm["status"] is None and arm["pause_at_end"] >= HANG_SECONDS:
+        return "hang", "nothing for the last %.0f s; %.0f MiB" % (arm["pause_at_end"], arm["mib"])
+    if share is not None and share < STALL_PERCENT:
+        return "stall", "%d %% of green's in %.1f s" % (share, green["seconds"])
+    if arm["status"] == 0:
+        slow = green and arm["seconds"] > 1.5 * green["seconds"]
+        return ("crawl" if slow else "finished"), ""
+    if arm["status"] is not None:
+        return "error", "the load ended with status %d" % arm["status"]
+    return "crawl", "%.0f MiB in %.0f s" % (arm["mib"], arm["seconds"])
+
+
+def judge(arm, green):
+    """Fills in happened, detail and outcome."""
+    arm["happened"], arm["detail"] = what_happened(arm, green)
+    if arm["kind"] == "green":
+        trouble = complaints_of_green(arm)
+        arm["outcome"] = "fail" if trouble else "pass"
+        arm["detail"] = trouble or arm["detail"]
+    elif arm["kind"] == "red":
+        if not green or green["outcome"] != "pass":
+            arm["outcome"], arm["detail"] = "fail", "no green arm to compare with"
+        else:
+            arm["outcome"] = "pass" if arm["happened"] in ("hang", "stall") else "fail"
+            if arm["outcome"] == "fail":
+                arm["detail"] = "the control must not get through: " + (arm["detail"] or arm["happened"])
+    else:
+        arm["outcome"] = "pass" if arm["seconds"] is not None else "fail"
+        if arm["stacks"]:
+            arm["detail"] += "; " + arm["stacks"][0].split(":")[0]
+
+
+def seconds_of(arm):
+    """As a column."""
+    if arm["seconds"] is None:
+        return "-"
+    return ("%.1f" if arm["status"] is not None else ">%.0f") % arm["seconds"]
+
+
+def line_of(arm):
+    """The arm's line in the run."""
+    return "%-4s  %-11s %-16s %-5s %-22s %-8s %7s s  pause %5.1f s  %s" % (
+        arm["outcome"], arm["scenario"], arm["kernel"], arm["kind"], arm["arm"],
+        arm["happened"], seconds_of(arm), arm["pause"], arm["detail"])
+
+
+def command_arm(log, out, *pairs):
+    """Judges one arm."""
+    arm = dict(pair.split("=", 1) for pair in pairs)
+    arm["bound"] = arm.pop("pause")
+    arm.update(read_arm(log))
+    green = None
+    if arm["kind"] != "green" and arm["green"] and os.path.exists(arm["green"]):
+        with open(arm["green"]) as file:
+            green = json.load(file)
+    judge(arm, green)
+    with open(out, "w") as file:
+        json.dump(arm, file, indent=1)
+    print(line_of(arm))
+    return 0 if arm["outcome"] == "pass" else 1
+
+
+# --- the report ---
+
+COLOURS = {"green": "#2a9d4a", "red": "#d1342f", "probe": "#888888"}
+DASHES = ["1", "2", "3", "4", "5"]
+
+
+def plot(title, arms, path):
+    """MiB written over time, all arms of a scenario on a kernel in one picture; by gnuplot."""
+    script = [
+        "set terminal svg size 760,420 dynamic font 'sans,13' background '#ffffff'",
+        "set output '%s'" % path,
+        "set title '%s'" % title.replace("'", ""),
+        "set xlabel 'seconds since the load began'",
+        "set ylabel 'MiB written to the stacked device'",
+        "set grid lc rgb '#dddddd'",
+        "set key outside below",
+        "set yrange [0:*]",
+    ]
+    blocks, curves, counts = [], [], {}
+    for number, arm in enumerate(arms):
+        blocks.append("$arm%d << END\n%s\nEND" % (
+            number, "\n".join("%s %s" % sample for sample in map(tuple, arm["samples"]))))
+        count = counts[arm["kind"]] = counts.get(arm["kind"], -1) + 1
+        curves.append("$arm%d using 1:2 with lines lw 2.5 dt %s lc rgb '%s' title '%s: %s'" % (
+            number, DASHES[count % len(DASHES)], COLOURS[arm["kind"]], arm["arm"].replace("_", "-"),
+            arm["happened"]))
+    script = blocks + script + ["plot " + ", \\\n     ".join(curves)]
+    subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=True)
+
+
+def table(arms):
+    """Markdown lines."""
+    yield "| scenario | kernel | arm | | outcome | seconds | longest pause | |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for arm in arms:
+        yield "| %s | %s | %s | %s | %s%s | %s | %.1f s | %s |" % (
+            arm["scenario"], arm["kernel"], arm["arm"], arm["kind"], arm["happened"],
+            "" if arm["outcome"] == "pass" else " **(not as it must be)**", seconds_of(arm),
+            arm["pause"], arm["detail"].replace("|", "/"))
+
+
+def command_report(directory):
+    """report.md and the plots."""
+    arms = []
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".json"):
+            with open(os.path.join(directory, name)) as file:
+                arms.append(json.load(file))
+    arms.sort(key=lambda arm: (arm["scenario"], arm["kernel"], arm["order"]))
+    out = ["# The lab's evidence", ""]
+    out += table(arms)
+    groups = {}
+    for arm in arms:
+        groups.setdefault((arm["scenario"], arm["kernel"]), []).append(arm)
+    for (scenario, kernel), members in groups.items():
+        out += ["", "## %s, Linux %s" % (members[0]["title"], kernel), ""]
+        picture = "%s-%s.svg" % (scenario, kernel)
+        drawn = [arm for arm in members if arm["samples"]]
+        if drawn:
+            plot("%s, Linux %s" % (members[0]["title"], kernel), drawn,
+                 os.path.join(directory, picture))
+            out += ["![MiB written over time](%s)" % picture, ""]
+        for arm in members:
+            out.append("- **%s** (%s; %s): %s, %s s. Console: `%s`" % (
+                arm["arm"], arm["kind"], arm["options"] or "defaults", arm["happened"],
+                seconds_of(arm), arm["log"]))
+            if arm["hung"]:
+                out += ["", "  The kernel reports `%s` as hung:" % arm["hung"]["task"], "", "  ```"]
+                out += ["  " + frame for frame in arm["hung"]["frames"]]
+                out += ["  ```", ""]
+            for stack in arm["stacks"][:3]:
+                out += ["", "  Seen in the handler: `%s`" % stack]
+    with open(os.path.join(directory, "report.md"), "w") as file:
+        file.write("\n".join(out) + "\n")
+    return 0
+
+
+def main():
+    """The command line."""
+    commands = {"arm": command_arm, "report": command_report}
+    if len(sys.argv) < 3 or sys.argv[1] not in commands:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return commands[sys.argv[1]](*sys.argv[2:])
+
+
+sys.exit(main())

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lab-watch: looks at the kernel while a stack is under load, and writes what it sees into the
+ * kernel's log (and so to the console), where it gets its time.
+ *
+ *	lab-watch DISK PID...
+ *
+ * Twice a second, until SIGTERM, a line `lab: sample sectors=N dirty_kib=N writeback_kib=N`: what
+ * has been written to DISK (a name in /sys/block), the measure of progress. Each time it also reads
+ * the kernel stack of every task of the processes PID and of their children, and tells of one
+ * that waits where a daemon under a stack must not:
+ *
+ *	lab: stack throttle	in the dirty page throttle (balance_dirty_pages())
+ *	lab: stack reclaim	in a filesystem or in a wait for I/O, called by memory reclaim
+ *
+ * each kind of each task once, with its innermost frames. At the end: `lab: stacks looked=N
+ * throttle=N reclaim=N`.
+ *
+ * It has all its memory locked and allocates none, so that it goes on when nothing else does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INTERVAL_MS   500
+#define TASKS_TOLD    64
+#define FRAMES_TOLD   14
+#define PROCESSES_MAX 32
+#define LINE	      1000
+
+enum badness { FINE, THROTTLE, RECLAIM, BADNESSES };
+
+static const char *const badness_names[] = { "fine", "throttle", "reclaim" };
+
+/* Frames of memory reclaim; what it has called stands above them in a stack. */
+static const char *const reclaim_frames[] = {
+	"try_to_free_pages", "try_to_free_mem_cgroup_pages", "shrink_node", "shrink_slab",
+	"do_shrink_slab",
+};
+/* What reclaim must not be in the middle of, in a task that the stack above waits for. */
+static const char *const forbidden_frames[] = {
+	"super_cache_", "prune_icache", "prune_dcache", "evict",	 "pageout",
+	"writeback",	"wait_on_page", "io_schedule",	"reclaim_inode", "writepage",
+};
+
+static volatile sig_atomic_t ended;
+static int kmsg_fd;
+static uint64_t looked, seen[BADNESSES];
+
+static void on_term(int signal)
+{
+	(void)signal;
+	ended = 1;
+}
+
+static void say(const char *line, size_t len)
+{
+	/* a log that can't be written to has nobody to tell it to */
+	(void)!write(kmsg_fd, line, len);
+}
+
+/* The whole of a small file into TEXT, ended by 0: its length, or 0 when it can't be read. */
+static size_t read_file(const char *path, char *text, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd >= 0) {
+		while (n > 0 && len + 1 < cap) {
+			n = read(fd, text + len, cap - 1 - len);
+			len += n > 0 ? (size_t)n : 0;
+		}
+		close(fd);
+	}
+	text[len] = 0;
+	return len;
+}
+
+/* The number after WORD in TEXT, 0 if it isn't there. */
+static uint64_t number_after(const char *text, const char *word)
+{
+	const char *p = strstr(text, word);
+
+	return p ? strtoull(p + strlen(word), NULL, 10) : 0;
+}
+
+static void sample(const char *disk)
+{
+	static char text[8192], line[LINE], path[128];
+	uint64_t sectors = 0, dirty, writeback;
+	int len;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
+	/* field 7: sectors written, counted when they complete (Documentation/block/stat.rst) */
+	if (read_file(path, text, sizeof(text)))
+		(void)sscanf(text, "%*u %*u %*u %*u %*u %*u %" SCNu64, &sectors);
+	(void)read_file("/proc/meminfo", text, sizeof(text));
+	dirty = number_after(text, "\nDirty:");
+	writeback = number_after(text, "\nWriteback:");
+	len = snprintf(line, sizeof(line),
+		       "lab: sample sectors=%" PRIu64 " dirty_kib=%" PRIu64 " writeback_kib=%" PRIu64
+		       "\n",
+		       sectors, dirty, writeback);
+	say(line, (size_t)len);
+}
+
+/* STACK is /proc/PID/task/TID/stack: `[<0>] name+0x1/0x2`, the innermost frame first. */
+static enum badness judge(const char *stack)
+{
+	const char *reclaim = NULL;
+
+	if (strstr(stack, "balance_dirty_pages"))
+		return THROTTLE;
+	for (size_t i = 0; i < sizeof(reclaim_frames) / sizeof(*reclaim_frames); i++) {
+		const char *at = strstr(stack, reclaim_frames[i]);
+
+		if (at && (!reclaim || at < reclaim))
+			reclaim = at;
+	}
+	if (!reclaim)
+		return FINE;
+	for (size_t i = 0; i < sizeof(forbidden_frames) / sizeof(*forbidden_frames); i++) {
+		const char *at = strstr(stack, forbidden_frames[i]);
+
+		if (at && at < reclaim)
+			return RECLAIM;
+	}
+	return FINE;
+}
+
+/* True the first time that it is asked about BADNESS of task TID. */
+static bool is_news(uint64_t tid, enum badness badness)
+{
+	static struct {
+		uint64_t tid;
+		enum badness badness;
+	} told[TASKS_TOLD];
+	static unsigned count;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (told[i].tid == tid && told[i].badness == badness)
+			return false;
+	}
+	if (count == TASKS_TOLD)
+		return false;
+	told[count].tid = tid;
+	told[count].badness = badness;
+	count++;
+	return true;
+}
+
+static void tell(uint64_t tid, const char *comm, enum badness badness, const char *stack)
+{
+	static char line[LINE];
+	size_t len;
+	const char *p = stack;
+
+	len = (size_t)snprintf(line, sizeof(line), "lab: stack %s %" PRIu64 " %.*s:",
+			       badness_names[badness], tid, (int)strcspn(comm, "\n"), comm);
+	for (unsigned i = 0; i < FRAMES_TOLD && (p = strstr(p, "[<0>] ")); i++) {
+		p += strlen("[<0>] ");
+		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%.*s", i ? " < " : " ",
+					(int)strcspn(p, "+ \n"), p);
+		if (len + 2 >= sizeof(line)) {
+			len = sizeof(line) - 2;
+			break;
+		}
+	}
+	line[len++] = '\n';
+	say(line, len);
+}
+
+static void look_at_task(const char *pid, const char *tid)
+{
+	static char stack[8192], comm[64], path[128];
+	enum badness badness;
+
+	snprintf(path, sizeof(path), "/proc/%s/task/%s/stack", pid, tid);
+	if (!read_file(path, stack, sizeof(stack)))
+		return;
+	looked++;
+	badness = judge(stack);
+	seen[badness]++;
+	if (badness == FINE || !is_news(strtoull(tid, NULL, 10), badness))
+		return;
+	snprintf(path, sizeof(path), "/proc/%s/task/%s/comm", pid, tid);
+	(void)read_file(path, comm, sizeof(comm));
+	tell(strtoull(tid, NULL, 10), comm, badness, stack);
+}
+
+struct dirent64_head {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+/* opendir() would allocate. */
+static void look_at_process(const char *pid)
+{
+	static union {
+		char bytes[16384];
+		struct dirent64_head align;
+	} entries;
+	char path[64];
+	long n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	while ((n = syscall(SYS_getdents64, fd, entries.bytes, sizeof(entries.bytes))) > 0) {
+		for (long at = 0; at < n;) {
+			struct dirent64_head *entry = (void *)(entries.bytes + at);
+
+			if (entry->name[0] != '.')
+				look_at_task(pid, entry->name);
+			at += entry->reclen;
+		}
+	}
+	close(fd);
+}
+
+static void look_with_children(const char *pid)
+{
+	static char children[1024];
+	char path[128], *child, *rest;
+
+	look_at_process(pid);
+	snprintf(path, sizeof(path), "/proc/%s/task/%s/children", pid, pid);
+	(void)read_file(path, children, sizeof(children));
+	for (child = strtok_r(children, " \n", &rest); child; child = strtok_r(NULL, " \n", &rest))
+		look_at_process(child);
+}
+
+int main(int argc, char **argv)
+{
+	const struct timespec interval = { .tv_nsec = INTERVAL_MS * 1000000L };
+	struct sigaction action = { .sa_handler = on_term };
+	char line[LINE];
+	int len;
+
+	if (argc < 2 || argc > 2 + PROCESSES_MAX) {
+		fprintf(stderr, "usage: lab-watch DISK PID...\n");
+		return 1;
+	}
+	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (kmsg_fd < 0 || mlockall(MCL_CURRENT | MCL_FUTURE) < 0 ||
+	    sigaction(SIGTERM, &action, NULL) < 0) {
+		fprintf(stderr, "lab-watch: start: %s\n", strerror(errno));
+		return 1;
+	}
+	while (!ended) {
+		sample(argv[1]);
+		for (int i = 2; i < argc; i++)
+			look_with_children(argv[i]);
+		(void)nanosleep(&interval, NULL); /* a signal ends it early, as it should */
+	}
+	sample(argv[1]);
+	len = snprintf(line, sizeof(line),
+		       "lab: stacks looked=%" PRIu64 " throttle=%" PRIu64 " reclaim=%" PRIu64 "\n",
+		       looked, seen[THROTTLE], seen[RECLAIM]);
+	say(line, (size_t)len);
+	return 0;
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# As `loop`, but the loop device writes through the page cache of the FUSE file: dirty pages twice.
+# A FUSE mount's own limit (1 % of the dirty limit, strictly) slows this down for everybody.
+#
+#@ title: XFS on loop (buffered), small dirty limits
+#@ build: caissond caisson naive lab-load lab-watch
+#@ programs: mkfs.ext4 mkfs.xfs
+#@ packages: e2fsprogs xfsprogs util-linux
+#@ modules: fuse loop ext4 xfs crc32c?
+#@ disk: 3G
+#@ memory: 512
+#@ limit: 100
+#@ pause: 20
+#@ arm: green caisson
+#@ arm: red naive lab_handler=naive
+#@ arm: probe caisson-unprotected lab_options=cache=writeback,io_flusher=off
+. /vm/lab.sh
+
+lab_prepare 1024
+lab_serve
+lab_loop_stack xfs --direct-io=off
+lab_dirty_limits 8 4
+lab_watch loop0
+lab_run lab-load write /mnt/file 100 1
+lab_verify lab-load verify /mnt/file 100 1

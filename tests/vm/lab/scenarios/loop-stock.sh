@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# As `loop`, with the limits on dirty pages that the kernel has by itself: a share of what memory
+# is available. The image is larger than the memory.
+#
+#@ title: XFS on loop (direct I/O), stock limits
+#@ build: caissond caisson naive lab-load lab-watch
+#@ programs: mkfs.ext4 mkfs.xfs
+#@ packages: e2fsprogs xfsprogs util-linux
+#@ modules: fuse loop ext4 xfs crc32c?
+#@ disk: 3G
+#@ memory: 512
+#@ limit: 120
+#@ pause: 20
+#@ arm: green caisson
+#@ arm: red naive lab_handler=naive
+#@ arm: probe caisson-unprotected lab_options=cache=writeback,io_flusher=off
+#@ arm: probe naive-marked lab_handler=naive lab_mark=early
+. /vm/lab.sh
+
+lab_prepare 1024
+lab_serve
+lab_loop_stack xfs
+lab_watch loop0
+lab_run lab-load write /mnt/file 600 1
+lab_verify lab-load verify /mnt/file 600 1

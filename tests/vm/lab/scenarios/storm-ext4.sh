@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# Many small files, as in the report of 2019: created, appended to, renamed and unlinked on ext4 above,
+# while another program takes most of the memory.
+#
+#@ title: many small files on ext4 on loop (direct I/O), memory short
+#@ build: caissond caisson naive lab-load lab-watch
+#@ programs: mkfs.ext4 mkfs.ext4
+#@ packages: e2fsprogs util-linux
+#@ modules: fuse loop ext4 crc32c?
+#@ disk: 3G
+#@ memory: 512
+#@ limit: 120
+#@ pause: 30
+#@ arm: green caisson
+#@ arm: red naive lab_handler=naive
+. /vm/lab.sh
+
+lab_prepare 1024
+lab_serve
+lab_loop_stack ext4
+lab_dirty_limits 8 4
+lab_pressure 200
+lab_watch loop0
+lab_run lab-load storm /mnt 3000 1
+lab_end_pressure
+lab_verify lab-load verify-storm /mnt 3000 1
