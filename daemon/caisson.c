@@ -12,6 +12,7 @@
 #include "exit-code.h"
 #include "macro.h"
 #include "mountinfo.h"
+#include "run.h"
 
 static int usage(FILE *out, const char *name);
 
@@ -188,6 +189,9 @@ static const struct command {
 	  "what a mount does: mode, features, memory, counters, and whether it is safe to stack on" },
 	{ "audit", command_audit, "MOUNTPOINT|PID [--json]",
 	  "every task of a mount's daemon, or of any process: exits 0 if all are marked and locked" },
+	{ "run", run_command,
+	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
+	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },
 	{ "help", command_help, "", "print this" },
 	{ "--help", command_help, NULL, NULL },
 	{ "-h", command_help, NULL, NULL },

@@ -42,6 +42,7 @@
 #include "log.h"
 #include "monitor.h"
 #include "mountinfo.h"
+#include "oom.h"
 #include "options.h"
 #include "preflight.h"
 #include "privdrop.h"
@@ -390,7 +391,7 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	if (!self->options.require_io_flusher && marked == 0)
 		/* asked to go unmarked: for plain files, and as the control in tests; the audit tells */
 		(void)caisson_flusher_leave(&self->flusher);
-	(void)keeper_protect_from_oom(); /* what came of it is in `caisson status` */
+	(void)oom_protect(); /* what came of it is in `caisson status` */
 
 	/* 4 */
 	code = mount_it(self);

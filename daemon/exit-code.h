@@ -10,4 +10,10 @@ enum exit_code {
 	EXIT_UNSAFE = 3,       /* a safety requirement is not met */
 };
 
+/* Of `caisson run` alone, where the command wasn't executed: as env(1) and the shells have them. */
+enum run_exit_code {
+	EXIT_NOT_EXECUTED = 126, /* it is there, and can't be */
+	EXIT_NOT_FOUND = 127,
+};
+
 #endif

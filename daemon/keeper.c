@@ -492,13 +492,3 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 	}
 	return be_keeper(&keeper, &signals);
 }
-
-int keeper_protect_from_oom(void)
-{
-	static const char score[] = "-1000";
-	autoclose int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, score, strlen(score)) < 0)
-		return -errno;
-	return 0;
-}

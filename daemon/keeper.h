@@ -71,10 +71,4 @@ enum keeper_word keeper_listen(const struct keeper_link *link);
  */
 int keeper_become_quiet(enum log_target log, bool daemon);
 
-/*
- * Asks the kernel to take us last (oom_score_adj -1000), inherited by every child. Once, by main.
- * Returns 0 or -errno: -EACCES without CAP_SYS_RESOURCE.
- */
-int keeper_protect_from_oom(void);
-
 #endif

@@ -35,6 +35,10 @@ done < <("$CAISSOND" --help | grep -oE '^  -[a-zA-Z]|--[a-z]+ ' | tr -d ' -' | s
 while read -r command; do
 	grep -qE "^\.It Cm $command( |$)" caisson.8 || fail "caisson.8 lacks $command of caisson --help"
 done < <("$CAISSON" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p')
+while read -r switch; do
+	grep -qE "^\.It Fl -$switch( Ns|$)" caisson.8 || grep -qE "^\.Op Fl -$switch\$" caisson.8 ||
+		fail "caisson.8 lacks --$switch of caisson --help"
+done < <("$CAISSON" --help | grep -oE -e '--[a-z-]+' | sed 's/^--//' | sort -u)
 while read -r command; do
 	"$CAISSON" --help | grep -q "^  $command " || fail "caisson --help lacks $command of caisson.8"
 done < <(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Cm \([a-z]\+\)$/\1/p' caisson.8 | sort -u)
