@@ -9,17 +9,24 @@
 
 : "${vm_dir:?}" "${work_dir:?}" "${build_dir:=}"
 : "${kernel_dir:=}" "${kernel_release:=}" # set by kernel_prepare
+: "${debs_missing:=}"                     # set by debs_stage
+
+# ldd of all that is run in the guest: programs, libraries and plug-ins.
+initramfs_ldd() {
+	find "$1/usr/bin" "$1/usr/lib" \( -path '*/bin/*' -o -name '*.so' -o -name '*.so.*' \) \
+		! -type d -exec ldd {} +
+}
 
 # Every library that the staged programs name, and the one that glibc opens by itself when a
 # thread ends; the dynamic linker is among them. All go to /usr/lib: a build's rpath leads
 # nowhere in the guest, and the default path finds them.
 initramfs_libraries() {
 	local stage=$1 library
-	for library in $(ldd "$stage"/usr/bin/* "$stage"/usr/lib/*.so 2>/dev/null |
+	for library in $(LD_LIBRARY_PATH=$stage/usr/lib initramfs_ldd "$stage" 2>/dev/null |
 		sed -n -E 's/^.* => (\/[^ ]+) .*/\1/p; s/^\t(\/[^ ]+) .*/\1/p' | sort -u) \
 		"$(ldconfig -p | sed -n 's/.*libgcc_s\.so\.1 .* => //p' | head -n 1)"
 	do
-		ln -sf "$library" "$stage/usr/lib/$(basename "$library")"
+		[[ $library == "$stage"/* ]] || ln -sf "$library" "$stage/usr/lib/$(basename "$library")"
 	done
 }
 
@@ -53,7 +60,7 @@ initramfs_modules() {
 # initramfs_make OUT SCRIPT: the initramfs of a case, from its `#@` lines (see tests/vm/run).
 # 0; 1: an error; 77: something that it needs isn't there (said in initramfs_missing).
 initramfs_make() {
-	local out=$1 script=$2 stage name file modules
+	local out=$1 script=$2 stage name file modules debs
 	# shellcheck disable=SC2034 # an output
 	initramfs_missing=
 	stage=$(mktemp -d "$work_dir/stage.XXXXXX") || return 1
@@ -79,6 +86,12 @@ initramfs_make() {
 		cc -shared -fPIC -O2 -Wall -Wextra -o "$stage/usr/lib/${name%.c}.so" \
 			"$vm_dir/guest/$name" -ldl -pthread || return 1
 	done
+	read -ra debs <<<"$(case_values "$script" debs)"
+	if ! debs_stage "$stage" "${debs[@]}"; then
+		# shellcheck disable=SC2034 # an output
+		initramfs_missing=$debs_missing
+		return 77
+	fi
 	initramfs_libraries "$stage" || return 1
 	read -ra modules <<<"$(case_values "$script" modules)"
 	initramfs_modules "$stage" virtio_pci virtio_blk "${modules[@]}" || return 1

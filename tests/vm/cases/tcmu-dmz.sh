@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# The stack of the original report, without memory pressure: XFS on dm-zoned on tcmu-runner's
+# host-managed disk, the zones of which are in a file on ext4. Nothing of caisson is in it: it shows
+# that the guest can put it together.
+#
+#@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
+#@ packages: e2fsprogs xfsprogs fio kmod
+#@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
+#@ debs: trixie:dm-zoned-tools=dmzadm
+#@ modules: ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
+#@ disk: 2G
+#@ timeout: 300
+
+: "${tcmu_disk:=}" "${dmz_disk:=}" # set by tcmu_make_disk and dmz_start
+
+load() {
+	fio --name=load --filename=/mnt/load --bs=64k --size=24m --rw=randwrite --randseed=7 \
+		--verify=crc32c --eta=never "$@"
+}
+
+mount_backing
+must "start tcmu-runner" tcmu_start
+must "make a zoned disk" tcmu_make_disk /backing/zbc.img 1024 32 8
+say "$tcmu_disk: $(zoned_model "$tcmu_disk")," \
+	"$(cat "/sys/block/${tcmu_disk##*/}/queue/nr_zones") zones"
+must "it is host-managed" is_host_managed "$tcmu_disk"
+
+must "start dm-zoned" dmz_start "$tcmu_disk"
+say "$dmz_disk: $(zoned_model "$dmz_disk")"
+must "mkfs.xfs" mkfs.xfs -q "$dmz_disk"
+must "mount XFS" mount -t xfs "$dmz_disk" /mnt
+must "a write load" run_with_timeout 100 load --do_verify=0 --end_fsync=1
+drop_caches
+check "what was written reads back" run_with_timeout 100 load --verify_only
+check "it is in the file below" [ "$(stat -c %b /backing/zbc.img)" -gt $((24 << 11)) ]
+must "unmount XFS" run_with_timeout 60 umount /mnt
+check "xfs_repair finds nothing" run_with_timeout 60 xfs_repair -n "$dmz_disk"
+must "stop dm-zoned" dmz_stop
