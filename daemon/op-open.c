@@ -107,7 +107,11 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 
 static void fill_open_out(const struct call *call, uint64_t fh, struct fuse_open_out *ret_out)
 {
-	*ret_out = (struct fuse_open_out){ .fh = fh, .open_flags = FOPEN_DIRECT_IO };
+	*ret_out = (struct fuse_open_out){ .fh = fh };
+	/* a mapping that is shared needs the page cache above, where the kernel can't do without */
+	if (call->fs->mmap && !call->fs->direct_io_allow_mmap)
+		return;
+	ret_out->open_flags |= FOPEN_DIRECT_IO;
 	if (call->fs->parallel_direct_writes)
 		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
 }

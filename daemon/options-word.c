@@ -69,6 +69,8 @@ static const struct option {
 	  "S: seconds for which the kernel may keep attributes" },
 	{ "entry_timeout", KIND_SECONDS, FIELD(entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep names" },
+	{ "mmap", KIND_FLAG, FIELD(mmap), 0, 0, NULL, "off",
+	  "let files be mapped shared (MAP_SHARED) also by kernels before 6.6" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
 	{ "log", KIND_LOG, FIELD(log), 0, 0, NULL, "stderr with -f, otherwise syslog",

@@ -247,6 +247,7 @@ static int make_fs(struct server *server, const struct store *store)
 
 	fs->store = *store;
 	fs->cache = server->options->cache;
+	fs->mmap = server->options->mmap;
 	fs->default_permissions = server->options->default_permissions;
 	fs->entry_timeout_ns = server->options->entry_timeout_ns;
 	fs->attr_timeout_ns = server->options->attr_timeout_ns;

@@ -44,6 +44,28 @@ static bool backing_takes_direct(void)
 	return fd >= 0;
 }
 
+static uint32_t flags_of_an_open(bool mmap, bool direct_io_allow_mmap)
+{
+	world_make(8);
+	world.fs.parallel_direct_writes = true;
+	world.fs.mmap = mmap;
+	world.fs.direct_io_allow_mmap = direct_io_allow_mmap;
+	CHECK_EQ(open_file(root_user, make_file(0644), O_RDWR, 0), 0);
+	uint32_t flags = ((struct fuse_open_out *)world.out)->open_flags;
+	world_end();
+	return flags;
+}
+
+static void mmap_costs_direct_io_on_old_kernels_only(void)
+{
+	const uint32_t direct = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+
+	CHECK_EQ(flags_of_an_open(false, false), direct);
+	CHECK_EQ(flags_of_an_open(false, true), direct);
+	CHECK_EQ(flags_of_an_open(true, true), direct);
+	CHECK_EQ(flags_of_an_open(true, false), 0u);
+}
+
 static void cache_none_opens_both_ways(void)
 {
 	struct file *file;

@@ -132,7 +132,8 @@ lab_group() { must "join the group $1" sh -c "echo $$ >$1/cgroup.procs"; }
 # lab_watch DISK: DISK's written sectors are the progress
 lab_watch() {
 	lab_disk=$1
-	lab-watch "$1" "$lab_pid" &
+	# shellcheck disable=SC2086 # a process a word
+	lab-watch "$1" $lab_pid &
 	lab_watch_pid=$!
 }
 lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }
@@ -152,9 +153,11 @@ lab_run() {
 	if ! wait_until "$lab_limit" has_ended "$lab_load_pid"; then
 		tell "load stuck"
 		show_blocked
-		for lab_stat in /proc/"$lab_load_pid"/stack /proc/"$lab_pid"/task/*/stack; do
-			echo "--- $lab_stat"
-			cat "$lab_stat"
+		for lab_task_pid in $lab_load_pid $lab_pid; do
+			for lab_stack in /proc/"$lab_task_pid"/task/*/stack; do
+				echo "--- $lab_stack"
+				cat "$lab_stack"
+			done
 		done
 		! is_green || die "the load is not done after $lab_limit s"
 		ok "the load was given its time"

@@ -139,7 +139,9 @@ def what_happened(arm, green):
     if arm["status"] == 0 and not green:
         return "finished", ""
     share = None
-    if green and green.get("seconds"):
+    if green and green["seconds"] is None:
+        green = None
+    if green:
         green_mib = max(green["mib"], 0.1)
         mib = mib_at(arm["samples"], green["seconds"])
         share = round(100 * mib / green_mib)

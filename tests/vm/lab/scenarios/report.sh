@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# The stack of the original report: XFS on dm-zoned on a host-managed ZBC disk that tcmu-runner
+# keeps in a file on ext4. Red as Debian ships it; green as it is told to in caisson(8): started by
+# `caisson run`, with its file on a caisson mount.
+#
+#@ title: the report: XFS on dm-zoned on tcmu-runner on ext4
+#@ build: caissond caisson lab-load lab-watch
+#@ programs: mkfs.ext4 mkfs.xfs depmod
+#@ packages: e2fsprogs xfsprogs kmod util-linux
+#@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
+#@ debs: trixie:dm-zoned-tools=dmzadm
+#@ modules: fuse ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
+#@ disk: 3G
+#@ memory: 512
+#@ limit: 90
+#@ pause: 20
+#@ arm: green caisson lab_options=mmap
+#@ arm: red as-shipped lab_handler=tcmu
+#@ arm: probe only-marked lab_handler=tcmu_marked
+#@ arm: probe only-below lab_handler=tcmu_below lab_options=mmap
+. /vm/lab.sh
+: "${tcmu_disk:=}" "${tcmu_pid:=}" "${dmz_disk:=}" # set by tcmu_make_disk, tcmu_start and dmz_start
+
+# Not locked: file_zbc calls msync(MS_INVALIDATE), which the kernel refuses for locked memory.
+run_marked() { tcmu_start caisson run --mlock=off --; }
+# audit_tcmu WHEN: every task of it marked, by the audit and by the kernel's own word
+audit_tcmu() {
+	is_green || return 0
+	caisson audit "$tcmu_pid" >/run/tcmu.txt 2>&1
+	sed 's/^/audit: /' /run/tcmu.txt
+	check "tcmu-runner's tasks are marked $1" are_marked "$tcmu_pid"
+}
+are_marked() {
+	for marked_stat in /proc/"$1"/task/*/stat; do
+		marked_flags=$(sed 's/.*) //' "$marked_stat" | cut -d ' ' -f 7)
+		[ $((marked_flags & 0x180000)) -eq $((0x180000)) ] || return 1
+	done
+}
+
+lab_prepare 1
+case $lab_handler in
+caisson | tcmu_below)
+	must "caissond serves" start_caisson
+	lab_audit "at the start"
+	zbc_file=$lab_served/zbc.img
+	;;
+*) zbc_file=$lab_store/zbc.img ;;
+esac
+case $lab_handler in
+caisson | tcmu_marked)
+	must "tcmu-runner starts, marked" run_marked
+	audit_tcmu "at the start"
+	;;
+*) must "tcmu-runner starts" tcmu_start ;;
+esac
+lab_pid="$lab_pid $tcmu_pid"
+make_disk() { tcmu_make_disk "$zbc_file" 2048 32 8 || { show_tcmu_log && false; }; }
+must "a zoned disk" make_disk
+must "dm-zoned" dmz_start "$tcmu_disk"
+lab_mkfs xfs "$dmz_disk"
+lab_mount xfs "$dmz_disk"
+lab_dirty_limits 16 8
+lab_watch "${tcmu_disk##*/}"
+lab_run lab-load write /mnt/file 100 1
+is_green || exit 0
+
+drop_caches
+check "what was written reads back" run_with_timeout "$lab_limit" lab-load verify /mnt/file 100 1
+must "unmount XFS" run_with_timeout 60 umount /mnt
+must "stop dm-zoned" dmz_stop
+must "start it again" dmz_resume
+lab_mount xfs "$dmz_disk"
+check "and after dm-zoned has started again" \
+	run_with_timeout "$lab_limit" lab-load verify /mnt/file 100 1
+must "unmount XFS once more" run_with_timeout 60 umount /mnt
+lab_audit "at the end"
+audit_tcmu "at the end"
+must "stop dm-zoned once more" dmz_stop
