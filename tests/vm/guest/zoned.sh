@@ -32,7 +32,8 @@ dmz_start() {
 	wait_until 10 dmz_find_disk "$dmz_device"
 }
 
-dmz_stop() { DM_DISABLE_UDEV=1 dmzadm --stop "$dmz_device"; }
+# dmz_stop [DEVICE]: of the last zoned device, unless one is named
+dmz_stop() { DM_DISABLE_UDEV=1 dmzadm --stop "${1:-$dmz_device}"; }
 
 zloop_disk=
 
