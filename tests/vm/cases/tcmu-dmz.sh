@@ -13,7 +13,7 @@
 #@ disk: 2G
 #@ timeout: 300
 
-: "${tcmu_disk:=}" "${dmz_disk:=}" # set by tcmu_make_disk and dmz_start
+: "${tcmu_pid:=}" "${tcmu_disk:=}" "${dmz_disk:=}" # set by tcmu_start, _make_disk, dmz_start
 
 load() {
 	fio --name=load --filename=/mnt/load --bs=64k --size=24m --rw=randwrite --randseed=7 \
@@ -38,3 +38,6 @@ check "it is in the file below" [ "$(stat -c %b /backing/zbc.img)" -gt $((24 << 
 must "unmount XFS" run_with_timeout 60 umount /mnt
 check "xfs_repair finds nothing" run_with_timeout 60 xfs_repair -n "$dmz_disk"
 must "stop dm-zoned" dmz_stop
+
+# The guest's end doesn't wait for a disk that no longer answers (guest/init).
+must "freeze tcmu-runner" kill -STOP "$tcmu_pid"

@@ -28,8 +28,30 @@ dmz_find_disk() {
 # dmz_start DEVICE: makes a zoned device a dm-zoned one, new and empty; sets dmz_disk.
 dmz_start() {
 	dmz_device=$1 dmz_disk=
-	index_modules && dmzadm --format "$dmz_device" && DM_DISABLE_UDEV=1 dmzadm --start "$dmz_device" || return
-	wait_until 10 dmz_find_disk "$dmz_device"
+	index_modules && dmzadm --format "$dmz_device" && dmz_resume
 }
 
-dmz_stop() { DM_DISABLE_UDEV=1 dmzadm --stop "$dmz_device"; }
+# dmz_resume: starts it again as dmz_stop has left it
+dmz_resume() {
+	DM_DISABLE_UDEV=1 dmzadm --start "$dmz_device" && wait_until 10 dmz_find_disk "$dmz_device"
+}
+
+# dmz_stop [DEVICE]: of the last zoned device, unless one is named
+dmz_stop() { DM_DISABLE_UDEV=1 dmzadm --stop "${1:-$dmz_device}"; }
+
+zloop_disk=
+
+# zloop_add DIR ID SIZE_MB ZONE_MB CONV [OPTIONS]: the kernel's zoned loop device /dev/zloopID, the
+# zones of which are files in DIR/ID, the first CONV of them conventional; sets zloop_disk. OPTIONS:
+# more of zloop's own, such as buffered_io, between commas.
+zloop_add() {
+	mkdir -p "$1/$2" || return
+	zloop_options=id=$2,capacity_mb=$3,zone_size_mb=$4,conv_zones=$5,base_dir=$1
+	# One write, and the shell's own: the kernel's answer is its status.
+	echo "add $zloop_options${6:+,$6}" >/dev/zloop-control || return
+	zloop_disk=/dev/zloop$2
+	wait_until 10 test -b "$zloop_disk"
+}
+
+# zloop_remove ID: the files stay.
+zloop_remove() { echo "remove id=$1" >/dev/zloop-control; }

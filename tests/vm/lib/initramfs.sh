@@ -9,7 +9,7 @@
 
 : "${vm_dir:?}" "${work_dir:?}" "${build_dir:=}"
 : "${kernel_dir:=}" "${kernel_release:=}" # set by kernel_prepare
-: "${debs_missing:=}"                     # set by debs_stage
+: "${debs_missing:=}" "${zloop_missing:=}" # set by debs_stage, zloop_prepare
 
 # ldd of all that is run in the guest: programs, libraries and plug-ins.
 initramfs_ldd() {
@@ -94,6 +94,11 @@ initramfs_make() {
 	fi
 	initramfs_libraries "$stage" || return 1
 	read -ra modules <<<"$(case_values "$script" modules)"
+	if [[ " ${modules[*]} " == *' zloop '* ]] && ! zloop_prepare; then
+		# shellcheck disable=SC2034 # an output
+		initramfs_missing=$zloop_missing
+		return 77
+	fi
 	initramfs_modules "$stage" virtio_pci virtio_blk "${modules[@]}" || return 1
 
 	for file in "$vm_dir"/guest/*; do

@@ -159,7 +159,7 @@ kernel_fetch() {
 	return $status
 }
 
-# Sets kernel_dir, kernel_image and kernel_release for SUITE, fetching it when the cache has none.
+# Sets kernel_dir, kernel_image, kernel_release and kernel_suite for SUITE, fetching it when the cache has none.
 kernel_prepare() {
 	local suite=$1
 	kernel_dir=$cache_dir/kernels/$suite/current
@@ -171,6 +171,8 @@ kernel_prepare() {
 		) 9>"$cache_dir/lock" || return 1
 	fi
 	kernel_dir=$(readlink -f "$kernel_dir")
+	# shellcheck disable=SC2034 # outputs
+	kernel_suite=$suite
 	# shellcheck disable=SC2034 # outputs
 	kernel_release=$(<"$kernel_dir/release")
 	kernel_image=$kernel_dir/vmlinux
