@@ -12,6 +12,7 @@
 #include "exit-code.h"
 #include "macro.h"
 #include "mountinfo.h"
+#include "zoned.h"
 
 static int usage(FILE *out, const char *name);
 
@@ -163,6 +164,11 @@ static int command_audit(int argc, char **argv)
 	return finish_output((int)audit_command(stdout, stderr, pids, count, arguments.json));
 }
 
+static int command_zoned(int argc, char **argv)
+{
+	return finish_output(zoned_command(argc, argv));
+}
+
 static int command_help(int argc, char **argv)
 {
 	(void)argc;
@@ -188,6 +194,8 @@ static const struct command {
 	  "what a mount does: mode, features, memory, counters, and whether it is safe to stack on" },
 	{ "audit", command_audit, "MOUNTPOINT|PID [--json]",
 	  "every task of a mount's daemon, or of any process: exits 0 if all are marked and locked" },
+	{ "zoned", command_zoned, "create|attach|detach|report ...",
+	  "directories of zones for zloop, and what dm-zoned can then use" },
 	{ "help", command_help, "", "print this" },
 	{ "--help", command_help, NULL, NULL },
 	{ "-h", command_help, NULL, NULL },

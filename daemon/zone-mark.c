@@ -26,8 +26,8 @@ const char *zone_geometry_fault(const struct zone_geometry *geometry)
 		return "the zone capacity isn't a multiple of 1M";
 	if (geometry->capacity_len > geometry->zone_len)
 		return "the zone capacity is larger than the zone size";
-	if (geometry->zones == 0 || geometry->zones > ZONES_MAX)
-		return "there must be 1 to 1000000 zones";
+	if (geometry->zones < 2 || geometry->zones > ZONES_MAX)
+		return "there must be 2 to 1000000 zones";
 	if (geometry->conventional >= geometry->zones)
 		return "at least one zone must be sequential";
 	return NULL;

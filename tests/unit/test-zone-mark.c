@@ -47,7 +47,7 @@ static void geometry_is_one_that_zloop_takes(void)
 	CHECK(zone_geometry_fault(&geometry) == NULL);
 	geometry.conventional = 32;
 	CHECK(zone_geometry_fault(&geometry) != NULL);
-	geometry = (struct zone_geometry){ .zone_len = MIB, .capacity_len = MIB, .zones = 0 };
+	geometry = (struct zone_geometry){ .zone_len = MIB, .capacity_len = MIB, .zones = 1 };
 	CHECK(zone_geometry_fault(&geometry) != NULL);
 	geometry.zones = ZONES_MAX;
 	CHECK(zone_geometry_fault(&geometry) == NULL);
@@ -124,17 +124,17 @@ static int parse(const char *text)
 
 static void mark_is_not_believed_blindly(void)
 {
-	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=1048576 conventional=0 zones=1"), 0);
-	CHECK_EQ(parse("2 zone_size=1048576 zone_capacity=1048576 conventional=0 zones=1"),
+	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=1048576 conventional=0 zones=2"), 0);
+	CHECK_EQ(parse("2 zone_size=1048576 zone_capacity=1048576 conventional=0 zones=2"),
 		 -EBADMSG);
-	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=2097152 conventional=0 zones=1"),
+	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=2097152 conventional=0 zones=2"),
 		 -EBADMSG);
-	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=1048576 conventional=1 zones=1"),
+	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=1048576 conventional=2 zones=2"),
 		 -EBADMSG);
 	CHECK_EQ(parse("1 zone_size=1048576 zone_capacity=1048576 conventional=0 zones=4294967297"),
 		 -EBADMSG);
 	CHECK_EQ(parse("1 zone_size=18446744073710600192 zone_capacity=1048576 conventional=0 "
-		       "zones=1"),
+		       "zones=2"),
 		 -EBADMSG);
 	CHECK_EQ(parse(""), -EBADMSG);
 }
