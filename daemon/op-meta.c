@@ -145,7 +145,7 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 		    struct fuse_entry_out *ret_entry)
 {
-	struct inode *inode;
+	struct inode *inode = NULL;
 	int fd, r;
 
 	r = store_open_child(dir->fd, name, &fd);

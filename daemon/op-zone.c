@@ -56,6 +56,7 @@ int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, stru
 	enum zone_kind kind;
 	uint32_t number;
 
+	assert(zone_kind(&dir->zone) != ZONE_UNKNOWN);
 	if (zone_kind(&dir->zone) != ZONE_DIRECTORY || !S_ISREG(inode->mode) ||
 	    zone_is_file(&inode->zone) || !zone_name_is_likely(name))
 		return 0;

@@ -215,7 +215,7 @@ static int parse_geometry(const struct create_arguments *arguments,
 	geometry.zones = (uint32_t)MIN(zones, (uint64_t)UINT32_MAX);
 	geometry.conventional = (uint32_t)conventional;
 	fault = zone_geometry_fault(&geometry);
-	if (!fault && len % geometry.zone_len)
+	if (!fault && zones * geometry.zone_len != len)
 		fault = "the size isn't a multiple of the zone size";
 	if (fault) {
 		fprintf(stderr, "caisson: %s: create: %s\n", arguments->dir, fault);

@@ -104,7 +104,7 @@ int zoned_attach(int argc, char **argv)
 {
 	const char *dir, *id = NULL, *base_dir = NULL;
 	const struct zoned_option options[] = { { .name = "--id", .value = &id } };
-	struct zone_geometry geometry;
+	struct zone_geometry geometry = { 0 };
 	autofree char *path = NULL;
 	char command[COMMAND_LEN];
 	uint64_t number = 0;
