@@ -80,21 +80,53 @@ static void print_tail(const struct report *report)
 
 /* --- a directory --- */
 
-/* As zloop_update_seq_zone() and zloop_init_zone() look at a file. */
-static void judge(const struct zone_geometry *geometry, struct report_zone *zone, uint64_t size)
+/*
+ * Fills the write pointer and the condition, as zloop_init_zone() and zloop_update_seq_zone() take a
+ * file of SIZE bytes. False: they don't.
+ */
+static bool judge(struct report_zone *zone, enum zone_kind kind, uint64_t size)
 {
-	if (zone->capacity == geometry->zone_len && strcmp(zone->kind, "conventional") == 0) {
-		zone->condition = size == zone->len ? "not-wp" : "invalid";
+	zone->condition = "invalid";
+	if (kind == ZONE_CONVENTIONAL) {
+		if (size != zone->len)
+			return false;
+		zone->condition = "not-wp";
 	} else if (size == zone->capacity || size == zone->len) {
 		zone->condition = "full";
 		zone->wp = zone->start + zone->capacity;
-	} else if (size > zone->capacity || !is_aligned(size, ZONE_BLOCK_LEN)) {
-		zone->condition = "invalid";
-		zone->wp = zone->start + size;
 	} else {
-		zone->condition = size ? "closed" : "empty";
 		zone->wp = zone->start + size;
+		if (size > zone->capacity || !is_aligned(size, ZONE_BLOCK_LEN))
+			return false;
+		zone->condition = size ? "closed" : "empty";
 	}
+	return true;
+}
+
+/* The zone NUMBER of the directory FD. False: zloop wouldn't take it. */
+static bool report_file(struct report *report, const struct zone_geometry *geometry, int fd,
+			uint32_t number)
+{
+	enum zone_kind kind = zone_geometry_kind(geometry, number);
+	bool conventional = kind == ZONE_CONVENTIONAL;
+	struct report_zone zone = {
+		.number = number,
+		.kind = conventional ? "conventional" : "sequential",
+		.start = number * geometry->zone_len,
+		.len = geometry->zone_len,
+		.capacity = conventional ? geometry->zone_len : geometry->capacity_len,
+		.wp = NO_WP,
+		.condition = "missing",
+	};
+	char name[ZONE_NAME_LEN];
+	bool sound = false;
+	struct stat st;
+
+	zone_name(geometry, number, name);
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		sound = judge(&zone, kind, (uint64_t)st.st_size);
+	print_zone(report, &zone);
+	return sound;
 }
 
 static int report_directory(struct report *report, const char *dir, int fd)
@@ -111,26 +143,8 @@ static int report_directory(struct report *report, const char *dir, int fd)
 		return EXIT_CANNOT_SERVE;
 	}
 	print_head(report, geometry.zone_len, geometry.zones);
-	for (uint32_t i = 0; i < geometry.zones; i++) {
-		bool conventional = zone_geometry_kind(&geometry, i) == ZONE_CONVENTIONAL;
-		struct report_zone zone = {
-			.number = i,
-			.kind = conventional ? "conventional" : "sequential",
-			.start = i * geometry.zone_len,
-			.len = geometry.zone_len,
-			.capacity = conventional ? geometry.zone_len : geometry.capacity_len,
-			.wp = NO_WP,
-			.condition = "missing",
-		};
-		char name[ZONE_NAME_LEN];
-		struct stat st;
-
-		zone_name(&geometry, i, name);
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-			judge(&geometry, &zone, (uint64_t)st.st_size);
-		bad += zone.condition[0] == 'i' || zone.condition[0] == 'm';
-		print_zone(report, &zone);
-	}
+	for (uint32_t i = 0; i < geometry.zones; i++)
+		bad += !report_file(report, &geometry, fd, i);
 	print_tail(report);
 	if (!bad)
 		return EXIT_FINE;

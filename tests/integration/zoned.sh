@@ -172,6 +172,21 @@ refused_zone 'Input/output error' aio 0 4096
 refused_zone 'Input/output error' aio 4194304 4096
 same "$(condition 3)" "sequential 6291456 2097152 closed" "zone 3"
 
+# the pieces of a longer one come in any order: as many are written as come in the right one, and
+# after that the zone is as good as before
+for _ in 1 2 3 4 5 6 7 8; do
+	truncate -s 0 "$zones/seq-000004"
+	plain write "$zones/seq-000004" 0 1048576
+	plain write "$zones/seq-000004" 1048576 4194304 2>>"$scratch/pieces" || true
+	end=$(size "$backing/0/seq-000004")
+	more "$end" 1048575 "size after a write in pieces"
+	same $((end % 1048576)) 0 "size after a write in pieces, by requests"
+	same "$(condition 4)" "sequential 6291456 $end closed" "zone 4"
+	plain write "$zones/seq-000004" "$end" 1048576
+done
+say "$(grep -c 'Input/output error' "$scratch/pieces" || true) of 8 writes in pieces failed"
+truncate -s 0 "$zones/seq-000004"
+
 say "reset and finish"
 flushes truncate -s 0 "$seq"
 survives seq-000002 0
