@@ -13,6 +13,7 @@
 #include "macro.h"
 #include "mountinfo.h"
 #include "run.h"
+#include "zoned.h"
 
 static int usage(FILE *out, const char *name);
 
@@ -164,6 +165,11 @@ static int command_audit(int argc, char **argv)
 	return finish_output((int)audit_command(stdout, stderr, pids, count, arguments.json));
 }
 
+static int command_zoned(int argc, char **argv)
+{
+	return finish_output(zoned_command(argc, argv));
+}
+
 static int command_help(int argc, char **argv)
 {
 	(void)argc;
@@ -192,6 +198,8 @@ static const struct command {
 	{ "run", run_command,
 	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
 	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },
+	{ "zoned", command_zoned, "create|attach|detach|report ...",
+	  "directories of zones for zloop, and what dm-zoned can then use" },
 	{ "help", command_help, "", "print this" },
 	{ "--help", command_help, NULL, NULL },
 	{ "-h", command_help, NULL, NULL },

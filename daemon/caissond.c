@@ -112,6 +112,7 @@ static void fill_status(void *arg, struct status *status)
 		.inodes_used = atomic_load(&fs->inodes.used),
 		.inodes_limit = fs->inodes.count,
 		.inodes_refused = atomic_load(&fs->inodes.refusals),
+		.zone_refusals = atomic_load(&fs->zone_refusals),
 		.files_used = atomic_load(&fs->files.used),
 		.files_limit = fs->files.count,
 		.log_dropped = log_dropped(),
@@ -139,6 +140,7 @@ static void count(void *arg, struct monitor_counters *counters)
 
 	*counters = (struct monitor_counters){
 		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
+		.zone_refusals = atomic_load(&server->fs.zone_refusals),
 		.files_refused = atomic_load(&server->fs.files.pool.shortages),
 	};
 	for (uint32_t qid = 0; qid < self->options.queues; qid++) {

@@ -15,6 +15,7 @@
 #include "op-name.h"
 #include "op-open.h"
 #include "op-xattr.h"
+#include "op-zone.h"
 
 #define NSEC_PER_SEC 1000000000u
 
@@ -167,7 +168,8 @@ static const struct dispatch_entry table[] = {
 	META(LINK, .handler = op_link, ARG(fuse_link_in), COMPONENT),
 	META(OPEN, .handler = op_open, ARG(fuse_open_in)),
 	DATA(READ, ARG(fuse_read_in), .check = check_read),
-	DATA(WRITE, ARG(fuse_write_in), .data = true, .check = check_write),
+	DATA(WRITE, .handler = op_zone_repair, ARG(fuse_write_in), .data = true,
+	     .check = check_write),
 	META(STATFS, .handler = op_statfs),
 	META(RELEASE, .handler = op_release, ARG(fuse_release_in)),
 	DATA(FSYNC, ARG(fuse_fsync_in)),

@@ -45,7 +45,8 @@ struct dispatch_entry {
 	bool data;			 /* … and bytes behind those */
 	/* looks at the fields of the struct; bounds WRITE and READ by MAX_WRITE bytes. Or NULL */
 	int (*check)(const struct call *call, uint32_t max_write);
-	int (*handler)(struct call *call); /* of DISPATCH_META */
+	/* of DISPATCH_META; of WRITE, what a worker does after op_io_finish() has asked for one */
+	int (*handler)(struct call *call);
 };
 
 /* Never NULL: an unknown opcode gives an entry of class DISPATCH_UNKNOWN. Any thread. */

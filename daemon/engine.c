@@ -202,6 +202,7 @@ void engine_submit(struct engine *engine, uint32_t index)
 
 	assert((io->op != IO_READ && io->op != IO_WRITE) || io->len <= INT32_MAX);
 	io->moved = 0;
+	io->error = 0;
 	engine->in_flight++;
 	issue(engine, index);
 }
@@ -213,6 +214,11 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 
 	if (res == -EINTR || res == -EAGAIN)
 		return false;
+	if (io->op == IO_FALLOCATE && (io->flags & IO_DSYNC) && res == 0) {
+		/* there is no flag for it, as a write has */
+		io->op = IO_FSYNC;
+		return false;
+	}
 	if (!moves) {
 		*ret_result = res;
 		return true;
@@ -226,6 +232,7 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	if (res <= 0) {
 		/* what did move is reported; the error shows again when the rest is asked for */
 		*ret_result = io->moved ? (int64_t)io->moved : res;
+		io->error = res;
 		return true;
 	}
 	io->moved += (uint64_t)res;

@@ -22,7 +22,7 @@ struct stats_queue;
 enum io_op { IO_READ, IO_WRITE, IO_FSYNC, IO_FDATASYNC, IO_FALLOCATE };
 
 enum io_flags {
-	IO_DSYNC = 1 << 0,    /* a write is on stable storage when it completes (RWF_DSYNC) */
+	IO_DSYNC = 1 << 0,    /* on stable storage when it completes: IO_WRITE, IO_FALLOCATE */
 	IO_KILL_PRIV = 1 << 1 /* a write clears suid, sgid and file capabilities */
 };
 
@@ -35,8 +35,9 @@ struct io {
 	int32_t tail_fd; /* takes over where fd can't go on for lack of alignment, or -1 */
 	uint32_t align;	 /* what fd asks of offset and length, a power of two; 0: nothing */
 	uint32_t mode;	 /* of IO_FALLOCATE */
-	uint8_t op;	 /* enum io_op */
-	uint8_t flags;	 /* enum io_flags */
+	int32_t error; /* -errno of what stopped an IO_WRITE that came back short, or 0; the engine's */
+	uint8_t op;    /* enum io_op */
+	uint8_t flags; /* enum io_flags */
 };
 
 /* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */

@@ -3,6 +3,7 @@
 #ifndef CAISSON_FS_H
 #define CAISSON_FS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct fs {
 	struct inode_table inodes;
 	struct file_table files;
 	struct lock_table *locks;
+	_Atomic uint64_t zone_refusals; /* what zones don't allow, for status */
 
 	/* fixed before serving */
 	enum cache_mode cache;

@@ -159,6 +159,7 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	inode->opens = 0;
 	inode->warm = false;
 	inode->fd = steal_fd(fd);
+	inode->zone = (struct zone){ 0 };
 	atomic_store(&inode->sync_fd, -1);
 	atomic_store(&inode->error_seq, 0);
 	atomic_store(&inode->error, 0);
@@ -302,12 +303,22 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	lock(table);
 	assert(inode->opens > 0);
 	if (--inode->opens == 0) {
+		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
 		fd = remove_unused(table, inode);
 	}
 	unlock(table);
 	close_fd(&sync_fd);
 	finish_removal(table, inode, fd);
+}
+
+void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
+		     uint64_t len, uint64_t capacity_len)
+{
+	lock(table);
+	if (!zone_is_file(&inode->zone))
+		zone_init(&inode->zone, kind, len, capacity_len);
+	unlock(table);
 }
 
 bool inode_is_pressed(const struct inode_table *table)

@@ -13,7 +13,7 @@
  * nodeid's last FORGET when its inode is evicted (fuse_evict_inode() in fs/fuse/inode.c), and no
  * inode is evicted while a request on it is unanswered. dev, ino, fd and mode don't change while
  * a row is in use. The data path touches only error_seq, error and sync_fd, which are atomic, and
- * only through an open file, which holds the row.
+ * zone, which guards itself, and only through an open file, which holds the row.
  */
 #ifndef CAISSON_INODE_H
 #define CAISSON_INODE_H
@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "pool.h"
+#include "zone.h"
 
 struct arena;
 struct statx;
@@ -42,6 +43,7 @@ struct inode {
 	_Atomic int32_t sync_fd;    /* what every fsync of this inode uses, or -1; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
+	struct zone zone;	    /* what it is to zloop; see zone.h and op-zone.h */
 };
 
 /* Filesystems below BACKING, its own included, whose inode numbers are told apart exactly. */
@@ -109,10 +111,17 @@ void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count);
 
 /*
  * An open file holds INODE's row, which it must already be sure of; inode_put_open() lets go and
- * closes what the last one leaves.
+ * closes what the last one leaves, and unloads a zone.
  */
 void inode_hold_open(struct inode_table *table, struct inode *inode);
 void inode_put_open(struct inode_table *table, struct inode *inode);
+
+/*
+ * INODE turns out to be a zone: zone_init() with KIND, LEN and CAPACITY_LEN, unless it is one
+ * already.
+ */
+void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
+		     uint64_t len, uint64_t capacity_len);
 
 /*
  * Room is short: more than 3/4 of the rows are in use, or somebody found the process out of

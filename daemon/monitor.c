@@ -101,6 +101,8 @@ static void tell_counters(struct monitor *monitor)
 	     &told->inodes_refused, now.inodes_refused);
 	tell(monitor, "opens were refused: the file table is full (files=)", &told->files_refused,
 	     now.files_refused);
+	tell(monitor, "operations were refused: zones don't allow them", &told->zone_refusals,
+	     now.zone_refusals);
 }
 
 int monitor_start(struct monitor *monitor)

@@ -18,6 +18,7 @@ struct monitor_counters {
 	uint64_t protocol_errors; /* messages that didn't parse */
 	uint64_t inodes_refused;  /* the inode table was full */
 	uint64_t files_refused;	  /* the file table was full */
+	uint64_t zone_refusals;	  /* what a zone doesn't allow was asked for */
 };
 
 #define MONITOR_KNOWN 32 /* unmarked tasks that have been told of */

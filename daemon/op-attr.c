@@ -12,6 +12,7 @@
 #include "creds.h"
 #include "fs.h"
 #include "op-meta.h"
+#include "op-zone.h"
 
 static struct inode *call_inode(const struct call *call)
 {
@@ -75,7 +76,14 @@ int op_statx(struct call *call)
 	return 0;
 }
 
-static int set_size(struct call *call, const struct inode *inode, const struct fuse_setattr_in *arg)
+static int truncate_fd(struct call *call, struct inode *inode, int fd, uint64_t size)
+{
+	if (zone_is_file(&inode->zone))
+		return op_zone_truncate(call->fs, inode, fd, size);
+	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+static int set_size(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
 {
 	const struct file *file = NULL;
 	char path[STORE_FD_NAME_LEN];
@@ -90,7 +98,7 @@ static int set_size(struct call *call, const struct inode *inode, const struct f
 	}
 	/* an open file keeps the right to truncate that it got when it was opened */
 	if (file && !file->directory && (file->flags & O_ACCMODE) != O_RDONLY)
-		return ftruncate(file->fd, (off_t)arg->size) < 0 ? -errno : 0;
+		return truncate_fd(call, inode, file->fd, arg->size);
 
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
@@ -99,7 +107,7 @@ static int set_size(struct call *call, const struct inode *inode, const struct f
 	fd = openat(call->fs->store.proc_fd, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return op_error(call->fs, -errno);
-	r = ftruncate(fd, (off_t)arg->size) < 0 ? -errno : 0;
+	r = truncate_fd(call, inode, fd, arg->size);
 	(void)close(fd); /* nothing was written through it */
 	return r;
 }
@@ -146,8 +154,7 @@ static int set_times(const struct inode *inode, const struct fuse_setattr_in *ar
  * also what most easily fails, and then nothing has changed. A change time alone (FATTR_CTIME,
  * which only a client with its own clock sends) is the backing filesystem's business.
  */
-static int set_attributes(struct call *call, const struct inode *inode,
-			  const struct fuse_setattr_in *arg)
+static int set_attributes(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
 {
 	int r = 0;
 
@@ -175,7 +182,7 @@ static bool truncation_clears_setid(const struct fuse_setattr_in *arg)
 int op_setattr(struct call *call)
 {
 	const struct fuse_setattr_in *arg = call->arg;
-	const struct inode *inode = call_inode(call);
+	struct inode *inode = call_inode(call);
 	int r;
 
 	if (!inode)

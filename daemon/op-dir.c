@@ -12,6 +12,7 @@
 #include "fs.h"
 #include "macro.h"
 #include "op-meta.h"
+#include "op-zone.h"
 
 /* What getdents64() fills; the C library's struct dirent64 promises less. */
 struct backing_dirent {
@@ -185,6 +186,11 @@ static int read_directory(struct call *call, bool plus)
 	/* offset 0 is also rewinddir(), which is to show what was added since */
 	if (arg->offset == 0 || arg->offset != file->dir_off) {
 		r = seek(file, arg->offset);
+		if (r < 0)
+			return r;
+	}
+	if (plus) {
+		r = op_zone_ask(inode_at(&call->fs->inodes, file->inode));
 		if (r < 0)
 			return r;
 	}

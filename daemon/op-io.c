@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "fs.h"
 #include "macro.h"
+#include "op-zone.h"
 #include "request.h"
 #include "stats.h"
 
@@ -48,6 +49,11 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 	}
 }
 
+static struct zone *zone_of(const struct op_io *io, const struct file *file)
+{
+	return &inode_at(&io->fs->inodes, file->inode)->zone;
+}
+
 static int start_read(struct op_io *io, struct request *request, const struct file *file,
 		      const struct fuse_read_in *in)
 {
@@ -64,6 +70,7 @@ static int start_read(struct op_io *io, struct request *request, const struct fi
 static int start_write(struct op_io *io, struct request *request, const struct file *file,
 		       const struct fuse_write_in *in, uint32_t *ret_body_len)
 {
+	struct zone *zone = zone_of(io, file);
 	struct io *row = io_row(io, request);
 
 	stat_add(&io->stats->writes, 1);
@@ -74,11 +81,14 @@ static int start_write(struct op_io *io, struct request *request, const struct f
 		*ret_body_len = sizeof(*out);
 		return 0;
 	}
+	request->zoned = zone_is_file(zone);
+	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
+		return op_zone_refused(io->fs, -EIO);
 	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
 	aim(io, row, file, in->offset, in->size);
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		row->flags |= IO_KILL_PRIV;
-	if (io->fs->cache == CACHE_WRITETHROUGH)
+	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned)
 		row->flags |= IO_DSYNC;
 	return start(io, request);
 }
@@ -98,11 +108,16 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 static int start_fallocate(struct op_io *io, struct request *request, const struct file *file,
 			   const struct fuse_fallocate_in *in)
 {
+	const struct zone *zone = zone_of(io, file);
+
 	stat_add(&io->stats->allocates, 1);
+	if (zone_is_file(zone) && zone_allocate(zone, in->mode, in->offset, in->length) < 0)
+		return op_zone_refused(io->fs, -EIO);
 	*io_row(io, request) = (struct io){
 		.op = IO_FALLOCATE,
 		.fd = file->fd,
 		.tail_fd = -1,
+		.flags = zone_is_file(zone) ? IO_DSYNC : 0,
 		.mode = in->mode,
 		.off = in->offset,
 		.len = in->length,
@@ -158,6 +173,18 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	return r ? r : (int)MIN(result, 0);
 }
 
+/* Tells a zone of its write, of which RESULT is known. True: it isn't what a zone can answer. */
+static bool write_needs_repair(struct op_io *io, const struct request *request, int64_t result)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+	const struct io *row = io_row(io, request);
+
+	if (!request->zoned ||
+	    !file) /* RELEASE waits for its requests, or the kernel has broken that */
+		return false;
+	return zone_write_end(zone_of(io, file), row->len, result, row->error);
+}
+
 int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)
 {
 	struct fuse_write_out *out;
@@ -171,6 +198,8 @@ int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint
 		*ret_body_len = (uint32_t)result;
 		return 0;
 	case FUSE_WRITE:
+		if (write_needs_repair(io, request, result))
+			return OP_IO_WORKER;
 		if (result < 0)
 			return (int)result;
 		stat_add(&io->stats->write_bytes, (uint64_t)result);

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "creds.h"
 #include "fs.h"
+#include "op-zone.h"
 
 static struct caller caller_of(const struct call *call)
 {
@@ -144,13 +145,18 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 		    struct fuse_entry_out *ret_entry)
 {
-	struct inode *inode;
+	struct inode *inode = NULL;
 	int fd, r;
 
 	r = store_open_child(dir->fd, name, &fd);
 	if (r == 0)
 		r = remember_entry(fs, &fd, ret_entry, &inode);
-	return op_error(fs, r);
+	if (r < 0)
+		return op_error(fs, r);
+	r = op_zone_found(fs, dir, name, inode);
+	if (r < 0)
+		inode_forget(&fs->inodes, ret_entry->nodeid, 1);
+	return r;
 }
 
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode)

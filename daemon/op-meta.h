@@ -41,7 +41,8 @@ int op_assume_to_create(const struct call *call, uint32_t umask_bits);
 int op_error(struct fs *fs, int error);
 
 /*
- * Looks NAME up in DIR, remembers it with one lookup counted, and fills the answer.
+ * Looks NAME up in DIR, of which op_zone_ask() has been told, remembers it with one lookup counted,
+ * and fills the answer.
  * Returns 0 or -errno, -ENFILE where there is no room.
  */
 int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,

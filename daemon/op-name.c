@@ -14,6 +14,7 @@
 #include "fs.h"
 #include "macro.h"
 #include "op-meta.h"
+#include "op-zone.h"
 
 static struct inode *call_inode(const struct call *call)
 {
@@ -35,12 +36,15 @@ static int reply_absent(struct call *call)
 
 int op_lookup(struct call *call)
 {
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	bool checked = call->fs->default_permissions;
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_ask(dir);
+	if (r < 0)
+		return r;
 	if (!checked) {
 		/* nobody has asked yet whether the caller may search the directory */
 		r = op_assume(call);
@@ -104,11 +108,14 @@ static int reply_made(struct call *call, const struct inode *dir, int made)
 
 int op_symlink(struct call *call)
 {
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	r = op_assume(call);
 	if (r < 0)
 		return r;
@@ -118,11 +125,14 @@ int op_symlink(struct call *call)
 int op_mknod(struct call *call)
 {
 	const struct fuse_mknod_in *arg = call->arg;
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;
@@ -133,11 +143,14 @@ int op_mknod(struct call *call)
 int op_mkdir(struct call *call)
 {
 	const struct fuse_mkdir_in *arg = call->arg;
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;
@@ -146,11 +159,14 @@ int op_mkdir(struct call *call)
 
 static int remove_name(struct call *call, int flags)
 {
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	r = op_assume(call);
 	if (r < 0)
 		return r;
@@ -172,12 +188,17 @@ int op_rmdir(struct call *call)
 /* Rows are inodes, not names: there is nothing to move but what is on the disk. */
 static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flags)
 {
-	const struct inode *dir = call_inode(call);
-	const struct inode *new_dir = inode_get(&call->fs->inodes, new_dir_nodeid);
+	struct inode *dir = call_inode(call);
+	struct inode *new_dir = inode_get(&call->fs->inodes, new_dir_nodeid);
 	int r;
 
 	if (!dir || !new_dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r == 0 && new_dir != dir)
+		r = op_zone_allow_names(call->fs, new_dir);
+	if (r < 0)
+		return r;
 	r = op_assume(call);
 	if (r < 0)
 		return r;
@@ -205,7 +226,7 @@ int op_rename2(struct call *call)
 int op_link(struct call *call)
 {
 	const struct fuse_link_in *arg = call->arg;
-	const struct inode *dir = call_inode(call);
+	struct inode *dir = call_inode(call);
 	const struct inode *target = inode_get(&call->fs->inodes, arg->oldnodeid);
 	char path[STORE_FD_NAME_LEN];
 	struct inode *linked;
@@ -213,6 +234,12 @@ int op_link(struct call *call)
 
 	if (!dir || !target)
 		return -ESTALE;
+	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
+	if (zone_is_file(&target->zone))
+		return op_zone_refused(call->fs, -EPERM);
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	r = op_assume(call);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #include "macro.h"
 #include "op-lock.h"
 #include "op-meta.h"
+#include "op-zone.h"
 
 /*
  * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
@@ -139,17 +140,36 @@ static int open_inode(struct call *call, const struct inode *inode, uint32_t ask
 	return r;
 }
 
+/* FH has been opened on the zone INODE. On error it is closed again. */
+static int open_zone(struct call *call, struct inode *inode, uint64_t fh)
+{
+	const struct fuse_open_in *arg = call->arg;
+	struct file *file = file_get(&call->fs->files, fh);
+	int r = 0;
+
+	op_zone_load(inode, file->fd);
+	if ((arg->flags & O_TRUNC) && (file->flags & O_ACCMODE) != O_RDONLY)
+		r = op_zone_truncate(call->fs, inode, file->fd, 0);
+	if (r < 0)
+		file_close(call->fs, file);
+	return r;
+}
+
 int op_open(struct call *call)
 {
 	const struct fuse_open_in *arg = call->arg;
 	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
 	int flags = (int)arg->flags & OPEN_FLAGS;
 	struct file fill = unopened();
+	bool is_zone;
 	uint64_t fh;
 	int r;
 
 	if (!inode)
 		return -ESTALE;
+	is_zone = zone_is_file(&inode->zone);
+	if (is_zone)
+		flags &= ~O_TRUNC; /* open_zone() asks first */
 	/* the kernel opens the others itself; a FIFO or a device would do things when opened here */
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
@@ -173,6 +193,11 @@ int op_open(struct call *call)
 	r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)
 		return op_error(call->fs, r);
+	if (is_zone) {
+		r = open_zone(call, inode, fh);
+		if (r < 0)
+			return r;
+	}
 	fill_open_out(call, fh, call->out);
 	call->out_len = sizeof(struct fuse_open_out);
 	return 0;
@@ -215,13 +240,16 @@ static bool has_room(const struct fs *fs)
 static int create(struct call *call, const char *name)
 {
 	const struct fuse_create_in *arg = call->arg;
-	const struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
+	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
 	int flags = (int)arg->flags & (OPEN_FLAGS | O_EXCL);
 	struct file fill = unopened();
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
 	if (!has_room(call->fs))
 		return -ENFILE;
 	r = op_assume_to_create(call, arg->umask);
@@ -331,6 +359,9 @@ int op_copy_file_range(struct call *call)
 		return -EBADF;
 	if (arg->flags)
 		return -EINVAL;
+	/* the kernel then copies by reading and writing, and the zone has its say on the writes */
+	if (zone_is_file(&inode_at(&call->fs->inodes, out->inode)->zone))
+		return -EOPNOTSUPP;
 	/* who writes without CAP_FSETID clears the set-id bits; the request doesn't tell: not root */
 	if (call->in->uid != 0)
 		r = op_assume_without_fsetid(call);

@@ -8,7 +8,8 @@
  * directions, in the numbers of the daemon's user namespace. What of "trusted." and "security." a
  * caller may see or set is decided by the backing filesystem, with the capabilities that the
  * caller's identity leaves us; in a mount with default_permissions the kernel has checked what it
- * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it.
+ * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it. Only the mark
+ * of a zoned directory isn't a caller's to change, nor to make: flushes depend on it (op-zone.h).
  */
 #include "op-xattr.h"
 
@@ -22,6 +23,7 @@
 #include "fs.h"
 #include "macro.h"
 #include "op-meta.h"
+#include "op-zone.h"
 
 /* "/proc/self/fd/" and a descriptor. */
 #define PROC_FD	 "/proc/self/fd/"
@@ -91,6 +93,8 @@ int op_setxattr(struct call *call)
 	if (arg->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
 	    more & ~(uint32_t)FUSE_SETXATTR_ACL_KILL_SGID)
 		return -EINVAL;
+	if (op_zone_is_mark(call->name[0]))
+		return op_zone_refused(call->fs, -EPERM);
 	r = begin(call, path, &inode);
 	if (r < 0)
 		return r;
@@ -168,6 +172,8 @@ int op_removexattr(struct call *call)
 	char path[PATH_LEN];
 	int r;
 
+	if (op_zone_is_mark(call->name[0]))
+		return op_zone_refused(call->fs, -EPERM);
 	r = begin(call, path, &inode);
 	if (r < 0)
 		return r;

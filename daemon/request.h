@@ -21,7 +21,8 @@
  *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
- *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
+ *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
+ *				     its backing I/O
  *	QUEUED	→ RUN	 [worker]    taken up by one
  *	RUN	→ PARKED [worker]    waits for a lock, holds no thread
  *	PARKED	→ REPLY	 [any]	     it got it, or was interrupted
@@ -58,6 +59,7 @@ enum request_state {
 struct request {
 	_Atomic uint8_t state; /* enum request_state; request_move() is its only writer */
 	uint8_t meta;	       /* a metadata slot */
+	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
 	uint16_t qid;	       /* whose transport it came by and is answered through */
 	uint32_t index;	       /* of this row */
 	uint64_t buf_off;      /* arena offset of the payload, page-aligned */

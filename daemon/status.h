@@ -47,6 +47,7 @@ struct status {
 	int64_t oom_score_adj;
 	uint64_t tasks, tasks_unmarked, alarms;
 	uint64_t inodes_used, inodes_limit, inodes_refused, files_used, files_limit;
+	uint64_t zone_refusals;
 	uint64_t log_dropped;
 
 	uint64_t meta_calls, meta_errors, meta_lost;

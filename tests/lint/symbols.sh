@@ -10,7 +10,7 @@ set -u
 # shellcheck source=tests/lib/case.sh
 source "$(dirname "$0")/../lib/case.sh"
 
-objects=(engine op-io queue request transport-dev dispatch pool)
+objects=(engine op-io queue request transport-dev dispatch pool zone)
 
 # of the C library and liburing, as the objects above need them
 allowed=(

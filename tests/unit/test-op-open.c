@@ -46,12 +46,18 @@ static bool backing_takes_direct(void)
 
 static uint32_t flags_of_an_open(bool mmap, bool direct_io_allow_mmap)
 {
+	uint32_t flags;
+	uint64_t f;
+
 	world_make(8);
 	world.fs.parallel_direct_writes = true;
 	world.fs.mmap = mmap;
 	world.fs.direct_io_allow_mmap = direct_io_allow_mmap;
-	CHECK_EQ(open_file(root_user, make_file(0644), O_RDWR, 0), 0);
-	uint32_t flags = ((struct fuse_open_out *)world.out)->open_flags;
+	f = make_file(0644);
+	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	flags = ((struct fuse_open_out *)world.out)->open_flags;
+	release(opened_fh());
+	forget(f, 1);
 	world_end();
 	return flags;
 }
@@ -407,6 +413,7 @@ int main(void)
 {
 	fixture_init();
 	RUN(cache_none_opens_both_ways);
+	RUN(mmap_costs_direct_io_on_old_kernels_only);
 	RUN(cached_modes_open_once);
 	RUN(opening_can_truncate_and_clear_setid);
 	RUN(rights_are_the_callers);

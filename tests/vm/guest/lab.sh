@@ -16,6 +16,7 @@
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
 : "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}"
+: "${caissond_pid:=}" # set by start_caissond
 
 lab_store=/backing/store # what is served
 lab_served=/run/store    # where

@@ -29,7 +29,7 @@ zloop_download() {
 		(cd "$dir" && apt-get "${apt_options[@]}" -qq download "$source=$version")
 }
 
-# zloop_unpack DIR: DIR/root, with the source in DIR/root/build.
+# zloop_unpack DIR: makes the tree `root` in it, with the source in its directory `build`.
 zloop_unpack() {
 	local dir=$1 root=$1/root deb link
 	mkdir -p "$root"/{build,dev,proc,tmp} || return 1

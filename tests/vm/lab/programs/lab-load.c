@@ -55,7 +55,8 @@ static void check(const char *name, const uint64_t *words, uint64_t len, uint64_
 		if (words[i] == word_at(seed, off + i * WORD))
 			continue;
 		fprintf(stderr,
-			"lab-load: %s: verify: byte %" PRIu64 " is %#" PRIx64 ", not %#" PRIx64 "\n",
+			"lab-load: %s: verify: byte %" PRIu64 " is %#" PRIx64 ", not %#" PRIx64
+			"\n",
 			name, off + i * WORD, words[i], word_at(seed, off + i * WORD));
 		exit(1);
 	}

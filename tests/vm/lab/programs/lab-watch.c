@@ -109,8 +109,8 @@ static void sample(const char *disk)
 	dirty = number_after(text, "\nDirty:");
 	writeback = number_after(text, "\nWriteback:");
 	len = snprintf(line, sizeof(line),
-		       "lab: sample sectors=%" PRIu64 " dirty_kib=%" PRIu64 " writeback_kib=%" PRIu64
-		       "\n",
+		       "lab: sample sectors=%" PRIu64 " dirty_kib=%" PRIu64
+		       " writeback_kib=%" PRIu64 "\n",
 		       sectors, dirty, writeback);
 	say(line, (size_t)len);
 }
@@ -166,8 +166,9 @@ static void tell(uint64_t tid, const char *comm, enum badness badness, const cha
 	size_t len;
 	const char *p = stack;
 
-	len = (size_t)snprintf(line, sizeof(line), "lab: stack %s %" PRIu64 " %.*s:",
-			       badness_names[badness], tid, (int)strcspn(comm, "\n"), comm);
+	len = (size_t)snprintf(line, sizeof(line),
+			       "lab: stack %s %" PRIu64 " %.*s:", badness_names[badness], tid,
+			       (int)strcspn(comm, "\n"), comm);
 	for (unsigned i = 0; i < FRAMES_TOLD && (p = strstr(p, "[<0>] ")); i++) {
 		p += strlen("[<0>] ");
 		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%.*s", i ? " < " : " ",

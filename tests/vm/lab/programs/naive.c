@@ -32,10 +32,10 @@
 #define PR_SET_IO_FLUSHER 57 /* Linux 5.6 */
 #endif
 
-#define IMAGE_NAME "disk.img"
-#define IMAGE_INO  2
-#define FOREVER_S  3600.0
-#define ALIGNMENT  4096
+#define IMAGE_NAME  "disk.img"
+#define IMAGE_INO   2
+#define FOREVER_S   3600.0
+#define ALIGNMENT   4096
 #define THREADS_MAX 16
 
 static struct {

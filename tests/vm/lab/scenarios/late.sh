@@ -16,6 +16,7 @@
 #@ arm: green caisson
 #@ arm: red late lab_handler=naive lab_mark=late lab_threads=4
 #@ arm: probe early lab_handler=naive lab_mark=early lab_threads=4
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

@@ -16,6 +16,7 @@
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
 #@ arm: probe caisson-unprotected lab_options=cache=writeback,io_flusher=off
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

@@ -17,6 +17,7 @@
 #@ arm: red naive lab_handler=naive
 #@ arm: probe caisson-unprotected lab_options=cache=writeback,io_flusher=off
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

@@ -23,6 +23,7 @@
 #@ arm: probe buffered lab_options=cache=writeback
 #@ arm: probe unlocked lab_options=mlock=off
 #@ arm: probe one-queue lab_options=queues=1
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

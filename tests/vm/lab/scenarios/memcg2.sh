@@ -19,6 +19,7 @@
 #@ arm: red naive lab_handler=naive
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
 #@ arm: probe caisson-unprotected lab_options=queues=1,queue_depth=8,cache=writeback,io_flusher=off
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 groups=/run/groups

@@ -16,6 +16,7 @@
 #@ expect: oom
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }

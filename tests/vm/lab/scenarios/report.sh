@@ -20,6 +20,7 @@
 #@ arm: red as-shipped lab_handler=tcmu
 #@ arm: probe only-marked lab_handler=tcmu_marked
 #@ arm: probe only-below lab_handler=tcmu_below lab_options=mmap
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 : "${tcmu_disk:=}" "${tcmu_pid:=}" "${dmz_disk:=}" # set by tcmu_make_disk, tcmu_start and dmz_start
 

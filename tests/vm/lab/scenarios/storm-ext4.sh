@@ -15,6 +15,7 @@
 #@ pause: 30
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

@@ -20,6 +20,7 @@
 #@ arm: probe naive lab_handler=naive
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
 #@ arm: probe naive-marked-direct lab_handler=naive lab_mark=early lab_direct=1
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
 lab_prepare 1024

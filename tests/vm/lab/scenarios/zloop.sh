@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on dm-zoned on zloop, whose zones are files on the mount. zloop writes them with buffered I/O
-# in the red arms' way of old, or directly; the load and the limits are those of the report.
+# XFS on dm-zoned on zloop, whose zones are files on the mount: of a directory that caisson knows to
+# be zoned, or in the red arm served as any other, without protection. The load and the limits are
+# those of `loop`.
 #
 #@ title: XFS on dm-zoned on zloop
 #@ kernels: sid
@@ -18,10 +19,12 @@
 #@ arm: green caisson
 #@ arm: red caisson-unprotected lab_options=cache=writeback,io_flusher=off
 #@ arm: probe caisson-buffered-zloop lab_zloop=buffered_io
+# shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 : "${zloop_disk:=}" "${dmz_disk:=}" # set by zloop_add and dmz_start
 
 lab_prepare 1
+must "a directory of zones" caisson zoned create "$lab_store/0" --size 2048M --zone-size 32M --conventional 8
 lab_serve
 must "a zoned disk" zloop_add "$lab_served" 0 2048 32 8 ${lab_zloop:+"$lab_zloop"}
 must "dm-zoned" dmz_start "$zloop_disk"

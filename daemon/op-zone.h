@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Zones as the handlers meet them. A directory with a mark (zone-mark.h) has a fixed set of names;
+ * those that are a zone's lead to inodes on which the rules of zone.h hold. What these don't allow
+ * is refused and counted (fs->zone_refusals).
+ *
+ * zloop flushes with sync_filesystem(), which reaches no FUSE server. So nothing here is answered
+ * before it is on stable storage (S11): writes are made with RWF_DSYNC, and every change of a size
+ * or of the allocation is followed by fsync().
+ *
+ * A directory's mark is read when a name in it is first asked for, and counts for as long as the
+ * kernel knows the directory.
+ *
+ * On metadata workers, except op_zone_refused().
+ */
+#ifndef CAISSON_OP_ZONE_H
+#define CAISSON_OP_ZONE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call;
+struct fs;
+struct inode;
+
+/* Counts a refusal and returns ERROR. Any thread, no lock. */
+int op_zone_refused(struct fs *fs, int error);
+
+/*
+ * Makes sure that it is known whether DIR is marked: zone_kind() is ZONE_NONE or ZONE_DIRECTORY
+ * then. With the daemon's identity, so before op_assume(). 0; -EIO where the mark can't be read or
+ * understood: better no access than flushes that don't happen.
+ */
+int op_zone_ask(struct inode *dir);
+
+/*
+ * Names in DIR may be made, moved and removed: 0. -EPERM in a marked one: zloop keeps to the files
+ * that it finds, and a zone that has gone, or has another name, breaks the device. -EIO as above.
+ * Before op_assume().
+ */
+int op_zone_allow_names(struct fs *fs, struct inode *dir);
+
+/*
+ * NAME in DIR, of which op_zone_ask() has been told, has been found to be INODE. 0, or -EIO as
+ * above.
+ */
+int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, struct inode *inode);
+
+/* INODE has just been opened, and FD is open on it: learns a zone's write pointer if nobody has. */
+void op_zone_load(struct inode *inode, int fd);
+
+/*
+ * ftruncate() of the zone INODE through FD, and fsync(): what zones allow is made and is on stable
+ * storage. 0 or -errno. With any identity.
+ */
+int op_zone_truncate(struct fs *fs, struct inode *inode, int fd, uint64_t size);
+
+/*
+ * What becomes of a WRITE to a sequential zone that has failed (zone_write_end()): cuts the file
+ * back and returns the error for the answer.
+ */
+int op_zone_repair(struct call *call);
+
+/* Whether NAME is the extended attribute that the mark is. */
+bool op_zone_is_mark(const char *name);
+
+#endif

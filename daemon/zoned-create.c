@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `caisson zoned create`: everything is made in a directory beside DIR, synced, and then renamed to
+ * DIR. So DIR is a zoned directory or isn't, also after a crash; and it never is a directory that
+ * somebody has known before it was marked.
+ */
+#include "zoned.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "exit-code.h"
+#include "macro.h"
+#include "zone-mark.h"
+#include "zoned-arguments.h"
+
+struct creation {
+	struct zone_geometry geometry;
+	bool sparse;
+	const char *dir;      /* as given, for messages */
+	const char *name;     /* its last component, in: */
+	int parent_fd;	      /* opened for reading */
+	struct stat replaced; /* the empty directory that DIR is so far; st_mode 0: there is none */
+};
+
+static int failed(const char *object, const char *name, const char *action, int error)
+{
+	fprintf(stderr, "caisson: %s%s%s: %s: %s\n", object, name ? "/" : "", name ? name : "",
+		action, strerror(-error));
+	return error;
+}
+
+/* Makes the file of zone NUMBER in the directory FD, on stable storage. 0 or -errno, told. */
+static int make_zone(const struct creation *creation, int dir_fd, uint32_t number)
+{
+	const struct zone_geometry *geometry = &creation->geometry;
+	char name[ZONE_NAME_LEN];
+	autoclose int fd = -1;
+	off_t len = (off_t)geometry->zone_len;
+
+	zone_name(geometry, number, name);
+	/* zloop's own mode */
+	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return failed(creation->dir, name, "create", -errno);
+	if (zone_geometry_kind(geometry, number) == ZONE_CONVENTIONAL) {
+		if (creation->sparse && ftruncate(fd, len) < 0)
+			return failed(creation->dir, name, "extend", -errno);
+		if (!creation->sparse && fallocate(fd, 0, 0, len) < 0)
+			return failed(creation->dir, name, "allocate (--sparse does without)",
+				      -errno);
+	}
+	if (fsync(fd) < 0)
+		return failed(creation->dir, name, "sync", -errno);
+	return 0;
+}
+
+/* Fills and marks the directory FD. 0 or -errno, told. */
+static int fill(const struct creation *creation, int fd)
+{
+	int r;
+
+	if (creation->replaced.st_mode &&
+	    (fchown(fd, creation->replaced.st_uid, creation->replaced.st_gid) < 0 ||
+	     fchmod(fd, creation->replaced.st_mode & 07777) < 0))
+		return failed(creation->dir, NULL, "keep its owner and mode", -errno);
+	r = zone_mark_write(fd, &creation->geometry);
+	if (r == -EPERM) {
+		fprintf(stderr,
+			"caisson: %s: mark: %s: zoned directories are made in BACKING, not through the mount\n",
+			creation->dir, strerror(-r));
+		return r;
+	}
+	if (r < 0)
+		return failed(creation->dir, NULL, "set extended attribute " ZONE_MARK_NAME, r);
+	for (uint32_t i = 0; i < creation->geometry.zones && r == 0; i++)
+		r = make_zone(creation, fd, i);
+	if (r == 0 && fsync(fd) < 0)
+		r = failed(creation->dir, NULL, "sync", -errno);
+	return r;
+}
+
+/* Removes the directory NAME, which is open as FD, with the zones in it. */
+static void undo(const struct creation *creation, int fd, const char *name)
+{
+	char zone[ZONE_NAME_LEN];
+
+	for (uint32_t i = 0; i < creation->geometry.zones; i++) {
+		zone_name(&creation->geometry, i, zone);
+		if (unlinkat(fd, zone, 0) < 0)
+			break; /* they were made in this order */
+	}
+	if (unlinkat(creation->parent_fd, name, AT_REMOVEDIR) < 0)
+		(void)failed(creation->dir, NULL, "remove what was begun beside it", -errno);
+}
+
+/* 0 or -errno, told. */
+static int create(const struct creation *creation)
+{
+	char name[NAME_MAX + 1];
+	autoclose int fd = -1;
+	int r;
+
+	if (snprintf(name, sizeof(name), ".%s.caisson-%d", creation->name, (int)getpid()) >=
+	    (int)sizeof(name))
+		return failed(creation->dir, NULL, "create", -ENAMETOOLONG);
+	if (mkdirat(creation->parent_fd, name, 0700) < 0)
+		return failed(creation->dir, NULL, "create", -errno);
+	fd = openat(creation->parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		r = failed(creation->dir, NULL, "open", -errno);
+		(void)unlinkat(creation->parent_fd, name, AT_REMOVEDIR); /* empty as it is */
+		return r;
+	}
+	r = fill(creation, fd);
+	/* over a directory only if that is empty, as the kernel sees to */
+	if (r == 0 && renameat(creation->parent_fd, name, creation->parent_fd, creation->name) < 0)
+		r = failed(creation->dir, NULL, "put in place", -errno);
+	if (r < 0) {
+		undo(creation, fd, name);
+		return r;
+	}
+	if (fsync(creation->parent_fd) < 0)
+		return failed(creation->dir, NULL, "sync its parent", -errno);
+	return 0;
+}
+
+/* Whether there is anything in the directory FD, which it takes. 0, -ENOTEMPTY or -errno. */
+static int check_empty(int fd)
+{
+	DIR *dir = fdopendir(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		close_fd(&fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = -ENOTEMPTY;
+	}
+	if (r == 0)
+		r = -errno;
+	(void)closedir(dir); /* only read */
+	return r;
+}
+
+/* What DIR is so far: nothing, or an empty directory. 0 or -errno, told. */
+static int look(struct creation *creation)
+{
+	int fd, r;
+
+	if (strcmp(creation->name, ".") == 0 || strcmp(creation->name, "..") == 0 ||
+	    strcmp(creation->name, "/") == 0) {
+		fprintf(stderr, "caisson: %s: create: must end in the directory's own name\n",
+			creation->dir);
+		return -EINVAL;
+	}
+	fd = openat(creation->parent_fd, creation->name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return failed(creation->dir, NULL, "create", -errno);
+	if (fstat(fd, &creation->replaced) < 0) {
+		r = -errno;
+		close_fd(&fd);
+	} else {
+		r = check_empty(fd);
+	}
+	return r < 0 ? failed(creation->dir, NULL, "create", r) : 0;
+}
+
+struct create_arguments {
+	const char *dir, *size, *zone_size, *zone_capacity, *conventional;
+	bool sparse;
+};
+
+/* Fills the geometry. An exit code; what is wrong has been told. */
+static int parse_geometry(const struct create_arguments *arguments,
+			  struct zone_geometry *ret_geometry)
+{
+	const char *capacity = arguments->zone_capacity ? arguments->zone_capacity
+							: arguments->zone_size;
+	struct zone_geometry geometry;
+	uint64_t len, conventional = 0, zones;
+	const char *fault;
+
+	if (!arguments->size || !arguments->zone_size) {
+		fprintf(stderr, "caisson: %s: create: --size and --zone-size are needed\n",
+			arguments->dir);
+		return EXIT_USAGE;
+	}
+	if (zoned_size_parse(arguments->size, &len) < 0)
+		return zoned_value_is_bad("--size", arguments->size, "a size such as 8G");
+	if (zoned_size_parse(arguments->zone_size, &geometry.zone_len) < 0)
+		return zoned_value_is_bad("--zone-size", arguments->zone_size,
+					  "a size such as 256M");
+	if (zoned_size_parse(capacity, &geometry.capacity_len) < 0)
+		return zoned_value_is_bad("--zone-capacity", capacity, "a size such as 255M");
+	if (arguments->conventional &&
+	    zoned_number_parse(arguments->conventional, ZONES_MAX, &conventional) < 0)
+		return zoned_value_is_bad("--conventional", arguments->conventional,
+					  "a number of zones");
+	zones = geometry.zone_len ? len / geometry.zone_len : 0;
+	geometry.zones = (uint32_t)MIN(zones, (uint64_t)UINT32_MAX);
+	geometry.conventional = (uint32_t)conventional;
+	fault = zone_geometry_fault(&geometry);
+	if (!fault && zones * geometry.zone_len != len)
+		fault = "the size isn't a multiple of the zone size";
+	if (fault) {
+		fprintf(stderr, "caisson: %s: create: %s\n", arguments->dir, fault);
+		return EXIT_USAGE;
+	}
+	*ret_geometry = geometry;
+	return EXIT_FINE;
+}
+
+int zoned_create(int argc, char **argv)
+{
+	struct create_arguments arguments = { 0 };
+	const struct zoned_option options[] = {
+		{ .name = "--size", .value = &arguments.size },
+		{ .name = "--zone-size", .value = &arguments.zone_size },
+		{ .name = "--zone-capacity", .value = &arguments.zone_capacity },
+		{ .name = "--conventional", .value = &arguments.conventional },
+		{ .name = "--sparse", .flag = &arguments.sparse },
+	};
+	autofree char *for_name = NULL, *for_parent = NULL;
+	autoclose int parent_fd = -1;
+	struct creation creation = { 0 };
+	int code;
+
+	if (!zoned_arguments_parse(argc, argv, options, ARRAY_SIZE(options), &arguments.dir))
+		return EXIT_USAGE;
+	code = parse_geometry(&arguments, &creation.geometry);
+	if (code != EXIT_FINE)
+		return code;
+
+	for_name = strdup(arguments.dir);
+	for_parent = strdup(arguments.dir);
+	if (!for_name || !for_parent) {
+		(void)failed(arguments.dir, NULL, "create", -ENOMEM);
+		return EXIT_CANNOT_SERVE;
+	}
+	creation.dir = arguments.dir;
+	creation.sparse = arguments.sparse;
+	creation.name = basename(for_name);
+	parent_fd = open(dirname(for_parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent_fd < 0) {
+		(void)failed(arguments.dir, NULL, "open its parent", -errno);
+		return EXIT_CANNOT_SERVE;
+	}
+	creation.parent_fd = parent_fd;
+	if (look(&creation) < 0 || create(&creation) < 0)
+		return EXIT_CANNOT_SERVE;
+	return EXIT_FINE;
+}
