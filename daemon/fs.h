@@ -25,7 +25,7 @@ struct fs {
 
 	/* fixed before serving */
 	enum cache_mode cache;
-	bool mmap; /* MAP_SHARED has to work, at whatever price */
+	bool mmap;		  /* MAP_SHARED has to work, at whatever price */
 	bool default_permissions; /* the kernel has checked the caller's rights already */
 	uint64_t entry_timeout_ns, attr_timeout_ns;
 

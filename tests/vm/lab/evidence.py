@@ -4,6 +4,7 @@
 
 	evidence.py arm LOG OUT.json KEY=VALUE...	judges one arm; prints its line
 	evidence.py report DIR				report.md and a plot a scenario, from all OUT.json
+	evidence.py live NAME=LOG...			progress side by side, until SIGTERM
 
 KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, pause (bound in seconds),
 limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
@@ -16,8 +17,10 @@ through), hang (nothing at all for its last 30 seconds), crawl (slower than gree
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time as clock
 
 STALL_PERCENT = 25  # of green's progress in the same time
 HANG_SECONDS = 30  # without any progress, at the end
@@ -207,6 +210,39 @@ def command_arm(log, out, *pairs):
     return 0 if arm["outcome"] == "pass" else 1
 
 
+# --- while it runs ---
+
+LIVE_SECONDS = 2
+
+
+def state_of(log):
+    """What an arm that is running, or isn't yet, has come to."""
+    if not os.path.exists(log) or os.path.getsize(log) == 0:
+        return "-"
+    arm = read_arm(log)
+    if arm["start"] is None:
+        return "booting"
+    if arm["status"] == 0:
+        return "%4.0f MiB, done in %.1f s" % (arm["mib"], arm["seconds"])
+    if arm["pause_at_end"] < 3:
+        return "%4.0f MiB" % arm["mib"]
+    return "%4.0f MiB, nothing for %.0f s" % (arm["mib"], arm["pause_at_end"])
+
+
+def command_live(*pairs):
+    """Prints a line every other second that something has changed."""
+    arms = [pair.split("=", 1) for pair in pairs]
+    print("   ".join("%-34s" % name for name, _ in arms).rstrip())
+    last = None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        line = "   ".join("%-34s" % state_of(log) for _, log in arms).rstrip()
+        if line != last:
+            print("%s" % line)
+        last = line
+        clock.sleep(LIVE_SECONDS)
+
+
 # --- the report ---
 
 COLOURS = {"green": "#2a9d4a", "red": "#d1342f", "probe": "#888888"}
@@ -237,15 +273,26 @@ def plot(title, arms, path):
     subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=True)
 
 
-def table(arms):
-    """Markdown lines."""
-    yield "| scenario | kernel | arm | | outcome | seconds | longest pause | |"
-    yield "|---|---|---|---|---|---|---|---|"
+def rounds_of(arms):
+    """Lists of the rounds of each arm, in the order of the scenarios."""
+    groups = {}
     for arm in arms:
-        yield "| %s | %s | %s | %s | %s%s | %s | %.1f s | %s |" % (
-            arm["scenario"], arm["kernel"], arm["arm"], arm["kind"], arm["happened"],
-            "" if arm["outcome"] == "pass" else " **(not as it must be)**", seconds_of(arm),
-            arm["pause"], arm["detail"].replace("|", "/"))
+        groups.setdefault((arm["scenario"], arm["kernel"], arm["arm"]), []).append(arm)
+    return groups.values()
+
+
+def table(arms):
+    """Markdown lines: an arm a row, whatever the number of rounds."""
+    yield "| scenario | kernel | arm | must be | as it must be | outcome | seconds | longest pause | |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for rounds in rounds_of(arms):
+        arm = sorted(rounds, key=lambda a: a["seconds"] or 0)[len(rounds) // 2]
+        good = sum(a["outcome"] == "pass" for a in rounds)
+        yield "| %s | %s | %s | %s | %s | %s | %s | %.1f s | %s |" % (
+            arm["scenario"], arm["kernel"], arm["arm"], arm["kind"],
+            "-" if arm["kind"] == "probe" else "%d of %d" % (good, len(rounds)),
+            ", ".join(sorted({a["happened"] for a in rounds})), seconds_of(arm),
+            max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"))
 
 
 def command_report(directory):
@@ -255,7 +302,7 @@ def command_report(directory):
         if name.endswith(".json"):
             with open(os.path.join(directory, name)) as file:
                 arms.append(json.load(file))
-    arms.sort(key=lambda arm: (arm["scenario"], arm["kernel"], arm["order"]))
+    arms.sort(key=lambda arm: (arm["scenario"], arm["kernel"], int(arm["order"]), int(arm["round"])))
     out = ["# The lab's evidence", ""]
     out += table(arms)
     groups = {}
@@ -264,7 +311,7 @@ def command_report(directory):
     for (scenario, kernel), members in groups.items():
         out += ["", "## %s, Linux %s" % (members[0]["title"], kernel), ""]
         picture = "%s-%s.svg" % (scenario, kernel)
-        drawn = [arm for arm in members if arm["samples"]]
+        drawn = [arm for arm in members if arm["samples"] and arm["round"] == "1"]
         if drawn:
             plot("%s, Linux %s" % (members[0]["title"], kernel), drawn,
                  os.path.join(directory, picture))
@@ -286,7 +333,7 @@ def command_report(directory):
 
 def main():
     """The command line."""
-    commands = {"arm": command_arm, "report": command_report}
+    commands = {"arm": command_arm, "report": command_report, "live": command_live}
     if len(sys.argv) < 3 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
