@@ -4,6 +4,7 @@
 # A whole zoned disk on a caisson mount, one file a zone, with every safety requirement in force: XFS
 # on dm-zoned on zloop on caisson on ext4. A verified write load, with the daemon's tasks audited.
 #
+#@ kernel: sid
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
 #@ packages: e2fsprogs xfsprogs fio kmod util-linux

@@ -4,6 +4,7 @@
 
 	evidence.py arm LOG OUT.json KEY=VALUE...	judges one arm; prints its line
 	evidence.py report DIR				report.md and a plot a scenario, from all OUT.json
+	evidence.py summary DIR				who waited for what, in a few lines
 	evidence.py live NAME=LOG...			progress side by side, until SIGTERM
 
 KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, pause (bound in seconds),
@@ -12,7 +13,8 @@ part of the scenario), verdict (the guest's own), green (OUT.json of the green a
 
 An arm's outcome: `pass` and `fail` are the harness's words for whether it was as it must be; beside
 that stands what happened: finished, stall (under a quarter of green's progress when green was
-through), hang (nothing at all for its last 30 seconds), crawl (slower than green, but no less than a quarter).
+through), hang (not done in its time, with 30 seconds or more in which nothing at all was written),
+crawl (slower than green, but no less than a quarter).
 """
 import json
 import os
@@ -23,7 +25,7 @@ import sys
 import time as clock
 
 STALL_PERCENT = 25  # of green's progress in the same time
-HANG_SECONDS = 30  # without any progress, at the end
+HANG_SECONDS = 30  # without any progress
 MIB_SECTORS = 2048
 
 LINE = re.compile(r"^\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? (.*)$")
@@ -148,8 +150,8 @@ def what_happened(arm, green):
         green_mib = max(green["mib"], 0.1)
         mib = mib_at(arm["samples"], green["seconds"])
         share = round(100 * mib / green_mib)
-    if arm["status"] is None and arm["pause_at_end"] >= HANG_SECONDS:
-        return "hang", "nothing for the last %.0f s; %.0f MiB" % (arm["pause_at_end"], arm["mib"])
+    if arm["status"] is None and arm["pause"] >= HANG_SECONDS:
+        return "hang", "nothing for %.0f s; %.0f MiB" % (arm["pause"], arm["mib"])
     if share is not None and share < STALL_PERCENT:
         return "stall", "%d %% of green's in %.1f s" % (share, green["seconds"])
     if arm["status"] == 0:
@@ -295,14 +297,20 @@ def table(arms):
             max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"))
 
 
-def command_report(directory):
-    """report.md and the plots."""
+def read_arms(directory):
+    """All arms of a results directory, scenario by scenario."""
     arms = []
-    for name in sorted(os.listdir(directory)):
+    for name in os.listdir(directory):
         if name.endswith(".json"):
             with open(os.path.join(directory, name)) as file:
                 arms.append(json.load(file))
-    arms.sort(key=lambda arm: (arm["scenario"], arm["kernel"], int(arm["order"]), int(arm["round"])))
+    arms.sort(key=lambda a: (a["scenario"], a["kernel"], int(a["order"]), int(a["round"])))
+    return arms
+
+
+def command_report(directory):
+    """report.md and the plots."""
+    arms = read_arms(directory)
     out = ["# The lab's evidence", ""]
     out += table(arms)
     groups = {}
@@ -331,9 +339,29 @@ def command_report(directory):
     return 0
 
 
+def command_summary(directory):
+    """For people: an arm a line, and the stack in which a control stood."""
+    for arm in read_arms(directory):
+        print("%-5s %-12s %-9s %6s s, %4.0f MiB   %s" % (
+            arm["kind"], arm["arm"], arm["happened"], seconds_of(arm), arm["mib"], arm["title"]))
+        if arm["kind"] == "green":
+            print("      %d stacks of the handler's tasks looked at: %d in the dirty throttle, %d"
+                  " in reclaim of a filesystem" % tuple(
+                      arm["stack_counts"].get(key, 0) for key in ("looked", "throttle", "reclaim")))
+        for stack in arm["stacks"][:1]:
+            task, _, frames = stack.partition(": ")
+            print("      the handler (%s) stood in" % task.split(" ", 1)[1])
+            print("\n".join("        " + frame for frame in frames.split(" < ")))
+        if arm["hung"]:
+            print("      and the kernel says that %s is hung, in" % arm["hung"]["task"])
+            print("\n".join("        " + frame for frame in arm["hung"]["frames"][:8]))
+    return 0
+
+
 def main():
     """The command line."""
-    commands = {"arm": command_arm, "report": command_report, "live": command_live}
+    commands = {"arm": command_arm, "report": command_report, "summary": command_summary,
+                "live": command_live}
     if len(sys.argv) < 3 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
