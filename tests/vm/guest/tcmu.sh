@@ -38,18 +38,22 @@ tcmu_start_bus() {
 	wait_until 20 test -S /run/dbus/system_bus_socket
 }
 
-tcmu_is_ready_or_gone() {
-	grep -qs 'name org.kernel.TCMUService1 acquired' "$tcmu_log" || has_ended "$tcmu_pid"
-}
+tcmu_is_ready() { grep -qs 'name org.kernel.TCMUService1 acquired' "$tcmu_log"; }
+tcmu_is_ready_or_gone() { tcmu_is_ready || has_ended "$tcmu_pid"; }
 
-# tcmu_start [PREFIX...]: tcmu-runner, as PREFIX's command when there is one (which has to exec it,
-# so that tcmu_pid is tcmu-runner's). 0 once it takes devices.
-tcmu_start() {
+# What a machine has already: configfs, a system bus, and places for logs and locks.
+tcmu_prepare() {
 	is_mounted /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
 	index_modules && tcmu_start_bus || return
 	mkdir -p /var/log /run/lock /etc/tcmu
 	# One more would log every command.
 	echo 'log_level = 4' >/etc/tcmu/tcmu.conf
+}
+
+# tcmu_start [PREFIX...]: tcmu-runner, as PREFIX's command when there is one (which has to exec it,
+# so that tcmu_pid is tcmu-runner's). 0 once it takes devices.
+tcmu_start() {
+	tcmu_prepare || return
 	"$@" tcmu-runner --handler-path /usr/lib/x86_64-linux-gnu/tcmu-runner &
 	tcmu_pid=$!
 	if ! wait_until 30 tcmu_is_ready_or_gone || has_ended "$tcmu_pid"; then

@@ -104,6 +104,9 @@ initramfs_make() {
 	for file in "$vm_dir"/guest/*; do
 		ln -s "$file" "$stage/vm/"
 	done
+	for name in $(case_values "$script" tree); do
+		ln -s "$root_dir/$name" "$stage/vm/"
+	done
 	mv "$stage/vm/init" "$stage/init"
 	ln -s "$(readlink -f "$script")" "$stage/vm/case"
 	echo 'root:x:0:0:root:/root:/usr/bin/dash' >"$stage/etc/passwd"

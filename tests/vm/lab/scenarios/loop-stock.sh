@@ -17,6 +17,10 @@
 #@ arm: red naive lab_handler=naive
 #@ arm: probe caisson-unprotected lab_options=cache=writeback,io_flusher=off
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
+#@ arm: probe unmarked lab_options=io_flusher=off
+#@ arm: probe buffered lab_options=cache=writeback
+#@ arm: probe unlocked lab_options=mlock=off
+#@ arm: probe one-queue lab_options=queues=1
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 

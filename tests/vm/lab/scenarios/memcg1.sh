@@ -19,6 +19,9 @@
 #@ arm: red naive lab_handler=naive
 #@ arm: probe caisson-unprotected lab_options=queues=1,queue_depth=8,cache=writeback,io_flusher=off
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
+#@ arm: probe unmarked lab_options=queues=1,queue_depth=8,io_flusher=off
+#@ arm: probe buffered lab_options=queues=1,queue_depth=8,cache=writeback
+#@ arm: probe unlocked lab_options=queues=1,queue_depth=8,mlock=off
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 

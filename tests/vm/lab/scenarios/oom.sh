@@ -16,6 +16,7 @@
 #@ expect: oom
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
+#@ arm: probe unlocked lab_options=mlock=off
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 

@@ -15,6 +15,10 @@
 #@ pause: 30
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
+#@ arm: probe unmarked lab_options=io_flusher=off
+#@ arm: probe buffered lab_options=cache=writeback
+#@ arm: probe unlocked lab_options=mlock=off
+#@ arm: probe one-queue lab_options=queues=1
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 

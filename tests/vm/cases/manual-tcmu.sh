@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# caisson(7), "By tcmu-runner", step by step as printed.
+#
+#@ build: caissond caisson
+#@ programs: mkfs.ext4 mkfs.xfs depmod
+#@ packages: e2fsprogs xfsprogs kmod util-linux
+#@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
+#@ debs: trixie:dm-zoned-tools=dmzadm
+#@ modules: fuse ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
+#@ tree: man/caisson.7
+#@ disk: 3G
+#@ memory: 768
+#@ timeout: 300
+. /vm/manual.sh
+
+step() { manual_step caisson.7 "By tcmu-runner" "$@"; }
+trap '[ $? -eq 0 ] || fail "a step of the manual failed"' EXIT
+
+export DM_DISABLE_UDEV=1 # the guest has no udev; the steps are for machines that have
+must "what a machine has already" tcmu_prepare
+mount_backing
+mkdir -p /srv /mnt/store /mnt/disk
+mount --move /backing /srv
+mkdir /srv/store
+
+step 1 "serve a directory"
+step 2 "start tcmu-runner"
+must "tcmu-runner takes devices" wait_until 30 tcmu_is_ready
+step 3 "make a disk"
+must "the disk is there" wait_until 30 test -b /dev/sda
+step 4 "dm-zoned and XFS"
+cp /vm/caisson.7 /mnt/disk/
+drop_caches
+check "what was written is there" cmp /vm/caisson.7 /mnt/disk/caisson.7
+step 5 "take it down"
+check "nothing is left mounted" is_not_mounted /mnt/store
