@@ -13,6 +13,7 @@
 #@ disk: 3G
 #@ memory: 768
 #@ timeout: 300
+# shellcheck source=tests/vm/guest/manual.sh
 . /vm/manual.sh
 
 step() { manual_step caisson.7 "By tcmu-runner" "$@"; }

@@ -14,6 +14,7 @@
 #@ disk: 4G
 #@ memory: 768
 #@ timeout: 300
+# shellcheck source=tests/vm/guest/manual.sh
 . /vm/manual.sh
 
 step() { manual_step caisson.7 "By zloop (Linux 6.17)" "$@"; }

@@ -114,11 +114,12 @@ lab_dirty_limits() {
 	sysctl -q -w vm.dirty_bytes=$(($1 << 20)) vm.dirty_background_bytes=$(($2 << 20))
 }
 
-# lab_pressure MIB: anonymous memory that is filled and checked for as long as the load runs
+# lab_pressure MIB: that much anonymous memory is taken for as long as the load runs
 lab_pressure() {
-	lab-load hog "$1" 100000 >/run/hog.log 2>&1 &
+	lab-load hold "$1" >/run/hold.log 2>&1 &
 	lab_hog_pid=$!
 	echo 1000 >/proc/"$lab_hog_pid"/oom_score_adj
+	must "take $1 MiB of memory" wait_until 60 grep -q held /run/hold.log
 }
 lab_end_pressure() {
 	kill -9 "$lab_hog_pid"

@@ -7,7 +7,7 @@
 # emulated machine unpacks it. What the guest runs from can't be paged out, and nothing that the
 # daemon needs lies on a disk (S8).
 
-: "${vm_dir:?}" "${work_dir:?}" "${build_dir:=}"
+: "${root_dir:?}" "${vm_dir:?}" "${work_dir:?}" "${build_dir:=}"
 : "${kernel_dir:=}" "${kernel_release:=}" # set by kernel_prepare
 : "${debs_missing:=}" "${zloop_missing:=}" # set by debs_stage, zloop_prepare
 

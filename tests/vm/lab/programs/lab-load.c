@@ -9,6 +9,7 @@
  *	lab-load storm  DIR FILES SEED			small files: create, append, rename, unlink
  *	lab-load verify-storm DIR FILES SEED
  *	lab-load hog    MIB PASSES			fills and checks anonymous memory
+ *	lab-load hold   MIB				fills it, says "held", and keeps it
  *
  * Exit status 0; 1 with a line on stderr when a call failed or data isn't what it should be.
  */
@@ -211,13 +212,20 @@ static void verify_storm(const char *dir, uint64_t files, uint64_t seed)
 	}
 }
 
-static void hog(uint64_t mib, uint64_t passes)
+static uint64_t *map(uint64_t mib)
 {
-	uint64_t *memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		fail("memory", "map");
+	return memory;
+}
+
+static void hog(uint64_t mib, uint64_t passes)
+{
+	uint64_t *memory = map(mib);
+
 	for (uint64_t pass = 0; pass < passes; pass++) {
 		for (uint64_t i = 0; i < mib; i++)
 			fill(memory + i * (MIB / WORD), MIB, pass, i * MIB);
@@ -226,6 +234,18 @@ static void hog(uint64_t mib, uint64_t passes)
 		printf("pass %" PRIu64 "\n", pass + 1);
 		(void)fflush(stdout);
 	}
+}
+
+static void hold(uint64_t mib)
+{
+	uint64_t *memory = map(mib);
+
+	for (uint64_t i = 0; i < mib; i++)
+		fill(memory + i * (MIB / WORD), MIB, 0, i * MIB);
+	printf("held\n");
+	(void)fflush(stdout);
+	for (;;)
+		(void)pause();
 }
 
 static uint64_t number(const char *text)
@@ -250,6 +270,8 @@ int main(int argc, char **argv)
 		hog(number(argv[2]), number(argv[3]));
 		return 0;
 	}
+	if (strcmp(what, "hold") == 0 && argc == 3)
+		hold(number(argv[2]));
 	if (argc != 5 && !(argc == 6 && strcmp(what, "write") == 0)) {
 		fprintf(stderr, "lab-load: %s: parse: see the top of lab-load.c\n", what);
 		return 1;

@@ -22,8 +22,8 @@ lab_prepare 1024
 lab_serve
 lab_loop_stack ext4
 lab_dirty_limits 8 4
-lab_pressure 200
+lab_pressure 220
 lab_watch loop0
-lab_run lab-load storm /mnt 3000 1
+lab_run lab-load storm /mnt 6000 1
 lab_end_pressure
-lab_verify lab-load verify-storm /mnt 3000 1
+lab_verify lab-load verify-storm /mnt 6000 1
