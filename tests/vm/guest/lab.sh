@@ -174,6 +174,19 @@ lab_run() {
 	ok "the load ended"
 }
 
+# lab_storm storm|verify-storm FILES: of four writers at once, each in a directory of its own
+lab_storm() {
+	lab_storm_pids=
+	for lab_storm_dir in 1 2 3 4; do
+		mkdir -p "$lab_upper/$lab_storm_dir"
+		lab-load "$1" "$lab_upper/$lab_storm_dir" "$2" "$lab_storm_dir" &
+		lab_storm_pids="$lab_storm_pids $!"
+	done
+	for lab_storm_pid in $lab_storm_pids; do
+		wait "$lab_storm_pid" || return
+	done
+}
+
 # lab_verify COMMAND...: after dropping caches, and again after everything was taken down and made
 # anew, but for the filesystem below. lab_up and lab_down are the scenario's: what is between the
 # handler and the filesystem on top. Of a green arm; a red one is through here.

@@ -143,7 +143,7 @@ static void verify_file(const char *name, uint64_t mib, uint64_t seed)
  * The storm. File I is created with a block, appended to when file I+1 has been, renamed when I+2
  * has, and unlinked if I is a multiple of three. What must be there at the end follows from that.
  */
-#define STORM_BLOCK 8192
+#define STORM_BLOCK 32768
 #define STORM_DIRS  16
 
 static void storm_name(char *ret_name, size_t len, const char *dir, uint64_t i, const char *suffix)

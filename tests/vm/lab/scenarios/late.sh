@@ -11,7 +11,7 @@
 #@ modules: fuse loop ext4 xfs crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 70
+#@ limit: 50
 #@ pause: 20
 #@ arm: green caisson
 #@ arm: red late lab_handler=naive lab_mark=late lab_threads=4

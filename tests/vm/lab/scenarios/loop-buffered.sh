@@ -11,7 +11,7 @@
 #@ modules: fuse loop ext4 xfs crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 100
+#@ limit: 90
 #@ pause: 20
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive

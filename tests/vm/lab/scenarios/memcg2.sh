@@ -13,7 +13,7 @@
 #@ modules: fuse loop ext4 xfs crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 100
+#@ limit: 60
 #@ pause: 20
 #@ arm: green caisson lab_options=queues=1,queue_depth=8
 #@ arm: red naive lab_handler=naive

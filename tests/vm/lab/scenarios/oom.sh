@@ -11,7 +11,7 @@
 #@ modules: fuse loop ext4 xfs crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 150
+#@ limit: 60
 #@ pause: 40
 #@ expect: oom
 #@ arm: green caisson

@@ -14,7 +14,7 @@
 #@ modules: fuse ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 90
+#@ limit: 60
 #@ pause: 20
 #@ arm: green caisson lab_options=mmap
 #@ arm: red as-shipped lab_handler=tcmu

@@ -11,7 +11,7 @@
 #@ modules: fuse loop ext4 crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 120
+#@ limit: 60
 #@ pause: 30
 #@ arm: green caisson
 #@ arm: red naive lab_handler=naive
@@ -21,9 +21,9 @@
 lab_prepare 1024
 lab_serve
 lab_loop_stack ext4
-lab_dirty_limits 8 4
+lab_dirty_limits 4 2
 lab_pressure 220
 lab_watch loop0
-lab_run lab-load storm /mnt 6000 1
+lab_run lab_storm storm 1500
 lab_end_pressure
-lab_verify lab-load verify-storm /mnt 6000 1
+lab_verify lab_storm verify-storm 1500

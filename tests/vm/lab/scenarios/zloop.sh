@@ -14,7 +14,7 @@
 #@ modules: fuse ext4 xfs dm-zoned zloop crc32c?
 #@ disk: 3G
 #@ memory: 512
-#@ limit: 100
+#@ limit: 60
 #@ pause: 20
 #@ arm: green caisson
 #@ arm: red caisson-unprotected lab_options=cache=writeback,io_flusher=off
