@@ -135,7 +135,8 @@ static void takes_every_option(void)
 	CHECK_EQ(options.cache, CACHE_WRITETHROUGH);
 	CHECK_EQ(options.attr_timeout_ns, (uint64_t)250000000);
 	CHECK_EQ(options.entry_timeout_ns, (uint64_t)60000000000);
-	CHECK(options.mmap && options.trusted_xattr && options.allow_other && options.default_permissions);
+	CHECK(options.mmap && options.trusted_xattr && options.allow_other &&
+	      options.default_permissions);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	expect_mount_options(&options,
 			     "allow_other,default_permissions,ro,nosuid,fsname=disk,subtype=x");
