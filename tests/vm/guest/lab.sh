@@ -109,9 +109,10 @@ lab_mount() { must "mount $1" mount -t "$1" "$2" "$lab_upper"; }
 
 # --- memory ---
 
-# lab_dirty_limits MIB BACKGROUND_MIB: of dirty page cache, for the whole machine
+# lab_dirty_limits MIB [BACKGROUND_MIB]: of dirty page cache, for the whole machine (default: half)
 lab_dirty_limits() {
-	sysctl -q -w vm.dirty_bytes=$(($1 << 20)) vm.dirty_background_bytes=$(($2 << 20))
+	sysctl -q -w vm.dirty_bytes=$(($1 << 20)) vm.dirty_background_bytes=$(($1 << 19))
+	[ $# -lt 2 ] || sysctl -q -w vm.dirty_background_bytes=$(($2 << 20))
 }
 
 # lab_pressure MIB: that much anonymous memory is taken for as long as the load runs

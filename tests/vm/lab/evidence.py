@@ -147,13 +147,14 @@ def what_happened(arm, green):
     if green and green["seconds"] is None:
         green = None
     if green:
-        green_mib = max(green["mib"], 0.1)
-        mib = mib_at(arm["samples"], green["seconds"])
-        share = round(100 * mib / green_mib)
+        time = min(green["seconds"], arm["seconds"])
+        through = time == green["seconds"]  # its last sample may be from just after the end
+        green_mib = green["mib"] if through else mib_at(green["samples"], time)
+        share = round(100 * mib_at(arm["samples"], time) / max(green_mib, 0.1))
     if arm["status"] is None and arm["pause"] >= HANG_SECONDS:
         return "hang", "nothing for %.0f s; %.0f MiB" % (arm["pause"], arm["mib"])
     if share is not None and share < STALL_PERCENT:
-        return "stall", "%d %% of green's in %.1f s" % (share, green["seconds"])
+        return "stall", "%d %% of green's in %.1f s" % (share, time)
     if arm["status"] == 0:
         slow = green and arm["seconds"] > 1.5 * green["seconds"]
         return ("crawl" if slow else "finished"), ""

@@ -31,7 +31,7 @@ if [ "$lab_mark" = late ]; then
 	check "it names each thread but the first" same_tasks
 fi
 lab_loop_stack xfs
-lab_dirty_limits 8 4
+lab_dirty_limits 8
 lab_watch loop0
-lab_run lab-load write /mnt/file 200 1
-lab_verify lab-load verify /mnt/file 200 1
+lab_run lab-load write /mnt/file 400 1
+lab_verify lab-load verify /mnt/file 400 1

@@ -62,7 +62,7 @@ must "a zoned disk" make_disk
 must "dm-zoned" dmz_start "$tcmu_disk"
 lab_mkfs xfs "$dmz_disk"
 lab_mount xfs "$dmz_disk"
-lab_dirty_limits 16 8
+lab_dirty_limits 16
 lab_watch "${tcmu_disk##*/}"
 lab_run lab-load write /mnt/file 100 1
 is_green || exit 0

@@ -30,7 +30,7 @@ must "a zoned disk" zloop_add "$lab_served" 0 2048 32 8 ${lab_zloop:+"$lab_zloop
 must "dm-zoned" dmz_start "$zloop_disk"
 lab_mkfs xfs "$dmz_disk"
 lab_mount xfs "$dmz_disk"
-lab_dirty_limits 8 4
+lab_dirty_limits 8
 lab_watch "${zloop_disk##*/}"
 lab_run lab-load write /mnt/file 200 1
 
