@@ -24,9 +24,9 @@
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
-lab_prepare 1024
+lab_prepare 2048
 lab_serve
 lab_loop_stack xfs
 lab_watch loop0
-lab_run lab-load write /mnt/file 600 1
-lab_verify lab-load verify /mnt/file 600 1
+lab_run lab-load write /mnt/file 1200 1
+lab_verify lab-load verify /mnt/file 1200 1
