@@ -31,5 +31,5 @@ lab_serve
 lab_loop_stack xfs
 lab_dirty_limits 8
 lab_watch loop0
-lab_run lab-load write /mnt/file 200 1
-lab_verify lab-load verify /mnt/file 200 1
+lab_run lab-load write /mnt/file 300 1
+lab_verify lab-load verify /mnt/file 300 1

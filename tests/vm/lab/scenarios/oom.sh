@@ -30,9 +30,9 @@ eat_memory() {
 		sleep 1 # or the OOM killer would be all that runs
 	done
 }
-# as many as it takes, and one
+# as many as it takes, and a few
 eat_all_memory() {
-	eaters=$(awk -v mib="$eater_mib" '$1 == "MemAvailable:" { print int($2 / 1024 / mib) + 1 }' /proc/meminfo)
+	eaters=$(awk -v mib="$eater_mib" '$1 == "MemAvailable:" { print int($2 / 1024 / mib) + 4 }' /proc/meminfo)
 	while [ "$eaters" -gt 0 ]; do
 		eat_memory >/dev/null 2>&1 &
 		eater_pids="$eater_pids $!"
