@@ -15,13 +15,13 @@
 #@ memory: 512
 #@ limit: 60
 #@ pause: 20
-#@ arm: green caisson lab_options=queues=1,queue_depth=8
+#@ arm: green caisson lab_options=queues=1,queue_depth=8,max_write=256K
 #@ arm: red naive lab_handler=naive
 #@ arm: probe naive-marked lab_handler=naive lab_mark=early
-#@ arm: probe caisson-unprotected lab_options=queues=1,queue_depth=8,cache=writeback,io_flusher=off
-#@ arm: probe unmarked lab_options=queues=1,queue_depth=8,io_flusher=off
-#@ arm: probe buffered lab_options=queues=1,queue_depth=8,cache=writeback
-#@ arm: probe unlocked lab_options=queues=1,queue_depth=8,mlock=off
+#@ arm: probe caisson-unprotected lab_options=queues=1,queue_depth=8,max_write=256K,cache=writeback,io_flusher=off
+#@ arm: probe unmarked lab_options=queues=1,queue_depth=8,max_write=256K,io_flusher=off
+#@ arm: probe buffered lab_options=queues=1,queue_depth=8,max_write=256K,cache=writeback
+#@ arm: probe unlocked lab_options=queues=1,queue_depth=8,max_write=256K,mlock=off
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
