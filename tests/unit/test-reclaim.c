@@ -19,25 +19,11 @@
 #include <sys/wait.h>
 
 #include "macro.h"
+#include "proc-maps.h"
 #include "proc.h"
 #include "reclaim-kernel.h"
+#include "shadow.h"
 #include "test.h"
-
-#if defined(__has_feature)
-#define TEST_FEATURE(name) __has_feature(name)
-#else
-#define TEST_FEATURE(name) 0
-#endif
-/*
- * AddressSanitizer and ThreadSanitizer make mlockall() do nothing, and their shadow of the memory
- * faults on its own account.
- */
-#if defined(__SANITIZE_ADDRESS__) || TEST_FEATURE(address_sanitizer) ||                            \
-	defined(__SANITIZE_THREAD__) || TEST_FEATURE(thread_sanitizer)
-#define HAS_SHADOW 1
-#else
-#define HAS_SHADOW 0
-#endif
 
 /* errno has no business in the library: each call leaves this one alone. */
 enum { ERRNO_MARK = 12345 };
