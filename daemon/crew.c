@@ -9,6 +9,7 @@
 
 #include "caisson/reclaim.h"
 #include "log.h"
+#include "mutex.h"
 #include "privdrop.h"
 
 #define STACK_LEN (256u << 10)
@@ -74,13 +75,13 @@ static bool wait_at_gate(struct crew *crew)
 {
 	bool go;
 
-	pthread_mutex_lock(&crew->mutex);
+	mutex_lock(&crew->mutex);
 	crew->ready++;
 	pthread_cond_broadcast(&crew->changed);
 	while (crew->gate == CREW_WAITING)
 		pthread_cond_wait(&crew->changed, &crew->mutex);
 	go = crew->gate == CREW_LET_GO;
-	pthread_mutex_unlock(&crew->mutex);
+	mutex_unlock(&crew->mutex);
 	return go;
 }
 
@@ -133,10 +134,10 @@ int crew_wait_ready(struct crew *crew)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&crew->mutex);
+	mutex_lock(&crew->mutex);
 	while (crew->ready < crew->count)
 		pthread_cond_wait(&crew->changed, &crew->mutex);
-	pthread_mutex_unlock(&crew->mutex);
+	mutex_unlock(&crew->mutex);
 	for (uint32_t i = 0; i < crew->count && !r; i++)
 		r = crew->threads[i].result;
 	return r;
@@ -144,11 +145,11 @@ int crew_wait_ready(struct crew *crew)
 
 static void open_gate(struct crew *crew, int gate)
 {
-	pthread_mutex_lock(&crew->mutex);
+	mutex_lock(&crew->mutex);
 	if (crew->gate == CREW_WAITING)
 		crew->gate = gate;
 	pthread_cond_broadcast(&crew->changed);
-	pthread_mutex_unlock(&crew->mutex);
+	mutex_unlock(&crew->mutex);
 }
 
 void crew_let_go(struct crew *crew)
