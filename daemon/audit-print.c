@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "macro.h"
 
 /* -- Reading -- */
@@ -220,59 +221,13 @@ int audit_print_table(FILE *out, const struct audit_report *reports, size_t coun
 
 /* -- JSON -- */
 
-/*
- * The length of the UTF-8 character at TEXT, or 0 if it isn't one (RFC 3629: none that is longer
- * than it need be, no surrogates, nothing beyond U+10FFFF).
- */
-static size_t utf8_len(const unsigned char *text)
-{
-	static const struct {
-		unsigned char first, last, low, high; /* of the first byte; of the second */
-		size_t len;
-	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	if (text[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		size_t at = 2;
-
-		if (text[0] < forms[i].first || text[0] > forms[i].last)
-			continue;
-		if (text[1] < forms[i].low || text[1] > forms[i].high)
-			return 0;
-		while (at < forms[i].len && (text[at] & 0xc0) == 0x80)
-			at++;
-		return at == forms[i].len ? at : 0;
-	}
-	return 0;
-}
-
-/* A JSON string; what isn't UTF-8 becomes U+FFFD, byte by byte. */
 static void print_json_string(FILE *out, const char *string)
 {
-	const unsigned char *at = (const unsigned char *)string;
+	char piece[JSON_PIECE_LEN];
 
 	fputc('"', out);
-	while (*at) {
-		size_t len = utf8_len(at);
-
-		if (len == 0) {
-			fputs("\\ufffd", out);
-			len = 1;
-		} else if (*at == '"' || *at == '\\') {
-			fprintf(out, "\\%c", *at);
-		} else if (*at < ' ' || *at == 0x7f) {
-			fprintf(out, "\\u%04x", *at);
-		} else {
-			fwrite(at, 1, len, out);
-		}
-		at += len;
-	}
+	while (json_next(&string, piece))
+		fputs(piece, out);
 	fputc('"', out);
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "proc-maps.h"
 #include "proc.h"
 
 #define PASSES_MAX 16

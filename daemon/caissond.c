@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,9 +47,8 @@
 #include "options.h"
 #include "preflight.h"
 #include "privdrop.h"
-#include "queue.h"
+#include "server-status.h"
 #include "server.h"
-#include "stats.h"
 #include "status.h"
 #include "store.h"
 
@@ -83,52 +83,19 @@ static uint64_t seconds_since(const struct timespec *then)
 static void fill_status(void *arg, struct status *status)
 {
 	const struct caissond *self = arg;
-	const struct options *options = &self->options;
-	const struct server *server = &self->server;
-	const struct fs *fs = &server->fs;
+	const struct monitor *monitor = &self->monitor;
 
-	*status = (struct status){
-		.version = CAISSON_VERSION,
-		.backing = options->backing,
-		.mountpoint = options->mountpoint,
-		.keeper_pid = (uint64_t)self->link->keeper,
-		.keeper_alive = !self->keeper_gone,
-		.uptime_s = seconds_since(&self->started),
-		.io_flusher_required = options->require_io_flusher,
-		.io_flusher = self->monitor.io_flusher,
-		.mlock_required = options->require_mlock,
-		.mlock = self->monitor.mlock,
-		.cache = options_cache_name(options->cache),
-		.transport = server->queues[0].transport.ops->name,
-		.kernel_minor = server->session.kernel_minor,
-		.max_write = server->session.max_write,
-		.queues = options->queues,
-		.queue_depth = options->queue_depth,
-		.workers = options->workers,
-		.memory_bound = server_memory_len(server),
-		.tasks = self->monitor.tasks,
-		.tasks_unmarked = self->monitor.tasks_unmarked,
-		.alarms = self->monitor.alarms,
-		.inodes_used = atomic_load(&fs->inodes.used),
-		.inodes_limit = fs->inodes.count,
-		.inodes_refused = atomic_load(&fs->inodes.refusals),
-		.zone_refusals = atomic_load(&fs->zone_refusals),
-		.files_used = atomic_load(&fs->files.used),
-		.files_limit = fs->files.count,
-		.log_dropped = log_dropped(),
-		.meta_free_slots = atomic_load(&server->workers.slots.free),
-		.meta_shortages = atomic_load(&server->workers.slots.shortages),
-	};
-	session_flag_names(server->session.flags, status->features, sizeof(status->features));
-	for (uint32_t i = 0; i < options->workers; i++) {
-		const struct worker_stats *stats = &server->workers.stats[i];
-
-		status->meta_calls += atomic_load(&stats->calls);
-		status->meta_errors += atomic_load(&stats->errors);
-		status->meta_lost += atomic_load(&stats->lost);
-	}
-	for (uint32_t qid = 0; qid < options->queues; qid++)
-		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
+	server_fill_status(&self->server, status);
+	status->version = CAISSON_VERSION;
+	status->keeper_pid = (uint64_t)self->link->keeper;
+	status->keeper_alive = !self->keeper_gone;
+	status->uptime_s = seconds_since(&self->started);
+	status->io_flusher = monitor->io_flusher;
+	status->mlock = monitor->mlock;
+	status->tasks = monitor->tasks;
+	status->tasks_unmarked = monitor->tasks_unmarked;
+	status->alarms = monitor->alarms;
+	status->log_dropped = log_dropped();
 	status_fill_process(status);
 	status_judge(status);
 }
@@ -136,17 +103,8 @@ static void fill_status(void *arg, struct status *status)
 static void count(void *arg, struct monitor_counters *counters)
 {
 	const struct caissond *self = arg;
-	const struct server *server = &self->server;
 
-	*counters = (struct monitor_counters){
-		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
-		.zone_refusals = atomic_load(&server->fs.zone_refusals),
-		.files_refused = atomic_load(&server->fs.files.pool.shortages),
-	};
-	for (uint32_t qid = 0; qid < self->options.queues; qid++) {
-		counters->io_errors += stat_get(&server->queues[qid].stats->errors);
-		counters->protocol_errors += stat_get(&server->queues[qid].stats->protocol_errors);
-	}
+	server_count(&self->server, counters);
 }
 
 static void tick(void *arg)

@@ -13,6 +13,7 @@
 #include "arena.h"
 #include "cleanup.h"
 #include "macro.h"
+#include "mutex.h"
 #include "store.h"
 
 #define ROOT_ROW 0u
@@ -92,22 +93,6 @@ void inode_table_destroy(struct inode_table *table)
 	pool_destroy(&table->pool);
 	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it: the threads have ended */
 	table->count = 0;
-}
-
-static void lock(struct inode_table *table)
-{
-	int r = pthread_mutex_lock(&table->mutex);
-
-	assert(r == 0);
-	(void)r;
-}
-
-static void unlock(struct inode_table *table)
-{
-	int r = pthread_mutex_unlock(&table->mutex);
-
-	assert(r == 0);
-	(void)r;
 }
 
 /* Mixes all bits of both into the low ones (the finaliser of SplitMix64). */
@@ -213,11 +198,11 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	r = store_statx(fd, STATX_TYPE | STATX_INO, &stx);
 	if (r < 0)
 		return r;
-	lock(table);
+	mutex_lock(&table->mutex);
 	root = insert(table, &fd, &stx);
 	if (root)
 		root->nlookup = 1; /* the mount itself, which never forgets it */
-	unlock(table);
+	mutex_unlock(&table->mutex);
 	if (!root)
 		return -ENFILE;
 	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
@@ -242,9 +227,9 @@ struct inode *inode_get(struct inode_table *table, uint64_t nodeid)
 {
 	struct inode *inode;
 
-	lock(table);
+	mutex_lock(&table->mutex);
 	inode = by_nodeid(table, nodeid);
-	unlock(table);
+	mutex_unlock(&table->mutex);
 	return inode;
 }
 
@@ -253,7 +238,7 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 {
 	struct inode *inode;
 
-	lock(table);
+	mutex_lock(&table->mutex);
 	inode = find(table, makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino);
 	if (inode)
 		inode->warm = true;
@@ -261,7 +246,7 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		inode = insert(table, fd, stx);
 	if (inode)
 		inode->nlookup++;
-	unlock(table);
+	mutex_unlock(&table->mutex);
 
 	close_fd(fd); /* of a known inode, or of one that there is no room for */
 	if (inode_is_pressed(table))
@@ -279,35 +264,35 @@ void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
 	struct inode *inode;
 	int fd = -1;
 
-	lock(table);
+	mutex_lock(&table->mutex);
 	inode = by_nodeid(table, nodeid);
 	if (inode && inode_row(table, inode) != ROOT_ROW) {
 		inode->nlookup -= MIN(count, inode->nlookup);
 		fd = remove_unused(table, inode);
 	}
-	unlock(table);
+	mutex_unlock(&table->mutex);
 	finish_removal(table, inode, fd);
 }
 
 void inode_hold_open(struct inode_table *table, struct inode *inode)
 {
-	lock(table);
+	mutex_lock(&table->mutex);
 	inode->opens++;
-	unlock(table);
+	mutex_unlock(&table->mutex);
 }
 
 void inode_put_open(struct inode_table *table, struct inode *inode)
 {
 	int fd = -1, sync_fd = -1;
 
-	lock(table);
+	mutex_lock(&table->mutex);
 	assert(inode->opens > 0);
 	if (--inode->opens == 0) {
 		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
 		fd = remove_unused(table, inode);
 	}
-	unlock(table);
+	mutex_unlock(&table->mutex);
 	close_fd(&sync_fd);
 	finish_removal(table, inode, fd);
 }
@@ -315,10 +300,10 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
 		     uint64_t len, uint64_t capacity_len)
 {
-	lock(table);
+	mutex_lock(&table->mutex);
 	if (!zone_is_file(&inode->zone))
 		zone_init(&inode->zone, kind, len, capacity_len);
-	unlock(table);
+	mutex_unlock(&table->mutex);
 }
 
 bool inode_is_pressed(const struct inode_table *table)
@@ -365,7 +350,7 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 		/* in pieces: the workers want the mutex too */
 		uint32_t piece = MIN(left, COLLECT_ROWS);
 
-		lock(table);
+		mutex_lock(&table->mutex);
 		for (; piece && found < max; piece--, left--) {
 			struct inode *inode = &table->rows[*hand];
 
@@ -373,7 +358,7 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 			if (is_idle(table, inode))
 				nodeids[found++] = inode_nodeid(table, inode);
 		}
-		unlock(table);
+		mutex_unlock(&table->mutex);
 	}
 	return found;
 }
@@ -383,7 +368,7 @@ static uint32_t device_number(struct inode_table *table, uint64_t dev)
 {
 	uint32_t number;
 
-	lock(table);
+	mutex_lock(&table->mutex);
 	for (number = 1; number < table->device_count; number++) {
 		if (table->devices[number] == dev)
 			break;
@@ -392,7 +377,7 @@ static uint32_t device_number(struct inode_table *table, uint64_t dev)
 		table->devices[number] = dev;
 		table->device_count++;
 	}
-	unlock(table);
+	mutex_unlock(&table->mutex);
 	if (number == INODE_DEVICES)
 		number += (uint32_t)(mix(dev, 0) % (DEVICE_NUMBERS - INODE_DEVICES));
 	return number;

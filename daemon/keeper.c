@@ -2,8 +2,8 @@
 /*
  * Who waits for whom, and who ends whom.
  *
- *   launcher   what the user has started, in daemon mode only: waits for one byte on a pipe, the
- *              exit code, and exits with it. Once the mount is ready nobody needs it.
+ *   launcher   what the user has started, in daemon mode only: waits for the exit code (launcher.h).
+ *              Once the mount is ready nobody needs it.
  *   keeper     waits for the server, and for signals. It unmounts: lazily, so that whoever uses
  *              the mount can go on using it, and the server goes on serving them.
  *   server     serves until the kernel says that the mount is gone, or the keeper says stop.
@@ -35,7 +35,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <poll.h>
@@ -43,7 +42,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -55,9 +53,10 @@
 #include "cleanup.h"
 #include "exit-code.h"
 #include "fuse-abort.h"
+#include "launcher.h"
 #include "macro.h"
-#include "mountinfo.h"
 #include "notify.h"
+#include "own-mount.h"
 #include "privdrop.h"
 #include "procfs.h"
 
@@ -83,8 +82,7 @@ enum state {
 
 struct keeper {
 	const struct keeper_config *config;
-	struct fuse_session *se;
-	struct mountinfo mount; /* ours: what to unmount, and nothing else */
+	struct own_mount mount;
 	enum state state;
 	pid_t server;
 	int server_fd; /* pidfd */
@@ -115,30 +113,6 @@ static void block_signals(sigset_t *ret_blocked, sigset_t *ret_saved)
 	(void)sigprocmask(SIG_BLOCK, ret_blocked, ret_saved);
 }
 
-static void tell_launcher(struct keeper *keeper, int code)
-{
-	char byte = (char)code;
-
-	if (keeper->launcher_fd >= 0)
-		(void)!write(keeper->launcher_fd, &byte, 1); /* it may have been killed */
-	close_fd(&keeper->launcher_fd);
-}
-
-/* In the launcher: the exit code that the keeper tells, in time. */
-static int wait_for_keeper(int fd)
-{
-	char byte;
-	ssize_t n;
-
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
-		return byte;
-	log_fail("keeper: start: it died");
-	return EXIT_CANNOT_SERVE;
-}
-
 static void tell_manager(const struct keeper *keeper, bool stopping)
 {
 	char state[2 * PATH_MAX];
@@ -154,47 +128,6 @@ static void tell_manager(const struct keeper *keeper, bool stopping)
 		log_warn("service manager: notify: %s", strerror(-r));
 }
 
-/* Whether the mount's last user has gone, or somebody has aborted the connection. */
-static bool is_severed(const struct keeper *keeper)
-{
-	struct pollfd device = { .fd = fuse_session_fd(keeper->se) };
-
-	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
-}
-
-/*
- * Unmounts lazily what we have mounted, if it is still there. False where it stays, and told so.
- * Not after its last user has gone: its device number is then free, and another mount at the same
- * place, which isn't ours, is likely to have it.
- */
-static bool unmount(struct keeper *keeper)
-{
-	const char *mountpoint = keeper->config->mountpoint;
-	struct mountinfo now;
-	int r;
-
-	r = mountinfo_find(mountpoint, &now);
-	if (r == -ENOENT)
-		return true;
-	if (r == 0 && (now.major != keeper->mount.major || now.minor != keeper->mount.minor)) {
-		log_warn("%s: unmount: something else is mounted there", mountpoint);
-		return false;
-	}
-	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return true;
-	if (errno != EPERM) {
-		log_fail("%s: unmount: %s", mountpoint, strerror(errno));
-		return false;
-	}
-	fuse_session_unmount(keeper->se); /* asks fusermount3, which tells no result */
-	if (mountinfo_find(mountpoint, &now) == 0 && now.major == keeper->mount.major &&
-	    now.minor == keeper->mount.minor) {
-		log_fail("%s: unmount: fusermount3 could not", mountpoint);
-		return false;
-	}
-	return true;
-}
-
 static void hear_signal(struct keeper *keeper)
 {
 	const char *mountpoint = keeper->config->mountpoint;
@@ -208,7 +141,7 @@ static void hear_signal(struct keeper *keeper)
 	case SERVING:
 		set_state(keeper, LEAVING);
 		tell_manager(keeper, true);
-		if (!is_severed(keeper) && unmount(keeper))
+		if (!own_mount_is_severed(&keeper->mount) && own_mount_unmount(&keeper->mount))
 			log_info("%s: unmount: done, serving on until its last user is gone; "
 				 "another signal ends it now",
 				 mountpoint);
@@ -244,7 +177,7 @@ static void hear_server(struct keeper *keeper)
 	r = keeper_become_quiet(keeper->config->log, !keeper->config->foreground);
 	if (r < 0)
 		log_warn("terminal: let go of: %s", strerror(-r));
-	tell_launcher(keeper, EXIT_FINE);
+	launcher_tell(&keeper->launcher_fd, EXIT_FINE);
 }
 
 /* The exit code of the server, which has ended; a death is logged. */
@@ -397,12 +330,12 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		goto out;
 	}
 	/* without it, the administrator's own fusectl remains */
-	(void)fuse_abort_open(keeper->mount.minor, &keeper->abort_fd);
+	(void)fuse_abort_open(keeper->mount.info.minor, &keeper->abort_fd);
 	code = settle(keeper);
 	if (code) {
 		/* unmounting ends a server that isn't ready yet, the word one that is */
 		set_state(keeper, LEAVING);
-		(void)unmount(keeper);
+		(void)own_mount_unmount(&keeper->mount);
 		(void)send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)keep(keeper);
 	} else {
@@ -410,44 +343,15 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 	}
 out:
 	/* severed and yet failed: the connection was aborted, and the mount is still there */
-	if (code != EXIT_FINE || !is_severed(keeper))
-		(void)unmount(keeper); /* has told */
-	log_stop();		       /* while the launcher's terminal is there */
-	tell_launcher(keeper, code);
+	if (code != EXIT_FINE || !own_mount_is_severed(&keeper->mount))
+		(void)own_mount_unmount(&keeper->mount); /* has told */
+	log_stop(); /* while the launcher's terminal is there */
+	launcher_tell(&keeper->launcher_fd, code);
 	close_fd(&keeper->link_fd);
 	close_fd(&keeper->signal_fd);
 	close_fd(&keeper->server_fd);
 	close_fd(&keeper->abort_fd);
 	return code;
-}
-
-/* Returns 0 in the keeper, in a session of its own; 1 in the launcher, with the exit code; -errno. */
-static int become_daemon(struct keeper *keeper, int *ret_code)
-{
-	int fds[2];
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	(void)fflush(NULL); /* or both would write what is buffered */
-	pid = fork();
-	if (pid < 0) {
-		int r = -errno;
-
-		close_fd(&fds[0]);
-		close_fd(&fds[1]);
-		return r;
-	}
-	if (pid > 0) {
-		close_fd(&fds[1]);
-		*ret_code = wait_for_keeper(fds[0]);
-		close_fd(&fds[0]);
-		return 1;
-	}
-	close_fd(&fds[0]);
-	keeper->launcher_fd = fds[1];
-	(void)setsid(); /* a forked child leads no group yet: can't fail */
-	return 0;
 }
 
 static void forbid_core_dumps(void)
@@ -462,7 +366,6 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 {
 	struct keeper keeper = {
 		.config = config,
-		.se = se,
 		.server_fd = -1,
 		.link_fd = -1,
 		.signal_fd = -1,
@@ -475,11 +378,11 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 	(void)signal(SIGPIPE, SIG_IGN); /* can't fail */
 	forbid_core_dumps();
 	block_signals(&signals, &saved);
-	r = mountinfo_find(config->mountpoint, &keeper.mount);
+	r = own_mount_find(&keeper.mount, config->mountpoint, se);
 	if (r == 0 && chdir("/") < 0) /* the working directory may lie on the stack above (S8) */
 		r = -errno;
 	if (r == 0 && !config->foreground) {
-		r = become_daemon(&keeper, &code);
+		r = launcher_fork(&keeper.launcher_fd, &code);
 		if (r > 0) {
 			(void)sigprocmask(SIG_SETMASK, &saved, NULL); /* can't fail */
 			return code;

@@ -9,24 +9,19 @@
 #include "call.h"
 #include "cleanup.h"
 #include "fs.h"
+#include "mutex.h"
 
 /* Owners that the search for a deadlock goes through: as many as the kernel's own. */
 #define DEADLOCK_STEPS 10
 
 void lock_table_lock(struct lock_table *table)
 {
-	int r = pthread_mutex_lock(&table->mutex);
-
-	assert(r == 0);
-	(void)r;
+	mutex_lock(&table->mutex);
 }
 
 void lock_table_unlock(struct lock_table *table)
 {
-	int r = pthread_mutex_unlock(&table->mutex);
-
-	assert(r == 0);
-	(void)r;
+	mutex_unlock(&table->mutex);
 }
 
 struct lock_owner *lock_want_owner(struct lock_table *table, const struct lock_want *want)

@@ -93,6 +93,25 @@ int op_readlink(struct call *call)
 	return 0;
 }
 
+/*
+ * Finds the call's directory, in which names are to change, and takes on its caller's identity,
+ * with the caller's UMASK_BITS where something is made with a mode: 0, and creds_resume() is due,
+ * or -errno.
+ */
+static int begin(const struct call *call, const uint32_t *umask_bits, struct inode **ret_dir)
+{
+	struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_zone_allow_names(call->fs, dir);
+	if (r < 0)
+		return r;
+	*ret_dir = dir;
+	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
+}
+
 /* Whatever MADE says, the caller's identity ends here; then the reply is what NAME now is. */
 static int reply_made(struct call *call, const struct inode *dir, int made)
 {
@@ -108,15 +127,9 @@ static int reply_made(struct call *call, const struct inode *dir, int made)
 
 int op_symlink(struct call *call)
 {
-	struct inode *dir = call_inode(call);
-	int r;
+	struct inode *dir;
+	int r = begin(call, NULL, &dir);
 
-	if (!dir)
-		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
-	if (r < 0)
-		return r;
-	r = op_assume(call);
 	if (r < 0)
 		return r;
 	return reply_made(call, dir, symlinkat(call->name[1], dir->fd, call->name[0]));
@@ -125,15 +138,9 @@ int op_symlink(struct call *call)
 int op_mknod(struct call *call)
 {
 	const struct fuse_mknod_in *arg = call->arg;
-	struct inode *dir = call_inode(call);
-	int r;
+	struct inode *dir;
+	int r = begin(call, &arg->umask, &dir);
 
-	if (!dir)
-		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
-	if (r < 0)
-		return r;
-	r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;
 	/* rdev comes as new_encode_dev() made it, which is also how dev_t's low 32 bits look */
@@ -143,15 +150,9 @@ int op_mknod(struct call *call)
 int op_mkdir(struct call *call)
 {
 	const struct fuse_mkdir_in *arg = call->arg;
-	struct inode *dir = call_inode(call);
-	int r;
+	struct inode *dir;
+	int r = begin(call, &arg->umask, &dir);
 
-	if (!dir)
-		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
-	if (r < 0)
-		return r;
-	r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;
 	return reply_made(call, dir, mkdirat(dir->fd, call->name[0], arg->mode & 07777));
@@ -159,15 +160,9 @@ int op_mkdir(struct call *call)
 
 static int remove_name(struct call *call, int flags)
 {
-	struct inode *dir = call_inode(call);
-	int r;
+	struct inode *dir;
+	int r = begin(call, NULL, &dir);
 
-	if (!dir)
-		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
-	if (r < 0)
-		return r;
-	r = op_assume(call);
 	if (r < 0)
 		return r;
 	r = unlinkat(dir->fd, call->name[0], flags) < 0 ? -errno : 0;

@@ -106,13 +106,26 @@ int op_setxattr(struct call *call)
 	return r;
 }
 
-/* SIZE is what was asked for: 0 asks how long the answer is. LEN is what the call returned. */
-static int reply(struct call *call, uint32_t size, ssize_t len)
+/* NAME's value, or the names where it is NULL; asked for with a size of 0, how long that is. */
+static int get(struct call *call, const char *name)
 {
+	const struct fuse_getxattr_in *arg = call->arg;
 	struct fuse_getxattr_out *out = call->out;
+	uint32_t size = MIN(arg->size, call->out_cap);
+	const struct inode *inode;
+	char path[PATH_LEN];
+	ssize_t len;
+	int r;
 
+	r = begin(call, path, &inode);
+	if (r < 0)
+		return r;
+	len = name ? getxattr(path, name, call->out, size) : listxattr(path, call->out, size);
 	if (len < 0)
-		return (int)len;
+		r = -errno;
+	creds_resume();
+	if (r < 0)
+		return r;
 	if (size == 0) {
 		*out = (struct fuse_getxattr_out){ .size = (uint32_t)len };
 		call->out_len = sizeof(*out);
@@ -124,46 +137,20 @@ static int reply(struct call *call, uint32_t size, ssize_t len)
 
 int op_getxattr(struct call *call)
 {
-	const struct fuse_getxattr_in *arg = call->arg;
-	uint32_t size = MIN(arg->size, call->out_cap);
-	const struct inode *inode;
-	char path[PATH_LEN];
-	ssize_t len;
-	int r;
+	int r = get(call, call->name[0]);
 
-	r = begin(call, path, &inode);
-	if (r < 0)
-		return r;
-	len = getxattr(path, call->name[0], call->out, size);
-	if (len < 0)
-		len = -errno;
-	creds_resume();
 	/*
 	 * A filesystem without ACLs: the kernel, which checks each access by them, would pass this
 	 * error on as that of the access (fuse_get_acl()). There is none to heed.
 	 */
-	if (len == -EOPNOTSUPP && call->fs->posix_acl && is_acl(call->name[0]))
-		len = -ENODATA;
-	return reply(call, size, len);
+	if (r == -EOPNOTSUPP && call->fs->posix_acl && is_acl(call->name[0]))
+		return -ENODATA;
+	return r;
 }
 
 int op_listxattr(struct call *call)
 {
-	const struct fuse_getxattr_in *arg = call->arg;
-	uint32_t size = MIN(arg->size, call->out_cap);
-	const struct inode *inode;
-	char path[PATH_LEN];
-	ssize_t len;
-	int r;
-
-	r = begin(call, path, &inode);
-	if (r < 0)
-		return r;
-	len = listxattr(path, call->out, size);
-	if (len < 0)
-		len = -errno;
-	creds_resume();
-	return reply(call, size, len);
+	return get(call, NULL);
 }
 
 int op_removexattr(struct call *call)

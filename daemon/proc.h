@@ -30,14 +30,6 @@ struct proc_status {
 	uint64_t vm_size_bytes, vm_lck_bytes, vm_rss_bytes;
 };
 
-/* The sum of a smaps file. */
-struct proc_maps {
-	uint64_t count;
-	uint64_t unlocked_bytes, unlocked_count, unlocked_address;
-	uint64_t special_bytes;
-	uint64_t absent_bytes;
-};
-
 /* Writes "ID/FILE" to PATH; an ID of 0 stands for SELF, "self" or "thread-self". */
 void caisson_proc_path(char path[PROC_PATH_SIZE], pid_t id, const char *self, const char *file);
 
@@ -56,7 +48,6 @@ int caisson_proc_parse_stat(const char *line, size_t len, struct caisson_task *r
  */
 int caisson_proc_stat(int dirfd, const char *path, struct caisson_task *ret_task);
 int caisson_proc_status(int dirfd, const char *path, struct proc_status *ret_status);
-int caisson_proc_maps(int dirfd, const char *path, struct proc_maps *ret_maps);
 int caisson_proc_number(int dirfd, const char *path, int32_t *ret_number);
 
 /*

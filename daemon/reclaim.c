@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proc-maps.h"
 #include "proc.h"
 #include "reclaim-kernel.h"
 

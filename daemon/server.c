@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,7 +15,6 @@
 #include "macro.h"
 #include "op-lock.h"
 #include "options.h"
-#include "privdrop.h"
 #include "queue.h"
 #include "request.h"
 #include "stats.h"
@@ -37,65 +33,6 @@
  */
 #define IOWQ_WORKERS 2
 
-#define STACK_LEN (256u << 10)
-#define STACK_TOUCHED                                                                              \
-	(96u << 10) /* no handler keeps a buffer on its stack: far more than any uses */
-
-enum role { ROLE_QUEUE, ROLE_WORKER, ROLE_EVICT };
-
-static const char *const role_names[] = {
-	[ROLE_QUEUE] = "queue",
-	[ROLE_WORKER] = "meta",
-	[ROLE_EVICT] = "evict",
-};
-
-struct server_thread {
-	struct server *server;
-	pthread_t thread;
-	enum role role;
-	uint32_t number; /* of those with this role */
-	bool joined;
-	int result; /* of getting ready, 0 or -errno */
-};
-
-/* Where threads wait until all are ready and the mount may go live. */
-static struct gate {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	uint32_t ready;
-	enum { GATE_SHUT, GATE_OPEN, GATE_GIVEN_UP } state;
-} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-
-static bool gate_wait(void)
-{
-	bool go;
-
-	pthread_mutex_lock(&gate.mutex);
-	gate.ready++;
-	pthread_cond_broadcast(&gate.changed);
-	while (gate.state == GATE_SHUT)
-		pthread_cond_wait(&gate.changed, &gate.mutex);
-	go = gate.state == GATE_OPEN;
-	pthread_mutex_unlock(&gate.mutex);
-	return go;
-}
-
-static void gate_wait_for_ready(uint32_t count)
-{
-	pthread_mutex_lock(&gate.mutex);
-	while (gate.ready < count)
-		pthread_cond_wait(&gate.changed, &gate.mutex);
-	pthread_mutex_unlock(&gate.mutex);
-}
-
-static void gate_set(int state)
-{
-	pthread_mutex_lock(&gate.mutex);
-	gate.state = state;
-	pthread_cond_broadcast(&gate.changed);
-	pthread_mutex_unlock(&gate.mutex);
-}
-
 static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
 	const struct options *options = server->options;
@@ -113,75 +50,69 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 	};
 }
 
-/* Where one thread can't, its siblings most likely can't either: the first one tells. */
-static int prepare_failed(const struct server_thread *self, const char *action, int error)
+static int open_queue(void *arg, uint32_t qid)
 {
-	static atomic_flag told = ATOMIC_FLAG_INIT;
+	struct server *server = arg;
+	struct queue_config config = queue_config(server, qid);
 
-	if (!atomic_flag_test_and_set(&told))
-		log_fail("thread %s-%u: %s: %s", role_names[self->role], self->number, action,
-			 strerror(-error));
-	return error;
+	return queue_open(&server->queues[qid], &config);
 }
 
-/* What a thread does before the gate: its stack, its ring, its identity. */
-static int thread_prepare(struct server_thread *self)
+static int start_engine(void *arg, uint32_t qid)
 {
-	struct queue_config config;
-	int r;
+	struct server *server = arg;
 
-	r = caisson_stack_prefault(STACK_TOUCHED);
-	if (r < 0)
-		return prepare_failed(self, "populate its stack", r);
-	if (self->role == ROLE_QUEUE) {
-		/* before its capabilities go: what is mapped is locked */
-		config = queue_config(self->server, self->number);
-		r = queue_open(&self->server->queues[self->number], &config);
-		if (r < 0)
-			return prepare_failed(self, "make its ring and clone /dev/fuse", r);
-	}
-	r = privdrop_thread();
-	if (r < 0)
-		return prepare_failed(self, "drop capabilities", r);
-	if (self->role == ROLE_QUEUE) {
-		/* after they have gone: io-wq's workers inherit what is left */
-		r = engine_start(&self->server->queues[self->number].engine);
-		if (r < 0)
-			return prepare_failed(self, "start its io-wq", r);
-	}
-	if (self->role == ROLE_WORKER) {
-		/* after they have gone: it notes what to go back to behind each caller */
-		r = creds_thread_init();
-		if (r < 0)
-			return prepare_failed(self, "take a umask of its own", r);
-	}
-	return 0;
+	return engine_start(&server->queues[qid].engine);
 }
 
-static void *thread_main(void *arg)
+static void run_queue(void *arg, uint32_t qid)
 {
-	struct server_thread *self = arg;
-	struct server *server = self->server;
+	struct server *server = arg;
 	uint64_t one = 1;
 
-	self->result = thread_prepare(self);
-	if (!gate_wait())
-		return NULL;
-	switch (self->role) {
-	case ROLE_QUEUE:
-		(void)queue_run(&server->queues[self->number]); /* kept in queue->fault */
-		atomic_fetch_sub(&server->running, 1);
-		(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
-		break;
-	case ROLE_WORKER:
-		worker_run(&server->workers, self->number);
-		break;
-	case ROLE_EVICT:
-		evict_run(&server->evict, server->session_fd);
-		break;
-	}
-	return NULL;
+	(void)queue_run(&server->queues[qid]); /* kept in queue->fault */
+	atomic_fetch_sub(&server->running, 1);
+	(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
 }
+
+static const struct crew_role queue_role = {
+	.name = "queue",
+	/* what is mapped is locked, which takes a capability */
+	.before = { "make its ring and clone /dev/fuse", open_queue },
+	/* io-wq's workers inherit what is left */
+	.after = { "start its io-wq", start_engine },
+	.run = run_queue,
+};
+
+static int take_umask(void *arg, uint32_t number)
+{
+	(void)arg, (void)number;
+	return creds_thread_init();
+}
+
+static void run_worker(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	worker_run(&server->workers, number);
+}
+
+static const struct crew_role worker_role = {
+	.name = "meta",
+	/* it notes what to go back to behind each caller */
+	.after = { "take a umask of its own", take_umask },
+	.run = run_worker,
+};
+
+static void run_evict(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	(void)number;
+	evict_run(&server->evict, server->session_fd);
+}
+
+static const struct crew_role evict_role = { .name = "evict", .run = run_evict };
 
 static int plan_arena(struct arena *arena, const struct options *options)
 {
@@ -301,52 +232,22 @@ static int make_queues_and_workers(struct server *server)
 	return worker_init(&server->workers, &workers);
 }
 
-static int start_thread(struct server *server, enum role role, uint32_t number)
-{
-	struct server_thread *thread = &server->threads[server->thread_count];
-	pthread_attr_t attr;
-	char name[16];
-	int r;
-
-	*thread = (struct server_thread){ .server = server, .role = role, .number = number };
-	r = pthread_attr_init(&attr);
-	if (r)
-		return -r;
-	r = pthread_attr_setstacksize(&attr, STACK_LEN);
-	if (!r)
-		r = pthread_create(&thread->thread, &attr, thread_main, thread);
-	(void)pthread_attr_destroy(&attr); /* has no way to fail */
-	if (r)
-		return -r;
-	server->thread_count++;
-	(void)snprintf(name, sizeof(name), "%s-%u", role_names[role], number);
-	(void)pthread_setname_np(thread->thread, name); /* a name is for people only */
-	return 0;
-}
-
 static int start_threads(struct server *server)
 {
 	const struct options *options = server->options;
-	uint32_t count = options->queues + options->workers + 1;
-	int r = 0;
+	struct crew *crew = &server->crew;
+	int ready, r;
 
-	server->threads = calloc(count, sizeof(*server->threads));
-	if (!server->threads)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < options->queues && !r; i++)
-		r = start_thread(server, ROLE_QUEUE, i);
-	for (uint32_t i = 0; i < options->workers && !r; i++)
-		r = start_thread(server, ROLE_WORKER, i);
-	if (!r)
-		r = start_thread(server, ROLE_EVICT, 0);
+	r = crew_init(crew, options->queues + options->workers + 1, server);
 	if (r < 0)
-		log_fail("thread %u of %u: start: %s", server->thread_count + 1, count,
-			 strerror(-r));
-
-	gate_wait_for_ready(server->thread_count);
-	for (uint32_t i = 0; i < server->thread_count && !r; i++)
-		r = server->threads[i].result;
-	return r;
+		return r;
+	r = crew_start(crew, &queue_role, options->queues);
+	if (!r)
+		r = crew_start(crew, &worker_role, options->workers);
+	if (!r)
+		r = crew_start(crew, &evict_role, 1);
+	ready = crew_wait_ready(crew);
+	return r ? r : ready;
 }
 
 int server_open(struct server *server, const struct options *options, const struct store *store,
@@ -399,20 +300,8 @@ int server_seal(struct server *server)
 		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
 		return r;
 	}
-	gate_set(GATE_OPEN);
+	crew_let_go(&server->crew);
 	return 0;
-}
-
-static void join_threads(struct server *server, enum role role)
-{
-	for (uint32_t i = 0; i < server->thread_count; i++) {
-		struct server_thread *thread = &server->threads[i];
-
-		if (thread->role == role && !thread->joined) {
-			(void)pthread_join(thread->thread, NULL); /* ours, once */
-			thread->joined = true;
-		}
-	}
 }
 
 /*
@@ -422,7 +311,7 @@ static void join_threads(struct server *server, enum role role)
 static void stop_evicting(struct server *server)
 {
 	evict_stop(&server->evict);
-	join_threads(server, ROLE_EVICT);
+	crew_join(&server->crew, &evict_role);
 }
 
 void server_stop(struct server *server)
@@ -457,22 +346,21 @@ int server_fault(const struct server *server)
 
 void server_close(struct server *server)
 {
-	if (server->threads) {
-		if (gate.state == GATE_SHUT)
-			gate_set(GATE_GIVEN_UP);
+	if (server->crew.threads) {
+		crew_give_up(&server->crew);
 		stop_evicting(server);
-		join_threads(server, ROLE_QUEUE);
+		crew_join(&server->crew, &queue_role);
 		/* the queues have handed over all that they took in: the workers answer it */
 		lock_abort_all(&server->fs);
 		worker_stop(&server->workers);
-		join_threads(server, ROLE_WORKER);
+		crew_join(&server->crew, &worker_role);
 	}
 	if (server->workers.stats)
 		worker_destroy(&server->workers);
 	for (uint32_t qid = 0; server->queues && qid < server->options->queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
-	free(server->threads);
+	crew_destroy(&server->crew);
 	evict_destroy(&server->evict);
 	lock_destroy(&server->fs);
 	if (server->fs.files.rows)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "crew.h"
 #include "evict.h"
 #include "fs.h"
 #include "session.h"
@@ -18,7 +19,6 @@
 
 struct options;
 struct queue;
-struct server_thread;
 
 struct server {
 	const struct options *options;
@@ -28,8 +28,7 @@ struct server {
 	struct queue *queues;
 	struct worker_set workers;
 	struct evict evict;
-	struct server_thread *threads;
-	uint32_t thread_count;	  /* made */
+	struct crew crew;
 	int session_fd;		  /* the mount's /dev/fuse */
 	int ended_fd;		  /* eventfd, readable: a queue thread has returned */
 	_Atomic uint32_t running; /* queue threads that haven't */

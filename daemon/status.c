@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "json.h"
 #include "macro.h"
 #include "privdrop.h"
 #include "procfs.h"
@@ -135,58 +136,13 @@ static int finish(const struct writer *writer)
 	return writer->full ? -ENOSPC : (int)writer->at;
 }
 
-/* The length of the well-formed UTF-8 sequence at TEXT; 0: it isn't one. */
-static unsigned utf8_len(const unsigned char *text)
-{
-	unsigned len, low = 0x80, high = 0xbf;
-
-	if (text[0] < 0x80)
-		return 1;
-	if (text[0] >= 0xc2 && text[0] <= 0xdf)
-		len = 2;
-	else if (text[0] >= 0xe0 && text[0] <= 0xef)
-		len = 3;
-	else if (text[0] >= 0xf0 && text[0] <= 0xf4)
-		len = 4;
-	else
-		return 0;
-	/* overlong forms, surrogates, and what is beyond U+10FFFF show in the second byte */
-	if (text[0] == 0xe0)
-		low = 0xa0;
-	else if (text[0] == 0xed)
-		high = 0x9f;
-	else if (text[0] == 0xf0)
-		low = 0x90;
-	else if (text[0] == 0xf4)
-		high = 0x8f;
-	if (text[1] < low || text[1] > high)
-		return 0;
-	for (unsigned i = 2; i < len; i++) {
-		if (text[i] < 0x80 || text[i] > 0xbf)
-			return 0;
-	}
-	return len;
-}
-
-/* A file's name is any bytes, JSON is Unicode: a byte that isn't shows as U+FFFD. */
 static void put_json_string(struct writer *writer, const char *string)
 {
-	const unsigned char *at = (const unsigned char *)string;
+	char piece[JSON_PIECE_LEN];
 
 	put(writer, "\"");
-	while (*at) {
-		unsigned len = utf8_len(at);
-
-		if (!len)
-			put(writer, "\\ufffd");
-		else if (*at == '"' || *at == '\\')
-			put(writer, "\\%c", *at);
-		else if (*at < ' ' || *at == 0x7f)
-			put(writer, "\\u%04x", *at);
-		else
-			put(writer, "%.*s", (int)len, (const char *)at);
-		at += len ? len : 1;
-	}
+	while (json_next(&string, piece))
+		put(writer, "%s", piece);
 	put(writer, "\"");
 }
 

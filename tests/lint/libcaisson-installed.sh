@@ -90,7 +90,7 @@ done
 allowed='__assert_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail'
 allowed+='|close|(fstatfs|lseek|open|openat)(64)?|read|syscall'
 allowed+='|mem(chr|cpy|set)|str(chr|len|ncmp|rchr)|caisson_.*|__ubsan_.*'
-for object in audit proc; do
+for object in audit proc proc-maps proc-text; do
 	mapfile -t needed < <(awk -v member="$object.c.o:" '
 		/:$/ { inside = substr($0, length($0) - length(member) + 1) == member }
 		inside && $1 == "U" { print $2 }' "$scratch/undefined")

@@ -10,7 +10,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "macro.h"
@@ -363,23 +362,6 @@ static void fits_tables_to_descriptors(void)
 	CHECK_EQ(fit(&options, 1 << 20), -EMFILE);
 }
 
-static void in_child(void (*body)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		body();
-		_exit(0);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_EXIT_SKIPPED)
-		SKIP("needs more rights");
-	else
-		CHECK_EQ(status, 0);
-}
-
 static void fit_limits(void)
 {
 	struct options options = { .queues = 1 };
@@ -394,7 +376,7 @@ static void fit_limits(void)
 
 static void raises_the_soft_limit(void)
 {
-	in_child(fit_limits);
+	test_in_child(fit_limits);
 }
 
 /* -- Paths -- */
@@ -503,7 +485,7 @@ static void check_unreadable(void)
 
 static void refuses_what_it_cannot_read(void)
 {
-	in_child(check_unreadable);
+	test_in_child(check_unreadable);
 }
 
 /* A FUSE mount whose server never answers: whoever touches it hangs, and alarm() ends us. */
@@ -528,7 +510,7 @@ static void check_in_use(void)
 
 static void refuses_a_mountpoint_in_use_without_touching_it(void)
 {
-	in_child(check_in_use);
+	test_in_child(check_in_use);
 }
 
 static void remove_tree(void)

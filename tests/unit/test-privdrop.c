@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/capability.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "procfs.h"
@@ -34,20 +33,6 @@ static void expect_caps(uint64_t set)
 	CHECK_EQ(get("CapPrm"), set);
 	CHECK_EQ(get("CapInh"), 0u);
 	CHECK_EQ(get("CapAmb"), 0u);
-}
-
-static void in_child(void (*body)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		body();
-		_exit(0);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK_EQ(status, 0);
 }
 
 static bool has(uint64_t caps)
@@ -99,7 +84,7 @@ static void drop_stage_by_stage(void)
 static void drops_stage_by_stage(void)
 {
 	if (has(SERVING | BIT(CAP_SETPCAP)))
-		in_child(drop_stage_by_stage);
+		test_in_child(drop_stage_by_stage);
 }
 
 static void there_is_no_way_back_in_child(void)
@@ -129,7 +114,7 @@ static void there_is_no_way_back_in_child(void)
 static void there_is_no_way_back(void)
 {
 	if (has(SERVING))
-		in_child(there_is_no_way_back_in_child);
+		test_in_child(there_is_no_way_back_in_child);
 }
 
 static void keep_trusted_xattrs(void)
@@ -144,7 +129,7 @@ static void keep_trusted_xattrs(void)
 static void keeps_sys_admin_when_told(void)
 {
 	if (has(SERVING | BIT(CAP_SYS_ADMIN)))
-		in_child(keep_trusted_xattrs);
+		test_in_child(keep_trusted_xattrs);
 }
 
 static void become_nobody(void)
@@ -171,7 +156,7 @@ static void serve_without_any(void)
 
 static void works_without_any(void)
 {
-	in_child(serve_without_any);
+	test_in_child(serve_without_any);
 }
 
 /* What wasn't there can't be kept, and isn't asked for. */
@@ -194,7 +179,7 @@ static void serve_with_some(void)
 static void works_with_some(void)
 {
 	if (has(SERVING))
-		in_child(serve_with_some);
+		test_in_child(serve_with_some);
 }
 
 static void keep_as_root(void)
@@ -215,9 +200,9 @@ static void keep_as_nobody(void)
 
 static void keeper_can_unmount(void)
 {
-	in_child(keep_as_nobody);
+	test_in_child(keep_as_nobody);
 	if (has(BIT(CAP_SYS_ADMIN)))
-		in_child(keep_as_root);
+		test_in_child(keep_as_root);
 }
 
 int main(void)

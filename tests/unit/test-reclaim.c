@@ -19,25 +19,11 @@
 #include <sys/wait.h>
 
 #include "macro.h"
+#include "proc-maps.h"
 #include "proc.h"
 #include "reclaim-kernel.h"
+#include "shadow.h"
 #include "test.h"
-
-#if defined(__has_feature)
-#define TEST_FEATURE(name) __has_feature(name)
-#else
-#define TEST_FEATURE(name) 0
-#endif
-/*
- * AddressSanitizer and ThreadSanitizer make mlockall() do nothing, and their shadow of the memory
- * faults on its own account.
- */
-#if defined(__SANITIZE_ADDRESS__) || TEST_FEATURE(address_sanitizer) ||                            \
-	defined(__SANITIZE_THREAD__) || TEST_FEATURE(thread_sanitizer)
-#define HAS_SHADOW 1
-#else
-#define HAS_SHADOW 0
-#endif
 
 /* errno has no business in the library: each call leaves this one alone. */
 enum { ERRNO_MARK = 12345 };
@@ -296,21 +282,6 @@ static void drop_capability(unsigned int capability)
 	CHECK_EQ(syscall(SYS_capset, &header, data), 0);
 }
 
-static void in_child(void (*function)(void))
-{
-	pid_t child = fork();
-	int status;
-
-	CHECK(child >= 0);
-	if (child == 0) {
-		function();
-		_exit(0);
-	}
-	CHECK_EQ(waitpid(child, &status, 0), child);
-	CHECK(WIFEXITED(status));
-	CHECK_EQ(WEXITSTATUS(status), 0);
-}
-
 static void unmarked_and_incapable(void)
 {
 	struct caisson_scope scope;
@@ -326,7 +297,7 @@ static void real_enter_needs_capability(void)
 	if (flags_of(getpid()))
 		SKIP("this process was started in the IO_FLUSHER state");
 	else
-		in_child(unmarked_and_incapable);
+		test_in_child(unmarked_and_incapable);
 }
 
 static void real_state_of_anyone(void)
@@ -392,7 +363,7 @@ static void real_mark_through_a_life(void)
 	else if (flags_of(getpid()))
 		SKIP("this process was started in the IO_FLUSHER state");
 	else
-		in_child(marked_life);
+		test_in_child(marked_life);
 }
 
 /* -- Memory -- */
@@ -444,7 +415,7 @@ static void locks_all_and_what_comes(void)
 		SKIP("no CAP_IPC_LOCK, and RLIMIT_MEMLOCK is %llu bytes",
 		     (unsigned long long)limit);
 	else
-		in_child(lock_and_look);
+		test_in_child(lock_and_look);
 }
 
 static void lock_with_limit(rlim_t bytes, int expected)
@@ -468,7 +439,7 @@ static void lock_with_little(void)
 
 static void says_what_limit_is_in_the_way(void)
 {
-	in_child(lock_with_little);
+	test_in_child(lock_with_little);
 }
 
 /* What the read-back is for: a sanitizer's mlockall() does nothing and returns 0. */
@@ -549,7 +520,7 @@ static void prefaults_on_old_kernels(void)
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)
 		SKIP("no seccomp, to make the kernel look old with");
 	else
-		in_child(prefault_by_touching);
+		test_in_child(prefault_by_touching);
 }
 
 static void prefault_refuses_what_it_cannot(void)

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { TEST_EXIT_FAILED = 1, TEST_EXIT_SKIPPED = 77 };
@@ -120,6 +121,27 @@ static inline void test_run(const char *name, void (*test)(void))
 		printf("ok    %s\n", name);
 	}
 	test_state.name = NULL;
+}
+
+/*
+ * Runs a part of a case in a process of its own, which may change what can't be changed back. There
+ * it ends with _exit(TEST_EXIT_SKIPPED) where it can't run.
+ */
+static inline void test_in_child(void (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		body();
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_EXIT_SKIPPED)
+		SKIP("needs more rights");
+	else
+		CHECK_EQ(status, 0);
 }
 
 static inline bool test_must_run(void)

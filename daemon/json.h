@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Any bytes as a JSON string, for whoever prints one. No allocation, any thread. */
+#ifndef CAISSON_JSON_H
+#define CAISSON_JSON_H
+
+#include <stdbool.h>
+
+#define JSON_PIECE_LEN 8 /* "\uXXXX" or one UTF-8 character, and a NUL */
+
+/*
+ * Takes the next character of *STRING and moves it on: PIECE is what stands for it between the
+ * quotes. JSON is Unicode: a byte that isn't UTF-8 becomes U+FFFD. False at the end.
+ */
+bool json_next(const char **string, char piece[JSON_PIECE_LEN]);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "server-status.h"
+
+#include "monitor.h"
+#include "options.h"
+#include "queue.h"
+#include "server.h"
+#include "stats.h"
+#include "status.h"
+
+void server_fill_status(const struct server *server, struct status *status)
+{
+	const struct options *options = server->options;
+	const struct fs *fs = &server->fs;
+
+	*status = (struct status){
+		.backing = options->backing,
+		.mountpoint = options->mountpoint,
+		.io_flusher_required = options->require_io_flusher,
+		.mlock_required = options->require_mlock,
+		.cache = options_cache_name(options->cache),
+		.transport = server->queues[0].transport.ops->name,
+		.kernel_minor = server->session.kernel_minor,
+		.max_write = server->session.max_write,
+		.queues = options->queues,
+		.queue_depth = options->queue_depth,
+		.workers = options->workers,
+		.memory_bound = server_memory_len(server),
+		.inodes_used = atomic_load(&fs->inodes.used),
+		.inodes_limit = fs->inodes.count,
+		.inodes_refused = atomic_load(&fs->inodes.refusals),
+		.zone_refusals = atomic_load(&fs->zone_refusals),
+		.files_used = atomic_load(&fs->files.used),
+		.files_limit = fs->files.count,
+		.meta_free_slots = atomic_load(&server->workers.slots.free),
+		.meta_shortages = atomic_load(&server->workers.slots.shortages),
+	};
+	session_flag_names(server->session.flags, status->features, sizeof(status->features));
+	for (uint32_t i = 0; i < options->workers; i++) {
+		const struct worker_stats *stats = &server->workers.stats[i];
+
+		status->meta_calls += atomic_load(&stats->calls);
+		status->meta_errors += atomic_load(&stats->errors);
+		status->meta_lost += atomic_load(&stats->lost);
+	}
+	for (uint32_t qid = 0; qid < options->queues; qid++)
+		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
+}
+
+void server_count(const struct server *server, struct monitor_counters *ret_counters)
+{
+	*ret_counters = (struct monitor_counters){
+		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
+		.zone_refusals = atomic_load(&server->fs.zone_refusals),
+		.files_refused = atomic_load(&server->fs.files.pool.shortages),
+	};
+	for (uint32_t qid = 0; qid < server->options->queues; qid++) {
+		const struct stats_queue *stats = server->queues[qid].stats;
+
+		ret_counters->io_errors += stat_get(&stats->errors);
+		ret_counters->protocol_errors += stat_get(&stats->protocol_errors);
+	}
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a server that serves tells of itself: its counters, summed over queues and workers. Reading
+ * them takes no lock, so that sums are of values that were true a moment ago. Any thread.
+ */
+#ifndef CAISSON_SERVER_STATUS_H
+#define CAISSON_SERVER_STATUS_H
+
+struct monitor_counters;
+struct server;
+struct status;
+
+/* Fills what SERVER knows, and clears the other fields: those of the process and its watchers. */
+void server_fill_status(const struct server *server, struct status *status);
+
+/* What the monitor tells an increase of. */
+void server_count(const struct server *server, struct monitor_counters *ret_counters);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The crew: the order in which a thread makes itself ready, and that none runs before all are.
+ * Dropping capabilities and the log are made up here.
+ */
+#include "crew.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "log.h"
+#include "privdrop.h"
+#include "test.h"
+
+#define THREADS 3
+
+static _Atomic uint32_t prepared, ran, lines;
+static char last_line[256];
+static uint32_t first_bad; /* the number from which on threads can't prepare themselves */
+static int context;
+static _Thread_local int stage;
+
+int privdrop_thread(void)
+{
+	CHECK(stage <= 1); /* a role without steps comes here first */
+	stage = 2;
+	return 0;
+}
+
+void log_message(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	CHECK_EQ(level, LOG_LEVEL_FAIL);
+	va_start(args, format);
+	vsnprintf(last_line, sizeof(last_line), format, args);
+	va_end(args);
+	lines++;
+}
+
+static int before(void *arg, uint32_t number)
+{
+	CHECK(arg == &context && number < THREADS);
+	CHECK_EQ(stage, 0);
+	stage = 1;
+	return number < first_bad ? 0 : -EIO;
+}
+
+static int after(void *arg, uint32_t number)
+{
+	CHECK(arg == &context && number < THREADS);
+	CHECK_EQ(stage, 2);
+	stage = 3;
+	prepared++;
+	return 0;
+}
+
+static void run(void *arg, uint32_t number)
+{
+	CHECK(arg == &context && number < THREADS);
+	CHECK_EQ(stage, 3);
+	CHECK_EQ(prepared, (uint32_t)THREADS);
+	ran++;
+}
+
+static void run_plain(void *arg, uint32_t number)
+{
+	CHECK(arg == &context && number == 0);
+	CHECK_EQ(stage, 2);
+	CHECK_EQ(prepared, (uint32_t)THREADS);
+	ran++;
+}
+
+static const struct crew_role role = {
+	.name = "role",
+	.before = { "begin", before },
+	.after = { "go on", after },
+	.run = run,
+};
+static const struct crew_role plain = { .name = "plain", .run = run_plain };
+
+static void make(struct crew *crew, uint32_t bad_from)
+{
+	prepared = ran = lines = 0;
+	first_bad = bad_from;
+	CHECK_EQ(crew_init(crew, THREADS + 1, &context), 0);
+	CHECK_EQ(crew_start(crew, &role, THREADS), 0);
+	CHECK_EQ(crew_start(crew, &plain, 1), 0);
+}
+
+static void end(struct crew *crew)
+{
+	crew_join(crew, &plain);
+	crew_join(crew, &role);
+	crew_join(crew, &role); /* each is joined once */
+	crew_destroy(crew);
+	CHECK(!crew->threads);
+}
+
+static void runs_when_all_are_ready(void)
+{
+	struct crew crew;
+
+	make(&crew, THREADS);
+	CHECK_EQ(crew_wait_ready(&crew), 0);
+	CHECK_EQ(prepared, (uint32_t)THREADS);
+	CHECK_EQ(ran, 0u);
+	crew_let_go(&crew);
+	crew_give_up(&crew); /* too late */
+	end(&crew);
+	CHECK_EQ(ran, THREADS + 1u);
+	CHECK_EQ(lines, 0u);
+}
+
+static void one_failure_is_everybodys_and_told_once(void)
+{
+	struct crew crew;
+
+	make(&crew, 1);
+	CHECK_EQ(crew_wait_ready(&crew), -EIO);
+	crew_give_up(&crew);
+	end(&crew);
+	CHECK_EQ(ran, 0u);
+	CHECK_EQ(lines, 1u);
+	CHECK(strncmp(last_line, "thread role-", strlen("thread role-")) == 0);
+	CHECK(strstr(last_line, ": begin: "));
+}
+
+/* Given up before the threads have come to the gate. */
+static void gives_up_early(void)
+{
+	struct crew crew;
+
+	make(&crew, THREADS);
+	crew_give_up(&crew);
+	end(&crew);
+	CHECK_EQ(prepared, (uint32_t)THREADS);
+	CHECK_EQ(ran, 0u);
+}
+
+int main(void)
+{
+	RUN(runs_when_all_are_ready);
+	RUN(one_failure_is_everybodys_and_told_once);
+	RUN(gives_up_early);
+	return test_result();
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a server tells of itself: of one that is made up here and serves nobody. */
+#include "server-status.h"
+
+#include "monitor.h"
+#include "options.h"
+#include "queue.h"
+#include "server.h"
+#include "stats.h"
+#include "status.h"
+#include "test.h"
+
+#define QUEUES	2
+#define WORKERS 3
+
+static const struct transport_ops transport_ops = { .name = "made-up" };
+static char backing[] = "/srv/b", mountpoint[] = "/mnt/m";
+static struct options options = {
+	.backing = backing,
+	.mountpoint = mountpoint,
+	.require_io_flusher = true,
+	.queues = QUEUES,
+	.queue_depth = 7,
+	.workers = WORKERS,
+	.cache = CACHE_WRITETHROUGH,
+};
+static struct stats_queue stats[QUEUES];
+static struct worker_stats worker_stats[WORKERS];
+static struct queue queues[QUEUES];
+static struct server server = { .options = &options, .queues = queues };
+
+static void make(void)
+{
+	for (uint32_t qid = 0; qid < QUEUES; qid++) {
+		queues[qid].stats = &stats[qid];
+		queues[qid].transport.ops = &transport_ops;
+		stat_add(&stats[qid].requests, 10 + qid);
+		stat_add(&stats[qid].errors, 1 + qid);
+		stat_add(&stats[qid].protocol_errors, 5);
+	}
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		atomic_store(&worker_stats[i].calls, 100);
+		atomic_store(&worker_stats[i].errors, i);
+	}
+	server.workers.stats = worker_stats;
+	arena_init(&server.arena);
+	server.fs.inodes.count = 1000;
+	atomic_store(&server.fs.inodes.used, 900);
+	atomic_store(&server.fs.inodes.refusals, 4);
+	atomic_store(&server.fs.files.pool.shortages, 3);
+	atomic_store(&server.fs.zone_refusals, 2);
+}
+
+static void fills_status(void)
+{
+	static struct status status;
+
+	memset(&status, 0xff, sizeof(status));
+	server_fill_status(&server, &status);
+	CHECK_STR(status.backing, backing);
+	CHECK_STR(status.mountpoint, mountpoint);
+	CHECK(status.io_flusher_required && !status.mlock_required);
+	CHECK_STR(status.cache, "writethrough");
+	CHECK_STR(status.transport, "made-up");
+	CHECK_EQ(status.queues, (uint64_t)QUEUES);
+	CHECK_EQ(status.queue[0].requests, (uint64_t)10);
+	CHECK_EQ(status.queue[1].requests, (uint64_t)11);
+	CHECK_EQ(status.queue[2].requests, (uint64_t)0);
+	CHECK_EQ(status.meta_calls, (uint64_t)300);
+	CHECK_EQ(status.meta_errors, (uint64_t)3);
+	CHECK_EQ(status.inodes_used, (uint64_t)900);
+	CHECK_EQ(status.inodes_limit, (uint64_t)1000);
+	CHECK_EQ(status.memory_bound, server_memory_len(&server));
+	/* what it doesn't know */
+	CHECK(!status.version && !status.keeper_alive && !status.safe_to_stack);
+	CHECK_EQ(status.tasks, (uint64_t)0);
+}
+
+static void counts_for_the_monitor(void)
+{
+	struct monitor_counters counters;
+
+	server_count(&server, &counters);
+	CHECK_EQ(counters.io_errors, (uint64_t)3);
+	CHECK_EQ(counters.protocol_errors, (uint64_t)10);
+	CHECK_EQ(counters.inodes_refused, (uint64_t)4);
+	CHECK_EQ(counters.files_refused, (uint64_t)3);
+	CHECK_EQ(counters.zone_refusals, (uint64_t)2);
+}
+
+int main(void)
+{
+	make();
+	RUN(fills_status);
+	RUN(counts_for_the_monitor);
+	return test_result();
+}
