@@ -38,10 +38,8 @@ cut_run() {
 		must "what was acknowledged is there" cut_verify
 	fi
 	if [ -z "$cut_last" ]; then
-		lab-cut load "$lab_upper" "$cut_boot" /dev/ttyS1 &
-		lab_audit "under load"
-		wait $!
-		die "the load ended"
+		lab-cut load "$lab_upper" "$cut_boot" /dev/ttyS1
+		die "the load ended (status $?)"
 	fi
 
 	must "unmount" run_with_timeout 120 umount "$lab_upper"

@@ -46,6 +46,7 @@
 #define SECTORS	    (BLOCK / SECTOR)
 #define FILE_BLOCKS 2048 /* of a file that is written all over */
 #define RUN_BLOCKS  16	 /* of one extent, at most */
+#define NOISE	    64	 /* blocks of one extent, always: more than others have flushed meanwhile */
 #define EXTENTS	    8	 /* of one write, at most */
 #define BOOTS	    256
 #define RENAMED	    64
@@ -72,7 +73,7 @@ struct extent {
 	uint64_t block, n_blocks;
 };
 
-static uint64_t buffer[RUN_BLOCKS * BLOCK / sizeof(uint64_t)] __attribute__((aligned(BLOCK)));
+static uint64_t buffer[NOISE * BLOCK / sizeof(uint64_t)] __attribute__((aligned(BLOCK)));
 static uint64_t acked[BOOTS][ARRAY_SIZE(kind_names)];
 static uint64_t boot; /* this one */
 static uint64_t n_wrong, n_sectors;
@@ -125,12 +126,15 @@ static unsigned extents_of(enum kind kind, uint64_t version, struct extent *ret_
 		ret_extents[0].n_blocks = kind == KIND_RENAME ? 1 + mix(&state) % RUN_BLOCKS : 1;
 		ret_extents[0].block = 0;
 		return 1;
+	case KIND_NOISE:
+		ret_extents[0].n_blocks = NOISE;
+		ret_extents[0].block = mix(&state) % (FILE_BLOCKS / NOISE) * NOISE;
+		return 1;
 	case KIND_FSYNC:
 		count = 1 + (unsigned)(mix(&state) % EXTENTS);
 		break;
 	case KIND_DSYNC:
 	case KIND_DIRECT:
-	case KIND_NOISE:
 		break;
 	}
 	for (unsigned i = 0; i < count; i++) {
