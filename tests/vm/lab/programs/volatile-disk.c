@@ -11,7 +11,8 @@
  *	report=FILE	what was lost, a line written at the end
  *	survive=PERCENT	of the unflushed blocks, default 50
  *	delay=US	a write takes up to that long on its way to the cache, default 1000, so that
- *			writes overtake each other, and a flush that does not wait for them misses them
+ *			writes overtake each other, and a flush that does not wait for them misses
+ *			them; a flush takes up to ten times as long
  *	flush=ignored	a flush is acknowledged, and nothing is done: the disk that lies
  *
  * A block is 4096 bytes and never torn, as in a drive with such physical sectors; of a block that is
@@ -38,7 +39,8 @@
 #define SECTORS	     (BLOCK / SECTOR)
 
 struct block {
-	uint8_t dirty; /* a bit a sector */
+	uint64_t flushes; /* n_flushes when it was written */
+	uint8_t dirty;	  /* a bit a sector */
 	uint8_t data[BLOCK];
 };
 
@@ -57,7 +59,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block **blocks; /* by number; NULL: as in the image */
 static uint64_t *dirty;	      /* the numbers of those that aren't NULL */
 static uint64_t n_blocks, n_dirty;
-static uint64_t n_flushes, written_bytes;
+static uint64_t n_flushes; /* that have come */
+static uint64_t written_bytes;
 static struct random_data random_state;
 static char random_table[64];
 
@@ -205,15 +208,15 @@ static int disk_pread(void *handle, void *buf, uint32_t count, uint64_t off, uin
 	return -1;
 }
 
-/* The way of a write to the cache, during which nobody can count on it. */
-static void dawdle(void)
+/* The time that a request takes, in which nobody can count on it; with the lock held. */
+static void dawdle(uint32_t max_us)
 {
-	struct timespec time = { 0 };
+	uint32_t us = chance(max_us);
+	struct timespec time = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L };
 
-	pthread_mutex_lock(&lock);
-	time.tv_nsec = chance(options.delay_us) * 1000L;
 	pthread_mutex_unlock(&lock);
 	(void)nanosleep(&time, NULL); /* cut short by a signal is as good */
+	pthread_mutex_lock(&lock);
 }
 
 static int cache_sector(const uint8_t *data, uint64_t off)
@@ -224,7 +227,15 @@ static int cache_sector(const uint8_t *data, uint64_t off)
 		blocks[number] = calloc(1, sizeof(**blocks));
 		if (!blocks[number])
 			return -1;
+		blocks[number]->flushes = n_flushes;
 		dirty[n_dirty++] = number;
+	}
+	if (blocks[number]->flushes != n_flushes) {
+		/* a flush is under way that must cover what was there before */
+		if (block_settle(number) < 0)
+			return -1;
+		blocks[number]->dirty = 0;
+		blocks[number]->flushes = n_flushes;
 	}
 	memcpy(blocks[number]->data + off % BLOCK, data, SECTOR);
 	blocks[number]->dirty |= (uint8_t)(1U << off % BLOCK / SECTOR);
@@ -238,29 +249,41 @@ static int disk_pwrite(void *handle, const void *buf, uint32_t count, uint64_t o
 
 	(void)handle;
 	(void)flags; /* FUA is emulated, by a flush */
-	dawdle();
 	pthread_mutex_lock(&lock);
+	dawdle(options.delay_us);
 	for (uint64_t at = 0; r == 0 && at < count; at += SECTOR)
 		r = cache_sector(from + at, off + at);
 	written_bytes += count;
 	pthread_mutex_unlock(&lock);
 	if (r < 0)
-		nbdkit_error("cache: allocate: %m");
+		nbdkit_error("cache: write: %m");
 	return r;
 }
 
+/* Covers what was in the cache as it came, and not what has come since. */
 static int disk_flush(void *handle, uint32_t flags)
 {
+	uint64_t flush, kept = 0;
 	int r = 0;
 
 	(void)handle;
 	(void)flags;
+	if (options.ignore_flush)
+		return 0;
 	pthread_mutex_lock(&lock);
-	n_flushes++;
-	for (; r == 0 && n_dirty > 0 && !options.ignore_flush; n_dirty--) {
-		r = block_settle(dirty[n_dirty - 1]);
-		block_forget(dirty[n_dirty - 1]);
+	flush = n_flushes++;
+	dawdle(options.delay_us * 10);
+	for (uint64_t i = 0; i < n_dirty; i++) {
+		uint64_t number = dirty[i];
+
+		if (r < 0 || blocks[number]->flushes > flush) {
+			dirty[kept++] = number;
+			continue;
+		}
+		r = block_settle(number);
+		block_forget(number);
 	}
+	n_dirty = kept;
 	pthread_mutex_unlock(&lock);
 	if (r < 0)
 		nbdkit_error("%s: write: %m", options.image);
