@@ -2,8 +2,9 @@
 /*
  * volatile-disk: a disk that forgets, as a plugin of nbdkit. Between the guest and its image stands
  * a write cache as drives have it: a write is acknowledged when it is in the cache, a flush when all
- * that was in the cache as it came is in the image. When nbdkit ends, that is the power cut: of each
- * block that was not flushed chance decides whether the image gets it.
+ * that was in the cache as it came is in the image. SIGUSR1 is the power cut: requests under way come
+ * to nothing. When nbdkit ends, chance decides of each block that was not flushed whether the image
+ * gets it.
  *
  *	nbdkit volatile-disk.so image=FILE report=FILE [seed=N] [survive=PERCENT] [delay=US]
  *		[flush=ignored]
@@ -24,6 +25,7 @@
 #include <inttypes.h>
 #include <nbdkit-plugin.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,6 +55,8 @@ static struct {
 
 static int image_fd = -1;
 static uint64_t image_len;
+
+static volatile sig_atomic_t power_is_off;
 
 /* guards all below */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -103,8 +107,15 @@ static int disk_config(const char *key, const char *value)
 	return -1;
 }
 
+static void on_power_cut(int signal)
+{
+	(void)signal;
+	power_is_off = 1;
+}
+
 static int disk_get_ready(void)
 {
+	const struct sigaction action = { .sa_handler = on_power_cut, .sa_flags = SA_RESTART };
 	struct stat st;
 
 	if (!options.image || !options.report) {
@@ -122,6 +133,10 @@ static int disk_get_ready(void)
 	dirty = calloc(n_blocks, sizeof(*dirty));
 	if (!blocks || !dirty) {
 		nbdkit_error("cache: allocate: %m");
+		return -1;
+	}
+	if (sigaction(SIGUSR1, &action, NULL) < 0) {
+		nbdkit_error("SIGUSR1: handle: %m");
 		return -1;
 	}
 	initstate_r((unsigned)options.seed, random_table, sizeof(random_table), &random_state);
@@ -251,6 +266,10 @@ static int disk_pwrite(void *handle, const void *buf, uint32_t count, uint64_t o
 	(void)flags; /* FUA is emulated, by a flush */
 	pthread_mutex_lock(&lock);
 	dawdle(options.delay_us);
+	if (power_is_off) {
+		pthread_mutex_unlock(&lock);
+		return -1;
+	}
 	for (uint64_t at = 0; r == 0 && at < count; at += SECTOR)
 		r = cache_sector(from + at, off + at);
 	written_bytes += count;
@@ -273,6 +292,10 @@ static int disk_flush(void *handle, uint32_t flags)
 	pthread_mutex_lock(&lock);
 	flush = n_flushes++;
 	dawdle(options.delay_us * 10);
+	if (power_is_off) {
+		pthread_mutex_unlock(&lock);
+		return -1;
+	}
 	for (uint64_t i = 0; i < n_dirty; i++) {
 		uint64_t number = dirty[i];
 
