@@ -7,7 +7,8 @@
 #	lab_kind	green (must finish, verified), red (must not), probe (whatever comes is noted)
 #	lab_handler	caisson (default), naive, or what the scenario knows besides
 #	lab_options	caissond's -o
-#	lab_mark	naive: early or late; lab_threads: how many; lab_direct=1: O_DIRECT below
+#	lab_mark	naive: early or late; lab_threads: how many; lab_direct=1: O_DIRECT below;
+#			lab_no_sync=1: fsync is swallowed
 #	lab_limit	seconds that the load may take
 #
 # What the host reads from the console, each line with the kernel's time in front:
@@ -15,7 +16,7 @@
 #	lab: load start / lab: load end STATUS / lab: load stuck
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
-: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}"
+: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}"
 : "${caissond_pid:=}" # set by start_caissond
 
 lab_store=/backing/store # what is served
@@ -41,7 +42,7 @@ naive_is_ready() { grep -q '^naive: serving' /run/naive.log || has_ended "$lab_p
 start_naive() {
 	: >/run/naive.log
 	# shellcheck disable=SC2086 # options, a word each
-	naive --lock --threads "$lab_threads" ${lab_direct:+--direct} \
+	naive --lock --threads "$lab_threads" ${lab_direct:+--direct} ${lab_no_sync:+--no-sync} \
 		${lab_mark:+$([ "$lab_mark" = late ] && echo --late-mark || echo --mark)} \
 		"$lab_store/disk.img" "$lab_served" 2>/run/naive.log &
 	lab_pid=$!

@@ -5,12 +5,13 @@
  * cache, with memory allocated for each request. By itself it knows nothing of memory reclaim;
  * options add one protection at a time.
  *
- *	naive [--mark | --late-mark] [--threads N] [--direct] [--lock] FILE MOUNTPOINT
+ *	naive [--mark | --late-mark] [--threads N] [--direct] [--lock] [--no-sync] FILE MOUNTPOINT
  *
  *	--mark		PR_SET_IO_FLUSHER first, so that all threads inherit it
  *	--late-mark	the same after the threads were made: only the first one has it
  *	--direct	O_DIRECT below
  *	--lock		mlockall()
+ *	--no-sync	fsync(2) is answered, and nothing is done
  *
  * Stays in the foreground; says "naive: serving" when it is mounted.
  */
@@ -39,7 +40,7 @@
 #define THREADS_MAX 16
 
 static struct {
-	bool mark, late_mark, direct, lock;
+	bool mark, late_mark, direct, lock, no_sync;
 	int threads;
 	const char *file, *mountpoint;
 } options = { .threads = 1 };
@@ -167,7 +168,7 @@ static void do_fsync(fuse_req_t request, fuse_ino_t ino, int only_data, struct f
 	(void)ino;
 	(void)only_data;
 	(void)info;
-	fuse_reply_err(request, fdatasync(image_fd) < 0 ? errno : 0);
+	fuse_reply_err(request, !options.no_sync && fdatasync(image_fd) < 0 ? errno : 0);
 }
 
 static void do_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t off, off_t len,
@@ -224,6 +225,8 @@ static void parse(int argc, char **argv)
 			options.direct = true;
 		else if (strcmp(argv[i], "--lock") == 0)
 			options.lock = true;
+		else if (strcmp(argv[i], "--no-sync") == 0)
+			options.no_sync = true;
 		else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
 			options.threads = atoi(argv[++i]);
 		else if (!options.file)
@@ -233,7 +236,7 @@ static void parse(int argc, char **argv)
 	}
 	if (!options.mountpoint || options.threads < 1 || options.threads > THREADS_MAX) {
 		fprintf(stderr, "usage: naive [--mark | --late-mark] [--threads N] [--direct] "
-				"[--lock] FILE MOUNTPOINT\n");
+				"[--lock] [--no-sync] FILE MOUNTPOINT\n");
 		exit(1);
 	}
 }
