@@ -133,11 +133,11 @@ lab_group() { must "join the group $1" sh -c "echo $$ >$1/cgroup.procs"; }
 
 # --- the load ---
 
-# lab_watch DISK: DISK's written sectors are the progress
+# lab_watch DISK [--reads]: DISK's written sectors are the progress, or those read as well
 lab_watch() {
 	lab_disk=$1
 	# shellcheck disable=SC2086 # a process a word
-	lab-watch "$1" $lab_pid &
+	lab-watch ${2:+"$2"} "$1" $lab_pid &
 	lab_watch_pid=$!
 }
 lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }

@@ -3,10 +3,11 @@
  * lab-watch: looks at the kernel while a stack is under load, and writes what it sees into the
  * kernel's log (and so to the console), where it gets its time.
  *
- *	lab-watch DISK PID...
+ *	lab-watch [--reads] DISK PID...
  *
- * Twice a second, until SIGTERM, a line `lab: sample sectors=N dirty_kib=N writeback_kib=N`: what
- * has been written to DISK (a name in /sys/block), the measure of progress. Each time it also reads
+ * Twice a second, until SIGTERM, a line `lab: sample sectors=N dirty_kib=N writeback_kib=N
+ * free_kib=N`: what has been written to DISK (a name in /sys/block), the measure of progress; with
+ * --reads, for swap, what has been read from it counts as well. Each time it also reads
  * the kernel stack of every task of the processes PID and of their children, and tells of one
  * that waits where a daemon under a stack must not:
  *
@@ -49,7 +50,7 @@ static const char *const reclaim_frames[] = {
 };
 /* What reclaim must not be in the middle of, in a task that the stack above waits for. */
 static const char *const forbidden_frames[] = {
-	"super_cache_", "prune_icache", "prune_dcache", "evict",	 "pageout",
+	"super_cache_", "prune_icache", "prune_dcache", " evict+",	 "pageout",
 	"writeback",	"wait_on_page", "io_schedule",	"reclaim_inode", "writepage",
 };
 
@@ -95,23 +96,26 @@ static uint64_t number_after(const char *text, const char *word)
 	return p ? strtoull(p + strlen(word), NULL, 10) : 0;
 }
 
-static void sample(const char *disk)
+static void sample(const char *disk, bool reads)
 {
 	static char text[8192], line[LINE], path[128];
-	uint64_t sectors = 0, dirty, writeback;
+	uint64_t sectors = 0, read_sectors = 0, dirty, writeback, unused;
 	int len;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
-	/* field 7: sectors written, counted when they complete (Documentation/block/stat.rst) */
+	/* fields 3 and 7: sectors read, written; when they complete (Documentation/block/stat.rst) */
 	if (read_file(path, text, sizeof(text)))
-		(void)sscanf(text, "%*u %*u %*u %*u %*u %*u %" SCNu64, &sectors);
+		(void)sscanf(text, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read_sectors,
+			     &sectors);
+	sectors += reads ? read_sectors : 0;
 	(void)read_file("/proc/meminfo", text, sizeof(text));
 	dirty = number_after(text, "\nDirty:");
 	writeback = number_after(text, "\nWriteback:");
+	unused = number_after(text, "\nMemFree:");
 	len = snprintf(line, sizeof(line),
 		       "lab: sample sectors=%" PRIu64 " dirty_kib=%" PRIu64
-		       " writeback_kib=%" PRIu64 "\n",
-		       sectors, dirty, writeback);
+		       " writeback_kib=%" PRIu64 " free_kib=%" PRIu64 "\n",
+		       sectors, dirty, writeback, unused);
 	say(line, (size_t)len);
 }
 
@@ -252,10 +256,13 @@ int main(int argc, char **argv)
 	const struct timespec interval = { .tv_nsec = INTERVAL_MS * 1000000L };
 	struct sigaction action = { .sa_handler = on_term };
 	char line[LINE];
+	bool reads = argc > 1 && strcmp(argv[1], "--reads") == 0;
 	int len;
 
+	argv += reads;
+	argc -= reads;
 	if (argc < 2 || argc > 2 + PROCESSES_MAX) {
-		fprintf(stderr, "usage: lab-watch DISK PID...\n");
+		fprintf(stderr, "usage: lab-watch [--reads] DISK PID...\n");
 		return 1;
 	}
 	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
@@ -265,12 +272,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	while (!ended) {
-		sample(argv[1]);
+		sample(argv[1], reads);
 		for (int i = 2; i < argc; i++)
 			look_with_children(argv[i]);
 		(void)nanosleep(&interval, NULL); /* a signal ends it early, as it should */
 	}
-	sample(argv[1]);
+	sample(argv[1], reads);
 	len = snprintf(line, sizeof(line),
 		       "lab: stacks looked=%" PRIu64 " throttle=%" PRIu64 " reclaim=%" PRIu64 "\n",
 		       looked, seen[THROTTLE], seen[RECLAIM]);
