@@ -26,9 +26,15 @@ mkdir -p /srv /mnt/store /mnt/disk
 mount --move /backing /srv
 mkdir /srv/store
 
-step 1 "serve a directory"
-step 2 "start tcmu-runner"
-must "tcmu-runner takes devices" wait_until 30 tcmu_is_ready
+start_tcmu() {
+	step 1 "serve a directory"
+	: >"$tcmu_log"
+	step 2 "start tcmu-runner"
+	tcmu_pid=$!
+	must "tcmu-runner takes devices" wait_until 30 tcmu_is_ready
+}
+
+start_tcmu
 step 3 "make a disk"
 must "the disk is there" wait_until 30 test -b /dev/sda
 step 4 "dm-zoned and XFS"
@@ -37,3 +43,10 @@ drop_caches
 check "what was written is there" cmp /vm/caisson.7 /mnt/disk/caisson.7
 step 5 "take it down"
 check "nothing is left mounted" is_not_mounted /mnt/store
+must "tcmu-runner ends" wait_job 60 "$tcmu_pid"
+start_tcmu
+step 6 "the disk that is there"
+must "it is back" wait_until 30 test -b /dev/sda
+step 7 "dm-zoned and XFS again"
+check "what was written is still there" cmp /vm/caisson.7 /mnt/disk/caisson.7
+step 5 "take that down"

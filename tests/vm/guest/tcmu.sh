@@ -43,7 +43,8 @@ tcmu_is_ready_or_gone() { tcmu_is_ready || has_ended "$tcmu_pid"; }
 
 # What a machine has already: configfs, a system bus, and places for logs and locks.
 tcmu_prepare() {
-	is_mounted /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+	! is_mounted /sys/kernel/config || return 0 # so it has been
+	mount -t configfs configfs /sys/kernel/config || return
 	index_modules && tcmu_start_bus || return
 	mkdir -p /var/log /run/lock /etc/tcmu
 	# One more would log every command.
@@ -54,6 +55,7 @@ tcmu_prepare() {
 # so that tcmu_pid is tcmu-runner's). 0 once it takes devices.
 tcmu_start() {
 	tcmu_prepare || return
+	: >"$tcmu_log"
 	"$@" tcmu-runner --handler-path /usr/lib/x86_64-linux-gnu/tcmu-runner &
 	tcmu_pid=$!
 	if ! wait_until 30 tcmu_is_ready_or_gone || has_ended "$tcmu_pid"; then
@@ -74,15 +76,17 @@ tcmu_find_disk() {
 }
 
 # tcmu_make_disk FILE SIZE_MB ZONE_MB CONV: a disk with its zones in FILE, the first CONV of them
-# conventional; sets tcmu_disk.
+# conventional; sets tcmu_disk. A FILE that there is already has all this in it: options would have
+# the handler format it again.
 tcmu_make_disk() {
 	tcmu_file=$1 tcmu_size=$(($2 << 20)) tcmu_disk=
 	tcmu_config=zbc/model-HM/lba-512/zsize-$3/conv-$4@$tcmu_file
+	[ ! -e "$tcmu_file" ] || tcmu_config=zbc/$tcmu_file
 	tcmu_device=$tcmu_target/core/user_$tcmu_disks/zbc$tcmu_disks
 	tcmu_portal=$tcmu_target/loopback/naa.500140500000000$tcmu_disks/tpgt_1
 	tcmu_disks=$((tcmu_disks + 1))
 
-	truncate -s "$tcmu_size" "$tcmu_file" && mkdir -p "$tcmu_device" || return
+	mkdir -p "$tcmu_device" || return
 	# One key a write: the kernel takes a comma for a part of dev_config.
 	for tcmu_key in dev_size=$tcmu_size dev_config="$tcmu_config" hw_block_size=512; do
 		printf %s "$tcmu_key" >"$tcmu_device/control" || return
@@ -92,4 +96,17 @@ tcmu_make_disk() {
 		mkdir "$tcmu_portal/lun/lun_0" || return
 	ln -s "$tcmu_device" "$tcmu_portal/lun/lun_0/port" || return
 	wait_until 30 tcmu_find_disk "$tcmu_portal"
+}
+
+# tcmu_remove_disk: the last one that was made
+tcmu_remove_disk() {
+	tcmu_disks=$((tcmu_disks - 1))
+	rm "$tcmu_portal/lun/lun_0/port" && rmdir "$tcmu_portal/lun/lun_0" "$tcmu_portal" \
+		"${tcmu_portal%/*}" "$tcmu_device"
+}
+
+# tcmu_stop: tcmu-runner, once its disks are gone
+tcmu_stop() {
+	kill -TERM "$tcmu_pid"
+	wait_job 60 "$tcmu_pid"
 }

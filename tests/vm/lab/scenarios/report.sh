@@ -40,6 +40,16 @@ are_marked() {
 	done
 }
 
+make_disk() { tcmu_make_disk "$zbc_file" 2048 32 8 || { show_tcmu_log && false; }; }
+start_tcmu() {
+	case $lab_handler in
+	caisson | tcmu_marked) must "tcmu-runner starts, marked" run_marked ;;
+	*) must "tcmu-runner starts" tcmu_start ;;
+	esac
+	audit_tcmu "at the start"
+	must "a zoned disk" make_disk
+}
+
 lab_prepare 1
 case $lab_handler in
 caisson | tcmu_below)
@@ -49,33 +59,24 @@ caisson | tcmu_below)
 	;;
 *) zbc_file=$lab_store/zbc.img ;;
 esac
-case $lab_handler in
-caisson | tcmu_marked)
-	must "tcmu-runner starts, marked" run_marked
-	audit_tcmu "at the start"
-	;;
-*) must "tcmu-runner starts" tcmu_start ;;
-esac
-lab_pid="$lab_pid $tcmu_pid"
-make_disk() { tcmu_make_disk "$zbc_file" 2048 32 8 || { show_tcmu_log && false; }; }
-must "a zoned disk" make_disk
+start_tcmu
 must "dm-zoned" dmz_start "$tcmu_disk"
 lab_mkfs xfs "$dmz_disk"
 lab_mount xfs "$dmz_disk"
 lab_dirty_limits 16
+lab_pid="$lab_pid $tcmu_pid"
 lab_watch "${tcmu_disk##*/}"
 lab_run lab-load write /mnt/file 100 1
-is_green || exit 0
 
-drop_caches
-check "what was written reads back" run_with_timeout "$lab_limit" lab-load verify /mnt/file 100 1
-must "unmount XFS" run_with_timeout 60 umount /mnt
-must "stop dm-zoned" dmz_stop
-must "start it again" dmz_resume
-lab_mount xfs "$dmz_disk"
-check "and after dm-zoned has started again" \
-	run_with_timeout "$lab_limit" lab-load verify /mnt/file 100 1
-must "unmount XFS once more" run_with_timeout 60 umount /mnt
-lab_audit "at the end"
-audit_tcmu "at the end"
-must "stop dm-zoned once more" dmz_stop
+lab_up() {
+	start_tcmu
+	must "dm-zoned again" dmz_resume
+	lab_mount xfs "$dmz_disk"
+}
+lab_down() {
+	must "stop dm-zoned" dmz_stop
+	must "remove the zoned disk" tcmu_remove_disk
+	audit_tcmu "at the end"
+	must "tcmu-runner ends" tcmu_stop
+}
+lab_verify lab-load verify /mnt/file 100 1
