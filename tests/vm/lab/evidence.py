@@ -12,9 +12,17 @@ limit, ended (0: the guest ended by itself), complaint (what the kernel complain
 part of the scenario), verdict (the guest's own), green (OUT.json of the green arm to compare with).
 
 An arm's outcome: `pass` and `fail` are the harness's words for whether it was as it must be; beside
-that stands what happened: finished, stall (under a quarter of green's progress when green was
-through), hang (not done in its time, with 30 seconds or more in which nothing at all was written),
-crawl (slower than green, but no less than a quarter).
+that stands what happened:
+
+	finished	the load ended well
+	crawl		so it did, or was still going on, more slowly than green's
+	stall		under a quarter of green's progress in the same time, and not done in that time
+	hang		not done in its time, with 30 seconds or more in which nothing at all was written
+	error		the load failed
+	none		it never started
+
+What was not watched proves nothing: an arm of any kind fails if the guest went wrong in a way that
+isn't the scenario's, if a check of its own did, or if the samples have a gap.
 """
 import json
 import os
@@ -26,6 +34,7 @@ import time as clock
 
 STALL_PERCENT = 25  # of green's progress in the same time
 HANG_SECONDS = 30  # without any progress
+GAP_SECONDS = 10  # between two samples, of which there is one each half a second
 MIB_SECTORS = 2048
 
 LINE = re.compile(r"^\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? (.*)$")
@@ -61,16 +70,21 @@ def hung_task(lines):
     return {"task": task, "frames": frames} if task else None
 
 
-def longest_pause(samples):
-    """The longest time in which nothing more was written, and that at the end."""
+def longest_pause(samples, end):
+    """The longest time in which nothing more was written."""
     longest = 0.0
     since, last = samples[0]
     for time, mib in samples:
         if mib > last:
             longest = max(longest, time - since)
             since, last = time, mib
-    at_end = samples[-1][0] - since
-    return max(longest, at_end), at_end
+    return max(longest, end - since), end - since
+
+
+def longest_gap(samples, end):
+    """The longest time without a sample."""
+    times = [0.0] + [time for time, _ in samples] + [end]
+    return max(after - before for before, after in zip(times, times[1:]))
 
 
 def mib_at(samples, seconds):
@@ -87,6 +101,7 @@ def read_arm(log):
     """What LOG says of the load."""
     lines = list(read_lines(log))
     start = end = None
+    stuck = False
     status, samples, stacks, sums = None, [], [], {}
     for time, text in lines:
         sample = SAMPLE.search(text)
@@ -97,68 +112,92 @@ def read_arm(log):
         elif "lab: load end" in text:
             end, status = time, int(text.split()[-1])
         elif "lab: load stuck" in text:
-            end = time
+            end, stuck = time, True
         elif "lab: stack " in text:
             stacks.append(text.split("lab: stack ", 1)[1])
         elif "lab: stacks " in text:
             sums = dict(re.findall(r"(\w+)=(\d+)", text))
-    arm = {"start": start, "status": status, "stacks": stacks, "hung": hung_task(lines)}
+    arm = {"start": start, "status": status, "stuck": stuck, "stacks": stacks}
+    arm["hung"] = hung_task(lines)
     arm["stack_counts"] = {key: int(value) for key, value in sums.items()}
     if start is None:
-        return dict(arm, seconds=None, samples=[], mib=0, pause=0, pause_at_end=0)
+        return dict(arm, seconds=None, samples=[], mib=0, pause=0, pause_at_end=0, gap=0)
     end = end if end is not None else lines[-1][0]
     samples = [(time, mib) for time, mib in samples if start - 1 <= time <= end + 1]
     base = samples[0][1] if samples else 0
     # a sample that is taken just before the start counts as the start
     samples = [(max(0.0, round(time - start, 2)), round(mib - base, 1)) for time, mib in samples]
     samples = samples or [(0.0, 0.0)]
-    pause, pause_at_end = longest_pause(samples)
+    pause, pause_at_end = longest_pause(samples, end - start)
     arm.update(seconds=round(end - start, 1), samples=samples, mib=samples[-1][1])
     arm.update(pause=round(pause, 1), pause_at_end=round(pause_at_end, 1))
+    arm.update(gap=round(longest_gap(samples, end - start), 1))
     return arm
 
 
-def complaints_of_green(arm):
-    """Why a green arm isn't."""
+def trouble_of_any(arm):
+    """Why what is seen of an arm doesn't count."""
     if arm["complaint"]:
         return "kernel: " + arm["complaint"]
-    if arm["ended"] != "0":
+    if arm["seconds"] is None:
+        return "the load never started"
+    # a red arm's guest may be past answering once it has told that the load is stuck
+    if arm["ended"] != "0" and (arm["kind"] == "green" or not arm["stuck"]):
         return "the guest did not end; its tasks are in the log"
-    if not arm["verdict"].startswith("pass"):
+    if arm["ended"] == "0" and not arm["verdict"].startswith("pass"):
         return arm["verdict"] or "ended without a verdict"
+    if arm["gap"] > GAP_SECONDS:
+        return "not watched for %.0f s" % arm["gap"]
+    return ""
+
+
+def trouble_of_green(arm):
+    """Why a green arm isn't."""
     if arm["status"] != 0:
         return "the load did not finish"
     if arm["stacks"]:
         return "a task of the handler: " + arm["stacks"][0][:100]
-    if arm["stack_counts"].get("looked", 0) == 0:
+    counts = arm["stack_counts"]
+    if counts.get("throttle", 0) or counts.get("reclaim", 0):
+        return "a task of the handler was throttled or in reclaim; which, was not told"
+    if counts.get("looked", 0) == 0:
         return "no stack was looked at"
     if arm["pause"] > float(arm["bound"]):
         return "a pause of %.1f s, more than %s s" % (arm["pause"], arm["bound"])
     return ""
 
 
+def share_of(arm, green):
+    """Percent of green's progress in the same time, and that time."""
+    time = min(green["seconds"], arm["seconds"])
+    # green's last sample may be from just after its end
+    green_mib = green["mib"] if time == green["seconds"] else mib_at(green["samples"], time)
+    return round(100 * mib_at(arm["samples"], time) / max(green_mib, 0.1)), time
+
+
 def what_happened(arm, green):
-    """finished, stall, hang or crawl, and words for it."""
+    """finished, crawl ..., and words for it."""
     if arm["seconds"] is None:
-        return "none", "the load never started"
-    if arm["status"] == 0 and not green:
-        return "finished", ""
-    share = None
-    if green and green["seconds"] is None:
-        green = None
-    if green:
-        time = min(green["seconds"], arm["seconds"])
-        through = time == green["seconds"]  # its last sample may be from just after the end
-        green_mib = green["mib"] if through else mib_at(green["samples"], time)
-        share = round(100 * mib_at(arm["samples"], time) / max(green_mib, 0.1))
-    if arm["status"] is None and arm["pause"] >= HANG_SECONDS:
+        return "none", ""
+    done = arm["status"] == 0
+    if not green or green["seconds"] is None:
+        if done:
+            return "finished", ""
+        return ("error", "status %d" % arm["status"]) if arm["status"] else ("crawl", "")
+    share, time = share_of(arm, green)
+    stall = "%d %% of green's in %.1f s" % (share, time)
+    if done:
+        if share < STALL_PERCENT and arm["seconds"] * STALL_PERCENT > green["seconds"] * 100:
+            return "stall", stall
+        return ("crawl" if arm["seconds"] > 1.5 * green["seconds"] else "finished"), ""
+    # what has failed before green was through might still have finished in time
+    if arm["status"] and arm["seconds"] < green["seconds"]:
+        return "error", "the load ended with status %d" % arm["status"]
+    if not arm["status"] and arm["pause"] >= HANG_SECONDS:
         return "hang", "nothing for %.0f s; %.0f MiB" % (arm["pause"], arm["mib"])
-    if share is not None and share < STALL_PERCENT:
-        return "stall", "%d %% of green's in %.1f s" % (share, time)
-    if arm["status"] == 0:
-        slow = green and arm["seconds"] > 1.5 * green["seconds"]
-        return ("crawl" if slow else "finished"), ""
-    if arm["status"] is not None:
+    if share < STALL_PERCENT:
+        return "stall", stall
+    if arm["status"]:
         return "error", "the load ended with status %d" % arm["status"]
     return "crawl", "%.0f MiB in %.0f s" % (arm["mib"], arm["seconds"])
 
@@ -166,21 +205,18 @@ def what_happened(arm, green):
 def judge(arm, green):
     """Fills in happened, detail and outcome."""
     arm["happened"], arm["detail"] = what_happened(arm, green)
-    if arm["kind"] == "green":
-        trouble = complaints_of_green(arm)
-        arm["outcome"] = "fail" if trouble else "pass"
-        arm["detail"] = trouble or arm["detail"]
-    elif arm["kind"] == "red":
+    trouble = trouble_of_any(arm)
+    if not trouble and arm["kind"] == "green":
+        trouble = trouble_of_green(arm)
+    elif not trouble and arm["kind"] == "red":
         if not green or green["outcome"] != "pass":
-            arm["outcome"], arm["detail"] = "fail", "no green arm to compare with"
-        else:
-            arm["outcome"] = "pass" if arm["happened"] in ("hang", "stall") else "fail"
-            if arm["outcome"] == "fail":
-                arm["detail"] = "the control must not get through: " + (arm["detail"] or arm["happened"])
-    else:
-        arm["outcome"] = "pass" if arm["seconds"] is not None else "fail"
-        if arm["stacks"]:
-            arm["detail"] += "; " + arm["stacks"][0].split(":")[0]
+            trouble = "no green arm to compare with"
+        elif arm["happened"] not in ("hang", "stall"):
+            trouble = "the control must not get through: " + (arm["detail"] or arm["happened"])
+    arm["outcome"] = "fail" if trouble else "pass"
+    arm["detail"] = trouble or arm["detail"]
+    if arm["kind"] == "probe" and arm["stacks"]:
+        arm["detail"] += "; " + arm["stacks"][0].split(":")[0]
 
 
 def seconds_of(arm):
