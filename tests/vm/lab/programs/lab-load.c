@@ -13,6 +13,7 @@
  *
  * Exit status 0; 1 with a line on stderr when a call failed or data isn't what it should be.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -128,6 +129,19 @@ static void write_file(const char *name, uint64_t mib, uint64_t seed, uint64_t s
 	close_or_fail(fd, name);
 }
 
+/* What is verified ends where it must. */
+static void check_end(int fd, const char *name)
+{
+	char more;
+	ssize_t n = read(fd, &more, 1);
+
+	if (n == 0)
+		return;
+	if (n > 0)
+		errno = EFBIG;
+	fail(name, "verify its end");
+}
+
 static void verify_file(const char *name, uint64_t mib, uint64_t seed)
 {
 	int fd = open_or_fail(name, O_RDONLY);
@@ -136,6 +150,7 @@ static void verify_file(const char *name, uint64_t mib, uint64_t seed)
 		read_all(fd, name, chunk, CHUNK);
 		check(name, chunk, CHUNK, seed, i * CHUNK);
 	}
+	check_end(fd, name);
 	close_or_fail(fd, name);
 }
 
@@ -145,11 +160,17 @@ static void verify_file(const char *name, uint64_t mib, uint64_t seed)
  */
 #define STORM_BLOCK 32768
 #define STORM_DIRS  16
+#define STORM_FILES (1u << 20) /* of a seed, at most: each has one of its own */
 
 static void storm_name(char *ret_name, size_t len, const char *dir, uint64_t i, const char *suffix)
 {
 	snprintf(ret_name, len, "%s/d%02u/f%06" PRIu64 "%s", dir, (unsigned)(i % STORM_DIRS), i,
 		 suffix);
+}
+
+static uint64_t storm_seed(uint64_t seed, uint64_t i)
+{
+	return seed * STORM_FILES + i;
 }
 
 static void storm_write(const char *name, int flags, uint64_t seed, uint64_t off)
@@ -173,11 +194,11 @@ static void storm(const char *dir, uint64_t files, uint64_t seed)
 	for (uint64_t i = 0; i < files + 2; i++) {
 		if (i < files) {
 			storm_name(name, sizeof(name), dir, i, ".new");
-			storm_write(name, O_CREAT | O_TRUNC, seed + i, 0);
+			storm_write(name, O_CREAT | O_TRUNC, storm_seed(seed, i), 0);
 		}
 		if (i >= 1 && i - 1 < files) {
 			storm_name(name, sizeof(name), dir, i - 1, ".new");
-			storm_write(name, O_APPEND, seed + i - 1, STORM_BLOCK);
+			storm_write(name, O_APPEND, storm_seed(seed, i - 1), STORM_BLOCK);
 		}
 		if (i < 2)
 			continue;
@@ -191,9 +212,33 @@ static void storm(const char *dir, uint64_t files, uint64_t seed)
 	sync();
 }
 
+/* Files in the directories of a storm. */
+static uint64_t storm_count(const char *dir)
+{
+	char name[512];
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < STORM_DIRS; i++) {
+		const struct dirent *entry;
+		DIR *stream;
+
+		snprintf(name, sizeof(name), "%s/d%02u", dir, i);
+		stream = opendir(name);
+		if (!stream)
+			fail(name, "open");
+		while ((errno = 0, entry = readdir(stream)))
+			count += entry->d_name[0] != '.';
+		if (errno)
+			fail(name, "read");
+		closedir(stream);
+	}
+	return count;
+}
+
 static void verify_storm(const char *dir, uint64_t files, uint64_t seed)
 {
 	char name[512];
+	uint64_t there = 0;
 
 	for (uint64_t i = 0; i < files; i++) {
 		storm_name(name, sizeof(name), dir, i, "");
@@ -207,8 +252,14 @@ static void verify_storm(const char *dir, uint64_t files, uint64_t seed)
 		int fd = open_or_fail(name, O_RDONLY);
 
 		read_all(fd, name, chunk, 2 * STORM_BLOCK);
-		check(name, chunk, 2 * STORM_BLOCK, seed + i, 0);
+		check(name, chunk, 2 * STORM_BLOCK, storm_seed(seed, i), 0);
+		check_end(fd, name);
 		close_or_fail(fd, name);
+		there++;
+	}
+	if (storm_count(dir) != there) {
+		errno = EEXIST;
+		fail(dir, "verify that no other file is there");
 	}
 }
 
