@@ -89,6 +89,9 @@ lab_loop_stack() {
 lab_attach() {
 	# shellcheck disable=SC2086 # options, a word each
 	must "attach the loop device" losetup $lab_loop_options /dev/loop0 "$lab_image"
+	case $lab_loop_options in
+	*--direct-io=on*) check "it does direct I/O" grep -qx 1 /sys/block/loop0/loop/dio ;;
+	esac
 }
 
 # What lab_verify takes down and makes anew; a scenario with another stack has its own.

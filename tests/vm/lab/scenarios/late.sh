@@ -26,7 +26,7 @@ if [ "$lab_mark" = late ]; then
 	caisson audit "$lab_pid" >/run/late.txt 2>&1
 	sed 's/^/audit: /' /run/late.txt
 	same_tasks() {
-		[ "$(awk '$2 == "naive" && $4 == "no"' /run/late.txt | wc -l)" -eq $((lab_threads - 1)) ]
+		[ "$(awk '$2 == "naive" && $4 == "NO"' /run/late.txt | wc -l)" -eq $((lab_threads - 1)) ]
 	}
 	check "it names each thread but the first" same_tasks
 fi

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on dm-zoned on zloop, whose zones are files on the mount: of a directory that caisson knows to
-# be zoned, or in the red arm served as any other, without protection. The load and the limits are
-# those of `loop`.
+# XFS on dm-zoned on zloop, whose zones are files on the mount, in a directory that caisson knows to be
+# zoned. In the red arm it is served all the same, but without protection.
 #
 #@ title: XFS on dm-zoned on zloop
 #@ kernels: sid
