@@ -26,6 +26,7 @@ mkdir -p /srv /mnt/store /mnt/disk
 mount --move /backing /srv
 mkdir /srv/store
 
+: "${tcmu_log:=}" # set by guest/tcmu.sh
 start_tcmu() {
 	step 1 "serve a directory"
 	: >"$tcmu_log"
