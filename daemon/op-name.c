@@ -105,7 +105,7 @@ static int begin(const struct call *call, const uint32_t *umask_bits, struct ino
 
 	if (!dir)
 		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
+	r = op_zone_allow_name(call->fs, dir, call->name[0]);
 	if (r < 0)
 		return r;
 	*ret_dir = dir;
@@ -189,9 +189,9 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 
 	if (!dir || !new_dir)
 		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
-	if (r == 0 && new_dir != dir)
-		r = op_zone_allow_names(call->fs, new_dir);
+	r = op_zone_allow_name(call->fs, dir, call->name[0]);
+	if (r == 0)
+		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
 	r = op_assume(call);
@@ -232,7 +232,7 @@ int op_link(struct call *call)
 	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
 	if (zone_is_file(&target->zone))
 		return op_zone_refused(call->fs, -EPERM);
-	r = op_zone_allow_names(call->fs, dir);
+	r = op_zone_allow_name(call->fs, dir, call->name[0]);
 	if (r < 0)
 		return r;
 	r = op_assume(call);

@@ -247,7 +247,7 @@ static int create(struct call *call, const char *name)
 
 	if (!dir)
 		return -ESTALE;
-	r = op_zone_allow_names(call->fs, dir);
+	r = op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r < 0)
 		return r;
 	if (!has_room(call->fs))

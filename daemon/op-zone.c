@@ -31,8 +31,9 @@ int op_zone_ask(struct inode *dir)
 	if (zone_kind(&dir->zone) != ZONE_UNKNOWN)
 		return 0;
 	r = zone_mark_read(dir->fd, &geometry);
-	/* EACCES: one that even the daemon may not read has no zones that it could serve */
-	if (r < 0 && r != -ENODATA && r != -EACCES)
+	if (r == -EACCES)
+		return 0; /* ask again: its mode may change */
+	if (r < 0 && r != -ENODATA)
 		return -EIO;
 	if (r == 0)
 		kind = ZONE_DIRECTORY;
@@ -41,12 +42,20 @@ int op_zone_ask(struct inode *dir)
 	return 0;
 }
 
-int op_zone_allow_names(struct fs *fs, struct inode *dir)
+/* NAME may be that of a zone in DIR, whose mark the daemon may not read. */
+static bool is_hidden_zone(const struct inode *dir, const char *name)
+{
+	return zone_kind(&dir->zone) == ZONE_UNKNOWN && zone_name_is_likely(name);
+}
+
+int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name)
 {
 	int r = op_zone_ask(dir);
 
 	if (r < 0)
 		return r;
+	if (is_hidden_zone(dir, name))
+		return op_zone_refused(fs, -EACCES);
 	return zone_kind(&dir->zone) == ZONE_DIRECTORY ? op_zone_refused(fs, -EPERM) : 0;
 }
 
@@ -56,9 +65,11 @@ int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, stru
 	enum zone_kind kind;
 	uint32_t number;
 
-	assert(zone_kind(&dir->zone) != ZONE_UNKNOWN);
-	if (zone_kind(&dir->zone) != ZONE_DIRECTORY || !S_ISREG(inode->mode) ||
-	    zone_is_file(&inode->zone) || !zone_name_is_likely(name))
+	if (!S_ISREG(inode->mode) || zone_is_file(&inode->zone) || !zone_name_is_likely(name))
+		return 0;
+	if (is_hidden_zone(dir, name))
+		return op_zone_refused(fs, -EACCES);
+	if (zone_kind(&dir->zone) != ZONE_DIRECTORY)
 		return 0;
 	if (zone_mark_read(dir->fd, &geometry) < 0)
 		return -EIO;

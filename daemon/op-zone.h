@@ -27,22 +27,24 @@ struct inode;
 int op_zone_refused(struct fs *fs, int error);
 
 /*
- * Makes sure that it is known whether DIR is marked: zone_kind() is ZONE_NONE or ZONE_DIRECTORY
- * then. With the daemon's identity, so before op_assume(). 0; -EIO where the mark can't be read or
- * understood: better no access than flushes that don't happen.
+ * Looks whether DIR is marked, unless that is known: zone_kind() is ZONE_NONE or ZONE_DIRECTORY then,
+ * or still ZONE_UNKNOWN where the daemon may not read DIR. With the daemon's identity, so before
+ * op_assume(). 0; -EIO where the mark can't be had or understood: better no access than flushes that
+ * don't happen.
  */
 int op_zone_ask(struct inode *dir);
 
 /*
- * Names in DIR may be made, moved and removed: 0. -EPERM in a marked one: zloop keeps to the files
- * that it finds, and a zone that has gone, or has another name, breaks the device. -EIO as above.
- * Before op_assume().
+ * NAME in DIR may be made, moved or removed: 0. -EPERM in a marked one: zloop keeps to the files
+ * that it finds, and a zone that has gone, or has another name, breaks the device. -EACCES for what
+ * may be a zone's name where the daemon may not read whether DIR is marked. -EIO as above. Before
+ * op_assume().
  */
-int op_zone_allow_names(struct fs *fs, struct inode *dir);
+int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name);
 
 /*
- * NAME in DIR, of which op_zone_ask() has been told, has been found to be INODE. 0, or -EIO as
- * above.
+ * NAME in DIR, of which op_zone_ask() has been told, has been found to be INODE. 0, or -EACCES or
+ * -EIO as above.
  */
 int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, struct inode *inode);
 

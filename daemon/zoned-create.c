@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,24 @@ static int failed(const char *object, const char *name, const char *action, int 
 	fprintf(stderr, "caisson: %s%s%s: %s: %s\n", object, name ? "/" : "", name ? name : "",
 		action, strerror(-error));
 	return error;
+}
+
+/* One of the signals that end a program has come: what was begun is removed. */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static void catch_interruptions(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	const struct sigaction action = { .sa_handler = interrupt };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)sigaction(signals[i], &action, NULL); /* can't fail for these */
 }
 
 /* Makes the file of zone NUMBER in the directory FD, on stable storage. 0 or -errno, told. */
@@ -81,7 +100,8 @@ static int fill(const struct creation *creation, int fd)
 	if (r < 0)
 		return failed(creation->dir, NULL, "set extended attribute " ZONE_MARK_NAME, r);
 	for (uint32_t i = 0; i < creation->geometry.zones && r == 0; i++)
-		r = make_zone(creation, fd, i);
+		r = interrupted ? failed(creation->dir, NULL, "create", -EINTR)
+				: make_zone(creation, fd, i);
 	if (r == 0 && fsync(fd) < 0)
 		r = failed(creation->dir, NULL, "sync", -errno);
 	return r;
@@ -104,13 +124,12 @@ static void undo(const struct creation *creation, int fd, const char *name)
 /* 0 or -errno, told. */
 static int create(const struct creation *creation)
 {
-	char name[NAME_MAX + 1];
+	char name[] = ".caisson-zoned-XXXXXXXXXXX";
 	autoclose int fd = -1;
 	int r;
 
-	if (snprintf(name, sizeof(name), ".%s.caisson-%d", creation->name, (int)getpid()) >=
-	    (int)sizeof(name))
-		return failed(creation->dir, NULL, "create", -ENAMETOOLONG);
+	(void)snprintf(name, sizeof(name), ".caisson-zoned-%d", (int)getpid());
+	catch_interruptions();
 	if (mkdirat(creation->parent_fd, name, 0700) < 0)
 		return failed(creation->dir, NULL, "create", -errno);
 	fd = openat(creation->parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

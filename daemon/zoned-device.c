@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -36,7 +38,7 @@ static int control(const char *object, const char *action, const char *command)
 	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV)) {
 		fprintf(stderr,
 			"caisson: " CONTROL
-			": open: %s: this kernel has no zloop (Linux 6.17, modprobe zloop): use "
+			": open: %s: this kernel has no zloop (Linux 6.16, modprobe zloop): use "
 			"tcmu-runner's file_zbc handler, or dm-zoned on a real zoned device; see "
 			"caisson(7)\n",
 			strerror(errno));
@@ -54,12 +56,21 @@ static int control(const char *object, const char *action, const char *command)
 	return EXIT_FINE;
 }
 
-/* What DIR is marked with. An exit code; what is wrong has been told. */
+/* What DIR on a mount is marked with. An exit code; what is wrong has been told. */
 static int read_geometry(const char *dir, struct zone_geometry *ret_geometry)
 {
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
 	int r = fd < 0 ? -errno : zone_mark_read(fd, ret_geometry);
 
+	if (r == 0)
+		r = fstatfs(fd, &fs) < 0 ? -errno : 0;
+	if (r == 0 && fs.f_type != FUSE_SUPER_MAGIC) {
+		fprintf(stderr,
+			"caisson: %s: attach: is in BACKING; zloop is to use it through the mount\n",
+			dir);
+		return EXIT_CANNOT_SERVE;
+	}
 	if (r == 0)
 		return EXIT_FINE;
 	fprintf(stderr, "caisson: %s: read its mark: %s\n", dir,

@@ -134,6 +134,13 @@ ASAN_OPTIONS=detect_leaks=0 strace -f -q -e trace=fsync,renameat,renameat2 -o "$
 same "$(grep -oE '(fsync|rename)' "$scratch/trace" | uniq -c | awk '{ printf "%s %s ", $1, $2 }')" \
 	"5 fsync 1 rename 1 fsync " "order of syncs"
 rm -r "$backing/traced"
+# nothing is left of one that was ended
+ASAN_OPTIONS=detect_leaks=0 refused 'Interrupted' strace -f -q -o /dev/null -e trace=fsync \
+	-e inject=fsync:signal=TERM:when=2 "$CAISSON" zoned create "$backing/ended" "${sane[@]}"
+long=$(printf '%0255u' 0)
+create "$backing/$long" --size 2M --zone-size 1M
+rm -r "${backing:?}/$long"
+same "$(ls -A "$backing")" "$(printf '0\nlost+found')" "what an interruption leaves"
 create "$backing/sparse" "${sane[@]}" --conventional 1 --sparse
 same "$(stat -c '%s %b' "$backing/sparse/cnv-000000")" "8388608 0" "a sparse zone"
 cp -a "$backing/0" "$backing/copy"
@@ -280,16 +287,23 @@ with_control() {
 	unshare -m sh -c 'mount -t tmpfs tmpfs /dev && : >/dev/zloop-control && "$@" >/dev/stdout.txt &&
 		cat /dev/zloop-control /dev/stdout.txt' sh "$@"
 }
-same "$(with_control "$CAISSON" zoned attach "$backing/0" --id 0)" \
-	"add id=0,capacity_mb=64,zone_size_mb=8,zone_capacity_mb=6,conv_zones=2,base_dir=$backing/dev/zloop0" \
+serve
+same "$(with_control "$CAISSON" zoned attach "$zones" --id 0)" \
+	"add id=0,capacity_mb=64,zone_size_mb=8,zone_capacity_mb=6,conv_zones=2,base_dir=$mnt/dev/zloop0" \
 	"attach"
 same "$(with_control "$CAISSON" zoned detach /dev/zloop7)" "remove id=7" detach
 same "$(with_control "$CAISSON" zoned detach 7)" "remove id=7" detach
+refused "is in BACKING" "$CAISSON" zoned attach "$backing/0"
+refused "it has none" "$CAISSON" zoned attach "$mnt"
+unserve
 mv "$backing/0" "$backing/zones"
-refused "the device's number" "$CAISSON" zoned attach "$backing/zones"
-refused "it has none" "$CAISSON" zoned attach "$backing"
+serve
+refused "the device's number" "$CAISSON" zoned attach "$mnt/zones"
+unserve
+mv "$backing/zones" "$backing/0"
 if [[ ! -e /dev/zloop-control ]]; then
-	mv "$backing/zones" "$backing/0"
-	refused 'file_zbc' "$CAISSON" zoned attach "$backing/0"
+	serve
+	refused 'file_zbc' "$CAISSON" zoned attach "$zones"
 	exits 2 "$CAISSON" zoned detach 0 2>/dev/null
+	unserve
 fi

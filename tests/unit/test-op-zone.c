@@ -6,6 +6,7 @@
 #include "op-zone.h"
 
 #include <linux/fs.h>
+#include <sys/fsuid.h>
 #include <sys/xattr.h>
 
 #include "op-attr.h"
@@ -131,6 +132,45 @@ static void files_of_a_marked_directory_are_zones(void)
 	other = look(plain, "f");
 	CHECK(!zone_is_file(zone_of(other)));
 	forget(other, 1);
+	forget(plain, 1);
+	zoned_end();
+}
+
+/* Asked while the daemon itself is nobody in particular. */
+static int ask_nobody(int (*handler)(struct call *), uint64_t dir, const char *name)
+{
+	int r;
+
+	setfsuid(some_user.uid); /* takes off CAP_DAC_READ_SEARCH as well */
+	r = ask(handler, (struct ask){ .nodeid = dir, .name = name });
+	setfsuid(0);
+	return r;
+}
+
+/* The daemon may search a directory, but not read whether it is marked. */
+static void what_may_be_a_zone_is_not_served(void)
+{
+	uint64_t plain;
+
+	if (geteuid() != 0) {
+		SKIP("not root: somebody else's directory");
+		return;
+	}
+	if (!zoned_make())
+		return;
+	CHECK(chmod(backing("z"), 0711) == 0 && chmod(backing("d"), 0733) == 0);
+	touch("d/seq-000001", 0);
+	touch("d/other", 0);
+	plain = look(ROOT, "d");
+	CHECK_EQ(ask_nobody(op_lookup, zoned, "seq-000001"), -EACCES);
+	CHECK_EQ(zone_kind(zone_of(zoned)), ZONE_UNKNOWN);
+	CHECK_EQ(ask_nobody(op_lookup, plain, "seq-000001"), -EACCES);
+	CHECK_EQ(ask_nobody(op_unlink, plain, "seq-000001"), -EACCES);
+	CHECK_EQ(refusals(), 3u);
+	CHECK_EQ(ask_nobody(op_unlink, plain, "other"), 0);
+	/* nothing of this is remembered */
+	forget(look(zoned, "seq-000001"), 1);
+	CHECK_EQ(zone_kind(zone_of(zoned)), ZONE_DIRECTORY);
 	forget(plain, 1);
 	zoned_end();
 }
@@ -424,6 +464,7 @@ int main(void)
 	RUN(files_of_a_marked_directory_are_zones);
 	RUN(root_may_be_marked);
 	RUN(unsound_mark_lets_nobody_in);
+	RUN(what_may_be_a_zone_is_not_served);
 	RUN(names_stay_as_they_are);
 	RUN(mark_is_out_of_reach);
 	RUN(sizes_are_those_of_zones);

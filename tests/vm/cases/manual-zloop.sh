@@ -17,7 +17,7 @@
 # shellcheck source=tests/vm/guest/manual.sh
 . /vm/manual.sh
 
-step() { manual_step caisson.7 "By zloop (Linux 6.17)" "$@"; }
+step() { manual_step caisson.7 "By zloop (Linux 6.16)" "$@"; }
 trap '[ $? -eq 0 ] || fail "a step of the manual failed"' EXIT
 
 export DM_DISABLE_UDEV=1 # the guest has no udev; the steps are for machines that have
