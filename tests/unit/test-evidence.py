@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-evidence.py EVIDENCE: how the lab judges an arm (tests/vm/lab/evidence.py), by console logs
+made here: what is not as it must be fails, whatever else is."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+program = sys.argv[1]
+directory = tempfile.TemporaryDirectory()
+failures = []
+
+
+def log_of(*, seconds, mib, end=None, stuck=False, upto=None, gap=None, tail=()):
+    """A console log: MIB written evenly in the first UPTO of SECONDS, sampled each half second but
+    in GAP (from, to)."""
+    start, lines, upto = 10.0, [], upto or seconds
+    lines.append((start, "lab: load start"))
+    for half in range(int(seconds * 2) + 1):
+        time = half / 2
+        if gap and gap[0] < time < gap[1]:
+            continue
+        sectors = int(2048 * mib * min(time / upto, 1))
+        lines.append((start + time, "lab: sample sectors=%d dirty_kib=0 writeback_kib=0" % sectors))
+    if end is not None:
+        lines.append((start + seconds, "lab: load end %d" % end))
+    if stuck:
+        lines.append((start + seconds, "lab: load stuck"))
+    lines += [(start + seconds, text) for text in tail]
+    return "".join("[%12.6f] %s\n" % line for line in lines)
+
+
+WATCHED = "lab: stacks looked=100 throttle=0 reclaim=0"
+FINISHED = dict(seconds=10, mib=100, upto=None, end=0, tail=[WATCHED])
+STUCK = dict(seconds=60, mib=10, upto=1, stuck=True, tail=[WATCHED])
+
+
+def arm_of(name, kind, log, **values):
+    """What evidence.py makes of LOG."""
+    pairs = {"scenario": "s", "kernel": "k", "arm": name, "kind": kind, "limit": "60",
+             "pause": "20", "round": "1", "order": "1", "title": "t", "ended": "0",
+             "complaint": "", "verdict": "pass passed=3 failed=0 skipped=0", "green": ""}
+    pairs.update(values)
+    paths = [os.path.join(directory.name, name + suffix) for suffix in (".log", ".json")]
+    with open(paths[0], "w") as file:
+        file.write(log)
+    done = subprocess.run([program, "arm", *paths, *("%s=%s" % pair for pair in pairs.items())],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    with open(paths[1]) as file:
+        arm = json.load(file)
+    assert (arm["outcome"] == "pass") == (done.returncode == 0), done.stdout
+    return arm
+
+
+def expect(what, arm, outcome, happened, detail=""):
+    got = (arm["outcome"], arm["happened"])
+    good = got == (outcome, happened) and detail in arm["detail"]
+    print("%-6s  %s" % ("ok" if good else "not ok", what))
+    if not good:
+        failures.append("%s: %s, %s: '%s'" % (what, *got, arm["detail"]))
+
+
+def green(what, outcome, happened, detail="", *, values=None, **log):
+    arm = arm_of("g", "green", log_of(**dict(FINISHED, **log)), **(values or {}))
+    expect(what, arm, outcome, happened, detail)
+
+
+def red(what, outcome, happened, detail="", *, values=None, **log):
+    against = dict(green=os.path.join(directory.name, "good.json"))
+    arm = arm_of("r", "red", log_of(**dict(STUCK, **log)), **dict(against, **(values or {})))
+    expect(what, arm, outcome, happened, detail)
+
+
+green("a green arm that finishes", "pass", "finished")
+green("its load fails", "fail", "error", end=1)
+green("its load isn't found", "fail", "error", end=127)
+green("it doesn't finish", "fail", "crawl", end=None, stuck=True)
+green("it pauses too long", "fail", "finished", "a pause of", seconds=40, upto=10)
+green("nobody looked at its stacks", "fail", "finished", "no stack", tail=[])
+green("its handler was throttled", "fail", "finished", "a task of the handler",
+      tail=["lab: stack throttle 42 queue-0: balance_dirty_pages", WATCHED])
+green("its handler was in reclaim, unnamed", "fail", "finished", "which, was not told",
+      tail=["lab: stacks looked=100 throttle=0 reclaim=2"])
+green("the kernel complained", "fail", "finished", "kernel: BUG", values={"complaint": "BUG: x"})
+green("a check of it failed", "fail", "finished", "fail passed=2",
+      values={"verdict": "fail passed=2 failed=1 skipped=0"})
+green("it has no verdict", "fail", "finished", "without a verdict", values={"verdict": ""})
+green("its guest doesn't end", "fail", "finished", "did not end", values={"ended": "124"})
+green("nobody watched it for a while", "fail", "finished", "not watched", seconds=30, upto=30,
+      gap=(5, 20))
+expect("it never starts", arm_of("g", "green", "[ 1.0] vm: booted\n"), "fail", "none", "never")
+
+arm_of("good", "green", log_of(**FINISHED))
+red("a red arm that hangs", "pass", "hang", "nothing for 59 s")
+red("its guest doesn't end either", "pass", "hang", values={"ended": "124", "verdict": ""})
+red("it stalls", "pass", "stall", "12 % of green's in 10.0 s", mib=90, upto=75)
+red("it finishes", "fail", "finished", "must not get through",
+    **dict(FINISHED, stuck=False))
+red("it finishes late, but no later than four times", "fail", "crawl", "must not get through",
+    **dict(FINISHED, seconds=30, stuck=False))
+red("it finishes after more than four times", "pass", "stall", **dict(FINISHED, seconds=50, stuck=False))
+red("it is slow", "fail", "crawl", "must not get through", mib=300, upto=60)
+red("its load fails at once", "fail", "error", "status 127", seconds=0.5, mib=0, end=127,
+    stuck=False)
+red("its load fails after a hang", "pass", "stall", end=1, stuck=False)
+red("its guest panics", "fail", "hang", "kernel: Kernel panic", stuck=False,
+    values={"complaint": "Kernel panic", "ended": "1", "verdict": ""})
+red("its guest is gone before the load is stuck", "fail", "hang", "did not end", stuck=False,
+    values={"ended": "124", "verdict": ""})
+red("a check of it failed", "fail", "hang", "fail passed=1",
+    values={"verdict": "fail passed=1 failed=1 skipped=0"})
+red("nobody watched it for a while", "fail", "hang", "not watched", gap=(20, 40))
+red("it has nothing to be compared with", "fail", "crawl", "no green arm", values={"green": ""})
+arm_of("bad", "green", log_of(**dict(FINISHED, end=1)))
+red("what it is compared with failed", "fail", "hang", "no green arm",
+    values={"green": os.path.join(directory.name, "bad.json")})
+
+directory.cleanup()
+for failure in failures:
+    print("FAILED: " + failure, file=sys.stderr)
+sys.exit(1 if failures else 0)
