@@ -99,9 +99,10 @@ red("its guest doesn't end either", "pass", "hang", values={"ended": "124", "ver
 red("it stalls", "pass", "stall", "12 % of green's in 10.0 s", mib=90, upto=75)
 red("it finishes", "fail", "finished", "must not get through",
     **dict(FINISHED, stuck=False))
-red("it finishes late, but no later than four times", "fail", "crawl", "must not get through",
+red("it finishes late", "fail", "crawl", "must not get through",
     **dict(FINISHED, seconds=30, stuck=False))
-red("it finishes after more than four times", "pass", "stall", **dict(FINISHED, seconds=50, stuck=False))
+red("it has hardly begun when green is through, and finishes", "pass", "stall",
+    **dict(FINISHED, seconds=50, stuck=False))
 red("it is slow", "fail", "crawl", "must not get through", mib=300, upto=60)
 red("its load fails at once", "fail", "error", "status 127", seconds=0.5, mib=0, end=127,
     stuck=False)

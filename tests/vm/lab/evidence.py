@@ -16,7 +16,7 @@ that stands what happened:
 
 	finished	the load ended well
 	crawl		so it did, or was still going on, more slowly than green's
-	stall		under a quarter of green's progress in the same time, and not done in that time
+	stall		under a quarter of green's progress when that was through, whatever came later
 	hang		not done in its time, with 30 seconds or more in which nothing at all was written
 	error		the load failed
 	none		it never started
@@ -186,10 +186,11 @@ def what_happened(arm, green):
         return ("error", "status %d" % arm["status"]) if arm["status"] else ("crawl", "")
     share, time = share_of(arm, green)
     stall = "%d %% of green's in %.1f s" % (share, time)
+    slow = arm["seconds"] > 1.5 * green["seconds"]
+    if done and not slow:
+        return "finished", ""
     if done:
-        if share < STALL_PERCENT and arm["seconds"] * STALL_PERCENT > green["seconds"] * 100:
-            return "stall", stall
-        return ("crawl" if arm["seconds"] > 1.5 * green["seconds"] else "finished"), ""
+        return ("stall", stall) if share < STALL_PERCENT else ("crawl", "")
     # what has failed before green was through might still have finished in time
     if arm["status"] and arm["seconds"] < green["seconds"]:
         return "error", "the load ended with status %d" % arm["status"]

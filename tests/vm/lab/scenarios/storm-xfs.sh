@@ -25,9 +25,9 @@
 lab_prepare 1024
 lab_serve
 lab_loop_stack xfs
-lab_dirty_limits 4
+lab_dirty_limits 1
 lab_pressure 220
 lab_watch loop0
-lab_run lab_storm storm 1500
+lab_run lab_storm storm 1000
 lab_end_pressure
-lab_verify lab_storm verify-storm 1500
+lab_verify lab_storm verify-storm 1000
