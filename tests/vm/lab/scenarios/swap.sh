@@ -31,11 +31,13 @@
 #@ arm: probe caisson
 #@ arm: probe caisson-rt-alone lab_rt=1
 #@ arm: probe caisson-reserve lab_boost=0 lab_reserve=16384
+#@ arm: probe caisson-rt-unlocked lab_rt=1 lab_boost=0 lab_reserve=16384 lab_options=mlock=off
 #@ arm: probe caisson-nice lab_nice=1 lab_boost=0 lab_reserve=16384
 #@ arm: probe naive-rt lab_handler=naive lab_mark=early lab_direct=1 lab_rt=1 lab_boost=0 lab_reserve=16384
 #@ arm: probe naive-group lab_handler=naive lab_box=40
 #@ arm: probe caisson-rt-hogs lab_rt=1 lab_boost=0 lab_reserve=16384 lab_hogs=4
 #@ arm: probe caisson-rt-boost lab_rt=1 lab_boost=0
+#@ arm: probe caisson-reserve-hogs lab_boost=0 lab_reserve=16384 lab_hogs=4
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
