@@ -15,6 +15,7 @@ boot_case() {
 	for disk in $(case_values "$script" disk); do
 		file=$work_dir/disk$letter
 		rm -f "$file" && truncate -s "$disk" "$file" || return 2
+		file=$(qemu_path "$file")
 		arguments+=(-drive "file=$file,format=raw,if=none,id=d$letter,cache=unsafe,discard=unmap"
 			-device "virtio-blk-pci,drive=d$letter")
 		letter=$((letter + 1))

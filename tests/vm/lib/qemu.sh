@@ -14,6 +14,9 @@ declare -A qemu_accel_arguments=(
 	[tcg]='-accel tcg,thread=multi -cpu max'
 )
 
+# qemu_path PATH: in the value of -drive, where a comma ends a part
+qemu_path() { printf %s "${1//,/,,}"; }
+
 # qemu_start ACCEL KERNEL INITRD LOG ARGUMENT...: starts a guest whose console goes to LOG and
 # whose monitor is the descriptor qemu_monitor. The guest dies with this shell.
 qemu_start() {
