@@ -3,7 +3,8 @@
 #
 # What the stacks of tests/vm/lab/cut are written with: one boot of a guest whose power is cut. A
 # stack says how it is made, set up again after a cut, and taken down, in the functions cut_make,
-# cut_again and cut_down, and ends with cut_run. From the kernel's command line, besides what lab.sh
+# cut_again and cut_down, sets cut_disk where a write is durable only after a flush of that disk, and
+# ends with cut_run. From the kernel's command line, besides what lab.sh
 # reads:
 #
 #	cut_boot	which boot it is; in the first everything is new
@@ -13,7 +14,7 @@
 # /dev/ttyS1 where acknowledged writes are told. What the host reads from the console:
 #
 #	lab: verified WRITES SECTORS / lab: wrong: ...
-: "${cut_boot:=1}" "${cut_last:=}"
+: "${cut_boot:=1}" "${cut_last:=}" "${cut_disk:=}"
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 
@@ -38,7 +39,7 @@ cut_run() {
 		must "what was acknowledged is there" cut_verify
 	fi
 	if [ -z "$cut_last" ]; then
-		lab-cut load "$lab_upper" "$cut_boot" /dev/ttyS1
+		lab-cut load "$lab_upper" "$cut_boot" /dev/ttyS1 ${cut_disk:+"$cut_disk"}
 		die "the load ended (status $?)"
 	fi
 

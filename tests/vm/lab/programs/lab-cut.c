@@ -2,8 +2,10 @@
 /*
  * lab-cut: writes that say when they are durable, and after a power cut shows that they were.
  *
- *	lab-cut load   DIR BOOT ACKS	writes into DIR until killed; ACKS, a terminal or a file, gets
- *					a line `KIND N` for each write N that was acknowledged
+ *	lab-cut load   DIR BOOT ACKS [DISK]
+ *					writes into DIR until killed; ACKS, a terminal or a file, gets
+ *					a line `KIND N` for each write N that was acknowledged, and
+ *					whose DISK, where there is one, has acknowledged a flush
  *	lab-cut verify DIR BOOT LEDGER	checks DIR against the lines `BOOT KIND N` in LEDGER: of each
  *					earlier boot and each kind the last N that was acknowledged
  *
@@ -173,7 +175,7 @@ static void fill(enum kind kind, uint64_t version, struct extent extent)
 
 /* --- load --- */
 
-static int acks_fd;
+static int acks_fd, disk_fd = -1;
 
 static int open_or_fail(const char *name, int flags)
 {
@@ -200,12 +202,17 @@ static void write_extent(int fd, const char *name, enum kind kind, uint64_t vers
 		fail(name, "write");
 }
 
-/* One write(2), so that lines of several processes don't mix. */
+/*
+ * One write(2), so that lines of several processes don't mix. What is flushed before is the whole
+ * device, dirty pages of it and its cache.
+ */
 static void acknowledge(enum kind kind, uint64_t n)
 {
 	char line[64];
 	int len = snprintf(line, sizeof(line), "%s %" PRIu64 "\n", kind_names[kind], n);
 
+	if (disk_fd >= 0)
+		sync_or_fail(disk_fd, "disk");
 	if (write(acks_fd, line, (size_t)len) != len)
 		fail("acknowledgement", "write");
 }
@@ -297,10 +304,12 @@ static void load_slots(enum kind kind)
 	}
 }
 
-static int load(const char *acks)
+static int load(const char *acks, const char *disk)
 {
 	struct termios settings;
 
+	if (disk)
+		disk_fd = open_or_fail(disk, O_RDONLY);
 	acks_fd = open_or_fail(acks, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY);
 	if (tcgetattr(acks_fd, &settings) == 0) {
 		cfmakeraw(&settings);
@@ -529,7 +538,7 @@ int main(int argc, char **argv)
 {
 	char *end;
 
-	if (argc != 5) {
+	if (argc < 5 || argc > 6) {
 		fprintf(stderr, "lab-cut: see the top of lab-cut.c\n");
 		return 1;
 	}
@@ -541,8 +550,8 @@ int main(int argc, char **argv)
 	if (chdir(argv[2]) < 0)
 		fail(argv[2], "enter");
 	if (strcmp(argv[1], "load") == 0)
-		return load(argv[4]);
-	if (strcmp(argv[1], "verify") == 0)
+		return load(argv[4], argv[5]);
+	if (strcmp(argv[1], "verify") == 0 && argc == 5)
 		return verify(argv[4]);
 	fprintf(stderr, "lab-cut: %s: parse: see the top of lab-cut.c\n", argv[1]);
 	return 1;
