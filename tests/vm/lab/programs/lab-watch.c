@@ -48,10 +48,13 @@ static const char *const reclaim_frames[] = {
 	"try_to_free_pages", "try_to_free_mem_cgroup_pages", "shrink_node", "shrink_slab",
 	"do_shrink_slab",
 };
-/* What reclaim must not be in the middle of, in a task that the stack above waits for. */
+/*
+ * What reclaim must not be in the middle of, in a task that the stack above waits for. Not
+ * super_cache_count(): it counts, whatever the allocation may do, and waits for nothing.
+ */
 static const char *const forbidden_frames[] = {
-	"super_cache_", "prune_icache", "prune_dcache", " evict+",	 "pageout",
-	"writeback",	"wait_on_page", "io_schedule",	"reclaim_inode", "writepage",
+	"super_cache_scan", "prune_icache", "prune_dcache", " evict+",	     "pageout",
+	"writeback",	    "wait_on_page", "io_schedule",  "reclaim_inode", "writepage",
 };
 
 static volatile sig_atomic_t ended;
