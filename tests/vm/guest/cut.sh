@@ -4,8 +4,7 @@
 # What the stacks of tests/vm/lab/cut are written with: one boot of a guest whose power is cut. A
 # stack says how it is made, set up again after a cut, and taken down, in the functions cut_make,
 # cut_again and cut_down, sets cut_disk where a write is durable only after a flush of that disk, and
-# ends with cut_run. From the kernel's command line, besides what lab.sh
-# reads:
+# ends with cut_run. From the kernel's command line, besides what lab.sh reads:
 #
 #	cut_boot	which boot it is; in the first everything is new
 #	cut_last	1: verify, take all down and look at the filesystems
