@@ -51,9 +51,14 @@ static void catch_interruptions(void)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	const struct sigaction action = { .sa_handler = interrupt };
+	struct sigaction inherited;
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		(void)sigaction(signals[i], &action, NULL); /* can't fail for these */
+	/* neither call can fail for these */
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		(void)sigaction(signals[i], NULL, &inherited);
+		if (inherited.sa_handler != SIG_IGN) /* nohup(1) */
+			(void)sigaction(signals[i], &action, NULL);
+	}
 }
 
 /* Makes the file of zone NUMBER in the directory FD, on stable storage. 0 or -errno, told. */

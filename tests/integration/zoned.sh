@@ -137,6 +137,12 @@ rm -r "$backing/traced"
 # nothing is left of one that was ended
 ASAN_OPTIONS=detect_leaks=0 refused 'Interrupted' strace -f -q -o /dev/null -e trace=fsync \
 	-e inject=fsync:signal=TERM:when=2 "$CAISSON" zoned create "$backing/ended" "${sane[@]}"
+(
+	trap '' HUP # as nohup(1) does
+	ASAN_OPTIONS=detect_leaks=0 strace -f -q -o /dev/null -e trace=fsync \
+		-e inject=fsync:signal=HUP:when=2 "$CAISSON" zoned create "$backing/kept" "${sane[@]}"
+) || fail "create was ended by a signal that its caller ignores"
+rm -r "$backing/kept"
 long=$(printf '%0255u' 0)
 create "$backing/$long" --size 2M --zone-size 1M
 rm -r "${backing:?}/$long"
