@@ -174,6 +174,7 @@ static int audit(struct caissond *self)
 
 	self->monitor = (struct monitor){
 		.mountpoint = self->options.mountpoint,
+		.keeper = self->link->keeper,
 		.require_io_flusher = self->options.require_io_flusher,
 		.require_mlock = self->options.require_mlock,
 		.fs = &self->server.fs,

@@ -79,6 +79,20 @@ static int audit(struct monitor *monitor)
 	return 0;
 }
 
+/* Whether the keeper's tasks are as they must be: 0, -EPERM or -errno, logged. */
+static int audit_keeper(struct monitor *monitor)
+{
+	struct caisson_audit_summary summary;
+	int r;
+
+	r = caisson_audit(monitor->keeper, see_task, monitor, &summary);
+	if (r < 0) {
+		audit_failed(monitor, r);
+		return r;
+	}
+	return monitor->require_io_flusher && !caisson_audit_is_marked(&summary) ? -EPERM : 0;
+}
+
 /* Tells how much COUNTER has grown since it was told of. */
 static void tell(const struct monitor *monitor, const char *what, uint64_t *told, uint64_t now)
 {
@@ -114,6 +128,9 @@ int monitor_start(struct monitor *monitor)
 		log_fail("stack of the main thread: prefault: %s", strerror(-r));
 		return r;
 	}
+	r = audit_keeper(monitor);
+	if (r < 0)
+		return r;
 	r = audit(monitor);
 	if (r < 0)
 		return r;

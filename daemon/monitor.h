@@ -27,6 +27,7 @@ struct monitor {
 	/* set by the caller */
 	const char *mountpoint; /* for messages */
 	bool require_io_flusher, require_mlock;
+	pid_t keeper;
 	struct fs *fs;
 	void (*count)(void *arg, struct monitor_counters *ret_counters);
 	void *arg;
@@ -47,7 +48,7 @@ struct monitor {
 
 /*
  * Audits at once, before serving: when all threads, rings and io-wq workers are there and memory is
- * locked. Prefaults the stack that audits take. Returns 0; -EPERM where the mark or the lock is
+ * locked; the keeper's tasks too, which make nothing later. Prefaults the stack that audits take. Returns 0; -EPERM where the mark or the lock is
  * required and isn't there (EXIT_UNSAFE); or another -errno; each logged.
  */
 int monitor_start(struct monitor *monitor);

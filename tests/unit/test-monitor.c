@@ -12,10 +12,12 @@
 #include "test.h"
 
 #define MARKED CAISSON_FLUSHER_MASK
+#define KEEPER 77
 
 /* What the next audit finds. */
 static struct caisson_task tasks[64];
 static uint32_t task_count;
+static uint32_t keeper_flags = MARKED; /* of its only task */
 static enum caisson_memory_state memory;
 static int audit_error;
 
@@ -28,10 +30,21 @@ int caisson_audit(pid_t pid, caisson_audit_fn *fn, void *arg,
 {
 	struct caisson_audit_summary summary = { .settled = 1, .memory = memory };
 
-	CHECK_EQ(pid, 0);
-	audits++;
+	CHECK(pid == 0 || pid == KEEPER);
+	audits += pid == 0;
 	if (audit_error)
 		return audit_error;
+	if (pid == KEEPER) {
+		const struct caisson_task task = { .tid = KEEPER,
+						   .comm = "keeper",
+						   .flags = keeper_flags };
+
+		CHECK_EQ(fn(&task, arg), 0);
+		summary.tasks = 1;
+		summary.marked = (uint32_t)caisson_flags_are_marked(keeper_flags);
+		*ret_summary = summary;
+		return 0;
+	}
 	for (uint32_t i = 0; i < task_count; i++) {
 		summary.tasks++;
 		summary.marked += (uint32_t)caisson_flags_are_marked(tasks[i].flags);
@@ -90,6 +103,7 @@ static struct monitor make(bool required)
 	last_line[0] = '\0';
 	return (struct monitor){
 		.mountpoint = "/mnt",
+		.keeper = KEEPER,
 		.require_io_flusher = required,
 		.require_mlock = required,
 		.count = count,
@@ -132,6 +146,13 @@ static void does_not_start_unmarked(void)
 	CHECK_EQ(lines, 1u);
 	CHECK_STR(last_line,
 		  "task 105 (task): serve /mnt: it isn't marked and may enter memory reclaim (S1)");
+
+	monitor = make(true);
+	set_tasks(5, 0);
+	keeper_flags = 0;
+	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(lines, 1u);
+	keeper_flags = MARKED;
 
 	monitor = make(true);
 	set_tasks(0, 0); /* an audit that has seen nobody proves nothing */
