@@ -197,8 +197,8 @@ static void tell_ready(struct caissond *self)
 		log_warn("%s: not safe to stack on: mlock=off", options->mountpoint);
 	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers",
 		 options->backing, options->mountpoint,
-		 (unsigned long long)(server_memory_len(&self->server) / 1024), options->queues,
-		 options->queue_depth, options->workers);
+		 (unsigned long long)(server_memory_len(&self->server) / 1024),
+		 self->server.plan.queues, self->server.plan.queue_depth, options->workers);
 }
 
 /* Phases 9 to 12; the control socket is open. */
@@ -253,7 +253,10 @@ static int serve_with_server(struct caissond *self)
 static int serve(void *arg, const struct keeper_link *link)
 {
 	struct caissond *self = arg;
-	const struct privdrop_plan plan = { .trusted_xattr = self->options.trusted_xattr };
+	const struct options *options = &self->options;
+	const struct privdrop_plan plan = {
+		.sys_admin = options->trusted_xattr || options->passthrough != PASSTHROUGH_OFF,
+	};
 	int code, r;
 
 	self->link = link;

@@ -16,6 +16,8 @@
 #ifndef CAISSON_CALL_H
 #define CAISSON_CALL_H
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +45,17 @@ struct call {
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */
 #define CALL_OUT_LEN	 (64u << 10)
 #define CALL_SCRATCH_LEN (64u << 10)
+
+/*
+ * Whether CALL, which has been parsed, may have to wait without end: for a lock. To give one up by
+ * F_SETLKW, as some programs do, never waits.
+ */
+static inline bool call_may_wait(const struct call *call)
+{
+	const struct fuse_lk_in *lock = call->arg;
+
+	return call->in->opcode == FUSE_SETLKW && lock->lk.type != F_UNLCK;
+}
 
 /*
  * For a handler that answers later. call_park() comes first, while nobody else knows the ticket;

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -17,6 +18,17 @@
 
 #define REAP_BATCH 32
 
+/*
+ * What is done at once: at most so many bytes; and where one has taken longer than this, none of the
+ * next ones, so that a slow disk doesn't have the requests of this thread wait in a row.
+ */
+#define NOW_LEN_MAX (64u << 10)
+#define NOW_NS_MAX  200000u
+#define NOW_FORGO   256
+
+/* Of a submission of 128 bytes, those that are the command's own. */
+#define COMMAND_LEN 80
+
 uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
 {
 	return (uint64_t)tag << TAG_SHIFT | index;
@@ -26,7 +38,7 @@ uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
  * DEFER_TASKRUN (Linux 6.1) runs completions when this thread asks for them and never interrupts
  * it in between; it measured best. Each step back is for a kernel or a sandbox without it.
  */
-static int make_ring(struct io_uring *ring, uint32_t entries)
+static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
 {
 	static const unsigned flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
@@ -36,7 +48,9 @@ static int make_ring(struct io_uring *ring, uint32_t entries)
 	int r = -EINVAL;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
-		struct io_uring_params params = { .flags = flags[i] };
+		struct io_uring_params params = {
+			.flags = flags[i] | (commands ? IORING_SETUP_SQE128 : 0),
+		};
 
 		r = io_uring_queue_init_params(entries, ring, &params);
 	}
@@ -106,10 +120,31 @@ static int register_kill_priv_identity(struct engine *engine)
 int engine_probe(void)
 {
 	struct io_uring ring;
-	int r = make_ring(&ring, 1);
+	int r = make_ring(&ring, 1, false);
 
 	if (r == 0)
 		io_uring_queue_exit(&ring);
+	return r;
+}
+
+int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_len)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int r = make_ring(&ring, 1, true);
+
+	if (r < 0)
+		return r;
+	sqe = io_uring_get_sqe(&ring);
+	assert(sqe); /* the ring has room for one */
+	engine_prep_command(sqe, fd, cmd_op, arg, arg_len);
+	r = io_uring_submit_and_wait(&ring, 1);
+	if (r >= 0)
+		r = io_uring_wait_cqe(&ring, &cqe);
+	if (r >= 0)
+		r = cqe->res;
+	io_uring_queue_exit(&ring);
 	return r;
 }
 
@@ -123,8 +158,10 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		.ios = arena_table(config->arena, ARENA_IOS),
 		.owner = config->owner,
 		.stats = config->stats,
+		.shared = config->shared,
+		.poll_ns = config->poll_ns,
 	};
-	r = make_ring(&engine->ring, entries);
+	r = make_ring(&engine->ring, entries, config->commands);
 	if (r < 0)
 		return r;
 	engine->entries = entries;
@@ -163,6 +200,17 @@ struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->user_data = engine_user_data(tag, index);
 	return sqe;
+}
+
+void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, const void *arg,
+			 uint32_t arg_len)
+{
+	assert(arg_len <= COMMAND_LEN);
+	memset(sqe->cmd, 0, COMMAND_LEN);
+	memcpy(sqe->cmd, arg, arg_len);
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = fd;
+	sqe->cmd_op = cmd_op;
 }
 
 /* Sends what is left of IO. */
@@ -204,6 +252,7 @@ void engine_submit(struct engine *engine, uint32_t index)
 	io->moved = 0;
 	io->error = 0;
 	engine->in_flight++;
+	atomic_fetch_add_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
 	issue(engine, index);
 }
 
@@ -253,6 +302,52 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	return false;
 }
 
+/* The rest of IO by one system call: bytes or -errno. */
+static int move_now(const struct engine *engine, const struct io *io)
+{
+	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
+	size_t left = io->len - io->moved;
+	off_t off = (off_t)(io->off + io->moved);
+	ssize_t n = io->op == IO_READ ? pread(io->fd, buf, left, off)
+				      : pwrite(io->fd, buf, left, off);
+
+	return n < 0 ? -errno : (int)n;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
+{
+	struct io *io = &engine->ios[index];
+	uint32_t alone = 0;
+	uint64_t since;
+
+	if ((io->op != IO_READ && io->op != IO_WRITE) || io->flags || !io->align ||
+	    io->len > NOW_LEN_MAX)
+		return false;
+	if (engine->forgo) {
+		engine->forgo--;
+		return false;
+	}
+	if (!atomic_compare_exchange_strong(&engine->shared->in_flight, &alone, 1))
+		return false;
+	io->moved = 0;
+	io->error = 0;
+	since = now_ns();
+	while (!settle(engine, io, move_now(engine, io), ret_result))
+		;
+	if (now_ns() - since > NOW_NS_MAX)
+		engine->forgo = NOW_FORGO;
+	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
+	return true;
+}
+
 static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
 {
 	enum engine_tag tag = (enum engine_tag)(cqe->user_data >> TAG_SHIFT);
@@ -268,7 +363,27 @@ static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
 		return;
 	}
 	engine->in_flight--;
+	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
 	engine->owner.done(engine->owner.arg, index, result);
+}
+
+/*
+ * Looks for completions for a moment, which is quicker than to be woken, and costs the CPU meanwhile:
+ * one engine at a time. Submits what there is. Returns 0 or -errno.
+ */
+static int poll_completions(struct engine *engine)
+{
+	uint64_t since;
+	int r = 0;
+
+	if (!engine->poll_ns || atomic_flag_test_and_set(&engine->shared->polling))
+		return 0;
+	since = now_ns();
+	do
+		r = io_uring_submit_and_get_events(&engine->ring);
+	while (r >= 0 && !io_uring_cq_ready(&engine->ring) && now_ns() - since < engine->poll_ns);
+	atomic_flag_clear(&engine->shared->polling);
+	return MIN(r, 0);
 }
 
 int engine_turn(struct engine *engine)
@@ -277,7 +392,9 @@ int engine_turn(struct engine *engine)
 	unsigned n;
 	int r;
 
-	r = io_uring_submit_and_wait(&engine->ring, 1);
+	r = poll_completions(engine);
+	if (r == 0)
+		r = io_uring_submit_and_wait(&engine->ring, 1);
 	stat_add(&engine->stats->turns, 1);
 	/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap */
 	if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)

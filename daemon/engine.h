@@ -13,6 +13,7 @@
 #define CAISSON_ENGINE_H
 
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,7 +42,13 @@ struct io {
 };
 
 /* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
-enum engine_tag { ENGINE_IO, ENGINE_FETCH, ENGINE_REPLY, ENGINE_WAKE, ENGINE_CANCEL };
+enum engine_tag { ENGINE_IO, ENGINE_FETCH, ENGINE_REPLY, ENGINE_ENTRY, ENGINE_WAKE, ENGINE_CANCEL };
+
+/* What the engines of a process have in common. */
+struct engine_shared {
+	_Atomic uint32_t in_flight; /* ios */
+	atomic_flag polling;	    /* one of them is looking for completions */
+};
 
 struct engine_owner {
 	void *arg;
@@ -55,6 +62,9 @@ struct engine_owner {
 };
 
 struct engine {
+	struct engine_shared *shared;
+	uint32_t forgo;	  /* that engine_try_now() lets pass before it tries again */
+	uint64_t poll_ns; /* see engine_config */
 	struct io_uring ring;
 	const struct arena *arena;
 	struct io *ios;
@@ -71,9 +81,12 @@ struct engine_config {
 	const struct arena *arena;
 	struct stats_queue *stats;
 	struct engine_owner owner;
+	struct engine_shared *shared; /* all zero at first; of all engines, which it outlives */
+	uint64_t poll_ns; /* for so long a turn looks for completions before it sleeps; 0: never */
 	uint32_t depth;	  /* ios in flight at most */
 	uint32_t others;  /* the owner's own submissions in flight at most */
 	uint32_t workers; /* bound on io-wq workers, at least 1 (S7) */
+	bool commands;	  /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
 };
 
 /*
@@ -81,6 +94,12 @@ struct engine_config {
  * go.
  */
 int engine_probe(void);
+
+/*
+ * Whether the kernel takes the command CMD_OP with ARG (ARG_LEN bytes) for FD, by sending it: what
+ * it answers, 0 or -errno; or as engine_init() fails.
+ */
+int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_len);
 
 /*
  * Makes the ring. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp forbids
@@ -102,11 +121,25 @@ void engine_destroy(struct engine *engine);
 void engine_submit(struct engine *engine, uint32_t index);
 
 /*
+ * Does row INDEX at once, in this thread, where that is likely to be faster: it is the only one under
+ * way, small, direct, and the last one that was done so took not much longer than a trip through the
+ * ring costs. Returns whether it did, with the result as for done(); otherwise engine_submit() it.
+ */
+bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result);
+
+/*
  * An empty submission of the owner's own, sent with the next turn; other() is called for it with
  * TAG and INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
  * leave the stamp (user_data) alone.
  */
 struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);
+
+/*
+ * Makes of SQE, one of engine_sqe()'s on a ring made with config.commands, the command CMD_OP for FD
+ * with ARG (ARG_LEN bytes, at most 80).
+ */
+void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, const void *arg,
+			 uint32_t arg_len);
 
 /* What engine_sqe() has stamped on it, for cancelling. */
 uint64_t engine_user_data(enum engine_tag tag, uint32_t index);

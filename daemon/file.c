@@ -9,6 +9,29 @@
 #include "cleanup.h"
 #include "fs.h"
 #include "macro.h"
+#include "passthrough.h"
+
+static bool is_writer(const struct file *file)
+{
+	return !file->directory && (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Makes FD the inode's sync_fd if it has none: whether it is. The caller holds the inode open. */
+static bool lend_sync_fd(struct inode *inode, int fd)
+{
+	int none = -1;
+
+	return atomic_compare_exchange_strong(&inode->sync_fd, &none, fd);
+}
+
+static void close_all(struct file *file)
+{
+	if (file->lent)
+		file->fd = -1;
+	close_fd(&file->fd);
+	close_fd(&file->buffered_fd);
+	file->lent = false;
+}
 
 int file_table_plan(struct arena *arena, uint32_t count)
 {
@@ -28,10 +51,8 @@ int file_table_init(struct file_table *table, const struct arena *arena)
 
 void file_table_destroy(struct file_table *table)
 {
-	for (uint32_t i = 0; i < table->count; i++) {
-		close_fd(&table->rows[i].fd);
-		close_fd(&table->rows[i].buffered_fd);
-	}
+	for (uint32_t i = 0; i < table->count; i++)
+		close_all(&table->rows[i]);
 	pool_destroy(&table->pool);
 	table->count = 0;
 }
@@ -49,52 +70,23 @@ struct file *file_get(const struct file_table *table, uint64_t fh)
 	return file;
 }
 
-static bool is_writer(const struct file *file)
-{
-	return !file->directory && (file->flags & O_ACCMODE) != O_RDONLY;
-}
-
-/* Makes FD the inode's sync_fd if it has none. The caller holds the inode open. */
-static int offer_sync_fd(struct inode *inode, int fd)
-{
-	autoclose int sync_fd = -1;
-	int none = -1;
-
-	if (atomic_load(&inode->sync_fd) >= 0)
-		return 0;
-	sync_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (sync_fd < 0)
-		return -errno;
-	if (atomic_compare_exchange_strong(&inode->sync_fd, &none, sync_fd))
-		(void)steal_fd(&sync_fd); /* it is the inode's now */
-	return 0;
-}
-
 int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
 {
 	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
 	struct file *file;
 	uint32_t row, generation;
-	int r;
 
 	row = pool_take(&fs->files.pool);
 	if (row == POOL_NONE)
 		return -ENFILE;
 	inode_hold_open(&fs->inodes, inode);
-	if (is_writer(fill)) {
-		r = offer_sync_fd(inode, fd);
-		if (r < 0) {
-			inode_put_open(&fs->inodes, inode);
-			pool_put(&fs->files.pool, row);
-			return r;
-		}
-	}
 
 	file = &fs->files.rows[row];
 	generation = atomic_load(&file->generation) + 1;
 	assert(generation & 1);
 	file->inode = inode_row(&fs->inodes, inode);
 	file->fd = steal_fd(&fd);
+	file->lent = is_writer(fill) && lend_sync_fd(inode, file->fd);
 	file->buffered_fd = steal_fd(&buffered_fd);
 	file->dio_mem_align = fill->dio_mem_align;
 	file->dio_off_align = fill->dio_off_align;
@@ -117,8 +109,7 @@ void file_close(struct fs *fs, struct file *file)
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
-	close_fd(&file->fd);
-	close_fd(&file->buffered_fd);
+	close_all(file);
 	inode_put_open(&fs->inodes, inode);
 	atomic_fetch_sub(&fs->files.used, 1);
 	pool_put(&fs->files.pool, row);
@@ -142,4 +133,20 @@ int file_report_error(const struct fs *fs, struct file *file)
 	if (seen == seq || !atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
 		return 0;
 	return atomic_load(&inode->error);
+}
+
+int32_t file_backing_id(struct fs *fs, const struct file *file)
+{
+	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	int32_t known = atomic_load(&inode->backing_id), id;
+
+	if (known != PASSTHROUGH_NONE)
+		return known;
+	id = passthrough_open(fs->inodes.session_fd, file->fd);
+	if (id < 0)
+		return atomic_load(&inode->backing_id);
+	if (atomic_compare_exchange_strong(&inode->backing_id, &known, id))
+		return id;
+	passthrough_close(fs->inodes.session_fd, id); /* another opener was faster */
+	return known;
 }

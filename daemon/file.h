@@ -9,8 +9,11 @@
  * Errors of flushes (S11): the kernel tells an error of writeback once to each struct file, and an
  * error of the disk's flush only to the caller of that fsync. So that each opener above hears of
  * each failure once, whoever caused it, all fsyncs of an inode go through one struct file, its
- * sync_fd; a failure is counted in the inode (inode_record_error()), and every open file compares
+ * sync_fd, which is the first writer's; a failure is counted in the inode (inode_record_error()), and every open file compares
  * that count with what it was told (file_report_error()).
+ *
+ * Passthrough: the kernel wants one backing file for all who have an inode open at the same time. It
+ * is told of it by the first opener, and the last one to leave takes it back (inode_put_open()).
  */
 #ifndef CAISSON_FILE_H
 #define CAISSON_FILE_H
@@ -35,6 +38,7 @@ struct file {
 	uint32_t dio_off_align; /* 0: fd is itself buffered */
 	uint32_t flags;		/* O_ACCMODE, O_SYNC, O_DSYNC, O_APPEND as fd was opened */
 	bool directory;
+	bool lent;		     /* fd is the inode's sync_fd, and the inode's to close */
 	_Atomic uint32_t error_seen; /* the inode's error_seq up to which this opener was told */
 	/* of a directory: the kernel reads one open directory from one thread at a time */
 	uint64_t dir_off; /* where the descriptor stands, as d_off */
@@ -80,6 +84,12 @@ int inode_fsync_fd(const struct fs *fs, const struct file *file);
  * Any thread, no lock.
  */
 int file_report_error(const struct fs *fs, struct file *file);
+
+/*
+ * The id of the backing file that the kernel knows for all openers of FILE's inode, which it is told
+ * of here where it doesn't: PASSTHROUGH_NONE where that can't be. Any thread, no lock.
+ */
+int32_t file_backing_id(struct fs *fs, const struct file *file);
 
 /*
  * The descriptor for what has no alignment to keep to (copy_file_range, SEEK_DATA): FILE's buffered

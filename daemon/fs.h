@@ -32,6 +32,7 @@ struct fs {
 	/* what INIT agreed on; fixed before the first request */
 	bool posix_acl, parallel_direct_writes, direct_io_allow_mmap, killpriv_v2, dont_mask;
 	bool setxattr_ext; /* SETXATTR has its long form */
+	bool passthrough;
 };
 
 #endif

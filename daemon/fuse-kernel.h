@@ -8,6 +8,8 @@
 #define CAISSON_FUSE_KERNEL_H
 
 #include <linux/fuse.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 
 /* 7.39, Linux 6.6 */
 #define CAISSON_FUSE_STATX		  52
@@ -18,12 +20,59 @@
 #define CAISSON_FUSE_EXT_GROUPS	       32
 
 /* 7.40, Linux 6.9 */
-#define CAISSON_FUSE_PASSTHROUGH (1ull << 37)
-#define CAISSON_FUSE_HAS_RESEND	 (1ull << 39)
-#define CAISSON_UNIQUE_RESEND	 (1ull << 63)
+#define CAISSON_FUSE_PASSTHROUGH  (1ull << 37)
+#define CAISSON_FOPEN_PASSTHROUGH (1u << 7)
+#define CAISSON_FUSE_HAS_RESEND	  (1ull << 39)
+#define CAISSON_UNIQUE_RESEND	  (1ull << 63)
+
+/* fuse_open_out, whose last field was padding. */
+struct caisson_fuse_open_out {
+	uint64_t fh;
+	uint32_t open_flags;
+	int32_t backing_id;
+};
+
+/* Where fuse_init_out has max_stack_depth: the first of its unused fields until then. */
+#define CAISSON_FUSE_INIT_OUT_STACK_DEPTH                                                          \
+	(offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
+
+struct caisson_fuse_backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+
+#define CAISSON_FUSE_DEV_IOC_BACKING_OPEN  _IOW(229, 1, struct caisson_fuse_backing_map)
+#define CAISSON_FUSE_DEV_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 /* 7.42, Linux 6.14 */
 #define CAISSON_FUSE_OVER_IO_URING (1ull << 41)
+
+enum caisson_fuse_uring_cmd {
+	CAISSON_FUSE_URING_REGISTER = 1,
+	CAISSON_FUSE_URING_COMMIT_AND_FETCH = 2,
+};
+
+/* In the command part of an IORING_OP_URING_CMD of 128 bytes. */
+struct caisson_fuse_uring_cmd_req {
+	uint64_t flags;
+	uint64_t commit_id; /* fuse_in_header.unique of the request that is answered */
+	uint16_t qid;	    /* a queue of the kernel's, which has one for every possible CPU */
+	uint8_t padding[6];
+};
+
+/* An entry's header: where the kernel puts a request, and takes its answer from. */
+struct caisson_fuse_uring_req_header {
+	uint8_t in_out[128]; /* fuse_in_header, then fuse_out_header */
+	uint8_t op_in[128];  /* the opcode's struct fuse_…_in */
+	struct {
+		uint64_t flags;
+		uint64_t commit_id;
+		uint32_t payload_sz;
+		uint32_t padding;
+		uint64_t reserved;
+	} ent_in_out;
+};
 
 /* 7.45, Linux 6.18: "drop what you have cached of these inodes, unless it is in use" */
 #define CAISSON_FUSE_NOTIFY_PRUNE 9
@@ -92,6 +141,10 @@ struct caisson_fuse_supp_groups {
 	uint32_t groups[];
 };
 
+_Static_assert(sizeof(struct caisson_fuse_open_out) == sizeof(struct fuse_open_out),
+	       "wire size of fuse_open_out");
+_Static_assert(sizeof(struct caisson_fuse_uring_cmd_req) == 24, "wire size of a command");
+_Static_assert(sizeof(struct caisson_fuse_uring_req_header) == 288, "wire size of a header");
 _Static_assert(sizeof(struct caisson_fuse_statx) == 256, "wire size of fuse_statx");
 _Static_assert(sizeof(struct caisson_fuse_statx_out) == 288, "wire size of fuse_statx_out");
 

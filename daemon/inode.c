@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "macro.h"
 #include "mutex.h"
+#include "passthrough.h"
 #include "store.h"
 
 #define ROOT_ROW 0u
@@ -70,6 +71,7 @@ int inode_table_init(struct inode_table *table, const struct arena *arena)
 	for (uint32_t i = 0; i < count; i++) {
 		table->rows[i] = (struct inode){ .fd = -1, .hash_next = POOL_NONE };
 		atomic_init(&table->rows[i].sync_fd, -1);
+		atomic_init(&table->rows[i].backing_id, PASSTHROUGH_NONE);
 	}
 	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
 	return 0;
@@ -146,6 +148,7 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	inode->fd = steal_fd(fd);
 	inode->zone = (struct zone){ 0 };
 	atomic_store(&inode->sync_fd, -1);
+	atomic_store(&inode->backing_id, PASSTHROUGH_NONE);
 	atomic_store(&inode->error_seq, 0);
 	atomic_store(&inode->error, 0);
 	inode->hash_next = *head;
@@ -283,6 +286,7 @@ void inode_hold_open(struct inode_table *table, struct inode *inode)
 
 void inode_put_open(struct inode_table *table, struct inode *inode)
 {
+	int32_t backing_id = PASSTHROUGH_NONE;
 	int fd = -1, sync_fd = -1;
 
 	mutex_lock(&table->mutex);
@@ -290,10 +294,13 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	if (--inode->opens == 0) {
 		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
+		backing_id = atomic_exchange(&inode->backing_id, PASSTHROUGH_NONE);
 		fd = remove_unused(table, inode);
 	}
 	mutex_unlock(&table->mutex);
 	close_fd(&sync_fd);
+	if (backing_id != PASSTHROUGH_NONE)
+		passthrough_close(table->session_fd, backing_id);
 	finish_removal(table, inode, fd);
 }
 

@@ -41,6 +41,7 @@ struct inode {
 	int32_t fd;		    /* O_PATH, or -1 where the row is free. Constant while in use */
 	uint32_t mode;		    /* S_IFMT bits. Constant while in use */
 	_Atomic int32_t sync_fd;    /* what every fsync of this inode uses, or -1; see file.h */
+	_Atomic int32_t backing_id; /* of all who have it open, or PASSTHROUGH_NONE; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
 	struct zone zone;	    /* what it is to zloop; see zone.h and op-zone.h */
@@ -55,6 +56,7 @@ struct inode_table {
 	uint32_t count, bucket_mask;
 	pthread_mutex_t mutex;
 	struct pool pool;
+	int session_fd;			 /* for passthrough_close(), or -1 */
 	int pressure_fd;		 /* eventfd, nonblocking: counts inode_press() */
 	_Atomic bool pressed;		 /* told, and not yet inode_relieve()d */
 	_Atomic bool evictable;		 /* the kernel can be asked to give inodes back (evict.c) */

@@ -20,8 +20,12 @@ static struct io *io_row(struct op_io *io, const struct request *request)
 	return &io->engine->ios[request->index];
 }
 
-static int start(struct op_io *io, struct request *request)
+static int start(struct op_io *io, struct request *request, uint32_t *ret_body_len)
 {
+	int64_t result;
+
+	if (engine_try_now(io->engine, request->index, &result))
+		return op_io_finish(io, request, result, ret_body_len);
 	request_move(request, REQUEST_IO);
 	engine_submit(io->engine, request->index);
 	return OP_IO_STARTED;
@@ -55,7 +59,7 @@ static struct zone *zone_of(const struct op_io *io, const struct file *file)
 }
 
 static int start_read(struct op_io *io, struct request *request, const struct file *file,
-		      const struct fuse_read_in *in)
+		      const struct fuse_read_in *in, uint32_t *ret_body_len)
 {
 	struct io *row = io_row(io, request);
 
@@ -64,7 +68,7 @@ static int start_read(struct op_io *io, struct request *request, const struct fi
 		return 0;
 	*row = (struct io){ .op = IO_READ, .buf_off = request->buf_off };
 	aim(io, row, file, in->offset, in->size);
-	return start(io, request);
+	return start(io, request, ret_body_len);
 }
 
 static int start_write(struct op_io *io, struct request *request, const struct file *file,
@@ -90,11 +94,11 @@ static int start_write(struct op_io *io, struct request *request, const struct f
 		row->flags |= IO_KILL_PRIV;
 	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned)
 		row->flags |= IO_DSYNC;
-	return start(io, request);
+	return start(io, request, ret_body_len);
 }
 
 static int start_fsync(struct op_io *io, struct request *request, const struct file *file,
-		       const struct fuse_fsync_in *in)
+		       const struct fuse_fsync_in *in, uint32_t *ret_body_len)
 {
 	stat_add(&io->stats->syncs, 1);
 	*io_row(io, request) = (struct io){
@@ -102,11 +106,11 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 		.fd = inode_fsync_fd(io->fs, file),
 		.tail_fd = -1,
 	};
-	return start(io, request);
+	return start(io, request, ret_body_len);
 }
 
 static int start_fallocate(struct op_io *io, struct request *request, const struct file *file,
-			   const struct fuse_fallocate_in *in)
+			   const struct fuse_fallocate_in *in, uint32_t *ret_body_len)
 {
 	const struct zone *zone = zone_of(io, file);
 
@@ -122,7 +126,7 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 		.off = in->offset,
 		.len = in->length,
 	};
-	return start(io, request);
+	return start(io, request, ret_body_len);
 }
 
 int op_io_start(struct op_io *io, struct request *request, const struct call *call,
@@ -139,13 +143,13 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 
 	switch (request->opcode) {
 	case FUSE_READ:
-		return start_read(io, request, file, call->arg);
+		return start_read(io, request, file, call->arg, ret_body_len);
 	case FUSE_WRITE:
 		return start_write(io, request, file, call->arg, ret_body_len);
 	case FUSE_FSYNC:
-		return start_fsync(io, request, file, call->arg);
+		return start_fsync(io, request, file, call->arg, ret_body_len);
 	case FUSE_FALLOCATE:
-		return start_fallocate(io, request, file, call->arg);
+		return start_fallocate(io, request, file, call->arg, ret_body_len);
 	}
 	return -ENOSYS;
 }

@@ -50,6 +50,13 @@ int lock_init(struct fs *fs, const struct arena *arena)
 	return 0;
 }
 
+uint32_t lock_waiting(const struct fs *fs)
+{
+	const struct pool *pool = &fs->locks->waiter_pool;
+
+	return pool->count - atomic_load(&pool->free);
+}
+
 void lock_destroy(struct fs *fs)
 {
 	struct lock_table *table = fs->locks;

@@ -61,6 +61,9 @@ void lock_release_owner(struct fs *fs, uint32_t inode_row, uint64_t lock_owner);
  */
 void lock_release_flock(struct fs *fs, struct file *file);
 
+/* Requests that wait for a lock now. Any thread. */
+uint32_t lock_waiting(const struct fs *fs);
+
 /* Tries all waiters again, about twice a second. The monitor thread. */
 void lock_tick(struct fs *fs);
 

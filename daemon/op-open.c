@@ -14,6 +14,7 @@
 #include "op-lock.h"
 #include "op-meta.h"
 #include "op-zone.h"
+#include "passthrough.h"
 
 /*
  * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
@@ -36,7 +37,7 @@
 /* The same layout as the two structs in a row: what CREATE and TMPFILE answer. */
 struct created_out {
 	struct fuse_entry_out entry;
-	struct fuse_open_out open;
+	struct caisson_fuse_open_out open;
 };
 
 _Static_assert(sizeof(struct created_out) ==
@@ -106,9 +107,28 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	return 0;
 }
 
-static void fill_open_out(const struct call *call, uint64_t fh, struct fuse_open_out *ret_out)
+/*
+ * Passthrough is for those who only read: a write would take the inode's lock above for as long as
+ * it lasts, so that writes to one file take turns (fuse_passthrough_write_iter()). The others say
+ * that they have the same backing file, without which the kernel would refuse them, and then read
+ * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
+ */
+static void fill_open_out(const struct call *call, uint64_t fh,
+			  struct caisson_fuse_open_out *ret_out)
 {
-	*ret_out = (struct fuse_open_out){ .fh = fh };
+	const struct file *file = file_get(&call->fs->files, fh);
+	bool is_zone = zone_is_file(&inode_at(&call->fs->inodes, file->inode)->zone);
+	int32_t backing_id = PASSTHROUGH_NONE;
+
+	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
+	if (call->fs->passthrough && !is_zone)
+		backing_id = file_backing_id(call->fs, file);
+	if (backing_id != PASSTHROUGH_NONE) {
+		ret_out->open_flags |= CAISSON_FOPEN_PASSTHROUGH;
+		ret_out->backing_id = backing_id;
+		if ((file->flags & O_ACCMODE) == O_RDONLY)
+			return;
+	}
 	/* a mapping that is shared needs the page cache above, where the kernel can't do without */
 	if (call->fs->mmap && !call->fs->direct_io_allow_mmap)
 		return;
@@ -300,6 +320,13 @@ int op_release(struct call *call)
 	return 0;
 }
 
+/* Other filesystems may be mounted below BACKING. */
+static bool may_flush_on_close(const struct fs *fs, const struct file *file)
+{
+	return fs->store.flushes_on_close ||
+	       inode_at(&fs->inodes, file->inode)->dev != fs->inodes.devices[0];
+}
+
 /*
  * What close(2) of one of the client's descriptors returns. Network filesystems write back and
  * tell their errors when a descriptor is closed: so one is.
@@ -313,7 +340,7 @@ int op_flush(struct call *call)
 	if (!file)
 		return -EBADF;
 	lock_release_owner(call->fs, file->inode, arg->lock_owner);
-	if ((file->flags & O_ACCMODE) != O_RDONLY) {
+	if ((file->flags & O_ACCMODE) != O_RDONLY && may_flush_on_close(call->fs, file)) {
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0 || close(fd) < 0)
 			r = -errno;

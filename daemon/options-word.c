@@ -17,8 +17,7 @@
 #include "macro.h"
 #include "options.h"
 
-#define QUEUES_PER_CPU	   3 /* two to three threads a CPU measured best */
-#define QUEUES_DEFAULT_MAX 16
+#define QUEUES_PER_CPU 3 /* two to three threads a CPU measured best */
 
 /* The kernel reads into nothing shorter, headers included: FUSE_MIN_READ_BUFFER. */
 #define MAX_WRITE_MIN 8192
@@ -29,8 +28,11 @@ enum kind {
 	KIND_REQUIRE, /* bool: require, off */
 	KIND_COUNT,   /* uint32_t */
 	KIND_PAGES,   /* uint32_t, bytes with K, M or G, a multiple of the page size */
+	KIND_BYTES,   /* the same, uint64_t */
 	KIND_SECONDS, /* uint64_t nanoseconds, from seconds with a fraction */
-	KIND_CACHE,
+	KIND_CACHE,   /* this and the next ones: an enum of options.h, by its names */
+	KIND_TRANSPORT,
+	KIND_PASSTHROUGH,
 	KIND_LOG,
 	KIND_FLAG, /* bool, true where it is named */
 };
@@ -50,10 +52,10 @@ static const struct option {
 	  "require|off: serve only if every task can be kept out of memory reclaim" },
 	{ "mlock", KIND_REQUIRE, FIELD(require_mlock), 0, 0, "require", "require",
 	  "require|off: serve only if all memory can be locked" },
-	{ "queues", KIND_COUNT, FIELD(queues), 1, OPTIONS_QUEUES_MAX, NULL, "3 per CPU, at most 16",
-	  "N: threads that serve data" },
-	{ "queue_depth", KIND_COUNT, FIELD(queue_depth), 1, 256, "16", "16",
-	  "N: requests that one queue serves at a time" },
+	{ "queues", KIND_COUNT, FIELD(queues), 1, OPTIONS_QUEUES_MAX, NULL,
+	  "3 per CPU, at most 16; by uring 1, at least 2", "N: threads that serve data" },
+	{ "queue_depth", KIND_COUNT, FIELD(queue_depth), 1, 256, "16",
+	  "16; by uring 32 with up to 8 queues", "N: requests that one queue serves at a time" },
 	{ "workers", KIND_COUNT, FIELD(workers), 1, 64, "4", "4",
 	  "N: threads that serve metadata" },
 	{ "inodes", KIND_COUNT, FIELD(inodes), OPTIONS_INODES_MIN, 1 << 24, NULL,
@@ -63,14 +65,22 @@ static const struct option {
 	  "16384, fewer with a low RLIMIT_NOFILE", "N: files that may be open" },
 	{ "max_write", KIND_PAGES, FIELD(max_write), MAX_WRITE_MIN, 4 << 20, "1M", "1M",
 	  "BYTES: of one request at most; the kernel may allow less" },
+	{ "memory", KIND_BYTES, FIELD(memory), 1 << 20, 1ull << 40, "1G", "1G",
+	  "BYTES: that buffers and tables may take" },
+	{ "poll_us", KIND_COUNT, FIELD(poll_us), 0, 1000, "0", "0",
+	  "N: microseconds for which to look for requests before going to sleep" },
 	{ "cache", KIND_CACHE, FIELD(cache), 0, 0, "none", "none",
 	  "none|writeback|writethrough: how backing files are opened" },
+	{ "transport", KIND_TRANSPORT, FIELD(transport), 0, 0, "auto", "auto",
+	  "auto|dev|uring: how requests come from the kernel" },
 	{ "attr_timeout", KIND_SECONDS, FIELD(attr_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep attributes" },
 	{ "entry_timeout", KIND_SECONDS, FIELD(entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep names" },
 	{ "mmap", KIND_FLAG, FIELD(mmap), 0, 0, NULL, "off",
 	  "let files be mapped shared (MAP_SHARED) also by kernels before 6.6" },
+	{ "passthrough", KIND_PASSTHROUGH, FIELD(passthrough), 0, 0, "off", "off",
+	  "off|auto|on: keep CAP_SYS_ADMIN, and let the kernel itself read for those who only read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
 	{ "log", KIND_LOG, FIELD(log), 0, 0, NULL, "stderr with -f, otherwise syslog",
@@ -116,12 +126,39 @@ static const char *const cache_names[] = {
 	[CACHE_WRITETHROUGH] = "writethrough",
 };
 
+static const char *const transport_names[] = {
+	[TRANSPORT_AUTO] = "auto",
+	[TRANSPORT_DEV] = "dev",
+	[TRANSPORT_URING] = "uring",
+};
+
+static const char *const passthrough_names[] = {
+	[PASSTHROUGH_OFF] = "off",
+	[PASSTHROUGH_AUTO] = "auto",
+	[PASSTHROUGH_ON] = "on",
+};
+
 static const char *const log_names[] = {
 	[LOG_TARGET_STDERR] = "stderr",
 	[LOG_TARGET_SYSLOG] = "syslog",
 };
 
 static const char *const require_names[] = { "off", "require" };
+
+static const struct {
+	const char *const *names;
+	int count;
+} names_of[] = {
+#define NAMES(list)                                                                                \
+	{                                                                                          \
+		list, ARRAY_SIZE(list)                                                             \
+	}
+	[KIND_REQUIRE] = NAMES(require_names),
+	[KIND_CACHE] = NAMES(cache_names),
+	[KIND_TRANSPORT] = NAMES(transport_names),
+	[KIND_PASSTHROUGH] = NAMES(passthrough_names),
+	[KIND_LOG] = NAMES(log_names),
+};
 
 const char *options_cache_name(enum cache_mode cache)
 {
@@ -142,10 +179,10 @@ static bool is_listed(const char *word, const char *const *list, size_t count)
 	return false;
 }
 
-static int find_name(const char *value, const char *const *names, int count)
+static int find_name(enum kind kind, const char *value)
 {
-	for (int i = 0; i < count; i++) {
-		if (strcmp(value, names[i]) == 0)
+	for (int i = 0; i < names_of[kind].count; i++) {
+		if (strcmp(value, names_of[kind].names[i]) == 0)
 			return i;
 	}
 	return -EINVAL;
@@ -200,22 +237,23 @@ static int parse_fraction(const char **at, uint64_t *number)
 
 static int set_number(const struct option *option, const char *value, void *field)
 {
+	bool in_bytes = option->kind == KIND_PAGES || option->kind == KIND_BYTES;
 	const char *at = value;
 	uint64_t number;
 	int r;
 
 	r = parse_digits(&at, &number);
-	if (!r && option->kind == KIND_PAGES)
+	if (!r && in_bytes)
 		r = parse_unit(&at, &number);
 	if (!r && option->kind == KIND_SECONDS)
 		r = parse_fraction(&at, &number);
 	if (r < 0)
 		return r;
-	if (*at || (option->kind == KIND_PAGES && !is_aligned(number, PAGE_BYTES)))
+	if (*at || (in_bytes && !is_aligned(number, PAGE_BYTES)))
 		return -EINVAL;
 	if (number < option->min || number > option->max)
 		return -ERANGE;
-	if (option->kind == KIND_SECONDS)
+	if (option->kind == KIND_SECONDS || option->kind == KIND_BYTES)
 		*(uint64_t *)field = number;
 	else
 		*(uint32_t *)field = (uint32_t)number;
@@ -230,23 +268,26 @@ static int set(struct options *options, const struct option *option, const char 
 
 	switch (option->kind) {
 	case KIND_REQUIRE:
-		r = find_name(value, require_names, ARRAY_SIZE(require_names));
+		r = find_name(option->kind, value);
 		if (r >= 0)
 			*(bool *)field = r;
 		break;
-	case KIND_CACHE:
-		r = find_name(value, cache_names, ARRAY_SIZE(cache_names));
-		if (r >= 0)
-			*(enum cache_mode *)field = (enum cache_mode)r;
-		break;
 	case KIND_LOG:
-		r = find_name(value, log_names, ARRAY_SIZE(log_names));
-		if (r >= 0)
-			*(enum log_target *)field = (enum log_target)r;
 		options->log_given = true;
+		/* fall through */
+	case KIND_CACHE:
+	case KIND_TRANSPORT:
+	case KIND_PASSTHROUGH:
+		r = find_name(option->kind, value);
+		if (r >= 0)
+			*(unsigned *)field = (unsigned)r; /* which is what these enums are */
 		break;
 	case KIND_COUNT:
+		options->queues_given |= field == &options->queues;
+		options->queue_depth_given |= field == &options->queue_depth;
+		/* fall through */
 	case KIND_PAGES:
+	case KIND_BYTES:
 	case KIND_SECONDS:
 		r = set_number(option, value, field);
 		break;
@@ -273,8 +314,9 @@ void options_set_defaults(struct options *options)
 	}
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		cpu_count = MAX((uint32_t)CPU_COUNT(&cpus), 1u);
-	options->queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)QUEUES_DEFAULT_MAX);
-	options->log_given = false;
+	options->cpus = cpu_count;
+	options->queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)OPTIONS_QUEUES_DEFAULT);
+	options->log_given = options->queue_depth_given = false;
 }
 
 void options_print_help(void)

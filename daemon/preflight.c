@@ -13,7 +13,7 @@
 #include "exit-code.h"
 #include "log.h"
 #include "options.h"
-#include "server.h"
+#include "plan.h"
 #include "store.h"
 
 #define STORE_RETRY_MS 20
@@ -42,28 +42,45 @@ static int check_io_uring(void)
 	return EXIT_CANNOT_SERVE;
 }
 
-/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
-static int check_memlock(const struct options *options)
+static unsigned long long kib(uint64_t bytes)
 {
-	uint64_t arena, limit;
-	int r;
+	return bytes / 1024;
+}
 
-	if (!options->require_mlock)
+/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
+static int check_memlock(uint64_t arena)
+{
+	uint64_t limit;
+	int r = caisson_memory_limit(&limit);
+
+	if (r) {
+		log_fail("RLIMIT_MEMLOCK: read: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	if (limit >= arena + PLAN_OTHER_MEMORY)
 		return 0;
-	r = server_plan_memory(options, &arena);
-	if (r == 0)
-		r = caisson_memory_limit(&limit);
+	log_fail("memory: lock: RLIMIT_MEMLOCK allows %llu of %llu KiB (raise it, give "
+		 "CAP_IPC_LOCK, or mount with mlock=off, which is not safe to stack on)",
+		 kib(limit), kib(arena + PLAN_OTHER_MEMORY));
+	return EXIT_UNSAFE;
+}
+
+static int check_memory(const struct options *options)
+{
+	uint64_t arena;
+	int r = plan_memory(options, &arena);
+
 	if (r) {
 		log_fail("memory: plan: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
-	if (limit >= arena + SERVER_OTHER_MEMORY)
-		return 0;
-	log_fail("memory: lock: RLIMIT_MEMLOCK allows %llu of %llu KiB (raise it, give "
-		 "CAP_IPC_LOCK, or mount with mlock=off, which is not safe to stack on)",
-		 (unsigned long long)(limit / 1024),
-		 (unsigned long long)((arena + SERVER_OTHER_MEMORY) / 1024));
-	return EXIT_UNSAFE;
+	if (arena > options->memory) {
+		log_fail("memory=%lluK: plan buffers and tables: they take %llu KiB (less with "
+			 "lower queues=, queue_depth=, max_write=, inodes=, files=)",
+			 kib(options->memory), kib(arena));
+		return EXIT_CANNOT_SERVE;
+	}
+	return options->require_mlock ? check_memlock(arena) : 0;
 }
 
 static int check_mark(const struct options *options, int marked)
@@ -85,7 +102,7 @@ int preflight_check(const struct options *options, int marked)
 	if (!code)
 		code = check_io_uring();
 	if (!code)
-		code = check_memlock(options);
+		code = check_memory(options);
 	return code;
 }
 

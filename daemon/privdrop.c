@@ -143,7 +143,7 @@ int privdrop_process(const struct privdrop_plan *plan)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(serving_caps); i++)
 		set |= CAP_BIT(serving_caps[i]);
-	if (plan->trusted_xattr)
+	if (plan->sys_admin)
 		set |= CAP_BIT(CAP_SYS_ADMIN);
 	set &= permitted;
 
@@ -155,6 +155,11 @@ int privdrop_process(const struct privdrop_plan *plan)
 	if (!r)
 		serving = set;
 	return r;
+}
+
+bool privdrop_has_sys_admin(void)
+{
+	return serving & CAP_BIT(CAP_SYS_ADMIN);
 }
 
 int privdrop_thread(void)

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct privdrop_plan {
-	bool trusted_xattr; /* serve with CAP_SYS_ADMIN: trusted.* attributes need it */
+	bool sys_admin; /* serve with CAP_SYS_ADMIN: trusted.* attributes and passthrough need it */
 };
 
 /*
@@ -26,6 +26,9 @@ struct privdrop_plan {
  * set than asked for.
  */
 int privdrop_process(const struct privdrop_plan *plan);
+
+/* Whether privdrop_process() has kept CAP_SYS_ADMIN. Any thread. */
+bool privdrop_has_sys_admin(void);
 
 /* By each thread when its ring and stack are made, and by main last. As privdrop_process(). */
 int privdrop_thread(void);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ static void offer(struct queue *queue)
 {
 	uint32_t index;
 
-	if (queue->transport.armed || queue->transport.ended || atomic_load(&queue->stopping))
+	if (queue->dev.armed || queue->dev.ended || atomic_load(&queue->stopping))
 		return;
 	index = pool_take(&queue->slots);
 	if (index == POOL_NONE) {
@@ -50,7 +51,7 @@ static void offer(struct queue *queue)
 			return;
 	}
 	atomic_store(&queue->starved, false);
-	queue->transport.ops->fetch(&queue->transport, &queue->requests[index]);
+	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
 }
 
 static void release(struct queue *queue, struct request *request)
@@ -58,18 +59,81 @@ static void release(struct queue *queue, struct request *request)
 	pool_put(&queue->slots, request->index);
 }
 
-void queue_put_slot(struct queue *queue, uint32_t index)
+void queue_drop(struct queue *queue, struct request *request)
 {
-	pool_put(&queue->slots, index);
+	assert(!request->entry);
+	request_move(request, REQUEST_FREE);
+	pool_put(&queue->slots, request->index);
 	if (atomic_load(&queue->starved))
 		wake(queue);
+}
+
+/* Leaves the sending to the queue's thread, in any order. */
+static void push_answer(struct queue *queue, struct request *request,
+			const struct fuse_out_header *out)
+{
+	struct fuse_out_header *own =
+		arena_at(queue->arena, request->buf_off - sizeof(struct fuse_out_header));
+	uint32_t head;
+
+	assert(out->len - sizeof(*out) <= request->buf_len);
+	memcpy(own, out, out->len);
+	request->reply_len = out->len;
+	head = atomic_load(&queue->answered);
+	do {
+		request->next = head;
+	} while (!atomic_compare_exchange_weak(&queue->answered, &head, request->index));
+	if (head == POOL_NONE)
+		wake(queue); /* whoever put the first one there has told, too */
+}
+
+int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
+{
+	int r;
+
+	if (request->entry) {
+		push_answer(queue, request, out);
+		return 0;
+	}
+	r = queue->dev.ops->answer(&queue->dev, out, out->len);
+	if (!request->meta)
+		queue_drop(queue, request);
+	return r;
+}
+
+/* The answer that request_reply() has made. */
+static void send_reply(struct queue *queue, struct request *request)
+{
+	if (request->entry) {
+		queue->uring.ops->reply(&queue->uring, request);
+		return;
+	}
+	queue->replies++;
+	queue->dev.ops->reply(&queue->dev, request);
+}
+
+static void send_answered(struct queue *queue)
+{
+	uint32_t index;
+
+	if (atomic_load_explicit(&queue->answered, memory_order_relaxed) == POOL_NONE)
+		return;
+	index = atomic_exchange(&queue->answered, POOL_NONE);
+	while (index != POOL_NONE) {
+		struct request *request = &queue->requests[index];
+
+		index = request->next;
+		if (request->waits)
+			atomic_fetch_sub(&queue->cpus[request->cpu].waiting, 1);
+		request->waits = false;
+		send_reply(queue, request);
+	}
 }
 
 static void reply(struct queue *queue, struct request *request, int error, uint32_t body_len)
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
-	queue->replies++;
-	queue->transport.ops->reply(&queue->transport, request);
+	send_reply(queue, request);
 }
 
 /* Ends a message that gets no answer. */
@@ -84,7 +148,7 @@ static void refuse(struct queue *queue, struct request *request, int error)
 	/* what a client may well ask for isn't the kernel's mistake */
 	if (error != -ENOSYS && error != -ENAMETOOLONG)
 		stat_add(&queue->stats->protocol_errors, 1);
-	if (dispatch_entry(request->opcode)->no_reply)
+	if (dispatch_entry(request->opcode)->no_reply && !request->entry)
 		drop(queue, request);
 	else
 		reply(queue, request, error, 0);
@@ -97,8 +161,11 @@ static void start_data(struct queue *queue, struct request *request, const struc
 
 	if (r == OP_IO_STARTED)
 		return;
-	stat_add(&queue->stats->errors, r < 0);
-	reply(queue, request, r, body_len);
+	stat_add(&queue->stats->errors, r != 0);
+	if (r == OP_IO_WORKER)
+		worker_submit(queue->workers, request); /* comes back by queue_answer() */
+	else
+		reply(queue, request, r, body_len);
 }
 
 /*
@@ -109,12 +176,43 @@ static void hand_over(struct queue *queue, struct request *request)
 {
 	struct request *moved = worker_adopt(queue->workers, request);
 
-	stat_add(&queue->stats->metadata, 1);
 	if (moved) {
 		drop(queue, request);
 		request = moved;
 	}
 	worker_submit(queue->workers, request);
+}
+
+/*
+ * The same of an entry, which goes along. What may wait for ever gets half of a CPU's entries, so
+ * that it leaves some for those that it waits for (S7).
+ */
+static void lend(struct queue *queue, struct request *request, const struct call *call)
+{
+	struct queue_cpu *cpu = &queue->cpus[request->cpu];
+
+	request->waits = call_may_wait(call);
+	if (request->waits && atomic_fetch_add(&cpu->waiting, 1) >= cpu->entries / 2) {
+		atomic_fetch_sub(&cpu->waiting, 1);
+		reply(queue, request, -ENOLCK, 0);
+		return;
+	}
+	worker_submit(queue->workers, request);
+}
+
+/* Anything left that an answer or a buffer of ours depends on. */
+static bool busy(const struct queue *queue)
+{
+	return queue->engine.in_flight || queue->replies || queue->dev.armed;
+}
+
+/*
+ * Whether no data request waits for this thread, or could be given to it before it asks: entries are
+ * filled whatever it does (S7).
+ */
+static bool is_at_leisure(const struct queue *queue)
+{
+	return !queue->entry_count && !busy(queue);
 }
 
 static void received(void *arg, struct request *request)
@@ -149,7 +247,14 @@ static void received(void *arg, struct request *request)
 		start_data(queue, request, &call);
 		break;
 	case DISPATCH_META:
-		hand_over(queue, request);
+		stat_add(&queue->stats->metadata, 1);
+		if (request->entry && entry->no_reply)
+			refuse(queue, request, -EIO); /* these don't come this way */
+		else if (request->entry)
+			lend(queue, request, &call);
+		else if (!is_at_leisure(queue) ||
+			 !worker_try_here(queue->workers, queue->qid, request, &call))
+			hand_over(queue, request);
 		break;
 	case DISPATCH_SESSION:
 		/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */
@@ -187,7 +292,7 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 	r = op_io_finish(&queue->op_io, request, result, &body_len);
 	stat_add(&queue->stats->errors, r != 0);
 	if (r == OP_IO_WORKER) {
-		worker_submit(queue->workers, request); /* comes back by queue_put_slot() */
+		worker_submit(queue->workers, request); /* comes back by queue_answer() */
 		return;
 	}
 	reply(queue, request, r, body_len);
@@ -201,9 +306,13 @@ static void completion(void *arg, enum engine_tag tag, uint32_t index, int resul
 		queue->wake_armed = false;
 		return;
 	}
+	if (tag == ENGINE_ENTRY) {
+		queue->uring.ops->completion(&queue->uring, tag, index, result);
+		return;
+	}
 	if (tag == ENGINE_REPLY)
 		queue->replies--;
-	queue->transport.ops->completion(&queue->transport, tag, index, result);
+	queue->dev.ops->completion(&queue->dev, tag, index, result);
 }
 
 int queue_init(struct queue *queue, const struct queue_config *config)
@@ -219,9 +328,13 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,
 		.max_write = config->max_write,
+		.cpus = config->cpus,
+		.entries = config->entries,
+		.entry_count = config->entry_count,
 		.wake_fd = -1,
-		.transport.fd = -1,
+		.dev.fd = -1,
 	};
+	atomic_init(&queue->answered, POOL_NONE);
 	r = pool_init(&queue->slots, config->first_slot, config->depth);
 	if (r < 0)
 		return r;
@@ -237,9 +350,12 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.arena = config->arena,
 		.stats = queue->stats,
 		.owner = { .arg = queue, .done = io_done, .other = completion },
+		.shared = config->shared,
+		.poll_ns = config->poll_ns,
 		.depth = config->depth,
 		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
 		.workers = config->iowq_workers,
+		.commands = config->entry_count > 0,
 	};
 	struct transport_owner owner = {
 		.arg = queue,
@@ -255,9 +371,11 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	r = engine_init(&queue->engine, &engine);
 	if (r < 0)
 		goto err_wake;
-	r = transport_dev_open(&queue->transport, &queue->engine, config->session_fd, &owner);
+	r = transport_dev_open(&queue->dev, &queue->engine, config->session_fd, &owner);
 	if (r < 0)
 		goto err_engine;
+	if (config->entry_count)
+		transport_uring_open(&queue->uring, &queue->dev);
 	queue->op_io = (struct op_io){
 		.fs = config->fs,
 		.engine = &queue->engine,
@@ -273,10 +391,16 @@ err_wake:
 	return r;
 }
 
-/* Anything left that an answer or a buffer of ours depends on. */
-static bool busy(const struct queue *queue)
+/* Makes entries of slots, for good. */
+static void register_entries(struct queue *queue)
 {
-	return queue->engine.in_flight || queue->replies || queue->transport.armed;
+	for (uint32_t i = 0; i < queue->entry_count; i++) {
+		uint32_t index = pool_take(&queue->slots);
+
+		assert(index != POOL_NONE);
+		queue->requests[index].cpu = queue->entries[i];
+		queue->uring.ops->fetch(&queue->uring, &queue->requests[index]);
+	}
 }
 
 int queue_run(struct queue *queue)
@@ -284,11 +408,12 @@ int queue_run(struct queue *queue)
 	bool cancelled = false;
 	int r = 0;
 
+	register_entries(queue);
 	for (;;) {
-		bool ending = queue->transport.ended || atomic_load(&queue->stopping);
+		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
 
-		if (ending && queue->transport.armed && !cancelled) {
-			queue->transport.ops->cancel(&queue->transport);
+		if (ending && queue->dev.armed && !cancelled) {
+			queue->dev.ops->cancel(&queue->dev);
 			cancelled = true;
 		}
 		if (ending && !busy(queue))
@@ -296,6 +421,7 @@ int queue_run(struct queue *queue)
 		if (!ending && !queue->wake_armed)
 			arm_wake(queue);
 		offer(queue);
+		send_answered(queue);
 		r = engine_turn(&queue->engine);
 		if (r < 0)
 			break;
@@ -315,7 +441,7 @@ void queue_stop(struct queue *queue)
 void queue_destroy(struct queue *queue)
 {
 	if (queue->made) {
-		queue->transport.ops->destroy(&queue->transport);
+		queue->dev.ops->destroy(&queue->dev);
 		engine_destroy(&queue->engine);
 		close_fd(&queue->wake_fd);
 		queue->made = false;

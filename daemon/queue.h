@@ -6,6 +6,10 @@
  * the backing filesystem goes to the metadata workers, copied into one of their own slots so that
  * the queue's go on serving data (S7).
  *
+ * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
+ * stay with a metadata request until it is answered; the answer is made by the worker and sent by
+ * the queue, which alone may use its ring.
+ *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
  * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
  */
@@ -24,29 +28,41 @@
 
 struct arena;
 struct fs;
+struct fuse_out_header;
 struct worker_set;
 
 struct queue {
 	uint16_t qid;
 	struct engine engine;
-	struct transport transport;
+	struct transport dev;	/* /dev/fuse */
+	struct transport uring; /* without ops where it isn't used */
 	struct op_io op_io;
 	struct pool slots; /* taken by the queue, put back by it and by workers */
 	const struct arena *arena;
 	struct request *requests;
 	struct worker_set *workers;
+	struct queue_cpu *cpus;
+	const uint16_t *entries;
+	uint32_t entry_count;
 	struct stats_queue *stats;
 	uint32_t max_write;
 
-	int wake_fd;	       /* eventfd; written to by other threads, see queue_wake() */
-	uint64_t wake_count;   /* its read buffer */
-	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
-	_Atomic bool stopping; /* stop fetching, finish what there is */
+	int wake_fd;		   /* eventfd; written to by other threads, see queue_wake() */
+	uint64_t wake_count;	   /* its read buffer */
+	_Atomic bool starved;	   /* no slot was free to offer: whoever frees one wakes us */
+	_Atomic bool stopping;	   /* stop fetching, finish what there is */
+	_Atomic uint32_t answered; /* the first of the entries that were answered elsewhere */
 	bool wake_armed;
 	uint32_t replies;  /* sent, not completed */
 	int end_reason;	   /* -errno of the transport's end, 0 while it lives */
 	_Atomic int fault; /* -errno that ended the loop other than an unmount */
 	bool made;
+};
+
+/* The entries of all queues for the requests of one CPU. */
+struct queue_cpu {
+	uint32_t entries;
+	_Atomic uint32_t waiting; /* that lock requests have which may wait for ever */
 };
 
 struct queue_config {
@@ -57,7 +73,12 @@ struct queue_config {
 	uint32_t first_slot, depth;
 	uint32_t max_write;
 	uint32_t iowq_workers;
+	struct engine_shared *shared; /* of all queues' engines */
+	uint64_t poll_ns;
 	int session_fd;
+	struct queue_cpu *cpus;	 /* by number; for all queues; where uring serves */
+	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
+	uint32_t entry_count;
 };
 
 /* Before its thread exists. Returns 0 or -errno. */
@@ -79,10 +100,16 @@ int queue_run(struct queue *queue);
 void queue_stop(struct queue *queue);
 
 /*
- * A worker is through with data slot INDEX of this queue (a message too long for a metadata
- * slot). The request is in state FREE. Any thread.
+ * Answers REQUEST, which came by this queue and is in state REPLY, with OUT and the out->len -
+ * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted). The
+ * request is the caller's no longer: if it isn't a metadata slot, it is free. Any thread.
  */
-void queue_put_slot(struct queue *queue, uint32_t index);
+int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out);
+
+/*
+ * A worker is through with a data slot of this queue that gets no answer. Any thread.
+ */
+void queue_drop(struct queue *queue, struct request *request);
 
 /* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
 void queue_destroy(struct queue *queue);

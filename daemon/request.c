@@ -14,7 +14,7 @@ static const uint8_t allowed[REQUEST_STATES] = {
 	[REQUEST_IO] = TO(RUN),
 	[REQUEST_QUEUED] = TO(RUN),
 	[REQUEST_PARKED] = TO(REPLY),
-	[REQUEST_REPLY] = TO(FREE),
+	[REQUEST_REPLY] = TO(FREE) | TO(FETCH),
 };
 
 void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_t buffer,
@@ -25,6 +25,7 @@ void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_
 		.qid = qid,
 		.buf_off = buffer + PAGE_BYTES,
 		.buf_len = payload_len,
+		.lead_len = REQUEST_LEAD,
 	};
 	atomic_init(&request->state, REQUEST_FREE);
 	assert(is_aligned(request->buf_off, PAGE_BYTES));
@@ -64,7 +65,7 @@ const char *request_state_name(enum request_state state)
 
 void *request_message(const struct arena *arena, const struct request *request)
 {
-	return arena_at(arena, request->buf_off - REQUEST_LEAD);
+	return arena_at(arena, request->buf_off - request->lead_len);
 }
 
 uint32_t request_message_cap(const struct request *request)

@@ -7,6 +7,8 @@
  * The message is read so that what follows 80 bytes of headers (fuse_in_header and
  * fuse_write_in) lands on the page-aligned payload: a WRITE's data needs no copy. The answer's
  * header goes into the 16 bytes before the payload: a READ's reply is one contiguous piece.
+ * A message that comes by a ring entry is put together in the same form (transport-uring.c), with
+ * as many bytes of headers as it has.
  *
  *	    lead page			    payload
  *	[ … | in_header 40 | arg 40 ][ data, or the message's rest … ]
@@ -28,6 +30,7 @@
  *	PARKED	→ REPLY	 [any]	     it got it, or was interrupted
  *	RUN	→ REPLY	 [owner]     the answer is on its way
  *	REPLY	→ FREE	 [owner]     the kernel has it
+ *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
  * reads into it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
@@ -60,10 +63,15 @@ struct request {
 	_Atomic uint8_t state; /* enum request_state; request_move() is its only writer */
 	uint8_t meta;	       /* a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
+	uint8_t waits;	       /* of an entry: counted among those that may wait for ever */
+	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
 	uint16_t qid;	       /* whose transport it came by and is answered through */
+	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
 	uint32_t index;	       /* of this row */
+	uint32_t next;	       /* of the queue's list of answers that were made elsewhere */
 	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
 	uint32_t buf_len;      /* payload room, bytes */
+	uint32_t lead_len;     /* bytes of the message that lie before the payload */
 	uint32_t msg_len;      /* bytes of the message, headers included */
 	uint32_t reply_len;    /* bytes of the reply, header included */
 	uint32_t opcode;
@@ -71,7 +79,7 @@ struct request {
 	uint64_t fh; /* of a data request */
 };
 
-/* Bytes of a message that lie before the payload. */
+/* Bytes of a message that lie before the payload, as it is read from /dev/fuse. */
 #define REQUEST_LEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 _Static_assert(REQUEST_LEAD == 80, "WRITE's data follows 80 bytes of headers");
 

@@ -2,11 +2,24 @@
 #include "server-status.h"
 
 #include "monitor.h"
+#include "op-lock.h"
 #include "options.h"
 #include "queue.h"
 #include "server.h"
 #include "stats.h"
 #include "status.h"
+
+/* Where the kernel refuses an entry, it goes back to /dev/fuse for all. */
+static const char *transport_name(const struct server *server)
+{
+	const struct queue *queue = server->queues;
+
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		if (!server->plan.deal.count || atomic_load(&queue[qid].uring.refusal))
+			return queue->dev.ops->name;
+	}
+	return queue->uring.ops->name;
+}
 
 void server_fill_status(const struct server *server, struct status *status)
 {
@@ -19,31 +32,32 @@ void server_fill_status(const struct server *server, struct status *status)
 		.io_flusher_required = options->require_io_flusher,
 		.mlock_required = options->require_mlock,
 		.cache = options_cache_name(options->cache),
-		.transport = server->queues[0].transport.ops->name,
+		.transport = transport_name(server),
 		.kernel_minor = server->session.kernel_minor,
 		.max_write = server->session.max_write,
-		.queues = options->queues,
-		.queue_depth = options->queue_depth,
+		.queues = server->plan.queues,
+		.queue_depth = server->plan.queue_depth,
 		.workers = options->workers,
 		.memory_bound = server_memory_len(server),
 		.inodes_used = atomic_load(&fs->inodes.used),
 		.inodes_limit = fs->inodes.count,
 		.inodes_refused = atomic_load(&fs->inodes.refusals),
 		.zone_refusals = atomic_load(&fs->zone_refusals),
+		.lock_waiters = fs->locks ? lock_waiting(fs) : 0,
 		.files_used = atomic_load(&fs->files.used),
 		.files_limit = fs->files.count,
 		.meta_free_slots = atomic_load(&server->workers.slots.free),
 		.meta_shortages = atomic_load(&server->workers.slots.shortages),
 	};
 	session_flag_names(server->session.flags, status->features, sizeof(status->features));
-	for (uint32_t i = 0; i < options->workers; i++) {
+	for (uint32_t i = 0; i < options->workers + server->plan.queues; i++) {
 		const struct worker_stats *stats = &server->workers.stats[i];
 
 		status->meta_calls += atomic_load(&stats->calls);
 		status->meta_errors += atomic_load(&stats->errors);
 		status->meta_lost += atomic_load(&stats->lost);
 	}
-	for (uint32_t qid = 0; qid < options->queues; qid++)
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
 }
 
@@ -54,7 +68,7 @@ void server_count(const struct server *server, struct monitor_counters *ret_coun
 		.zone_refusals = atomic_load(&server->fs.zone_refusals),
 		.files_refused = atomic_load(&server->fs.files.pool.shortages),
 	};
-	for (uint32_t qid = 0; qid < server->options->queues; qid++) {
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
 		const struct stats_queue *stats = server->queues[qid].stats;
 
 		ret_counters->io_errors += stat_get(&stats->errors);

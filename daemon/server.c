@@ -15,17 +15,10 @@
 #include "macro.h"
 #include "op-lock.h"
 #include "options.h"
+#include "plan.h"
 #include "queue.h"
 #include "request.h"
 #include "stats.h"
-
-/*
- * Slots for metadata requests, common to all queues, and of these the most that may wait for a
- * lock: so that waiting lockers, who may wait for ever, leave as many for everybody else.
- */
-#define META_SLOTS   512
-#define LOCK_WAITERS (META_SLOTS / 2)
-#define LOCK_OWNERS  4096
 
 /*
  * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one
@@ -36,17 +29,24 @@
 static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
 	const struct options *options = server->options;
+	uint32_t slots = plan_slots(&server->plan), entry_count;
+	const uint16_t *entries = deal_of(&server->plan.deal, qid, &entry_count);
 
 	return (struct queue_config){
 		.qid = (uint16_t)qid,
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.workers = &server->workers,
-		.first_slot = qid * options->queue_depth,
-		.depth = options->queue_depth,
+		.first_slot = qid * slots,
+		.depth = slots,
 		.max_write = options->max_write,
 		.iowq_workers = IOWQ_WORKERS,
+		.shared = &server->engines,
+		.poll_ns = options->poll_us * 1000ull,
 		.session_fd = server->session_fd,
+		.cpus = server->plan.deal.cpus,
+		.entries = entries,
+		.entry_count = entry_count,
 	};
 }
 
@@ -61,8 +61,9 @@ static int open_queue(void *arg, uint32_t qid)
 static int start_engine(void *arg, uint32_t qid)
 {
 	struct server *server = arg;
+	int r = engine_start(&server->queues[qid].engine);
 
-	return engine_start(&server->queues[qid].engine);
+	return r < 0 ? r : creds_thread_init();
 }
 
 static void run_queue(void *arg, uint32_t qid)
@@ -80,7 +81,7 @@ static const struct crew_role queue_role = {
 	/* what is mapped is locked, which takes a capability */
 	.before = { "make its ring and clone /dev/fuse", open_queue },
 	/* io-wq's workers inherit what is left */
-	.after = { "start its io-wq", start_engine },
+	.after = { "start its io-wq, take a umask of its own", start_engine },
 	.run = run_queue,
 };
 
@@ -114,53 +115,11 @@ static void run_evict(void *arg, uint32_t number)
 
 static const struct crew_role evict_role = { .name = "evict", .run = run_evict };
 
-static int plan_arena(struct arena *arena, const struct options *options)
-{
-	uint32_t slots = options->queues * options->queue_depth;
-	uint32_t requests = slots + META_SLOTS;
-	int r = 0;
-
-	arena_init(arena);
-	r = r ? r
-	      : arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue), options->queues,
-			   CACHE_LINE_BYTES);
-	r = r ? r
-	      : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), requests,
-			   CACHE_LINE_BYTES);
-	r = r ? r : arena_plan(arena, ARENA_IOS, sizeof(struct io), slots, CACHE_LINE_BYTES);
-	r = r ? r
-	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
-			   worker_cells(requests), CACHE_LINE_BYTES);
-	r = r ? r : inode_table_plan(arena, options->inodes);
-	r = r ? r : file_table_plan(arena, options->files);
-	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
-	r = r ? r
-	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), options->workers,
-			   PAGE_BYTES);
-	r = r ? r
-	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
-			   META_SLOTS, PAGE_BYTES);
-	r = r ? r
-	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write), slots,
-			   PAGE_BYTES);
-	return r;
-}
-
-int server_plan_memory(const struct options *options, uint64_t *ret_len)
-{
-	struct arena arena;
-	int r = plan_arena(&arena, options);
-
-	if (r == 0)
-		*ret_len = arena_len(&arena);
-	return r;
-}
-
 static int make_memory(struct server *server)
 {
 	int r;
 
-	r = plan_arena(&server->arena, server->options);
+	r = plan_arena(&server->arena, server->options, &server->plan);
 	if (!r)
 		r = arena_create(&server->arena);
 	if (!r)
@@ -171,10 +130,9 @@ static int make_memory(struct server *server)
 	return r;
 }
 
-static int make_fs(struct server *server, const struct store *store)
+static void set_fs(struct server *server, const struct store *store)
 {
 	struct fs *fs = &server->fs;
-	int r;
 
 	fs->store = *store;
 	fs->cache = server->options->cache;
@@ -182,6 +140,12 @@ static int make_fs(struct server *server, const struct store *store)
 	fs->default_permissions = server->options->default_permissions;
 	fs->entry_timeout_ns = server->options->entry_timeout_ns;
 	fs->attr_timeout_ns = server->options->attr_timeout_ns;
+}
+
+static int make_fs(struct server *server)
+{
+	struct fs *fs = &server->fs;
+	int r;
 
 	r = store_open_proc(&fs->store);
 	if (r < 0) {
@@ -189,6 +153,7 @@ static int make_fs(struct server *server, const struct store *store)
 		return r;
 	}
 	r = inode_table_init(&fs->inodes, &server->arena);
+	fs->inodes.session_fd = server->session_fd;
 	if (!r)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
 	if (!r)
@@ -209,19 +174,20 @@ static int make_queues_and_workers(struct server *server)
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.count = options->workers,
-		.first_slot = options->queues * options->queue_depth,
-		.slots = META_SLOTS,
+		.queue_count = server->plan.queues,
+		.first_slot = server->plan.queues * plan_slots(&server->plan),
+		.slots = PLAN_META_SLOTS,
 		.max_write = options->max_write,
 	};
 	int r;
 
-	server->queues =
-		aligned_alloc(CACHE_LINE_BYTES, round_up(options->queues * sizeof(*server->queues),
-							 CACHE_LINE_BYTES));
+	server->queues = aligned_alloc(
+		CACHE_LINE_BYTES,
+		round_up(server->plan.queues * sizeof(*server->queues), CACHE_LINE_BYTES));
 	if (!server->queues)
 		return -ENOMEM;
-	memset(server->queues, 0, options->queues * sizeof(*server->queues));
-	for (uint32_t qid = 0; qid < options->queues; qid++) {
+	memset(server->queues, 0, server->plan.queues * sizeof(*server->queues));
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
 		struct queue_config config = queue_config(server, qid);
 
 		r = queue_init(&server->queues[qid], &config);
@@ -238,10 +204,10 @@ static int start_threads(struct server *server)
 	struct crew *crew = &server->crew;
 	int ready, r;
 
-	r = crew_init(crew, options->queues + options->workers + 1, server);
+	r = crew_init(crew, server->plan.queues + options->workers + 1, server);
 	if (r < 0)
 		return r;
-	r = crew_start(crew, &queue_role, options->queues);
+	r = crew_start(crew, &queue_role, server->plan.queues);
 	if (!r)
 		r = crew_start(crew, &worker_role, options->workers);
 	if (!r)
@@ -262,17 +228,20 @@ int server_open(struct server *server, const struct options *options, const stru
 		.evict.stop_fd = -1,
 		.arena.memfd = -1,
 	};
-	atomic_init(&server->running, options->queues);
 	server->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (server->ended_fd < 0) {
 		r = -errno;
 		log_fail("eventfd: make: %s", strerror(-r));
 		return r;
 	}
-	r = make_memory(server);
+	set_fs(server, store);
+	r = plan_agree(server);
+	atomic_init(&server->running, server->plan.queues);
+	if (!r)
+		r = make_memory(server);
 	if (r < 0)
 		return r;
-	r = make_fs(server, store);
+	r = make_fs(server);
 	if (r < 0)
 		return r;
 	r = make_queues_and_workers(server);
@@ -285,17 +254,10 @@ int server_open(struct server *server, const struct options *options, const stru
 
 int server_seal(struct server *server)
 {
-	const struct options *options = server->options;
-	uint32_t slots = options->queues * options->queue_depth;
-	struct session_config config = {
-		.max_write = options->max_write,
-		/* the kernel's default of 12 would cap every loop device */
-		.background = MAX(slots, 256u),
-		.posix_acl = creds_act_for_callers(),
-	};
+	struct session_config config = plan_session(server);
 	int r;
 
-	r = session_handshake(&server->session, server->session_fd, &config, &server->fs);
+	r = session_answer(&server->session, server->session_fd, &config);
 	if (r < 0) {
 		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
 		return r;
@@ -317,7 +279,7 @@ static void stop_evicting(struct server *server)
 void server_stop(struct server *server)
 {
 	stop_evicting(server);
-	for (uint32_t qid = 0; qid < server->options->queues; qid++)
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		queue_stop(&server->queues[qid]);
 }
 
@@ -335,7 +297,7 @@ bool server_has_ended(const struct server *server)
 
 int server_fault(const struct server *server)
 {
-	for (uint32_t qid = 0; server->queues && qid < server->options->queues; qid++) {
+	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++) {
 		int fault = atomic_load(&server->queues[qid].fault);
 
 		if (fault)
@@ -357,7 +319,7 @@ void server_close(struct server *server)
 	}
 	if (server->workers.stats)
 		worker_destroy(&server->workers);
-	for (uint32_t qid = 0; server->queues && qid < server->options->queues; qid++)
+	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
 	crew_destroy(&server->crew);
@@ -368,6 +330,7 @@ void server_close(struct server *server)
 	if (server->fs.inodes.rows)
 		inode_table_destroy(&server->fs.inodes);
 	arena_destroy(&server->arena);
+	plan_destroy(&server->plan);
 	close_fd(&server->ended_fd);
 }
 

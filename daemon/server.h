@@ -12,8 +12,10 @@
 
 #include "arena.h"
 #include "crew.h"
+#include "engine.h"
 #include "evict.h"
 #include "fs.h"
+#include "plan.h"
 #include "session.h"
 #include "worker.h"
 
@@ -26,6 +28,8 @@ struct server {
 	struct fs fs;
 	struct session session;
 	struct queue *queues;
+	struct engine_shared engines;
+	struct plan plan;
 	struct worker_set workers;
 	struct evict evict;
 	struct crew crew;
@@ -64,14 +68,7 @@ int server_fault(const struct server *server);
 /* Waits for all threads and frees everything; also a server that was opened only half. */
 void server_close(struct server *server);
 
-/*
- * The bytes of the arena that OPTIONS lead to, before there is one. Returns 0 or -EOVERFLOW. What
- * else is locked, program text, libraries, stacks and rings, is below SERVER_OTHER_MEMORY.
- */
-int server_plan_memory(const struct options *options, uint64_t *ret_len);
-#define SERVER_OTHER_MEMORY (32u << 20)
-
-/* The same of one that has been made, for the line at start and for status. */
+/* Bytes of the arena, for the line at start and for status. */
 uint64_t server_memory_len(const struct server *server);
 
 #endif

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fs.h"
 #include "fuse-kernel.h"
 #include "macro.h"
+#include "transport.h"
 
 /* The newest minor whose messages we understand; the kernel keeps to the lower of both. */
 #define OUR_MINOR 40
@@ -45,6 +47,8 @@ static const struct {
 	{ FUSE_INIT_EXT, "init_ext" },
 	{ CAISSON_FUSE_CREATE_SUPP_GROUP, "create_supp_group" },
 	{ CAISSON_FUSE_DIRECT_IO_ALLOW_MMAP, "direct_io_allow_mmap" },
+	{ CAISSON_FUSE_PASSTHROUGH, "passthrough" },
+	{ CAISSON_FUSE_OVER_IO_URING, "over_io_uring" },
 };
 
 /* A message of INIT: today's kernels send 104 bytes, and may come to send more. */
@@ -99,15 +103,18 @@ static uint64_t choose_flags(const struct session_config *config, uint64_t offer
 		flags |= wanted[i].flag & offered;
 	if (!config->posix_acl)
 		flags &= ~(uint64_t)(FUSE_POSIX_ACL | FUSE_DONT_MASK);
+	if (!config->passthrough)
+		flags &= ~(uint64_t)CAISSON_FUSE_PASSTHROUGH;
+	if (!config->uring)
+		flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
 	return flags;
 }
 
-int session_handshake(struct session *session, int dev_fd, const struct session_config *config,
-		      struct fs *fs)
+int session_read(struct session *session, int dev_fd, const struct session_config *config,
+		 struct fs *fs)
 {
 	struct init_message message = { 0 }; /* what an older kernel doesn't send is 0 */
 	const struct fuse_init_in *in = &message.init;
-	struct fuse_init_out out = { 0 };
 	uint64_t flags;
 	uint32_t max_write;
 	int r;
@@ -124,30 +131,19 @@ int session_handshake(struct session *session, int dev_fd, const struct session_
 	if (in->flags & FUSE_INIT_EXT)
 		flags |= (uint64_t)in->flags2 << 32;
 	flags = choose_flags(config, flags);
+	if ((flags & CAISSON_FUSE_OVER_IO_URING) && transport_uring_probe(dev_fd) < 0)
+		flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
 
 	/* without MAX_PAGES a message carries 32 pages at most (FUSE_DEFAULT_MAX_PAGES_PER_REQ) */
 	max_write = config->max_write;
 	if (!(flags & FUSE_MAX_PAGES))
 		max_write = MIN(max_write, 32 * PAGE_BYTES);
 
-	out = (struct fuse_init_out){
-		.major = FUSE_KERNEL_VERSION,
-		.minor = MIN(in->minor, (uint32_t)OUR_MINOR),
-		.max_readahead = in->max_readahead,
-		.flags = (uint32_t)flags,
-		.flags2 = (uint32_t)(flags >> 32),
-		.max_background = (uint16_t)MIN(config->background, (uint32_t)UINT16_MAX),
-		.congestion_threshold =
-			(uint16_t)MIN(config->background / 4 * 3, (uint32_t)UINT16_MAX),
-		.max_write = max_write,
-		.time_gran = 1,
-		.max_pages = (uint16_t)(max_write / PAGE_BYTES),
-	};
-
 	fs->posix_acl = flags & FUSE_POSIX_ACL;
 	fs->dont_mask = flags & FUSE_DONT_MASK;
 	fs->killpriv_v2 = flags & FUSE_HANDLE_KILLPRIV_V2;
 	fs->setxattr_ext = flags & FUSE_SETXATTR_EXT;
+	fs->passthrough = flags & CAISSON_FUSE_PASSTHROUGH;
 	fs->direct_io_allow_mmap = flags & CAISSON_FUSE_DIRECT_IO_ALLOW_MMAP;
 	/* no INIT flag: FOPEN_PARALLEL_DIRECT_WRITES is ignored by a kernel before 6.2 (7.38) */
 	fs->parallel_direct_writes = in->minor >= 38;
@@ -159,8 +155,33 @@ int session_handshake(struct session *session, int dev_fd, const struct session_
 		.kernel_minor = in->minor,
 		.max_write = max_write,
 		.flags = flags,
+		.max_readahead = in->max_readahead,
+		.unique = message.header.unique,
 	};
-	return answer(dev_fd, message.header.unique, 0, &out);
+	return 0;
+}
+
+int session_answer(const struct session *session, int dev_fd, const struct session_config *config)
+{
+	const uint32_t stack_depth = 1; /* backing files lie on no stacked filesystem */
+	struct fuse_init_out out = {
+		.major = FUSE_KERNEL_VERSION,
+		.minor = MIN(session->kernel_minor, (uint32_t)OUR_MINOR),
+		.max_readahead = session->max_readahead,
+		.flags = (uint32_t)session->flags,
+		.flags2 = (uint32_t)(session->flags >> 32),
+		.max_background = (uint16_t)MIN(config->background, (uint32_t)UINT16_MAX),
+		.congestion_threshold =
+			(uint16_t)MIN(config->background / 4 * 3, (uint32_t)UINT16_MAX),
+		.max_write = session->max_write,
+		.time_gran = 1,
+		.max_pages = (uint16_t)(session->max_write / PAGE_BYTES),
+	};
+
+	if (session->flags & CAISSON_FUSE_PASSTHROUGH)
+		memcpy((uint8_t *)&out + CAISSON_FUSE_INIT_OUT_STACK_DEPTH, &stack_depth,
+		       sizeof(stack_depth));
+	return answer(dev_fd, session->unique, 0, &out);
 }
 
 void session_flag_names(uint64_t flags, char *text, uint32_t len)

@@ -3,13 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "macro.h"
 
 /* Before openat2() is taken at its word that a racing rename keeps it from being sure. */
 #define RESOLVE_TRIES 64
@@ -17,9 +20,27 @@
 /* Before an entry that now is there and now isn't is called stale. */
 #define CREATE_TRIES 8
 
+/* Local filesystems, which have no flush operation: what fsync() finds, close() doesn't. */
+static bool is_quiet(int fd)
+{
+	static const unsigned long types[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+	};
+	struct statfs statfs;
+
+	if (fstatfs(fd, &statfs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if ((unsigned long)statfs.f_type == types[i])
+			return true;
+	}
+	return false;
+}
+
 int store_open(struct store *store, const char *path)
 {
 	autoclose int root_fd = -1, lock_fd = -1;
+	bool quiet;
 
 	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
@@ -29,11 +50,13 @@ int store_open(struct store *store, const char *path)
 		return -errno;
 	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	quiet = is_quiet(lock_fd);
 
 	*store = (struct store){
 		.root_fd = steal_fd(&root_fd),
 		.lock_fd = steal_fd(&lock_fd),
 		.proc_fd = -1,
+		.flushes_on_close = !quiet,
 	};
 	return 0;
 }

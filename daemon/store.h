@@ -9,6 +9,7 @@
 #ifndef CAISSON_STORE_H
 #define CAISSON_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -16,9 +17,10 @@
 struct statx;
 
 struct store {
-	int root_fd; /* O_PATH, the backing directory */
-	int lock_fd; /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
-	int proc_fd; /* /proc/self/fd: turns O_PATH descriptors into paths */
+	int root_fd;	       /* O_PATH, the backing directory */
+	int lock_fd;	       /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
+	int proc_fd;	       /* /proc/self/fd: turns O_PATH descriptors into paths */
+	bool flushes_on_close; /* close(2) may find errors there: not a filesystem known not to */
 };
 
 /*

@@ -27,22 +27,8 @@
 #include "request.h"
 #include "stats.h"
 
-/*
- * Much of what threads share is ordered by the kernel: it sends RELEASE when all requests on the
- * handle have been answered, FORGET when the look-up has been, and nobody uses a handle or nodeid
- * before it was told of it. ThreadSanitizer doesn't see the kernel: this shows it that whatever
- * was done before an answer comes before whatever is done after a later message.
- */
 #ifdef __SANITIZE_THREAD__
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-
-static char kernel;
-#define ORDER_ANSWER()	__tsan_release(&kernel)
-#define ORDER_MESSAGE() __tsan_acquire(&kernel)
-#else
-#define ORDER_ANSWER()	((void)0)
-#define ORDER_MESSAGE() ((void)0)
+char transport_kernel;
 #endif
 
 static void dev_fetch(struct transport *t, struct request *request)
@@ -63,7 +49,7 @@ static void dev_reply(struct transport *t, struct request *request)
 	struct io_uring_sqe *sqe = engine_sqe(t->engine, ENGINE_REPLY, request->index);
 
 	assert(request_state(request) == REQUEST_REPLY);
-	ORDER_ANSWER();
+	TRANSPORT_ORDER_ANSWER();
 	io_uring_prep_write(
 		sqe, t->fd,
 		arena_at(t->engine->arena, request->buf_off - sizeof(struct fuse_out_header)),
@@ -74,7 +60,7 @@ static int dev_answer(struct transport *t, const void *data, uint32_t len)
 {
 	ssize_t n;
 
-	ORDER_ANSWER();
+	TRANSPORT_ORDER_ANSWER();
 	n = write(t->fd, data, len);
 	return n < 0 ? -errno : 0;
 }
@@ -120,7 +106,7 @@ static void fetched(struct transport *t, struct request *request, int polled)
 
 	t->armed = false;
 	if (result > 0) {
-		ORDER_MESSAGE();
+		TRANSPORT_ORDER_MESSAGE();
 		request->msg_len = (uint32_t)result;
 		request_move(request, REQUEST_RUN);
 		t->owner.received(t->owner.arg, request);
@@ -159,6 +145,7 @@ static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t in
 		replied(t, &t->requests[index], result);
 		break;
 	case ENGINE_CANCEL:
+	case ENGINE_ENTRY:
 	case ENGINE_IO:
 	case ENGINE_WAKE:
 		break;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How messages come from the kernel and answers go back: one transport a queue, on that queue's
- * engine. Two kinds fit this interface: the classic /dev/fuse (transport-dev.c), and
- * FUSE-over-io_uring, whose entries also live on the queue's ring.
+ * How messages come from the kernel and answers go back, on a queue's engine. There are two kinds:
+ *
+ *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one: also where the other kind
+ *          serves, FORGET, INTERRUPT and what was sent before come by it
+ *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
+ *          rings, and stay so
  *
  * All calls but answer() are the queue thread's.
  */
 #ifndef CAISSON_TRANSPORT_H
 #define CAISSON_TRANSPORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,18 +33,25 @@ struct transport_owner {
 
 struct transport_ops {
 	const char *name; /* as `caisson status` shows it */
-	/* Offers REQUEST, which is free, as the next message's buffer. One at a time: see armed. */
+	/*
+	 * Offers REQUEST, which is free, as the next message's buffer. dev: one at a time, see armed;
+	 * uring: once for each, with request->cpu set.
+	 */
 	void (*fetch)(struct transport *transport, struct request *request);
-	/* Sends the answer that request_reply() has made; released() follows. */
+	/*
+	 * Sends the answer that request_reply() has made. dev: released() follows; uring: the slot is
+	 * on offer again, and received() or released() follows.
+	 */
 	void (*reply)(struct transport *transport, struct request *request);
 	/*
 	 * Sends an answer made elsewhere: LEN bytes at DATA, a fuse_out_header first. Any thread.
 	 * Doesn't block and keeps nothing of DATA. Returns 0 or -errno (-ENOENT: no longer wanted).
+	 * uring: NULL, only the queue's thread can answer.
 	 */
 	int (*answer)(struct transport *transport, const void *data, uint32_t len);
 	/*
 	 * Takes back the slot on offer: released() follows, and ended() with -ECANCELED; or, where a
-	 * message was faster, received() or released() alone.
+	 * message was faster, received() or released() alone. uring: NULL, entries end with the ring.
 	 */
 	void (*cancel)(struct transport *transport);
 	/* A completion of one of this transport's tags. */
@@ -55,13 +66,14 @@ struct transport {
 	struct engine *engine;
 	struct request *requests; /* ARENA_REQUESTS */
 	struct stats_queue *stats;
-	int fd;		  /* this queue's own clone of the session's /dev/fuse */
+	int fd;		  /* this queue's own clone of the session's /dev/fuse; uring: dev's */
 	uint32_t offered; /* index of the slot on offer, while armed */
-	bool armed;	  /* a slot is on offer */
+	bool armed;	  /* dev: a slot is on offer */
 	bool ended;
+	_Atomic int refusal; /* uring: -errno of an entry that the kernel would not have, or 0 */
 };
 
-/* Submissions of a transport in flight at most, replies of DEPTH slots included. */
+/* Submissions of dev and uring in flight at most, replies and entries of DEPTH slots included. */
 #define TRANSPORT_SUBMISSIONS(depth) ((depth) + 2)
 
 /*
@@ -69,5 +81,34 @@ struct transport {
  */
 int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
 		       const struct transport_owner *owner);
+
+/*
+ * Whether the kernel has FUSE-over-io_uring and lets this process use it on the mount of SESSION_FD,
+ * whose INIT has not been answered yet. Returns 0 or -errno. Any thread.
+ */
+int transport_uring_probe(int session_fd);
+
+/*
+ * Makes TRANSPORT one whose entries are on the ring of DEV's engine, which was made for commands;
+ * DEV outlives it. Can't fail.
+ */
+void transport_uring_open(struct transport *transport, const struct transport *dev);
+
+/*
+ * Shows ThreadSanitizer an order that the kernel keeps: whatever was done before an answer comes
+ * before whatever is done after a later message. Much of what threads share relies on it: RELEASE
+ * is sent when all requests on the handle have been answered, FORGET when the look-up has been, and
+ * nobody uses a handle or nodeid before it was told of it.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+extern char transport_kernel;
+#define TRANSPORT_ORDER_ANSWER()  __tsan_release(&transport_kernel)
+#define TRANSPORT_ORDER_MESSAGE() __tsan_acquire(&transport_kernel)
+#else
+#define TRANSPORT_ORDER_ANSWER()  ((void)0)
+#define TRANSPORT_ORDER_MESSAGE() ((void)0)
+#endif
 
 #endif

@@ -45,6 +45,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	const struct arena *arena = config->arena;
 	uint64_t buffers = arena_off(arena, arena_table(arena, ARENA_META_BUFFERS));
 	uint64_t cells = arena->plan.span[ARENA_META_RING].count;
+	size_t stats_len = (config->count + config->queue_count) * sizeof(*set->stats);
 	int r;
 
 	*set = (struct worker_set){
@@ -56,6 +57,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.cell_mask = cells - 1,
 		.count = config->count,
 		.max_write = config->max_write,
+		.here_max = config->queue_count / 2,
 		.work_fd = -1,
 	};
 	the_set = set;
@@ -64,12 +66,12 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	r = pool_init(&set->slots, config->first_slot, config->slots);
 	if (r < 0)
 		return r;
-	set->stats = aligned_alloc(CACHE_LINE_BYTES, config->count * sizeof(*set->stats));
+	set->stats = aligned_alloc(CACHE_LINE_BYTES, stats_len);
 	if (!set->stats) {
 		r = -ENOMEM;
 		goto err_pool;
 	}
-	memset(set->stats, 0, config->count * sizeof(*set->stats));
+	memset(set->stats, 0, stats_len);
 	set->work_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	if (set->work_fd < 0) {
 		r = -errno;
@@ -162,19 +164,27 @@ static struct request *take(struct worker_set *set)
 	return &set->requests[index];
 }
 
-static void give_back(struct worker_set *set, struct request *request)
+static void put_slot(struct worker_set *set, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
-	if (request->meta)
-		pool_put(&set->slots, request->index);
-	else
-		queue_put_slot(&set->queues[request->qid], request->index);
+	pool_put(&set->slots, request->index);
 }
 
+/* Ends REQUEST, which gets no answer. */
+static void drop(struct worker_set *set, struct request *request)
+{
+	if (request->meta)
+		put_slot(set, request);
+	else
+		queue_drop(&set->queues[request->qid], request);
+}
+
+/* Ends REQUEST. Returns 0 or -errno. */
 static int answer(struct worker_set *set, struct request *request, struct fuse_out_header *out,
 		  int error, uint32_t body_len)
 {
-	struct transport *transport = &set->queues[request->qid].transport;
+	bool meta = request->meta;
+	int r;
 
 	*out = (struct fuse_out_header){
 		.len = (uint32_t)sizeof(*out) + body_len,
@@ -182,7 +192,10 @@ static int answer(struct worker_set *set, struct request *request, struct fuse_o
 		.unique = request->unique,
 	};
 	request_move(request, REQUEST_REPLY);
-	return transport->ops->answer(transport, out, out->len);
+	r = queue_answer(&set->queues[request->qid], request, out);
+	if (meta)
+		put_slot(set, request);
+	return r;
 }
 
 void call_park(uint32_t ticket)
@@ -196,16 +209,15 @@ void call_answer(uint32_t ticket, int error)
 	struct fuse_out_header out;
 
 	(void)answer(the_set, request, &out, error, 0); /* -ENOENT: its client has gone */
-	give_back(the_set, request);
 }
 
 /*
- * A lock that may be waited for without end must not hold a data slot meanwhile: only where every
- * metadata slot is in use has it come in one (S7).
+ * What may wait without end must not hold a data slot meanwhile: only where every metadata slot is in
+ * use has it come in one (S7). Of entries the queue sees to that.
  */
-static bool may_wait_for_ever(const struct request *request)
+static bool must_not_wait(const struct request *request, const struct call *call)
 {
-	return request->opcode == FUSE_SETLKW && !request->meta;
+	return !request->meta && !request->entry && call_may_wait(call);
 }
 
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
@@ -227,24 +239,44 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0)
-		r = may_wait_for_ever(request) ? -ENOLCK : entry->handler(&call);
+		r = must_not_wait(request, &call) ? -ENOLCK : entry->handler(&call);
 	if (r == CALL_PARKED)
 		return; /* it may be answered and gone by now: hands off */
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
-	if (!entry->no_reply || r < 0) {
-		assert(r <= 0 && call.out_len <= call.out_cap);
-		r = answer(set, request, &buffers->out, r, r < 0 ? 0 : call.out_len);
-		if (r < 0)
-			atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+	if (entry->no_reply && r >= 0) {
+		drop(set, request);
+		return;
 	}
-	give_back(set, request);
+	assert(r <= 0 && call.out_len <= call.out_cap);
+	r = answer(set, request, &buffers->out, r, r < 0 ? 0 : call.out_len);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+}
+
+static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
+{
+	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
+}
+
+bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request,
+		     const struct call *call)
+{
+	uint32_t number = set->count + qid;
+
+	if (call_may_wait(call))
+		return false;
+	if (atomic_fetch_add(&set->here, 1) >= set->here_max) {
+		atomic_fetch_sub(&set->here, 1);
+		return false;
+	}
+	run(set, buffers_of(set, number), &set->stats[number], request);
+	atomic_fetch_sub(&set->here, 1);
+	return true;
 }
 
 void worker_run(struct worker_set *set, uint32_t number)
 {
-	struct worker_buffers *buffers =
-		(struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
 	struct request *request;
 	uint64_t unit;
 
@@ -253,7 +285,7 @@ void worker_run(struct worker_set *set, uint32_t number)
 			continue; /* EINTR */
 		request = take(set);
 		if (request)
-			run(set, buffers, &set->stats[number], request);
+			run(set, buffers_of(set, number), &set->stats[number], request);
 		else if (atomic_load(&set->stopping))
 			return; /* a unit for each worker follows the requests' own */
 	}

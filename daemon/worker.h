@@ -8,6 +8,9 @@
  * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
  * eventfd that counts what is in it puts idle workers to sleep.
  *
+ * A queue thread that has nothing else to do may run a handler itself, which saves waking a worker,
+ * as long as most of them remain for data: worker_try_here().
+ *
  * A process has one set: call_park() and call_answer() of call.h are about its requests.
  */
 #ifndef CAISSON_WORKER_H
@@ -21,6 +24,7 @@
 #include "pool.h"
 
 struct arena;
+struct call;
 struct fs;
 struct queue;
 struct request;
@@ -49,14 +53,16 @@ struct worker_set {
 	uint32_t max_write;
 	int work_fd; /* eventfd semaphore: requests in the inbox, and ends to come */
 	_Atomic bool stopping;
-	struct worker_stats *stats; /* one a worker */
+	struct worker_stats *stats; /* one a worker, then one a queue */
+	uint32_t here_max;	    /* queue threads that may run a handler at the same time */
+	_Atomic uint32_t here;	    /* … and do */
 };
 
 struct worker_config {
 	const struct arena *arena;
 	struct fs *fs;
 	struct queue *queues;
-	uint32_t count;
+	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
 	uint32_t max_write;
 };
@@ -83,6 +89,14 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 
 /* Puts REQUEST (state RUN) into the inbox. Any thread; can't fail, takes no lock. */
 void worker_submit(struct worker_set *set, struct request *request);
+
+/*
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's thread and
+ * answers it, unless half of the queues' threads do so already (S7), or it is a request that may wait
+ * for ever. Returns whether it did.
+ */
+bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request,
+		     const struct call *call);
 
 /* The body of worker thread number NUMBER: returns after worker_stop() when the inbox is empty. */
 void worker_run(struct worker_set *set, uint32_t number);

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""locks.py FILE OTHER: fcntl and flock locks between processes. No step depends on timing: a
+"""locks.py FILE OTHER STATUS-COMMAND...: fcntl and flock locks between processes. No step depends on timing: a
 process tells through a pipe where it is, and whether it waits is read from /proc."""
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import struct
+import subprocess
 import sys
 import time
 
 path, other_path = sys.argv[1:3]
+status_command = sys.argv[3:]
 
 
 class Child:
@@ -46,6 +49,17 @@ class Child:
                     return
             time.sleep(0.01)
         raise AssertionError("does not block")
+
+    def wait_until_parked(self):
+        """It waits for a lock, and the daemon knows. Of a signal that comes before that the kernel
+        doesn't tell by FUSE-over-io_uring."""
+        self.wait_until_blocked()
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if json.loads(subprocess.check_output(status_command))["lock_waiters"]:
+                return
+            time.sleep(0.01)
+        raise AssertionError("the daemon has nobody waiting")
 
     def stack(self):
         with open(f"/proc/{self.pid}/stack") as file:
@@ -177,14 +191,14 @@ def interrupted():
     lock(fd, fcntl.F_WRLCK)
     child = Child(wait_interrupted)
     child.expect("waiting")
-    child.wait_until_blocked()
+    child.wait_until_parked()
     os.kill(child.pid, signal.SIGUSR1)
     child.expect("interrupted")
     child.end()
     # one that is killed outright, too
     child = Child(wait_interrupted)
     child.expect("waiting")
-    child.wait_until_blocked()
+    child.wait_until_parked()
     os.kill(child.pid, signal.SIGKILL)
     child.end(signal.SIGKILL)
     lock(fd, fcntl.F_UNLCK)

@@ -10,7 +10,7 @@
 
 make_backing ext4 256M
 serve
-python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other"
+python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other" "$CAISSON" status "$mnt" --json
 
 say "flock(1)"
 exec {held}>"$mnt/lock"

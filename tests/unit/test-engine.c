@@ -47,6 +47,8 @@ static void other(void *arg, enum engine_tag tag, uint32_t index, int result)
 	bench->others++;
 }
 
+static struct engine_shared shared; /* as if there were no other queue, unless a test says so */
+
 static void bench_open(struct bench *bench)
 {
 	struct engine_config config;
@@ -63,6 +65,7 @@ static void bench_open(struct bench *bench)
 		.arena = &bench->arena,
 		.stats = bench->stats,
 		.owner = { .arg = bench, .done = done, .other = other },
+		.shared = &shared,
 		.depth = DEPTH,
 		.others = 4,
 		.workers = 2,

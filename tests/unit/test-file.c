@@ -123,7 +123,7 @@ static void one_descriptor_syncs_for_all(void)
 	CHECK_EQ(inode_fsync_fd(&fs, reader), reader->fd);
 	writer = opened(O_WRONLY, &fh);
 	sync_fd = inode_fsync_fd(&fs, writer);
-	CHECK(sync_fd != writer->fd);
+	CHECK_EQ(sync_fd, writer->fd);
 	CHECK_EQ(inode_fsync_fd(&fs, reader), sync_fd);
 	second = opened(O_RDWR, &fh);
 	CHECK_EQ(inode_fsync_fd(&fs, second), sync_fd);

@@ -119,7 +119,7 @@ static void there_is_no_way_back(void)
 
 static void keep_trusted_xattrs(void)
 {
-	const struct privdrop_plan plan = { .trusted_xattr = true };
+	const struct privdrop_plan plan = { .sys_admin = true };
 
 	CHECK_EQ(privdrop_process(&plan), 0);
 	CHECK_EQ(privdrop_thread(), 0);
@@ -141,7 +141,7 @@ static void become_nobody(void)
 
 static void serve_without_any(void)
 {
-	const struct privdrop_plan plan = { .trusted_xattr = true };
+	const struct privdrop_plan plan = { .sys_admin = true };
 	char text[64];
 
 	if (geteuid() == 0)

@@ -39,7 +39,7 @@ static bool is_allowed(enum request_state from, enum request_state to)
 		{ REQUEST_IO, REQUEST_RUN },	   { REQUEST_RUN, REQUEST_QUEUED },
 		{ REQUEST_QUEUED, REQUEST_RUN },   { REQUEST_RUN, REQUEST_PARKED },
 		{ REQUEST_PARKED, REQUEST_REPLY }, { REQUEST_RUN, REQUEST_REPLY },
-		{ REQUEST_REPLY, REQUEST_FREE },
+		{ REQUEST_REPLY, REQUEST_FREE },   { REQUEST_REPLY, REQUEST_FETCH },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {

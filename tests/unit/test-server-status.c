@@ -25,15 +25,19 @@ static struct options options = {
 	.cache = CACHE_WRITETHROUGH,
 };
 static struct stats_queue stats[QUEUES];
-static struct worker_stats worker_stats[WORKERS];
+static struct worker_stats worker_stats[WORKERS + QUEUES];
 static struct queue queues[QUEUES];
-static struct server server = { .options = &options, .queues = queues };
+static struct server server = {
+	.options = &options,
+	.queues = queues,
+	.plan = { .queues = QUEUES, .queue_depth = 7 },
+};
 
 static void make(void)
 {
 	for (uint32_t qid = 0; qid < QUEUES; qid++) {
 		queues[qid].stats = &stats[qid];
-		queues[qid].transport.ops = &transport_ops;
+		queues[qid].dev.ops = &transport_ops;
 		stat_add(&stats[qid].requests, 10 + qid);
 		stat_add(&stats[qid].errors, 1 + qid);
 		stat_add(&stats[qid].protocol_errors, 5);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The metadata workers between several submitting threads and a transport that only counts: each
+ * The metadata workers between several submitting threads and queues that only count: each
  * request is answered exactly once, also when slots run out, when requests park, and at the end.
  */
 #include "worker.h"
@@ -63,29 +63,32 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 
 int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
 {
+	static const struct fuse_lk_in lock = { .lk.type = F_WRLCK };
+
 	(void)max_write;
 	call->in = msg;
+	call->arg = &lock;
 	return len == call->in->len ? 0 : -EINVAL;
 }
 
-void queue_put_slot(struct queue *queue, uint32_t index)
+void queue_drop(struct queue *queue, struct request *request)
 {
-	pool_put(&queue->slots, index);
+	request_move(request, REQUEST_FREE);
+	pool_put(&queue->slots, request->index);
 }
 
-static int count_answer(struct transport *transport, const void *data, uint32_t len)
+int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
 {
-	const struct fuse_out_header *out = data;
+	bool fits = out->len >= sizeof(*out) && out->unique < UNIQUES;
 
-	(void)transport;
-	if (out->len != len || out->unique >= UNIQUES)
-		return -EINVAL;
-	atomic_fetch_add(&answers[out->unique], 1);
-	atomic_store(&errors[out->unique], out->error);
-	return 0;
+	if (fits) {
+		atomic_fetch_add(&answers[out->unique], 1);
+		atomic_store(&errors[out->unique], out->error);
+	}
+	if (!request->meta)
+		queue_drop(queue, request);
+	return fits ? 0 : -EINVAL;
 }
-
-static const struct transport_ops counting = { .name = "counting", .answer = count_answer };
 
 static void open_all(void)
 {
@@ -117,7 +120,6 @@ static void open_all(void)
 	for (uint16_t qid = 0; qid < QUEUES; qid++) {
 		uint64_t buffers = arena_off(&arena, arena_table(&arena, ARENA_DATA_BUFFERS));
 
-		queues[qid].transport.ops = &counting;
 		CHECK(pool_init(&queues[qid].slots, qid * DEPTH, DEPTH) == 0);
 		for (uint32_t i = qid * DEPTH; i < (qid + 1u) * DEPTH; i++)
 			request_init(&set.requests[i], i, qid,

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "arena.h"
+#include "call.h"
+#include "creds.h"
+#include "engine.h"
+#include "log.h"
+#include "macro.h"
+#include "op-lock.h"
+#include "options.h"
+#include "privdrop.h"
+#include "request.h"
+#include "server.h"
+#include "stats.h"
+
+/*
+ * Of the metadata slots, the most that may wait for a lock: so that waiting lockers, who may wait for
+ * ever, leave as many for everybody else.
+ */
+#define LOCK_WAITERS (PLAN_META_SLOTS / 2)
+#define LOCK_OWNERS  4096
+
+#define URING_DEEP_QUEUES 8 /* with more, that would be much memory */
+
+/*
+ * Slots of a queue for what comes by /dev/fuse while FUSE-over-io_uring serves: FORGET, INTERRUPT,
+ * and at the start what was sent before.
+ */
+#define DEV_SLOTS 2
+
+uint32_t plan_slots(const struct plan *plan)
+{
+	return plan->deal.count ? plan->deal.per_queue + DEV_SLOTS : plan->queue_depth;
+}
+
+int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)
+{
+	uint32_t slots = plan->queues * plan_slots(plan);
+	uint32_t requests = slots + PLAN_META_SLOTS;
+	int r = 0;
+
+	arena_init(arena);
+	r = r ? r
+	      : arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue), plan->queues,
+			   CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), requests,
+			   CACHE_LINE_BYTES);
+	r = r ? r : arena_plan(arena, ARENA_IOS, sizeof(struct io), slots, CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
+			   worker_cells(requests), CACHE_LINE_BYTES);
+	r = r ? r : inode_table_plan(arena, options->inodes);
+	r = r ? r : file_table_plan(arena, options->files);
+	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
+	r = r ? r
+	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
+			   options->workers + plan->queues, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
+			   PLAN_META_SLOTS, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write), slots,
+			   PAGE_BYTES);
+	return r;
+}
+
+static struct plan plan_dev(const struct options *options)
+{
+	return (struct plan){ .queues = options->queues, .queue_depth = options->queue_depth };
+}
+
+/*
+ * Fewer threads, as none has to stay free for reading the next request: one a CPU measured best, with
+ * entries enough that all of a queue depth of 32 find one whichever CPU they come from.
+ */
+static int plan_uring(const struct options *options, struct plan *plan)
+{
+	*plan = plan_dev(options);
+	if (!options->queues_given)
+		plan->queues = MIN(MAX(options->cpus, 2u), (uint32_t)OPTIONS_QUEUES_DEFAULT);
+	if (!options->queue_depth_given && plan->queues <= URING_DEEP_QUEUES)
+		plan->queue_depth *= 2;
+	return deal_make_here(&plan->deal, plan->queues, plan->queue_depth);
+}
+
+void plan_destroy(struct plan *plan)
+{
+	deal_destroy(&plan->deal);
+}
+
+static int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len)
+{
+	struct arena arena;
+	int r = plan_arena(&arena, options, plan);
+
+	if (r == 0)
+		*ret_len = arena_len(&arena);
+	return r;
+}
+
+int plan_memory(const struct options *options, uint64_t *ret_len)
+{
+	const struct plan dev = plan_dev(options);
+	uint64_t dev_len, uring_len = 0;
+	struct plan uring = { 0 };
+	int r;
+
+	r = plan_len(options, &dev, &dev_len);
+	if (!r && options->transport != TRANSPORT_DEV && plan_uring(options, &uring) == 0)
+		r = plan_len(options, &uring, &uring_len);
+	plan_destroy(&uring);
+	if (r)
+		return r;
+	/* what doesn't fit won't be made */
+	*ret_len = uring_len <= options->memory ? MAX(dev_len, uring_len) : dev_len;
+	return 0;
+}
+
+struct session_config plan_session(const struct server *server)
+{
+	const struct options *options = server->options;
+
+	return (struct session_config){
+		.max_write = options->max_write,
+		/* the kernel's default of 12 would cap every loop device */
+		.background = MAX(server->plan.queues * server->plan.queue_depth, 256u),
+		.posix_acl = creds_act_for_callers(),
+		.passthrough = options->passthrough != PASSTHROUGH_OFF && privdrop_has_sys_admin(),
+		/* an entry has to hold any reply; one that is larger takes /dev/fuse */
+		.uring = options->transport != TRANSPORT_DEV && options->max_write >= CALL_OUT_LEN,
+	};
+}
+
+static int refuse_option(const char *option, const char *reason)
+{
+	log_fail("%s: serve with it: %s", option, reason);
+	return -EOPNOTSUPP;
+}
+
+/* FUSE-over-io_uring where the kernel has offered it and there is room. */
+static int choose_transport(struct server *server)
+{
+	const struct options *options = server->options;
+	bool must = options->transport == TRANSPORT_URING;
+	uint64_t len;
+	int r;
+
+	server->plan = plan_dev(options);
+	if (!(server->session.flags & CAISSON_FUSE_OVER_IO_URING))
+		return must ? refuse_option("transport=uring",
+					    "not to be had (needs Linux 6.14, fuse.enable_uring=1 "
+					    "and max_write=64K)")
+			    : 0;
+	r = plan_uring(options, &server->plan);
+	if (!r)
+		r = plan_len(options, &server->plan, &len);
+	if (!r && len <= options->memory)
+		return 0;
+	plan_destroy(&server->plan);
+	server->plan = plan_dev(options);
+	server->session.flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
+	if (!must)
+		return 0;
+	return refuse_option("transport=uring", r < 0 ? strerror(-r) : "memory= is too small");
+}
+
+int plan_agree(struct server *server)
+{
+	const struct options *options = server->options;
+	struct session_config config = plan_session(server);
+	int r;
+
+	r = session_read(&server->session, server->session_fd, &config, &server->fs);
+	if (r < 0) {
+		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
+		return r;
+	}
+	if (options->passthrough == PASSTHROUGH_ON && !server->fs.passthrough)
+		return refuse_option("passthrough=on",
+				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN; "
+				     "passthrough=auto does without)");
+	return choose_transport(server);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a server will need: how many slots, and so how much memory, as far as the command line and
+ * the kernel's offer decide it. Main thread, before there are others.
+ */
+#ifndef CAISSON_PLAN_H
+#define CAISSON_PLAN_H
+
+#include <stdint.h>
+
+#include "deal.h"
+#include "session.h"
+
+struct arena;
+struct options;
+struct server;
+
+/* Slots for metadata requests, common to all queues. */
+#define PLAN_META_SLOTS 512
+
+/* How many of what, by one of the transports. */
+struct plan {
+	uint32_t queues, queue_depth;
+	struct deal deal; /* without entries: by /dev/fuse */
+};
+
+/*
+ * The most bytes of an arena that OPTIONS can lead to, before there is one. Returns 0, or -EOVERFLOW,
+ * -ENOMEM. What else is locked, program text, libraries, stacks and rings, is below
+ * PLAN_OTHER_MEMORY.
+ */
+int plan_memory(const struct options *options, uint64_t *ret_len);
+#define PLAN_OTHER_MEMORY (32u << 20)
+
+/*
+ * Reads what the kernel offers and settles what SERVER, whose options, session_fd and fs are set,
+ * makes of it: its session and its plan. Returns 0 or -errno, logged.
+ */
+int plan_agree(struct server *server);
+void plan_destroy(struct plan *plan);
+
+/* What SERVER's slots are made for. After plan_agree(). */
+struct session_config plan_session(const struct server *server);
+
+/* Slots of a queue. */
+uint32_t plan_slots(const struct plan *plan);
+
+/* Plans all tables of ARENA. Returns 0 or -EOVERFLOW. */
+int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan);
+
+#endif

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Both ways in which requests come from the kernel: which one is chosen, what insisting on one does,
+# and what FUSE-over-io_uring makes different: FORGET and INTERRUPT come by /dev/fuse all the same,
+# and who waits for ever leaves entries to others.
+#
+#@ packages: python3 util-linux e2fsprogs
+#@ sanitize: yes
+. "$(dirname "$0")/../lib/mount.sh"
+
+CAISSON_TEST_OPTIONS= # it says itself which one
+
+parameter=/sys/module/fuse/parameters/enable_uring
+[[ -w $parameter ]] || skip "FUSE-over-io_uring: this kernel has none (Linux 6.14)"
+was=$(<"$parameter")
+defer eval "echo $was >$parameter"
+cpus=$(nproc)
+
+transport() { "$CAISSON" status "$mnt" --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["transport"])'; }
+
+make_backing ext4 256M
+mkdir "$backing/dir"
+(cd "$backing/dir" && seq -f 'file-%03g' 200 | xargs touch)
+
+# chosen OPTIONS EXPECTED
+chosen() {
+	serve "$backing" "$mnt" "$1"
+	same "$(transport)" "$2" "the transport with $1"
+	dd if=/dev/urandom of="$mnt/data" bs=64K count=40 status=none
+	cmp "$mnt/data" "$backing/data"
+	unserve
+}
+
+# insist OPTION: nothing may be mounted
+insist() {
+	local options
+	options=$(daemon_options "$1")
+	exits 2 "$CAISSOND" -o "$options" "$backing" "$mnt" 2>"$scratch/said"
+	grep -q "caissond: ${1%%,*}: serve with it: $2" "$scratch/said" || fail "$1: $(<"$scratch/said")"
+	! is_in_mountinfo "$mnt" || fail "$1: it is mounted"
+}
+
+say "which one"
+echo N >"$parameter"
+chosen transport=auto dev
+insist transport=uring "not to be had"
+echo Y >"$parameter"
+chosen transport=auto uring
+chosen transport=uring uring
+chosen transport=dev dev
+chosen transport=auto,max_write=32K dev
+insist transport=uring,max_write=32K "not to be had"
+# tables for 300 files take a few MiB, and slots of 4 MiB the rest: as many as for /dev/fuse, no more
+chosen transport=auto,max_write=4M,queues=1,queue_depth=4,inodes=300,files=100,memory=29M dev
+insist transport=uring,max_write=4M,queues=1,queue_depth=4,inodes=300,files=100,memory=29M \
+	"memory= is too small"
+
+say "FORGET comes by /dev/fuse"
+serve "$backing" "$mnt" transport=uring
+ls -l "$mnt/dir" >/dev/null
+more "$(status_total inodes_used)" 200 "inodes in use"
+forgotten() {
+	echo 2 >/proc/sys/vm/drop_caches
+	(($(status_total inodes_used) < 100))
+}
+wait_until 30 forgotten
+unserve
+
+say "waiting for locks on one CPU"
+serve "$backing" "$mnt" "transport=uring,queues=1,queue_depth=$((8 * cpus))"
+python3 "$tests_dir/integration/transport.py" "$mnt" 4 "$CAISSON" status "$mnt" --json
+unserve
+
+say "the connection ends under those who wait"
+serve "$backing" "$mnt" transport=uring
+exec {held}>"$mnt/lock"
+flock "$held"
+for i in 1 2 3; do
+	flock "$mnt/lock" true {held}>&- 2>/dev/null &
+	waiters[i]=$!
+done
+asleep() { (($(cat /proc/[0-9]*/comm 2>/dev/null | grep -cx flock) >= 3)); }
+wait_until 10 asleep
+abort_connection "$mnt"
+for i in 1 2 3; do
+	! wait "${waiters[i]}" || fail "a lock was granted by nobody"
+done
+exec {held}>&-
+umount -l "$mnt" 2>/dev/null || true
+await_daemon "$mnt" 2
