@@ -104,7 +104,7 @@ declare -A target_file=() target_dir=() below_dir=()
 
 # backend_start BACKEND: sets its targets. 1 and $why when it does not serve.
 backend_start() {
-	local name=$1 at=$mounts/$1 below=${shared_dir:-$place_dir/$1}
+	local name=$1 at=$mounts/$1 below=$place_dir/$1
 	below_dir[$name]=$below target_dir[$name]=$at target_file[$name]=$at/data
 	why=
 	uring_switch_on

@@ -39,7 +39,7 @@ check_data() {
 # backend_prepare BACKEND: it serves its file, and has proven to. 1 when it doesn't; then it is
 # either left out, with a line, or broken.
 backend_prepare() {
-	local name=$1 below=${shared_dir:-$place_dir/$1}
+	local name=$1 below=$place_dir/$1
 	mkdir -p "$below"
 	[[ -e $below/data ]] || write_file "$below/data" "$place_size_mib" || fail "cannot write $below/data"
 	if ! backend_start "$name"; then

@@ -60,12 +60,12 @@ open_disk() {
 
 # With smaller files where memory is short: tmpfs, the daemons and the page cache share it.
 open_memory() {
-	local need available
-	available=$(($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) / 1024))
-	while need=$(place_need "$place_size_mib") && ((need * 12 / 10 + 128 > available / 2)); do
+	local need free
+	free=$(($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) / 1024))
+	while need=$(place_need "$place_size_mib") && ((need * 12 / 10 + 128 > free / 2)); do
 		place_size_mib=$((place_size_mib / 2))
 		if ((place_size_mib < 64)); then
-			why="$available MiB of memory are too few"
+			why="$free MiB of memory are too few"
 			return 1
 		fi
 	done

@@ -2,8 +2,9 @@
 # shellcheck shell=bash disable=SC2004,SC2034,SC2154 # run is checked with all its parts
 #
 # How cost grows (--scale): with the number of open files, of known inodes, with the size of a
-# sparse image, with the queue depth of the client and the queues of caissond. All on the disk, and
-# all backends on the same files, which are read, or one at a time written.
+# sparse image, with the queue depth of the client and the queues of caissond. All on the disk. The
+# many files are there once, and bound into what each backend serves: no two caissonds serve the same
+# directory.
 
 scale_backends=(ext4 caisson caisson-dev caisson-uring passthrough-hp)
 
@@ -37,6 +38,16 @@ scale_fit() {
 scale_line() {
 	printf '%s[%d s] %s:' "${progress_last:+$'\n'}" $((SECONDS - plan_start)) "$*"
 	progress_last=$*
+}
+
+# scale_bind DIR: the many files below it, before it is served, as who serves it may hold them
+scale_bind() {
+	local part
+	for part in open inodes; do
+		mkdir -p "$1/$part"
+		mount --bind "$place_dir/$part" "$1/$part"
+		defer unmount "$1/$part"
+	done
 }
 
 scale_drop_names() { echo 2 >/proc/sys/vm/drop_caches; }
@@ -113,17 +124,17 @@ measure_scale() {
 	place_more_mib=4096 # many small files, and what is written into large ones
 	place_open disk || fail "$why"
 	scale_fit
-	shared_dir=$place_dir/shared
 	plan_start=$SECONDS
+	mkdir "$place_dir"/{open,inodes}
 	for name in "${available[@]}"; do
 		matches_one "$name" "${scale_backends[@]}" || continue
+		scale_bind "$place_dir/$name"
 		! backend_prepare "$name" || served+=("$name")
 	done
 	note type=limits nofile="$(ulimit -n)" nr_open="$(</proc/sys/fs/nr_open)"
 	say "with ${served[*]}; making ${scale_inodes[-1]} files"
-	mkdir "$shared_dir"/{open,inodes}
-	python3 "$bench_dir/many.py" make "$shared_dir/open" "${scale_open[-1]}" 16384
-	python3 "$bench_dir/many.py" make "$shared_dir/inodes" "${scale_inodes[-1]}" 0
+	python3 "$bench_dir/many.py" make "$place_dir/open" "${scale_open[-1]}" 16384
+	python3 "$bench_dir/many.py" make "$place_dir/inodes" "${scale_inodes[-1]}" 0
 
 	for ((round = 1; round <= rounds; round++)); do
 		for step in "${scale_depths[@]}"; do

@@ -50,7 +50,7 @@ server_launch() {
 server_tree() {
 	local child
 	echo "$1"
-	for child in $(pgrep -P "$1"); do
+	for child in $(pgrep -P "$1" || true); do
 		server_tree "$child"
 	done
 }
