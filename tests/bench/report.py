@@ -18,6 +18,8 @@ CORE = ("randread-4k-qd1", "randwrite-4k-qd1", "randread-4k-qd32", "randwrite-4k
         "read-128k-qd8", "write-128k-qd8", "read-1m-qd4", "write-1m-qd4", "write-4k-fdatasync",
         "first-writes-4k-qd32")
 PLACES = {"disk": "On the disk", "memory": "In memory"}
+REMARKS = {"memory": "The targets are ratios on a disk. Here, where ext4 has next to nothing to wait for, they show "
+                     "what the way through a daemon costs at most."}
 
 
 def rate(value, in_bytes=False):
@@ -156,6 +158,8 @@ def place_section(results, place, directory):
     files = [job for job in jobs if job.startswith("files-")]
     out = ["## " + PLACES[place], "", "%s; %s; a file of %d MiB for each. %s" % (
         about["filesystem"], about["disk"], about["size_mib"], spread(medians)), ""]
+    if place in REMARKS:
+        out += [REMARKS[place], ""]
     out += ["### Targets", ""] + list(targets.table(results, place)) + [""]
 
     core = [job for job in CORE if job in medians]
@@ -185,7 +189,7 @@ def place_section(results, place, directory):
 def machine_lines(results):
     """What it was measured on."""
     machine, settings = results["machine"], results["settings"]
-    return ["%s, %s cores, %d MiB of memory, Linux %s, %s. caisson %s; %s rounds of %s s. %s%s" % (
+    return ["%s, %s cores, %d MiB of memory, Linux %s, %s. caisson %s; rounds: %s; seconds each: %s. %s%s" % (
         machine["cpu"], machine["cores"], machine["memory_mib"], machine["kernel"], machine["fio"],
         settings["revision"], settings["rounds"], settings["seconds"],
         "" if machine["marked"] == "yes" else

@@ -120,12 +120,11 @@ backend_start() {
 
 # start_caisson NAME BELOW AT OPTIONS
 start_caisson() {
-	local options
+	local options status=$results_dir/logs/$place-$1-status.json
 	options=$(daemon_options "$4")
-	if server_launch "$1" "$3" "$CAISSOND" -f ${options:+-o "$options"} "$2" "$3"; then
-		"$CAISSON" status "$3" --json >"$results_dir/logs/$place-$1-status.json" ||
-			why="caisson status does not answer"
-	fi
+	server_launch "$1" "$3" "$CAISSOND" -f ${options:+-o "$options"} "$2" "$3" || return 0
+	"$CAISSON" status "$3" --json >"$status" || why="caisson status does not answer"
+	peer_version[$1]="transport $(sed -n 's/.*"transport": *"\([a-z_-]*\)".*/\1/p' "$status")"
 }
 
 start_passthrough_hp() {

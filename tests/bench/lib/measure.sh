@@ -29,11 +29,13 @@ write_file() {
 		--direct=1 --end_fsync=1 --eta=never --output-format=terse >/dev/null
 }
 
-# check_data BACKEND SEED: what is written through it is what the ext4 below has
+# check_data BACKEND DIGIT: what is written through it is what the ext4 below has. The digit is in each
+# block, with its offset, so that nothing older will do.
 check_data() {
-	local name=$1 file=${target_file[$1]} below=${below_dir[$1]}
-	within 60 "${server_at[$name]-}" load "$(dirname "$file")" "$(basename "$file")" 4k 8m --randseed="$2" &&
-		load "$below" data 4k 8m --verify_only --randseed="$2"
+	local name=$1 file=${target_file[$1]} below=${below_dir[$1]} content
+	content=(--verify=pattern --verify_pattern="0xca15500$2%o")
+	within 60 "${server_at[$name]-}" load "$(dirname "$file")" "$(basename "$file")" 4k 8m "${content[@]}" &&
+		load "$below" data 4k 8m --verify_only "${content[@]}"
 }
 
 # backend_prepare BACKEND: it serves its file, and has proven to. 1 when it doesn't; then it is
@@ -50,7 +52,7 @@ backend_prepare() {
 		esac
 		return 1
 	fi
-	if ! check_data "$name" 7 >"$scratch/check.log" 2>&1; then
+	if ! check_data "$name" 1 >"$scratch/check.log" 2>&1; then
 		backend_broken "$name" "what it was given is not there: $(grep -m 1 . "$scratch/check.log")"
 		return 1
 	fi

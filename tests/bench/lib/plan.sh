@@ -138,7 +138,7 @@ measure_place() {
 	progress_last=
 	for name in "${served[@]}"; do
 		[[ ! -v broken[$name] ]] || continue
-		check_data "$name" 8 >"$scratch/check.log" 2>&1 ||
+		check_data "$name" 2 >"$scratch/check.log" 2>&1 ||
 			backend_broken "$name" "what it was given is not there at the end: $(grep -m 1 . "$scratch/check.log")"
 		memory_note "$name" end || backend_broken "$name" "its server has ended"
 	done
