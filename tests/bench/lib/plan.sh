@@ -102,7 +102,8 @@ progress_last=
 prepare_backends() {
 	local name kind
 	for name in "${available[@]}"; do
-		plan_has '' "$name" && backend_prepare "$name" || continue
+		plan_has '' "$name" || continue
+		backend_prepare "$name" || continue
 		for kind in loop xfs; do
 			plan_has "$kind" "$name" || continue
 			if ! stack_up "$name" "$kind" >"$scratch/stack.log" 2>&1; then
