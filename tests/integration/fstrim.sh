@@ -11,6 +11,9 @@ make_backing ext4 1G
 serve
 truncate -s 512M "$image"
 attach_image
+# Through the mount and below it; XFS may be back from fstrim before its last discards are.
+blocks_agree() { [[ $(blocks "$image") == "$(blocks "$backing/disk.img")" ]]; }
+
 for type in ext4 xfs; do
 	say "$type"
 	make_filesystem "$type" "$loop"
@@ -25,7 +28,7 @@ for type in ext4 xfs; do
 	trimmed=$(blocks "$backing/disk.img")
 	say "blocks of the image: $written, after fstrim $trimmed"
 	less "$trimmed" $((written - 64 * 1900)) "blocks after fstrim"
-	same "$(blocks "$image")" "$trimmed" "blocks seen through the mount"
+	wait_until 10 blocks_agree
 	unmount "$disk"
 	check_filesystem "$type" "$loop"
 done
