@@ -23,7 +23,8 @@ show_audit() { sed 's/^/audit: /' /run/audit.txt; }
 # and more than a megabyte that can't be paged out.
 is_marked() {
 	for stat in /proc/"$1"/task/*/stat; do
-		flags=$(sed 's/.*) //' "$stat" | cut -d ' ' -f 7)
+		line=$(cat "$stat") || continue # one of io_uring's workers that has ended meanwhile
+		flags=$(echo "${line##*) }" | cut -d ' ' -f 7)
 		[ $((flags & 0x180000)) -eq $((0x180000)) ] || return 1
 	done
 }
