@@ -22,6 +22,7 @@ tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 root_dir=$(dirname "$tests_dir")
 case_name=$(basename "$0" .sh)
 build_dir=${CAISSON_BUILD:-$root_dir/build}
+. "$tests_dir/lib/scratch.sh"
 CAISSOND=${CAISSOND:-$build_dir/daemon/caissond}
 CAISSON=${CAISSON:-$build_dir/daemon/caisson}
 
@@ -154,7 +155,8 @@ sum() {
 }
 
 if [[ -z ${CAISSON_SCRATCH:-} ]]; then
-	CAISSON_SCRATCH=$(mktemp -d "/var/tmp/caisson-$case_name.XXXXXX")
+	scratch_sweep /var/tmp
+	CAISSON_SCRATCH=$(scratch_new /var/tmp "$case_name")
 	defer rm -rf --one-file-system "$CAISSON_SCRATCH"
 	chmod 755 "$CAISSON_SCRATCH" # cases act as other users
 fi

@@ -11,6 +11,8 @@
 
 : "${logs_dir:?}" "${scratch_root:?}"
 
+. "$(dirname "${BASH_SOURCE[0]}")/scratch.sh"
+
 runner_passed=0
 runner_failures=() # lines for the end
 runner_skips=()
@@ -58,31 +60,6 @@ dump_process() {
 	done
 } 2>/dev/null
 
-# mounts_below DIR: mountpoints, the topmost of a stack first
-mounts_below() {
-	awk -v dir="$1/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | tac
-}
-
-# Breaks the FUSE connections of mounts below DIR: whoever waits for an answer gets ENOTCONN.
-abort_mounts_below() {
-	local control=/sys/fs/fuse/connections number
-	mountpoint -q "$control" || mount -t fusectl fusectl "$control" || return
-	awk -v dir="$1/" 'index($5, dir) == 1 && / - fuse/ { sub(".*:", "", $3); print $3 }' \
-		/proc/self/mountinfo | sort -u | while read -r number; do
-		echo 1 >"$control/$number/abort"
-	done
-}
-
-loops_below() {
-	local file
-	for file in /sys/block/loop*/loop/backing_file; do
-		if [[ -e $file && $(<"$file") == "$1"/* ]]; then
-			file=${file#/sys/block/}
-			echo "/dev/${file%%/*}"
-		fi
-	done 2>/dev/null
-}
-
 # ends_within SECONDS PID: of a child of this shell; sets case_status
 ends_within() {
 	local timer ended
@@ -110,24 +87,12 @@ end_case() {
 
 # Says and removes what the ended case has left; 1 when there was something.
 remove_leftovers() {
-	local scratch=$runner_scratch pid mount loop found=0
-	for mount in $(mounts_below "$scratch"); do
-		echo "left behind: mount $mount"
-		found=1
-	done
-	((found)) && abort_mounts_below "$scratch"
+	local scratch=$runner_scratch pid found=0
+	undo_below "$scratch" || found=1
 	for pid in $(case_processes); do
 		echo "left behind: process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline"))" 2>/dev/null
 		dump_process "$pid"
 		kill -KILL "$pid" 2>/dev/null
-		found=1
-	done
-	for mount in $(mounts_below "$scratch"); do
-		umount -l "$mount"
-	done
-	for loop in $(loops_below "$scratch"); do
-		echo "left behind: loop device $loop"
-		losetup -d "$loop"
 		found=1
 	done
 	rm -rf --one-file-system "$scratch" || found=1

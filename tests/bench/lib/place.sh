@@ -42,7 +42,8 @@ available_mib() { df --output=avail -B 1M "$1" | tail -n 1 | tr -d ' '; }
 
 open_disk() {
 	local need dir
-	dir=$(mktemp -d "$backing_dir/caisson-bench.XXXXXX") || return 1
+	scratch_sweep "$backing_dir"
+	dir=$(scratch_new "$backing_dir" bench) || return 1
 	defer rm -rf --one-file-system "$dir"
 	need=$(($(place_need "$place_size_mib") + place_more_mib))
 	if (($(available_mib "$dir") < need * 11 / 10)); then
