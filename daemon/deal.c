@@ -4,10 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cleanup.h"
 #include "cpus.h"
 #include "macro.h"
 #include "queue.h"
+
+/*
+ * A request waits for an entry of its own CPU: 24 keep a disk as busy as 32 requests under way ask for
+ * (measured; what is on its way in or out makes up for the rest).
+ */
+#define ENTRIES_PER_CPU 24
+#define DEPTH_MIN	8u
+#define ENTRIES_MAX	256u /* on many CPUs: they cost memory */
 
 int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint32_t depth)
 {
@@ -33,16 +40,11 @@ int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint3
 	return 0;
 }
 
-int deal_make_here(struct deal *deal, uint32_t queues, uint32_t depth)
+uint32_t deal_depth(uint32_t online, uint32_t queues)
 {
-	autofree struct cpus *cpus = malloc(sizeof(*cpus));
-	int r;
+	uint32_t wanted = (online * ENTRIES_PER_CPU + queues - 1) / queues;
 
-	*deal = (struct deal){ 0 };
-	if (!cpus)
-		return -ENOMEM;
-	r = cpus_read(cpus);
-	return r < 0 ? r : deal_make(deal, cpus, queues, depth);
+	return MAX(MIN(wanted, ENTRIES_MAX / queues), DEPTH_MIN);
 }
 
 void deal_destroy(struct deal *deal)

@@ -27,8 +27,8 @@ struct deal {
  */
 int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint32_t depth);
 
-/* The same for the CPUs of this machine. Returns what cpus_read() does, too. */
-int deal_make_here(struct deal *deal, uint32_t queues, uint32_t depth);
+/* How many each of QUEUES queues should have with so many CPUs online, where nobody has said. */
+uint32_t deal_depth(uint32_t online, uint32_t queues);
 void deal_destroy(struct deal *deal);
 
 /* The entries of queue QID: the first one's CPU, and how many there are. */

@@ -28,9 +28,8 @@ struct options {
 	char *backing, *mountpoint;
 	bool foreground;
 	bool require_io_flusher, require_mlock;
-	uint32_t queues, queue_depth; /* with transport=dev, unless they were given; see plan.h */
-	bool queues_given, queue_depth_given;
-	uint32_t cpus; /* that we may run on */
+	uint32_t queues, queue_depth; /* the depth with transport=dev, unless given; see plan.h */
+	bool queue_depth_given;
 	uint32_t workers;
 	uint32_t inodes, files; /* 0: default, until options_fit_limits() */
 	uint32_t max_write;	/* bytes, a multiple of the page size */

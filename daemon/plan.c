@@ -2,10 +2,13 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
 #include "call.h"
+#include "cleanup.h"
+#include "cpus.h"
 #include "creds.h"
 #include "engine.h"
 #include "log.h"
@@ -23,8 +26,6 @@
  */
 #define LOCK_WAITERS (PLAN_META_SLOTS / 2)
 #define LOCK_OWNERS  4096
-
-#define URING_DEEP_QUEUES 8 /* with more, that would be much memory */
 
 /*
  * Slots of a queue for what comes by /dev/fuse while FUSE-over-io_uring serves: FORGET, INTERRUPT,
@@ -74,18 +75,20 @@ static struct plan plan_dev(const struct options *options)
 	return (struct plan){ .queues = options->queues, .queue_depth = options->queue_depth };
 }
 
-/*
- * Fewer threads, as none has to stay free for reading the next request: one a CPU measured best, with
- * entries enough that all of a queue depth of 32 find one whichever CPU they come from.
- */
 static int plan_uring(const struct options *options, struct plan *plan)
 {
+	autofree struct cpus *cpus = malloc(sizeof(*cpus));
+	int r;
+
 	*plan = plan_dev(options);
-	if (!options->queues_given)
-		plan->queues = MIN(MAX(options->cpus, 2u), (uint32_t)OPTIONS_QUEUES_DEFAULT);
-	if (!options->queue_depth_given && plan->queues <= URING_DEEP_QUEUES)
-		plan->queue_depth *= 2;
-	return deal_make_here(&plan->deal, plan->queues, plan->queue_depth);
+	if (!cpus)
+		return -ENOMEM;
+	r = cpus_read(cpus);
+	if (r < 0)
+		return r;
+	if (!options->queue_depth_given)
+		plan->queue_depth = deal_depth(cpus->online, plan->queues);
+	return deal_make(&plan->deal, cpus, plan->queues, plan->queue_depth);
 }
 
 void plan_destroy(struct plan *plan)

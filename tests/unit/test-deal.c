@@ -91,11 +91,15 @@ static void serves_every_cpu(void)
 	deal_destroy(&deal);
 }
 
-static void reads_this_machine(void)
+static void is_as_deep_as_cpus_need(void)
 {
-	CHECK_EQ(deal_make_here(&deal, 2, 4), 0);
-	CHECK(deal.count >= 8);
-	deal_destroy(&deal);
+	CHECK_EQ(deal_depth(1, 3), 8u);
+	CHECK_EQ(deal_depth(2, 6), 8u);
+	CHECK_EQ(deal_depth(8, 16), 12u);
+	CHECK_EQ(deal_depth(8, 3), 64u);   /* few threads for many CPUs */
+	CHECK_EQ(deal_depth(16, 16), 16u); /* the most */
+	CHECK_EQ(deal_depth(512, 16), 16u);
+	CHECK_EQ(deal_depth(512, 64), 8u);
 }
 
 int main(void)
@@ -103,6 +107,6 @@ int main(void)
 	RUN(deals_evenly);
 	RUN(spreads_over_threads);
 	RUN(serves_every_cpu);
-	RUN(reads_this_machine);
+	RUN(is_as_deep_as_cpus_need);
 	return test_result();
 }

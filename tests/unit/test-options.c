@@ -99,7 +99,7 @@ static void defaults_are_safe(void)
 	CHECK(options.require_io_flusher && options.require_mlock);
 	CHECK(sched_getaffinity(0, sizeof(cpus), &cpus) == 0);
 	CHECK_EQ(options.queues, (uint32_t)MIN(CPU_COUNT(&cpus) * 3, 16));
-	CHECK_EQ(options.queue_depth, 16u);
+	CHECK_EQ(options.queue_depth, 8u);
 	CHECK_EQ(options.workers, 4u);
 	CHECK_EQ(options.max_write, 1u << 20);
 	CHECK_EQ(options.cache, CACHE_NONE);
