@@ -166,8 +166,23 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		return r;
 	engine->entries = entries;
 	engine->workers = MAX(config->workers, 1u);
+	engine->buf_off = config->buf_off;
+	engine->buf_len = config->buf_len;
 	engine->made = true;
 	return 0;
+}
+
+/*
+ * Registered buffers: no I/O looks their pages up any more, and as they are pinned for long, nothing
+ * moves them. Optional, as is the registered ring, whose calls don't look up its descriptor.
+ */
+static void register_memory(struct engine *engine)
+{
+	const struct iovec buffers = { arena_at(engine->arena, engine->buf_off), engine->buf_len };
+
+	if (engine->buf_len)
+		engine->pinned = io_uring_register_buffers(&engine->ring, &buffers, 1) == 0;
+	(void)io_uring_register_ring_fd(&engine->ring);
 }
 
 int engine_start(struct engine *engine)
@@ -179,6 +194,7 @@ int engine_start(struct engine *engine)
 	r = io_uring_register_iowq_max_workers(&engine->ring, workers);
 	if (r < 0)
 		return r;
+	register_memory(engine);
 	r = warm(engine);
 	if (r < 0)
 		return r;
@@ -224,9 +240,11 @@ static void issue(struct engine *engine, uint32_t index)
 	switch ((enum io_op)io->op) {
 	case IO_READ:
 		io_uring_prep_read(sqe, io->fd, buf, left, io->off + io->moved);
+		sqe->opcode = engine->pinned ? IORING_OP_READ_FIXED : IORING_OP_READ;
 		break;
 	case IO_WRITE:
 		io_uring_prep_write(sqe, io->fd, buf, left, io->off + io->moved);
+		sqe->opcode = engine->pinned ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
 		if (io->flags & IO_DSYNC)
 			sqe->rw_flags = RWF_DSYNC;
 		if (io->flags & IO_KILL_PRIV)

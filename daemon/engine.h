@@ -74,6 +74,8 @@ struct engine {
 	uint32_t in_flight; /* ios */
 	uint32_t entries;   /* submissions in flight at most */
 	uint32_t workers;
+	uint64_t buf_off, buf_len; /* see engine_config */
+	bool pinned;
 	bool made;
 };
 
@@ -86,7 +88,9 @@ struct engine_config {
 	uint32_t depth;	  /* ios in flight at most */
 	uint32_t others;  /* the owner's own submissions in flight at most */
 	uint32_t workers; /* bound on io-wq workers, at least 1 (S7) */
-	bool commands;	  /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
+	/* arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be pinned */
+	uint64_t buf_off, buf_len;
+	bool commands; /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
 };
 
 /*
@@ -111,7 +115,8 @@ int engine_init(struct engine *engine, const struct engine_config *config);
 /*
  * When the thread has its final capabilities, which io-wq's workers inherit; before the seal:
  * bounds and warms its io-wq (one worker exists from here on, and the kernel's request objects have
- * been allocated once), and registers the IO_KILL_PRIV identity where the thread has CAP_FSETID.
+ * been allocated once), registers the IO_KILL_PRIV identity where the thread has CAP_FSETID, and pins
+ * the buffers where the kernel does that (up to 1 GiB, within RLIMIT_MEMLOCK where that counts).
  * Returns 0 or -errno.
  */
 int engine_start(struct engine *engine);

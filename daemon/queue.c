@@ -346,6 +346,8 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 
 int queue_open(struct queue *queue, const struct queue_config *config)
 {
+	uint64_t buffers = arena_off(config->arena, arena_table(config->arena, ARENA_DATA_BUFFERS));
+	uint64_t stride = request_stride(config->max_write);
 	struct engine_config engine = {
 		.arena = config->arena,
 		.stats = queue->stats,
@@ -355,6 +357,8 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.depth = config->depth,
 		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
 		.workers = config->iowq_workers,
+		.buf_off = buffers + config->first_slot * stride,
+		.buf_len = config->depth * stride,
 		.commands = config->entry_count > 0,
 	};
 	struct transport_owner owner = {
