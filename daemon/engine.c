@@ -24,7 +24,7 @@
  */
 #define NOW_LEN_MAX (64u << 10)
 #define NOW_NS_MAX  200000u
-#define NOW_FORGO   256
+#define NOW_FORGO   16
 
 /* Of a submission of 128 bytes, those that are the command's own. */
 #define COMMAND_LEN 80
