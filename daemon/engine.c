@@ -20,11 +20,11 @@
 
 /*
  * What is done at once: at most so many bytes; and where one has taken longer than this, none of the
- * next ones, so that a slow disk doesn't have the requests of this thread wait in a row.
+ * next ones of its kind, so that a slow disk doesn't have the requests of this thread wait in a row.
  */
 #define NOW_LEN_MAX (64u << 10)
 #define NOW_NS_MAX  200000u
-#define NOW_FORGO   16
+static const uint32_t now_forgo[ENGINE_NOW_KINDS] = { 16, 64 };
 
 /* Of a submission of 128 bytes, those that are the command's own. */
 #define COMMAND_LEN 80
@@ -320,16 +320,45 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	return false;
 }
 
-/* The rest of IO by one system call: bytes or -errno. */
-static int move_now(const struct engine *engine, const struct io *io)
+/* The rest of IO by one system call: bytes, 0 of a sync, or -errno. */
+static int do_now(const struct engine *engine, const struct io *io)
 {
 	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
 	size_t left = io->len - io->moved;
 	off_t off = (off_t)(io->off + io->moved);
-	ssize_t n = io->op == IO_READ ? pread(io->fd, buf, left, off)
-				      : pwrite(io->fd, buf, left, off);
+	ssize_t n;
 
+	switch ((enum io_op)io->op) {
+	case IO_READ:
+		n = pread(io->fd, buf, left, off);
+		break;
+	case IO_WRITE:
+		n = pwrite(io->fd, buf, left, off);
+		break;
+	case IO_FSYNC:
+		n = fsync(io->fd);
+		break;
+	case IO_FDATASYNC:
+		n = fdatasync(io->fd);
+		break;
+	case IO_FALLOCATE:
+	default:
+		assert(false);
+		return -EINVAL;
+	}
 	return n < 0 ? -errno : (int)n;
+}
+
+/* Which of now_forgo[] counts for IO, or -1 where it isn't for doing at once. */
+static int now_kind(const struct io *io)
+{
+	if (!io->align)
+		return -1;
+	if (io->op == IO_FSYNC || io->op == IO_FDATASYNC)
+		return 1;
+	if (io->op == IO_READ || io->op == IO_WRITE)
+		return io->flags || io->len > NOW_LEN_MAX ? -1 : 0;
+	return -1;
 }
 
 static uint64_t now_ns(void)
@@ -343,14 +372,14 @@ static uint64_t now_ns(void)
 bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
 {
 	struct io *io = &engine->ios[index];
+	int kind = now_kind(io);
 	uint32_t alone = 0;
 	uint64_t since;
 
-	if ((io->op != IO_READ && io->op != IO_WRITE) || io->flags || !io->align ||
-	    io->len > NOW_LEN_MAX)
+	if (kind < 0)
 		return false;
-	if (engine->forgo) {
-		engine->forgo--;
+	if (engine->forgo[kind]) {
+		engine->forgo[kind]--;
 		return false;
 	}
 	if (!atomic_compare_exchange_strong(&engine->shared->in_flight, &alone, 1))
@@ -358,10 +387,10 @@ bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
 	io->moved = 0;
 	io->error = 0;
 	since = now_ns();
-	while (!settle(engine, io, move_now(engine, io), ret_result))
+	while (!settle(engine, io, do_now(engine, io), ret_result))
 		;
 	if (now_ns() - since > NOW_NS_MAX)
-		engine->forgo = NOW_FORGO;
+		engine->forgo[kind] = now_forgo[kind];
 	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
 	return true;
 }

@@ -34,7 +34,7 @@ struct io {
 	uint64_t moved;	   /* bytes done so far; the engine's */
 	int32_t fd;
 	int32_t tail_fd; /* takes over where fd can't go on for lack of alignment, or -1 */
-	uint32_t align;	 /* what fd asks of offset and length, a power of two; 0: nothing */
+	uint32_t align;	 /* what fd asks of offset and length, a power of two; 0: not direct */
 	uint32_t mode;	 /* of IO_FALLOCATE */
 	int32_t error; /* -errno of what stopped an IO_WRITE that came back short, or 0; the engine's */
 	uint8_t op;    /* enum io_op */
@@ -61,9 +61,12 @@ struct engine_owner {
 	void (*other)(void *arg, enum engine_tag tag, uint32_t index, int result);
 };
 
+enum { ENGINE_NOW_KINDS = 2 }; /* reads and writes; syncs */
+
 struct engine {
 	struct engine_shared *shared;
-	uint32_t forgo;	  /* that engine_try_now() lets pass before it tries again */
+	/* that engine_try_now() lets pass before it tries again, by kind */
+	uint32_t forgo[ENGINE_NOW_KINDS];
 	uint64_t poll_ns; /* see engine_config */
 	struct io_uring ring;
 	const struct arena *arena;
@@ -127,8 +130,9 @@ void engine_submit(struct engine *engine, uint32_t index);
 
 /*
  * Does row INDEX at once, in this thread, where that is likely to be faster: it is the only one under
- * way, small, direct, and the last one that was done so took not much longer than a trip through the
- * ring costs. Returns whether it did, with the result as for done(); otherwise engine_submit() it.
+ * way; it is direct, and small or a sync, which the ring would give to a worker; and the last one that
+ * was done so took not much longer than a trip through the ring costs. Returns whether it did, with the
+ * result as for done(); otherwise engine_submit() it.
  */
 bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result);
 

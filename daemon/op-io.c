@@ -105,6 +105,7 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
 		.fd = inode_fsync_fd(io->fs, file),
 		.tail_fd = -1,
+		.align = file->dio_off_align, /* little to write down where data isn't cached */
 	};
 	return start(io, request, ret_body_len);
 }

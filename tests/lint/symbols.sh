@@ -20,6 +20,7 @@ allowed=(
 	syscall # capset around the registration of an identity, before the seal
 	io_uring_queue_init_params io_uring_queue_exit io_uring_register_iowq_max_workers
 	io_uring_register_personality io_uring_submit_and_wait io_uring_submit_and_get_events
+	io_uring_register_buffers io_uring_register_ring_fd
 	io_uring_peek_batch_cqe
 	__io_uring_get_cqe
 	_GLOBAL_OFFSET_TABLE_
@@ -28,6 +29,8 @@ allowed=(
 declare -A exceptions=(
 	[pool.calloc]='pool_init(), before the seal'
 	[pool.free]='pool_destroy(), after the end'
+	[engine.fsync]='engine_try_now(), alone and quick'
+	[engine.fdatasync]='the same'
 	[transport-uring.pthread_create]='transport_uring_probe(), before the seal'
 	[transport-uring.pthread_join]='the same'
 )
