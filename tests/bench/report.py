@@ -186,6 +186,26 @@ def place_section(results, place, directory):
     return out
 
 
+def guest_section(results):
+    """tcmu-runner's handler beside loop devices, in a virtual machine of its own."""
+    medians, about = results["medians"]["vm"], results["places"]["vm"]
+
+    def cell(job, name):
+        rows = medians[job]
+        if name == "caisson × tcmu-runner":
+            pair = [rows.get(key, {}).get("iops") for key in ("loop-caisson", "tcmu-runner")]
+            return "%.2f" % (pair[0] / pair[1]) if all(pair) else ""
+        base = rows.get("loop-ext4")
+        share = " (%.2f)" % (rows[name]["iops"] / base["iops"]) if name in rows and base and name != "loop-ext4" else ""
+        return rate_of(rows[name], job) + share if name in rows else ""
+    out = ["## In a virtual machine, beside tcmu-runner", "",
+           "Linux %s (%s); block devices of %d MiB on one ext4, served with io_flusher=require. %s" % (
+               about["kernel"], {"tcg": "emulated: ratios count"}.get(about["machine"], about["machine"]),
+               about["size_mib"], spread(medians)), ""]
+    return out + table("median (× loop on ext4)", list(medians),
+                       ["loop-ext4", "loop-caisson", "tcmu-runner", "caisson × tcmu-runner"], cell)
+
+
 def machine_lines(results):
     """What it was measured on."""
     machine, settings = results["machine"], results["settings"]
@@ -234,7 +254,7 @@ def main():
     if results:
         out += machine_lines(results)
         for place in results["medians"]:
-            out += place_section(results, place, directory)
+            out += guest_section(results) if place == "vm" else place_section(results, place, directory)
         out += backend_lines(results)
     if scale:
         out += ["# How cost grows", ""] + machine_lines(scale) + growth.section(scale, directory)

@@ -22,7 +22,7 @@ find_available() {
 			backend_left_out "$name" "$why"
 		fi
 	done
-	say "tcmu-runner's file handler: left out: it takes a virtual machine (tests/vm/lab)"
+	[[ " ${places[*]} " == *' vm '* ]] || say "tcmu-runner's file handler: left out: --place vm has it"
 }
 
 # is_planned PLACE JOB BACKEND
@@ -71,6 +71,7 @@ announce() {
 	local in name used=''
 	plan_count=0
 	for in in "${places[@]}"; do
+		[[ $in != vm ]] || continue
 		make_plan "$in" "${available[@]}"
 		plan_count=$((plan_count + ${#plan[@]}))
 		for name in "${available[@]}"; do
