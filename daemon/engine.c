@@ -24,7 +24,10 @@
  */
 #define NOW_LEN_MAX (64u << 10)
 #define NOW_NS_MAX  200000u
-static const uint32_t now_forgo[ENGINE_NOW_KINDS] = { 16, 64 };
+static const uint32_t now_forgo[ENGINE_NOW_KINDS] = {
+	[ENGINE_NOW_MOVE] = 16,
+	[ENGINE_NOW_SYNC] = 64,
+};
 
 /* Of a submission of 128 bytes, those that are the command's own. */
 #define COMMAND_LEN 80
@@ -349,16 +352,15 @@ static int do_now(const struct engine *engine, const struct io *io)
 	return n < 0 ? -errno : (int)n;
 }
 
-/* Which of now_forgo[] counts for IO, or -1 where it isn't for doing at once. */
-static int now_kind(const struct io *io)
+static enum engine_now now_kind(const struct io *io)
 {
 	if (!io->align)
-		return -1;
+		return ENGINE_NOW_NEVER;
 	if (io->op == IO_FSYNC || io->op == IO_FDATASYNC)
-		return 1;
-	if (io->op == IO_READ || io->op == IO_WRITE)
-		return io->flags || io->len > NOW_LEN_MAX ? -1 : 0;
-	return -1;
+		return ENGINE_NOW_SYNC;
+	if ((io->op == IO_READ || io->op == IO_WRITE) && !io->flags && io->len <= NOW_LEN_MAX)
+		return ENGINE_NOW_MOVE;
+	return ENGINE_NOW_NEVER;
 }
 
 static uint64_t now_ns(void)
@@ -372,11 +374,11 @@ static uint64_t now_ns(void)
 bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
 {
 	struct io *io = &engine->ios[index];
-	int kind = now_kind(io);
+	enum engine_now kind = now_kind(io);
 	uint32_t alone = 0;
 	uint64_t since;
 
-	if (kind < 0)
+	if (kind == ENGINE_NOW_NEVER)
 		return false;
 	if (engine->forgo[kind]) {
 		engine->forgo[kind]--;

@@ -61,7 +61,13 @@ struct engine_owner {
 	void (*other)(void *arg, enum engine_tag tag, uint32_t index, int result);
 };
 
-enum { ENGINE_NOW_KINDS = 2 }; /* reads and writes; syncs */
+/* What engine_try_now() keeps apart. */
+enum engine_now {
+	ENGINE_NOW_MOVE,
+	ENGINE_NOW_SYNC,
+	ENGINE_NOW_KINDS,
+	ENGINE_NOW_NEVER = ENGINE_NOW_KINDS
+};
 
 struct engine {
 	struct engine_shared *shared;

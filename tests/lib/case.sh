@@ -22,9 +22,9 @@ tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 root_dir=$(dirname "$tests_dir")
 case_name=$(basename "$0" .sh)
 build_dir=${CAISSON_BUILD:-$root_dir/build}
-. "$tests_dir/lib/scratch.sh"
 CAISSOND=${CAISSOND:-$build_dir/daemon/caissond}
 CAISSON=${CAISSON:-$build_dir/daemon/caisson}
+. "$tests_dir/lib/scratch.sh"
 
 say() { echo "$case_name: $*"; }
 

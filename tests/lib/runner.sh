@@ -9,9 +9,7 @@
 #
 # Everything that a case starts, however detached, is found by CAISSON_CASE in its environment.
 
-: "${logs_dir:?}" "${scratch_root:?}"
-
-. "$(dirname "${BASH_SOURCE[0]}")/scratch.sh"
+: "${logs_dir:?}" "${scratch_root:?}" # and scratch.sh, which made that one
 
 runner_passed=0
 runner_failures=() # lines for the end
