@@ -52,9 +52,7 @@ start_naive() {
 }
 
 start_caisson() {
-	# the scenarios' memory was measured out with the buffers of 16 slots a queue locked
-	start_caissond "$lab_store" "$lab_served" \
-		-o "queue_depth=16${lab_options:+,$lab_options}" || return
+	start_caissond "$lab_store" "$lab_served" ${lab_options:+-o "$lab_options"} || return
 	lab_pid=$caissond_pid
 	show_caissond_log
 }

@@ -26,7 +26,7 @@ lab_prepare 1024
 must "FUSE-over-io_uring is allowed" eval 'echo Y >/sys/module/fuse/parameters/enable_uring'
 lab_serve
 lab_loop_stack xfs
-lab_dirty_limits 8
+lab_dirty_limits 4
 lab_watch loop0
-lab_run lab-load write /mnt/file 300 1
-lab_verify lab-load verify /mnt/file 300 1
+lab_run lab-load write /mnt/file 600 1
+lab_verify lab-load verify /mnt/file 600 1
