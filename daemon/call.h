@@ -9,6 +9,8 @@
  *   - it returns 0 with the body's length in out_len, or -errno (then there is no body), or
  *     CALL_PARKED: it has taken over the answer and call_answer() will be called for call->ticket
  *     later, by any thread (op-lock.c);
+ *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing done,
+ *     unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of a file;
  *   - it runs as the daemon; it takes on the caller's identity itself where that matters
  *     (creds_assume());
  *   - it may block in the backing filesystem and nowhere else; it holds no lock meanwhile.
@@ -24,6 +26,7 @@
 #include "fuse-kernel.h"
 
 #define CALL_PARKED 1
+#define CALL_WAITS  2
 
 struct fs;
 
@@ -40,6 +43,7 @@ struct call {
 	uint32_t out_len;
 	void *scratch;	 /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
 	uint32_t ticket; /* the request's index: what call_answer() wants back */
+	bool brief;	 /* wait for nothing: whoever asks has other things to do */
 };
 
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */

@@ -154,9 +154,9 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
  * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own.
  */
 static const struct dispatch_entry table[] = {
-	META(LOOKUP, .handler = op_lookup, COMPONENT),
+	META(LOOKUP, .handler = op_lookup, COMPONENT, .brief = true),
 	META(FORGET, .handler = op_forget, ARG(fuse_forget_in), .no_reply = true),
-	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in)),
+	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in), .brief = true),
 	META(SETATTR, .handler = op_setattr, ARG(fuse_setattr_in), .check = check_setattr),
 	META(READLINK, .handler = op_readlink),
 	META(SYMLINK, .handler = op_symlink, .strings = { STRING_COMPONENT, STRING_TARGET }),
@@ -179,7 +179,7 @@ static const struct dispatch_entry table[] = {
 	     .strings = { STRING_XATTR }, .check = check_getxattr),
 	META(LISTXATTR, .handler = op_listxattr, ARG(fuse_getxattr_in), .check = check_getxattr),
 	META(REMOVEXATTR, .handler = op_removexattr, .strings = { STRING_XATTR }),
-	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in)),
+	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in), .brief = true),
 	/* its struct has grown and will again: session.c reads as much of it as it knows */
 	ENTRY(INIT, DISPATCH_SESSION, .arg_len = offsetof(struct fuse_init_in, flags2),
 	      .data = true),

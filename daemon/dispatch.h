@@ -40,6 +40,7 @@ struct dispatch_entry {
 	uint32_t opcode;
 	enum dispatch_class class;
 	bool no_reply;			 /* FORGET, BATCH_FORGET, INTERRUPT */
+	bool brief;			 /* its handler knows call->brief */
 	uint32_t arg_len;		 /* bytes of the fixed struct behind the header */
 	enum dispatch_string strings[2]; /* … behind that */
 	bool data;			 /* … and bytes behind those */

@@ -23,8 +23,12 @@ int op_getattr(struct call *call)
 {
 	const struct inode *inode = call_inode(call);
 
+	if (!inode)
+		return -ESTALE;
+	if (call->brief && !op_is_local(call->fs, inode))
+		return CALL_WAITS;
 	/* the O_PATH descriptor reaches the inode also when it has no name left: fh isn't needed */
-	return inode ? op_reply_attr(call, inode->fd) : -ESTALE;
+	return op_reply_attr(call, inode->fd);
 }
 
 static struct caisson_fuse_sx_time sx_time(const struct statx_timestamp *time)

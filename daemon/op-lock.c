@@ -50,6 +50,11 @@ int lock_init(struct fs *fs, const struct arena *arena)
 	return 0;
 }
 
+bool lock_none(const struct fs *fs)
+{
+	return lock_owners_none(&fs->locks->owners);
+}
+
 uint32_t lock_waiting(const struct fs *fs)
 {
 	const struct pool *pool = &fs->locks->waiter_pool;
@@ -266,7 +271,7 @@ void lock_release_owner(struct fs *fs, uint32_t inode_row, uint64_t lock_owner)
 	int fd = -1;
 
 	/* what this owner has locked it has locked before it closed */
-	if (lock_owners_none(&table->owners))
+	if (lock_none(fs))
 		return;
 	lock_table_lock(table);
 	row = lock_owner_find(&table->owners, nodeid, lock_owner);

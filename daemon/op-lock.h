@@ -18,6 +18,7 @@
 #ifndef CAISSON_OP_LOCK_H
 #define CAISSON_OP_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arena;
@@ -60,6 +61,9 @@ void lock_release_owner(struct fs *fs, uint32_t inode_row, uint64_t lock_owner);
  * each RELEASE of a file, with FUSE_RELEASE_FLOCK_UNLOCK or without. Any worker.
  */
 void lock_release_flock(struct fs *fs, struct file *file);
+
+/* Whether nobody has a POSIX lock on any file. Any thread; true a moment ago. */
+bool lock_none(const struct fs *fs);
 
 /* Requests that wait for a lock now. Any thread. */
 uint32_t lock_waiting(const struct fs *fs);

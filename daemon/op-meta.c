@@ -159,6 +159,29 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 	return r;
 }
 
+int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
+		     struct fuse_entry_out *ret_entry)
+{
+	struct inode *inode;
+	int fd, r;
+
+	/* rights to check, a zone to recognise, or a table that may have to be waited for */
+	if (!fs->default_permissions || !op_is_local(fs, dir) ||
+	    zone_kind(&dir->zone) != ZONE_NONE || inode_is_pressed(&fs->inodes))
+		return -EAGAIN;
+	r = store_open_cached(dir->fd, name, &fd);
+	if (r == -ENOENT)
+		return r;
+	if (r < 0)
+		return -EAGAIN;
+	return remember_entry(fs, &fd, ret_entry, &inode);
+}
+
+bool op_is_local(const struct fs *fs, const struct inode *inode)
+{
+	return fs->store.local && inode->dev == fs->inodes.devices[0];
+}
+
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode)
 {
 	int path_fd, r;

@@ -53,6 +53,16 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
  */
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
 
+/*
+ * op_lookup_entry() without any waiting: -EAGAIN, with nothing done, unless all that is known already and the
+ * kernel has checked the caller's rights.
+ */
+int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
+		     struct fuse_entry_out *ret_entry);
+
+/* Whether INODE is known to be on a local filesystem; others may be mounted below BACKING. */
+bool op_is_local(const struct fs *fs, const struct inode *inode);
+
 /* STX with STATX_BASIC_STATS. */
 void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr);
 

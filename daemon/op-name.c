@@ -34,18 +34,16 @@ static int reply_absent(struct call *call)
 	return 0;
 }
 
-int op_lookup(struct call *call)
+static int look_up(struct call *call, struct inode *dir)
 {
-	struct inode *dir = call_inode(call);
-	bool checked = call->fs->default_permissions;
 	int r;
 
-	if (!dir)
-		return -ESTALE;
+	if (call->brief)
+		return op_lookup_cached(call->fs, dir, call->name[0], call->out);
 	r = op_zone_ask(dir);
 	if (r < 0)
 		return r;
-	if (!checked) {
+	if (!call->fs->default_permissions) {
 		/* nobody has asked yet whether the caller may search the directory */
 		r = op_assume(call);
 		if (r < 0)
@@ -53,6 +51,19 @@ int op_lookup(struct call *call)
 	}
 	r = op_lookup_entry(call->fs, dir, call->name[0], call->out);
 	creds_resume();
+	return r;
+}
+
+int op_lookup(struct call *call)
+{
+	struct inode *dir = call_inode(call);
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = look_up(call, dir);
+	if (r == -EAGAIN && call->brief)
+		return CALL_WAITS;
 	if (r == -ENOENT)
 		return reply_absent(call);
 	if (r == 0)

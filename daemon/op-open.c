@@ -320,13 +320,6 @@ int op_release(struct call *call)
 	return 0;
 }
 
-/* Other filesystems may be mounted below BACKING. */
-static bool may_flush_on_close(const struct fs *fs, const struct file *file)
-{
-	return fs->store.flushes_on_close ||
-	       inode_at(&fs->inodes, file->inode)->dev != fs->inodes.devices[0];
-}
-
 /*
  * What close(2) of one of the client's descriptors returns. Network filesystems write back and
  * tell their errors when a descriptor is closed: so one is.
@@ -336,11 +329,15 @@ int op_flush(struct call *call)
 	const struct fuse_flush_in *arg = call->arg;
 	struct file *file = call_file(call, arg->fh);
 	int fd, r = 0;
+	bool local;
 
 	if (!file)
 		return -EBADF;
+	local = op_is_local(call->fs, inode_at(&call->fs->inodes, file->inode));
+	if (call->brief && !(local && lock_none(call->fs)))
+		return CALL_WAITS;
 	lock_release_owner(call->fs, file->inode, arg->lock_owner);
-	if ((file->flags & O_ACCMODE) != O_RDONLY && may_flush_on_close(call->fs, file)) {
+	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0 || close(fd) < 0)
 			r = -errno;

@@ -17,6 +17,9 @@
 /* The eventfd's read and a cancellation, besides what the transport has under way. */
 #define OWN_SUBMISSIONS 2
 
+/* After a name that wasn't cached, so many are left to the workers untried: it costs some µs. */
+#define LOOKUPS_FORGONE 16
+
 static void wake(struct queue *queue)
 {
 	uint64_t one = 1;
@@ -215,11 +218,49 @@ static bool is_at_leisure(const struct queue *queue)
 	return !queue->entry_count && !busy(queue);
 }
 
+/* By this thread, if it has nothing to wait for, as is all but certain of attributes. */
+static bool try_briefly(struct queue *queue, struct request *request, const struct call *call)
+{
+	bool lookup = request->opcode == FUSE_LOOKUP;
+	uint32_t body_len;
+	int error;
+
+	if (lookup && queue->lookups_forgone) {
+		queue->lookups_forgone--;
+		return false;
+	}
+	if (!worker_try_briefly(queue->workers, queue->qid, request, call, &error, &body_len)) {
+		if (lookup)
+			queue->lookups_forgone = LOOKUPS_FORGONE;
+		return false;
+	}
+	stat_add(&queue->stats->brief, 1);
+	reply(queue, request, error, body_len);
+	return true;
+}
+
+/* Here, if that keeps no data waiting, otherwise by the metadata workers. */
+static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
+{
+	stat_add(&queue->stats->metadata, 1);
+	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
+		refuse(queue, request, -EIO); /* these don't come this way */
+		return;
+	}
+	if (is_at_leisure(queue) && worker_try_here(queue->workers, queue->qid, request, call))
+		return;
+	if (try_briefly(queue, request, call))
+		return;
+	if (request->entry)
+		lend(queue, request, call);
+	else
+		hand_over(queue, request);
+}
+
 static void received(void *arg, struct request *request)
 {
 	struct queue *queue = arg;
 	const struct fuse_in_header *in = request_message(queue->arena, request);
-	const struct dispatch_entry *entry;
 	struct call call = { .fs = queue->op_io.fs, .in = in };
 	int r;
 
@@ -241,20 +282,12 @@ static void received(void *arg, struct request *request)
 		return;
 	}
 
-	entry = dispatch_entry(in->opcode);
-	switch (entry->class) {
+	switch (dispatch_entry(in->opcode)->class) {
 	case DISPATCH_DATA:
 		start_data(queue, request, &call);
 		break;
 	case DISPATCH_META:
-		stat_add(&queue->stats->metadata, 1);
-		if (request->entry && entry->no_reply)
-			refuse(queue, request, -EIO); /* these don't come this way */
-		else if (request->entry)
-			lend(queue, request, &call);
-		else if (!is_at_leisure(queue) ||
-			 !worker_try_here(queue->workers, queue->qid, request, &call))
-			hand_over(queue, request);
+		start_metadata(queue, request, &call);
 		break;
 	case DISPATCH_SESSION:
 		/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */

@@ -53,9 +53,10 @@ struct queue {
 	_Atomic bool stopping;	   /* stop fetching, finish what there is */
 	_Atomic uint32_t answered; /* the first of the entries that were answered elsewhere */
 	bool wake_armed;
-	uint32_t replies;  /* sent, not completed */
-	int end_reason;	   /* -errno of the transport's end, 0 while it lives */
-	_Atomic int fault; /* -errno that ended the loop other than an unmount */
+	uint32_t replies;	  /* sent, not completed */
+	uint32_t lookups_forgone; /* to come, to be done by workers untried */
+	int end_reason;		  /* -errno of the transport's end, 0 while it lives */
+	_Atomic int fault;	  /* -errno that ended the loop other than an unmount */
 	bool made;
 };
 

@@ -29,7 +29,8 @@ struct stats_queue {
 	stat_counter steals;	      /* wake-ups for a request that another queue had taken */
 	stat_counter turns;	      /* io_uring_enter() calls */
 	stat_counter starved;	      /* times that no slot was free to fetch into */
-	stat_counter metadata;	      /* requests handed to the metadata workers */
+	stat_counter metadata;	      /* metadata requests, whoever handles them */
+	stat_counter brief; /* … that this thread did in passing, as they wait for nothing */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* By the owner only. */

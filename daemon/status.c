@@ -103,6 +103,7 @@ static const struct field queue_fields[] = {
 	{ "wakes", "turns", OFF(turns), KIND_NUMBER, LOOK_PLAIN },
 	{ "steals", "steals", OFF(steals), KIND_NUMBER, LOOK_PLAIN },
 	{ "metadata", "metadata", OFF(metadata), KIND_NUMBER, LOOK_PLAIN },
+	{ "brief", "brief", OFF(brief), KIND_NUMBER, LOOK_PLAIN },
 };
 
 #undef OFF
@@ -331,6 +332,7 @@ void status_fill_queue(struct status_queue *queue, const struct stats_queue *sta
 		.turns = stat_get(&stats->turns),
 		.parked = stat_get(&stats->starved),
 		.metadata = stat_get(&stats->metadata),
+		.brief = stat_get(&stats->brief),
 	};
 }
 

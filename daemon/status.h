@@ -18,7 +18,7 @@ struct status_queue {
 	uint64_t reads, read_bytes, writes, write_bytes;
 	uint64_t syncs, allocates, buffered, resumed;
 	uint64_t errors, protocol_errors;
-	uint64_t steals, turns, parked, metadata; /* parked: stats_queue.starved */
+	uint64_t steals, turns, parked, metadata, brief; /* parked: stats_queue.starved */
 };
 
 /* Strings are borrowed until the struct has been rendered; NULL shows as null. */

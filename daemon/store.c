@@ -20,8 +20,11 @@
 /* Before an entry that now is there and now isn't is called stale. */
 #define CREATE_TRIES 8
 
-/* Local filesystems, which have no flush operation: what fsync() finds, close() doesn't. */
-static bool is_quiet(int fd)
+/*
+ * Filesystems that have no flush operation (what fsync() finds, close() doesn't) and whose statx()
+ * neither does I/O nor waits for any.
+ */
+static bool is_local(int fd)
 {
 	static const unsigned long types[] = {
 		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
@@ -40,7 +43,7 @@ static bool is_quiet(int fd)
 int store_open(struct store *store, const char *path)
 {
 	autoclose int root_fd = -1, lock_fd = -1;
-	bool quiet;
+	bool local;
 
 	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
@@ -50,13 +53,13 @@ int store_open(struct store *store, const char *path)
 		return -errno;
 	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	quiet = is_quiet(lock_fd);
+	local = is_local(lock_fd);
 
 	*store = (struct store){
 		.root_fd = steal_fd(&root_fd),
 		.lock_fd = steal_fd(&lock_fd),
 		.proc_fd = -1,
-		.flushes_on_close = !quiet,
+		.local = local,
 	};
 	return 0;
 }
@@ -103,6 +106,20 @@ static int open_beneath(int dir_fd, const char *name, int flags, mode_t mode, in
 int store_open_child(int dir_fd, const char *name, int *ret_fd)
 {
 	return open_beneath(dir_fd, name, O_PATH, 0, ret_fd);
+}
+
+int store_open_cached(int dir_fd, const char *name, int *ret_fd)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_CACHED,
+	};
+	long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = (int)fd;
+	return 0;
 }
 
 /* Opens the regular file NAME as it is. */

@@ -17,10 +17,10 @@
 struct statx;
 
 struct store {
-	int root_fd;	       /* O_PATH, the backing directory */
-	int lock_fd;	       /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
-	int proc_fd;	       /* /proc/self/fd: turns O_PATH descriptors into paths */
-	bool flushes_on_close; /* close(2) may find errors there: not a filesystem known not to */
+	int root_fd; /* O_PATH, the backing directory */
+	int lock_fd; /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
+	int proc_fd; /* /proc/self/fd: turns O_PATH descriptors into paths */
+	bool local;  /* known to be: its close(2) finds no errors, its statx(2) asks nobody */
 };
 
 /*
@@ -41,6 +41,12 @@ void store_close(struct store *store);
  * the thing itself (a symlink is not followed). Returns 0 or -errno.
  */
 int store_open_child(int dir_fd, const char *name, int *ret_fd);
+
+/*
+ * The same from the kernel's caches alone and not across a mount: -EAGAIN or -EXDEV where that takes
+ * more. -ENOENT is certain. Linux 5.12, -EINVAL before.
+ */
+int store_open_cached(int dir_fd, const char *name, int *ret_fd);
 
 /*
  * Opens NAME in DIR_FD with FLAGS | O_CREAT, as open(2) does: an existing regular file is opened

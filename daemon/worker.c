@@ -275,6 +275,36 @@ bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *reque
 	return true;
 }
 
+bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
+			const struct call *parsed, int *ret_error, uint32_t *ret_body_len)
+{
+	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
+	uint32_t number = set->count + qid;
+	struct worker_buffers *buffers = buffers_of(set, number);
+	struct worker_stats *stats = &set->stats[number];
+	struct call call = *parsed;
+	int r;
+
+	if (!entry->brief)
+		return false;
+	call.out = buffers->body;
+	call.out_cap = sizeof(buffers->body);
+	call.scratch = buffers->scratch;
+	call.brief = true;
+	r = entry->handler(&call);
+	if (r == CALL_WAITS)
+		return false;
+
+	assert(r <= 0 && call.out_len <= request->buf_len);
+	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	*ret_error = r;
+	*ret_body_len = r < 0 ? 0 : call.out_len;
+	memcpy(request_payload(set->arena, request), buffers->body, *ret_body_len);
+	return true;
+}
+
 void worker_run(struct worker_set *set, uint32_t number)
 {
 	struct request *request;

@@ -9,7 +9,8 @@
  * eventfd that counts what is in it puts idle workers to sleep.
  *
  * A queue thread that has nothing else to do may run a handler itself, which saves waking a worker,
- * as long as most of them remain for data: worker_try_here().
+ * as long as most of them remain for data: worker_try_here(). Whatever it has to do, it may run one
+ * that has nothing to wait for: worker_try_briefly().
  *
  * A process has one set: call_park() and call_answer() of call.h are about its requests.
  */
@@ -91,12 +92,21 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 void worker_submit(struct worker_set *set, struct request *request);
 
 /*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's thread and
- * answers it, unless half of the queues' threads do so already (S7), or it is a request that may wait
- * for ever. Returns whether it did.
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's
+ * thread and answers it, unless half of the queues' threads do so already (S7), or it is a request
+ * that may wait for ever. Returns whether it did.
  */
 bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request,
 		     const struct call *call);
+
+/*
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's
+ * thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the error for the
+ * reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's payload. The reply
+ * is the caller's.
+ */
+bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
+			const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
 /* The body of worker thread number NUMBER: returns after worker_stop() when the inbox is empty. */
 void worker_run(struct worker_set *set, uint32_t number);

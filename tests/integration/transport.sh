@@ -68,6 +68,14 @@ forgotten() {
 wait_until 30 forgotten
 unserve
 
+say "what waits for nothing is done in passing"
+serve "$backing" "$mnt" transport=uring,attr_timeout=0,entry_timeout=0
+ls -l "$mnt/dir" >/dev/null
+before=$(status_total brief)
+seq -f "$mnt/dir/file-%03g" 200 | xargs stat --format '' --
+more "$(($(status_total brief) - before))" 200 "requests done in passing"
+unserve
+
 say "waiting for locks on one CPU"
 serve "$backing" "$mnt" "transport=uring,queues=1,queue_depth=$((8 * cpus))"
 python3 "$tests_dir/integration/transport.py" "$mnt" 4 "$CAISSON" status "$mnt" --json

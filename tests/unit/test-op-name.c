@@ -318,6 +318,46 @@ static void a_full_table_refuses(void)
 	world_end();
 }
 
+static int look_briefly(const char *name)
+{
+	return ask(op_lookup, (struct ask){ .nodeid = ROOT, .name = name, .brief = true });
+}
+
+/* Whatever would take more than what is in memory is left to who may wait for it. */
+static void brief_lookups_find_what_is_cached(void)
+{
+	struct inode *root;
+	uint64_t a;
+
+	world_make(8);
+	world.fs.default_permissions = world.fs.store.local = true;
+	touch("a");
+	CHECK_EQ(look_briefly("a"), CALL_WAITS); /* whether the directory has zones isn't known */
+	a = look(ROOT, "a");
+	CHECK_EQ(look_briefly("a"), 0);
+	CHECK_EQ(world.out_len, sizeof(struct fuse_entry_out));
+	CHECK_EQ(entry_out()->nodeid, a);
+	CHECK_EQ(inode_get(&world.fs.inodes, a)->nlookup, 2u);
+	CHECK_EQ(look_briefly("never-asked-for"), CALL_WAITS);
+
+	world.fs.default_permissions = false;
+	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	world.fs.default_permissions = true;
+	world.fs.store.local = false;
+	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	world.fs.store.local = true;
+	root = inode_get(&world.fs.inodes, ROOT);
+	atomic_store(&root->zone.kind, ZONE_DIRECTORY);
+	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	atomic_store(&root->zone.kind, ZONE_NONE);
+	atomic_fetch_add(&world.fs.inodes.used, 5);
+	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	atomic_fetch_sub(&world.fs.inodes.used, 5);
+	CHECK_EQ(look_briefly("a"), 0);
+	forget(a, 3);
+	world_end();
+}
+
 int main(void)
 {
 	fixture_init();
@@ -333,5 +373,6 @@ int main(void)
 	RUN(fifos_never_block_us);
 	RUN(renames_keep_nodeids);
 	RUN(a_full_table_refuses);
+	RUN(brief_lookups_find_what_is_cached);
 	return test_result();
 }

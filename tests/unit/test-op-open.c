@@ -259,6 +259,33 @@ static int flush(uint64_t fh)
 	return ask(op_flush, (struct ask){ .nodeid = ROOT, .arg = &arg });
 }
 
+static void brief_closing_is_for_files_without_locks(void)
+{
+	uint64_t f, fh;
+	struct fuse_flush_in arg;
+	struct ask brief = { .nodeid = ROOT, .arg = &arg, .brief = true };
+
+	world_make(8);
+	world.fs.store.local = true;
+	f = make_file(0600);
+	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	fh = opened_fh();
+	arg = (struct fuse_flush_in){ .fh = fh, .lock_owner = 77 };
+	released_owners = 0;
+	locks_held = true;
+	CHECK_EQ(ask(op_flush, brief), CALL_WAITS);
+	locks_held = false;
+	world.fs.store.local = false;
+	CHECK_EQ(ask(op_flush, brief), CALL_WAITS);
+	CHECK_EQ(released_owners, 0u);
+	world.fs.store.local = true;
+	CHECK_EQ(ask(op_flush, brief), 0);
+	CHECK_EQ(released_owners, 1u);
+	release(fh);
+	forget(f, 1);
+	world_end();
+}
+
 static void closing_releases_locks_and_tells_errors_once(void)
 {
 	struct fuse_release_in arg;
@@ -421,6 +448,7 @@ int main(void)
 	RUN(creating_opens_what_is_there);
 	RUN(nameless_files_can_get_a_name);
 	RUN(closing_releases_locks_and_tells_errors_once);
+	RUN(brief_closing_is_for_files_without_locks);
 	RUN(holes_are_found);
 	RUN(ranges_are_copied);
 	RUN(append_only_inodes_are_appended_to);

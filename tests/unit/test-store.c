@@ -90,6 +90,28 @@ static void there_is_no_way_out(void)
 	end();
 }
 
+static void caches_alone_are_enough_or_say_so(void)
+{
+	int fd = -1, r;
+
+	make();
+	CHECK(mkfifoat(store.root_fd, "p", 0600) == 0);
+	CHECK_EQ(store_open_child(store.root_fd, "p", &fd), 0);
+	CHECK(close(fd) == 0);
+	CHECK_EQ(store_open_cached(store.root_fd, "p", &fd), 0);
+	CHECK(close(fd) == 0);
+	fd = -1;
+	CHECK_EQ(store_open_cached(store.root_fd, "never-asked-for", &fd), -EAGAIN);
+	CHECK_EQ(fd, -1);
+	end();
+
+	fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	r = store_open_cached(fd, "proc", &(int){ -1 });
+	CHECK(r == -EAGAIN || r == -EXDEV);
+	CHECK(close(fd) == 0);
+}
+
 static void fifos_are_looked_at_not_opened(void)
 {
 	int fd = -1;
@@ -139,6 +161,7 @@ int main(void)
 	RUN(one_daemon_a_directory);
 	RUN(only_directories_are_served);
 	RUN(there_is_no_way_out);
+	RUN(caches_alone_are_enough_or_say_so);
 	RUN(fifos_are_looked_at_not_opened);
 	RUN(what_is_open_can_be_opened_again);
 	RUN(names_of_descriptors_are_numbers);

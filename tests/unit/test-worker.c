@@ -28,12 +28,22 @@ static _Atomic uint8_t answers[UNIQUES];
 static _Atomic int32_t errors[UNIQUES];
 static _Atomic uint32_t parked_ticket = POOL_NONE;
 
-/* The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent, SETLKW parks. */
+/*
+ * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent, SETLKW parks; LOOKUP
+ * knows brief calls, and waits unless its nodeid is 1.
+ */
 static int handle(struct call *call)
 {
 	uint32_t none = POOL_NONE;
 
 	switch (call->in->opcode) {
+	case FUSE_LOOKUP:
+		CHECK(call->brief);
+		if (call->in->nodeid != 1)
+			return CALL_WAITS;
+		memset(call->out, 'x', 5000);
+		call->out_len = 100;
+		return 0;
 	case FUSE_GETATTR:
 		memset(call->out, 0, 8);
 		call->out_len = 8;
@@ -56,8 +66,11 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 	static const struct dispatch_entry forget = { .name = "FORGET",
 						      .no_reply = true,
 						      .handler = handle };
+	static const struct dispatch_entry lookup = { .brief = true, .handler = handle };
 	static const struct dispatch_entry other = { .name = "other", .handler = handle };
 
+	if (opcode == FUSE_LOOKUP)
+		return &lookup;
 	return opcode == FUSE_FORGET ? &forget : &other;
 }
 
@@ -101,8 +114,8 @@ static void open_all(void)
 	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), requests, 64) == 0);
 	CHECK(arena_plan(&arena, ARENA_META_RING, sizeof(struct worker_cell),
 			 worker_cells(requests), 64) == 0);
-	CHECK(arena_plan(&arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS, PAGE_BYTES) ==
-	      0);
+	CHECK(arena_plan(&arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
+			 PAGE_BYTES) == 0);
 	CHECK(arena_plan(&arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN), META,
 			 PAGE_BYTES) == 0);
 	CHECK(arena_plan(&arena, ARENA_DATA_BUFFERS, request_stride(PAGE_BYTES), slots,
@@ -112,6 +125,7 @@ static void open_all(void)
 		.arena = &arena,
 		.queues = queues,
 		.count = WORKERS,
+		.queue_count = QUEUES,
 		.first_slot = slots,
 		.slots = META,
 		.max_write = PAGE_BYTES,
@@ -242,9 +256,39 @@ static void short_of_slots_uses_the_queue_s_own(void)
 	close_all();
 }
 
+/* A request that waits for nothing leaves its body in its own payload; any other is left alone. */
+static void brief_ones_are_done_in_the_queue_s_thread(void)
+{
+	struct fuse_in_header in = { .len = sizeof(in), .opcode = FUSE_LOOKUP, .nodeid = 1 };
+	struct call call = { .in = &in };
+	struct request *request;
+	uint32_t body_len = 7;
+	int error = -EIO;
+	uint8_t *body;
+
+	open_all();
+	request = &set.requests[DEPTH]; /* queue 1's */
+	request->opcode = FUSE_LOOKUP;
+	body = request_payload(&arena, request);
+	memset(body, '-', 101);
+	CHECK(worker_try_briefly(&set, 1, request, &call, &error, &body_len));
+	CHECK(error == 0 && body_len == 100);
+	CHECK(body[0] == 'x' && body[99] == 'x' && body[100] == '-');
+	CHECK(atomic_load(&set.stats[WORKERS + 1].calls) == 1);
+
+	in.nodeid = 2;
+	error = 1;
+	CHECK(!worker_try_briefly(&set, 1, request, &call, &error, &body_len));
+	in.opcode = request->opcode = FUSE_GETATTR;
+	CHECK(!worker_try_briefly(&set, 1, request, &call, &error, &body_len));
+	CHECK(error == 1 && atomic_load(&set.stats[WORKERS + 1].calls) == 1);
+	close_all();
+}
+
 int main(void)
 {
 	RUN(every_request_is_answered_once);
 	RUN(short_of_slots_uses_the_queue_s_own);
+	RUN(brief_ones_are_done_in_the_queue_s_thread);
 	return test_result();
 }
