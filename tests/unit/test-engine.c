@@ -372,6 +372,66 @@ static void tells_the_owner_of_its_own(void)
 	bench_close(&bench);
 }
 
+/* Row 0 of IO, at once if that may be: whether it was. */
+static bool try_now(struct bench *bench, struct io io, int64_t *ret_result)
+{
+	io.buf_off = arena_off(&bench->arena, buffer(bench, 0));
+	bench->engine.ios[0] = io;
+	*ret_result = -ENOMSG;
+	return engine_try_now(&bench->engine, 0, ret_result);
+}
+
+/* What is alone, and like to be short, is done without a completion; it keeps out of the way else. */
+static void does_at_once_what_is_alone(void)
+{
+	struct bench bench;
+	int fd = temp_file(0);
+	struct io read = { .op = IO_READ, .fd = fd, .tail_fd = -1, .len = 4096, .align = 1 };
+	struct io sync = { .op = IO_FSYNC, .fd = fd, .tail_fd = -1, .align = 1 }, io;
+	int64_t result;
+
+	bench_open(&bench);
+	CHECK(pwrite(fd, "0123456789", 10, 0) == 10);
+	CHECK(try_now(&bench, read, &result) && result == 10);
+	CHECK(memcmp(buffer(&bench, 0), "0123456789", 10) == 0);
+	memset(bench.engine.forgo, 0,
+	       sizeof(bench.engine.forgo)); /* however slow this machine is */
+	CHECK(try_now(&bench, sync, &result) && result == 0);
+	memset(bench.engine.forgo, 0, sizeof(bench.engine.forgo));
+	io = read;
+	io.fd = -1;
+	CHECK(try_now(&bench, io, &result) && result == -EBADF);
+	CHECK(bench.done == 0 && atomic_load(&shared.in_flight) == 0);
+
+	/* buffered, or with flags that pread() and pwrite() don't have, or long, or allocating */
+	io = read;
+	io.align = 0;
+	CHECK(!try_now(&bench, io, &result));
+	io = read;
+	io.op = IO_WRITE;
+	io.flags = IO_DSYNC;
+	CHECK(!try_now(&bench, io, &result));
+	io = read;
+	io.len = BUFFER;
+	CHECK(!try_now(&bench, io, &result));
+	io = sync;
+	io.op = IO_FALLOCATE;
+	CHECK(!try_now(&bench, io, &result));
+
+	/* another queue has something under way, or the last one was slow */
+	atomic_store(&shared.in_flight, 1);
+	CHECK(!try_now(&bench, read, &result) && !try_now(&bench, sync, &result));
+	CHECK(atomic_load(&shared.in_flight) == 1);
+	atomic_store(&shared.in_flight, 0);
+	memset(bench.engine.forgo, 0, sizeof(bench.engine.forgo));
+	bench.engine.forgo[ENGINE_NOW_SYNC] = 2;
+	CHECK(!try_now(&bench, sync, &result) && try_now(&bench, read, &result));
+	CHECK(!try_now(&bench, sync, &result) && try_now(&bench, sync, &result));
+	CHECK(result == 0);
+	close(fd);
+	bench_close(&bench);
+}
+
 static void run_all(void)
 {
 	RUN(moves_every_byte);
@@ -383,6 +443,7 @@ static void run_all(void)
 	RUN(allocates_and_punches);
 	RUN(kill_priv_clears_setid);
 	RUN(has_its_workers_from_the_start);
+	RUN(does_at_once_what_is_alone);
 	RUN(tells_the_owner_of_its_own);
 }
 

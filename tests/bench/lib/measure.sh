@@ -134,7 +134,10 @@ cell() {
 	# first writes are over when there is nothing left to write for the first time
 	[[ $kind == sparse ]] || command+=(--time_based --norandommap --random_generator=tausworthe64)
 	case $kind in
-	meta) command=(python3 "$bench_dir/metadata.py" "$(fresh_dir "${target_dir[$name]}")" "$files" "${arguments[@]}") ;;
+	meta)
+		chattr +T "$(fresh_dir "${below_dir[$name]}")"
+		command=(python3 "$bench_dir/metadata.py" "$(fresh_dir "${target_dir[$name]}")" "$files" "${arguments[@]}")
+		;;
 	xfsmeta) command=(python3 "$bench_dir/metadata.py" "$(fresh_dir "${target_xfs[$name]}")" "$files" "${arguments[@]}") ;;
 	esac
 	if ((status)); then
