@@ -11,7 +11,7 @@
  * no thread, lock or descriptor but those of its owner. Whatever may let it in tries again: each
  * change of a lock on its inode, and lock_tick(), because the holder may be outside of this mount.
  *
- * Threads: the metadata workers and the monitor, under one mutex. Under it locks are tried, which
+ * Threads: those that run handlers and the monitor, under one mutex. Under it locks are tried, which
  * doesn't block on a local filesystem and takes a round trip on a network one; files are opened,
  * closed and requests answered without it.
  */
@@ -50,7 +50,7 @@ void lock_destroy(struct fs *fs);
 
 /*
  * FLUSH: LOCK_OWNER has closed a descriptor of the inode in row INODE_ROW, which the caller's open
- * file holds: all its POSIX locks on it end. Cheap where there are none. Any worker.
+ * file holds: all its POSIX locks on it end. Cheap where there are none. Any thread that runs handlers.
  */
 void lock_release_owner(struct fs *fs, uint32_t inode_row, uint64_t lock_owner);
 

@@ -34,6 +34,7 @@ static int reply_absent(struct call *call)
 	return 0;
 }
 
+/* -EAGAIN where CALL is brief and would have to wait. */
 static int look_up(struct call *call, struct inode *dir)
 {
 	int r;
