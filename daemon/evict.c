@@ -114,7 +114,6 @@ void evict_run(struct evict *evict, int dev_fd)
 {
 	struct inode_table *table = &evict->fs->inodes;
 	uint64_t freed, times;
-	bool gained;
 
 	while (wait_for(evict, table->pressure_fd, -1)) {
 		(void)!read(table->pressure_fd, &times, sizeof(times)); /* told once is enough */
@@ -123,12 +122,14 @@ void evict_run(struct evict *evict, int dev_fd)
 			break; /* -EINVAL: no such notification; -ENODEV: no such mount any more */
 		if (!wait_for(evict, -1, PAUSE_MS))
 			return;
-		gained = atomic_load(&table->freed) != freed;
-		if (!gained && !wait_for(evict, -1, LONG_PAUSE_MS))
+		if (atomic_load(&table->freed) == freed && !wait_for(evict, -1, LONG_PAUSE_MS))
 			return;
-		/* from here on, the next look-up that finds room short tells so again */
+		/*
+		 * From here on, the next look-up that finds room short tells so again. One that did
+		 * before told nobody: if it was short of what had just been given back, ask for it.
+		 */
 		inode_relieve(table);
-		if (gained && inode_is_pressed(table))
+		if (atomic_load(&table->freed) != freed && inode_is_pressed(table))
 			inode_press(table);
 	}
 	atomic_store(&table->evictable, false);

@@ -92,10 +92,34 @@ static void receive(struct prune_message *message)
 	CHECK(message->prune.count > 0);
 }
 
+static void fill_until_short(void)
+{
+	static uint64_t number = 100000;
+
+	while (!inode_is_pressed(&fs.inodes))
+		fill(number++, 1);
+}
+
+/* What is asked for is given back after DELAY_MS, and used up at once, ROUNDS times. */
+static void give_back(unsigned rounds, int delay_ms)
+{
+	struct prune_message message;
+
+	for (unsigned round = 0; round < rounds; round++) {
+		fill_until_short();
+		/* an answer that was late for the last round is one too */
+		receive(&message);
+		CHECK_EQ(poll(NULL, 0, delay_ms), 0);
+		for (uint32_t i = 0; i < message.prune.count; i++)
+			inode_forget(&fs.inodes, message.nodeids[i], 1);
+	}
+	CHECK_EQ(atomic_load(&fs.inodes.refusals), 0u);
+	CHECK(atomic_load(&evict.asked) >= rounds);
+}
+
 /* A kernel that gives back what it is asked for keeps the table usable without end. */
 static void what_is_asked_for_makes_room(void)
 {
-	struct prune_message message;
 	struct pollfd poll_fd = { .events = POLLIN };
 
 	make();
@@ -103,20 +127,17 @@ static void what_is_asked_for_makes_room(void)
 	fill(1000, INODES / 2);
 	poll_fd.fd = kernel_fd;
 	CHECK_EQ(poll(&poll_fd, 1, 50), 0); /* nothing is short: nobody is asked */
-	for (uint64_t round = 0; round < 50; round++) {
-		while (!inode_is_pressed(&fs.inodes)) {
-			static uint64_t number = 100000;
-
-			fill(number++, 1);
-		}
-		/* an answer that was late for the last round is one too */
-		receive(&message);
-		for (uint32_t i = 0; i < message.prune.count; i++)
-			inode_forget(&fs.inodes, message.nodeids[i], 1);
-	}
-	CHECK_EQ(atomic_load(&fs.inodes.refusals), 0u);
-	CHECK(atomic_load(&evict.asked) >= 50);
+	give_back(50, 0);
 	CHECK(atomic_load(&fs.inodes.evictable));
+	end();
+}
+
+/* Nobody else tells that it is short: what was looked up while others were waited for counts. */
+static void what_comes_late_makes_room_too(void)
+{
+	make();
+	CHECK(pthread_create(&thread, NULL, run, NULL) == 0);
+	give_back(3, 20);
 	end();
 }
 
@@ -139,6 +160,7 @@ static void an_older_kernel_isnt_asked_again(void)
 int main(void)
 {
 	RUN(what_is_asked_for_makes_room);
+	RUN(what_comes_late_makes_room_too);
 	RUN(an_older_kernel_isnt_asked_again);
 	return test_result();
 }
