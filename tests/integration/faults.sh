@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Under load no task of the server takes a page fault (S3), the locked memory stays as it is, and
-# nothing maps or unmaps memory (S4). All as the kernel tells it.
+# Under a load of data and metadata no task of the server takes a page fault (S3), the locked memory
+# stays as it is, and nothing maps or unmaps memory (S4). All as the kernel tells it.
 #
 #@ packages: fio strace e2fsprogs
 #@ timeout: 180
@@ -23,19 +23,42 @@ faults() {
 }
 locked() { awk '$1 == "VmLck:" { print $2 }' "/proc/$1/status"; }
 
+# of the metadata requests, those that a worker served
+waited() { echo $(($(status_total metadata) - $(status_total brief))); }
+
+# Looks names and attributes up, opens and closes: until $scratch/end is there.
+look_up() {
+	local name
+	while [[ ! -e $scratch/end ]]; do
+		for name in "$mnt"/names/*; do
+			[[ -f $name && ! -s $name ]] && : <"$name"
+		done
+	done
+}
+
 run_load() {
+	rm -f "$scratch/end"
+	look_up &
+	local pid=$!
 	fio --directory="$mnt" --runtime="$1" --time_based --eta=never --ioengine=io_uring \
 		--iodepth=32 --direct=1 --size=128m --group_reporting --output-format=terse \
 		--name=mixed --rw=randrw --bs=4k --name=large --rw=randrw --bs=128k >/dev/null
+	touch "$scratch/end"
+	wait "$pid"
 }
 
 make_backing ext4 1G
-serve
+mkdir "$backing/names"
+touch "$backing"/names/{1..200}
+# nothing is answered from the kernel's caches
+serve "$backing" "$mnt" attr_timeout=0,entry_timeout=0
 server=$(server_pid)
 # files are laid out, and workers have come up
 run_load 2
 faults "$server" >"$scratch/before"
 locked_before=$(locked "$server")
+brief_before=$(status_total brief)
+waited_before=$(waited)
 more "$locked_before" 1024 "KiB of locked memory"
 run_load "$seconds"
 faults "$server" >"$scratch/after"
@@ -47,6 +70,8 @@ while read -r task minor major name; do
 		fail "task $task ($name): $minor minor and $major major faults, then $now"
 done <"$scratch/before"
 same "$(locked "$server")" "$locked_before" VmLck
+more "$(($(waited) - waited_before))" 1000 "requests to metadata workers"
+more "$(($(status_total brief) - brief_before))" 1000 "requests done in passing"
 
 say "no task changes its memory's layout"
 strace -f -q -e trace=brk,mmap,munmap,mremap,madvise,mprotect -o "$scratch/trace" -p "$server" &
