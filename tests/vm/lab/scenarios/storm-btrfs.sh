@@ -21,7 +21,7 @@
 lab_prepare 1024
 lab_serve
 lab_loop_stack btrfs
-lab_dirty_limits 4
+lab_dirty_limits 2
 lab_pressure 220
 lab_watch loop0
 lab_run lab_storm storm 1000
