@@ -100,7 +100,7 @@ static void fill_until_short(void)
 		fill(number++, 1);
 }
 
-/* What is asked for is given back after DELAY_MS, and used up at once, ROUNDS times. */
+/* ROUNDS times: what is asked for is given back after DELAY_MS, and is used up at once. */
 static void give_back(unsigned rounds, int delay_ms)
 {
 	struct prune_message message;

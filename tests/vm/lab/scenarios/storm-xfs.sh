@@ -2,8 +2,8 @@
 # shellcheck shell=dash
 #
 # Many small files, as in the report of 2019: created, appended to, renamed and unlinked on xfs above,
-# while another program takes most of the memory. A load that green is through with in some 15 s: the
-# control stands until the 14th to 25th second, and now and then goes on after that.
+# while another program takes most of the memory. A short load, for which green takes 12 s on a machine that
+# has nothing else to do, 40 s on a busy one: the control stands for 14 s at least, but may then go on.
 #
 #@ title: many small files on xfs on loop (direct I/O), memory short
 #@ build: caissond caisson naive lab-load lab-watch
