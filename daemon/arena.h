@@ -25,6 +25,7 @@ enum arena_table {
 	ARENA_FILES,	      /* struct file */
 	ARENA_LOCKS,	      /* see lock-owner.h */
 	ARENA_LOCK_WAITERS,   /* see lock-wait.h */
+	ARENA_AHEAD,	      /* see ahead.h */
 	ARENA_TABLES
 };
 
@@ -42,7 +43,7 @@ struct arena_header {
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 1u
+#define ARENA_VERSION 2u
 
 struct arena {
 	uint8_t *base; /* this process's mapping, NULL while planning */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ahead.h"
 #include "file.h"
 #include "inode.h"
 #include "store.h"
@@ -21,6 +22,7 @@ struct fs {
 	struct inode_table inodes;
 	struct file_table files;
 	struct lock_table *locks;
+	struct ahead ahead;
 	_Atomic uint64_t zone_refusals; /* what zones don't allow, for status */
 
 	/* fixed before serving */

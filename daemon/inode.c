@@ -97,14 +97,9 @@ void inode_table_destroy(struct inode_table *table)
 	table->count = 0;
 }
 
-/* Mixes all bits of both into the low ones (the finaliser of SplitMix64). */
 static uint64_t mix(uint64_t dev, uint64_t ino)
 {
-	uint64_t x = ino + dev * 0x9e3779b97f4a7c15ull;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
+	return mix_bits(ino + dev * 0x9e3779b97f4a7c15ull);
 }
 
 static uint32_t *bucket(struct inode_table *table, uint64_t dev, uint64_t ino)
@@ -151,6 +146,8 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	atomic_store(&inode->backing_id, PASSTHROUGH_NONE);
 	atomic_store(&inode->error_seq, 0);
 	atomic_store(&inode->error, 0);
+	atomic_store(&inode->known_len, 0);
+	atomic_store(&inode->thin, false);
 	inode->hash_next = *head;
 	*head = row;
 	atomic_fetch_add(&table->used, 1);
@@ -403,4 +400,16 @@ void inode_record_error(struct inode *inode, int error)
 	assert(error < 0);
 	atomic_store(&inode->error, error);
 	atomic_fetch_add(&inode->error_seq, 1); /* after it: whoever sees the count sees an error */
+}
+
+void inode_note_size(struct inode *inode, uint64_t len)
+{
+	atomic_store(&inode->known_len, len);
+	inode_note_hole(inode);
+}
+
+void inode_note_hole(struct inode *inode)
+{
+	atomic_store(&inode->thin, true);
+	atomic_fetch_add(&inode->holes, 1);
 }

@@ -11,9 +11,10 @@
  * Threads: the metadata workers, under the table's mutex, which is never held across a system
  * call. A row that inode_get() has given stays until the handler is done: the kernel sends a
  * nodeid's last FORGET when its inode is evicted (fuse_evict_inode() in fs/fuse/inode.c), and no
- * inode is evicted while a request on it is unanswered. dev, ino, fd and mode don't change while
- * a row is in use. The data path touches only error_seq, error and sync_fd, which are atomic, and
- * zone, which guards itself, and only through an open file, which holds the row.
+ * inode is evicted while a request on it is unanswered. dev, ino, generation, fd and mode don't change
+ * while a row is in use. The data path touches beside these only error_seq, error, sync_fd,
+ * known_len, thin and holes, which are atomic, and zone, which guards itself, and only through an open
+ * file, which holds the row.
  */
 #ifndef CAISSON_INODE_H
 #define CAISSON_INODE_H
@@ -44,7 +45,11 @@ struct inode {
 	_Atomic int32_t backing_id; /* of all who have it open, or PASSTHROUGH_NONE; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
-	struct zone zone;	    /* what it is to zloop; see zone.h and op-zone.h */
+	_Atomic uint64_t
+		known_len;	/* bytes that it has at least, as far as is known; for ahead.h: */
+	_Atomic bool thin;	/* … among which there may be holes */
+	_Atomic uint32_t holes; /* counts what may have made some */
+	struct zone zone;	/* what it is to zloop; see zone.h and op-zone.h */
 };
 
 /* Filesystems below BACKING, its own included, whose inode numbers are told apart exactly. */
@@ -155,6 +160,12 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
  * two of them may share it.
  */
 uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino);
+
+/* INODE was truncated to LEN bytes, or extended to so many. Any thread, no lock. */
+void inode_note_size(struct inode *inode, uint64_t len);
+
+/* Something was punched out of INODE. Any thread, no lock. */
+void inode_note_hole(struct inode *inode);
 
 /*
  * A flush of INODE failed with ERROR (-errno): every opener is to hear of it once. Any thread, no

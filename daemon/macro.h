@@ -30,6 +30,14 @@ static inline bool is_aligned(uint64_t value, uint64_t align)
 	return (value & (align - 1)) == 0;
 }
 
+/* Mixes all bits of VALUE into each one of the result (the finaliser of SplitMix64). */
+static inline uint64_t mix_bits(uint64_t value)
+{
+	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9ull;
+	value = (value ^ value >> 27) * 0x94d049bb133111ebull;
+	return value ^ value >> 31;
+}
+
 static inline bool is_power_of_two(uint64_t value)
 {
 	return value != 0 && (value & (value - 1)) == 0;

@@ -10,6 +10,7 @@
 
 #include "caisson/reclaim.h"
 #include "control.h"
+#include "fs.h"
 #include "log.h"
 #include "macro.h"
 #include "op-lock.h"
@@ -152,4 +153,5 @@ void monitor_tick(struct monitor *monitor)
 		return;
 	(void)audit(monitor); /* logged, and counted as an alarm */
 	tell_counters(monitor);
+	ahead_look(&monitor->fs->ahead, monitor->fs->store.root_fd);
 }

@@ -84,7 +84,10 @@ static int truncate_fd(struct call *call, struct inode *inode, int fd, uint64_t 
 {
 	if (zone_is_file(&inode->zone))
 		return op_zone_truncate(call->fs, inode, fd, size);
-	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	inode_note_size(inode, size);
+	return 0;
 }
 
 static int set_size(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "arena.h"
 #include "call.h"
 #include "engine.h"
@@ -53,9 +54,14 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 	}
 }
 
+static struct inode *inode_of(const struct op_io *io, const struct file *file)
+{
+	return inode_at(&io->fs->inodes, file->inode);
+}
+
 static struct zone *zone_of(const struct op_io *io, const struct file *file)
 {
-	return &inode_at(&io->fs->inodes, file->inode)->zone;
+	return &inode_of(io, file)->zone;
 }
 
 static int start_read(struct op_io *io, struct request *request, const struct file *file,
@@ -71,11 +77,48 @@ static int start_read(struct op_io *io, struct request *request, const struct fi
 	return start(io, request, ret_body_len);
 }
 
+static void prepare_write(struct op_io *io, const struct request *request, const struct file *file,
+			  const struct fuse_write_in *in)
+{
+	struct io *row = io_row(io, request);
+
+	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
+	aim(io, row, file, in->offset, in->size);
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		row->flags |= IO_KILL_PRIV;
+	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned)
+		row->flags |= IO_DSYNC;
+}
+
+/*
+ * Where the blocks that REQUEST's write goes to are to be allocated first, with others around them: makes
+ * its row do that, and write_after_allocation() is next. Of use only to what is direct, which io_uring
+ * then needs no worker for.
+ */
+static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
+{
+	const struct inode *inode = inode_of(io, file);
+	uint64_t nodeid = inode_nodeid(&io->fs->inodes, inode);
+	struct io *row = io_row(io, request);
+	uint64_t off, len;
+
+	if (request->zoned || !row->align ||
+	    !ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &off, &len))
+		return;
+	*row = (struct io){
+		.op = IO_FALLOCATE,
+		.fd = file->fd,
+		.tail_fd = -1,
+		.mode = FALLOC_FL_KEEP_SIZE,
+		.off = off,
+		.len = len,
+	};
+}
+
 static int start_write(struct op_io *io, struct request *request, const struct file *file,
 		       const struct fuse_write_in *in, uint32_t *ret_body_len)
 {
 	struct zone *zone = zone_of(io, file);
-	struct io *row = io_row(io, request);
 
 	stat_add(&io->stats->writes, 1);
 	if (in->size == 0) {
@@ -88,12 +131,20 @@ static int start_write(struct op_io *io, struct request *request, const struct f
 	request->zoned = zone_is_file(zone);
 	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
 		return op_zone_refused(io->fs, -EIO);
-	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
-	aim(io, row, file, in->offset, in->size);
-	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
-		row->flags |= IO_KILL_PRIV;
-	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned)
-		row->flags |= IO_DSYNC;
+	prepare_write(io, request, file, in);
+	allocate_ahead(io, request, file);
+	return start(io, request, ret_body_len);
+}
+
+/* Where there was no room for more than the write needs, it may still find its own. */
+static int write_after_allocation(struct op_io *io, struct request *request, uint32_t *ret_body_len)
+{
+	const struct fuse_in_header *in = request_message(io->engine->arena, request);
+	const struct file *file = file_get(&io->fs->files, request->fh);
+
+	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
+		return -EBADF;
+	prepare_write(io, request, file, (const struct fuse_write_in *)(in + 1));
 	return start(io, request, ret_body_len);
 }
 
@@ -178,6 +229,18 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	return r ? r : (int)MIN(result, 0);
 }
 
+static int finish_fallocate(struct op_io *io, const struct request *request, int64_t result)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+	const struct io *row = io_row(io, request);
+
+	if (result < 0)
+		return (int)result;
+	if (file && (row->mode & FALLOC_FL_PUNCH_HOLE))
+		inode_note_hole(inode_of(io, file));
+	return 0;
+}
+
 /* Tells a zone of its write, of which RESULT is known. True: it isn't what a zone can answer. */
 static bool write_needs_repair(struct op_io *io, const struct request *request, int64_t result)
 {
@@ -203,6 +266,8 @@ int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint
 		*ret_body_len = (uint32_t)result;
 		return 0;
 	case FUSE_WRITE:
+		if (io_row(io, request)->op == IO_FALLOCATE)
+			return write_after_allocation(io, request, ret_body_len);
 		if (write_needs_repair(io, request, result))
 			return OP_IO_WORKER;
 		if (result < 0)
@@ -214,6 +279,8 @@ int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint
 		return 0;
 	case FUSE_FSYNC:
 		return finish_fsync(io, request, result);
+	case FUSE_FALLOCATE:
+		return finish_fallocate(io, request, result);
 	}
-	return result < 0 ? (int)result : 0;
+	return -ENOSYS;
 }

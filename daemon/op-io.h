@@ -34,8 +34,9 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 
 /*
  * Makes the engine's RESULT the answer: 0 with *RET_BODY_LEN bytes at the payload, or -errno. The
- * caller has moved the request back to RUN. Or OP_IO_WORKER: a metadata worker is to go on with the
- * request, by the handler of its opcode, and answers it.
+ * caller has moved the request back to RUN. Or OP_IO_STARTED: that was not all, and op_io_finish() is due
+ * once more. Or OP_IO_WORKER: a metadata worker is to go on with the request, by the handler of its
+ * opcode, and answers it.
  */
 int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len);
 

@@ -27,6 +27,9 @@
 #define DIO_ALIGN_LEAST 4096u
 #define DIO_ALIGN_MOST	65536u
 
+/* What stat(2) counts blocks in, whatever the filesystem's are. */
+#define STAT_BLOCK_BYTES 512u
+
 /*
  * Bytes that one COPY_FILE_RANGE copies at most, so that a worker is back before long: a short
  * count is an answer, and the kernel or the client goes on from there. A multiple of any block
@@ -105,6 +108,20 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	fill->dio_mem_align = mem_align;
 	fill->dio_off_align = off_align;
 	return 0;
+}
+
+/* INODE has been opened as FILL: what its first writes are to know (ahead.h). */
+static void look_for_holes(const struct fs *fs, struct inode *inode, const struct file *fill)
+{
+	struct statx stx;
+
+	if (!fs->ahead.piece_len || !fill->dio_off_align || (fill->flags & O_ACCMODE) == O_RDONLY ||
+	    store_statx(fill->fd, STATX_SIZE | STATX_BLOCKS, &stx) < 0)
+		return;
+	if (atomic_load(&inode->known_len) < stx.stx_size)
+		atomic_store(&inode->known_len, stx.stx_size);
+	if (stx.stx_blocks * STAT_BLOCK_BYTES < stx.stx_size)
+		atomic_store(&inode->thin, true);
 }
 
 /*
@@ -210,6 +227,10 @@ int op_open(struct call *call)
 	}
 
 	fill.flags = (uint32_t)(flags & ~O_TRUNC);
+	if (flags & O_TRUNC)
+		inode_note_size(inode, 0);
+	else
+		look_for_holes(call->fs, inode, &fill);
 	r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)
 		return op_error(call->fs, r);

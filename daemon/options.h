@@ -31,10 +31,11 @@ struct options {
 	uint32_t queues, queue_depth; /* the depth with transport=dev, unless given; see plan.h */
 	bool queue_depth_given;
 	uint32_t workers;
-	uint32_t inodes, files; /* 0: default, until options_fit_limits() */
-	uint32_t max_write;	/* bytes, a multiple of the page size */
-	uint32_t poll_us;	/* for which a queue looks for requests before it sleeps */
-	uint64_t memory;	/* bytes that the arena may have */
+	uint32_t inodes, files;	   /* 0: default, until options_fit_limits() */
+	uint32_t max_write;	   /* bytes, a multiple of the page size */
+	uint32_t extent_size_hint; /* bytes that are allocated at once in sparse files; 0: off */
+	uint32_t poll_us;	   /* for which a queue looks for requests before it sleeps */
+	uint64_t memory;	   /* bytes that the arena may have */
 	enum cache_mode cache;
 	enum transport_mode transport;
 	enum passthrough_mode passthrough; /* anything but off keeps CAP_SYS_ADMIN */

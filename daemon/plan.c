@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "arena.h"
 #include "call.h"
 #include "cleanup.h"
@@ -57,6 +58,7 @@ int plan_arena(struct arena *arena, const struct options *options, const struct 
 			   worker_cells(requests), CACHE_LINE_BYTES);
 	r = r ? r : inode_table_plan(arena, options->inodes);
 	r = r ? r : file_table_plan(arena, options->files);
+	r = r ? r : ahead_plan(arena, options->extent_size_hint);
 	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),

@@ -323,6 +323,8 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 
 	request_move(request, REQUEST_RUN);
 	r = op_io_finish(&queue->op_io, request, result, &body_len);
+	if (r == OP_IO_STARTED)
+		return;
 	stat_add(&queue->stats->errors, r != 0);
 	if (r == OP_IO_WORKER) {
 		worker_submit(queue->workers, request); /* comes back by queue_answer() */

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "caisson/reclaim.h"
 #include "cleanup.h"
 #include "creds.h"
@@ -160,6 +161,8 @@ static int make_fs(struct server *server)
 		r = file_table_init(&fs->files, &server->arena);
 	if (!r)
 		r = lock_init(fs, &server->arena);
+	ahead_init(&fs->ahead, &server->arena, server->options->extent_size_hint);
+	ahead_look(&fs->ahead, fs->store.root_fd);
 	if (!r)
 		r = evict_init(&server->evict, fs);
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include "caisson/reclaim.h"
+#include "fs.h"
 #include "log.h"
 #include "macro.h"
 #include "op-lock.h"
@@ -21,7 +22,8 @@ static uint32_t keeper_flags = MARKED; /* of its only task */
 static enum caisson_memory_state memory;
 static int audit_error;
 
-static unsigned audits, lock_ticks, lines;
+static unsigned audits, lock_ticks, looks, lines;
+static struct fs served;
 static char last_line[512];
 static struct monitor_counters counters;
 
@@ -66,6 +68,12 @@ void lock_tick(struct fs *fs)
 	lock_ticks++;
 }
 
+void ahead_look(struct ahead *ahead, int root_fd)
+{
+	CHECK(ahead == &served.ahead && root_fd == served.store.root_fd);
+	looks++;
+}
+
 void log_message(enum log_level level, const char *format, ...)
 {
 	va_list args;
@@ -96,7 +104,7 @@ static void set_tasks(uint32_t marked, uint32_t unmarked)
 
 static struct monitor make(bool required)
 {
-	audits = lock_ticks = lines = 0;
+	audits = lock_ticks = looks = lines = 0;
 	audit_error = 0;
 	memory = CAISSON_MEMORY_LOCKED;
 	counters = (struct monitor_counters){ 0 };
@@ -107,6 +115,7 @@ static struct monitor make(bool required)
 		.require_io_flusher = required,
 		.require_mlock = required,
 		.count = count,
+		.fs = &served,
 	};
 }
 
@@ -130,6 +139,7 @@ static void is_quiet_when_all_is_well(void)
 	for (int i = 0; i < 10; i++)
 		second(&monitor);
 	CHECK_EQ(lock_ticks, 20u);
+	CHECK_EQ(looks, 10u);
 	CHECK_EQ(lines, 0u);
 	CHECK_EQ(monitor.tasks, (uint64_t)5);
 	CHECK_EQ(monitor.tasks_unmarked, (uint64_t)0);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Allocating ahead (extent_size_hint=). A write into a hole makes the backing filesystem allocate
+ * blocks: io_uring hands it to a worker, and the filesystem takes such writes one after the other.
+ * So when the second write comes to a piece of a file with holes, the whole piece is allocated first
+ * (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A lone write, as mkfs
+ * scatters them over a large image, takes no more room than it needs. Where the backing filesystem gets
+ * full, nothing is allocated ahead.
+ *
+ * Which pieces have been written to is kept in a table of fixed size, a row by hash. Where two pieces
+ * want one row, the later has it, and the earlier may be allocated again, or late: all that the table
+ * says is a hint, and it may be forgotten at any time.
+ */
+#ifndef CAISSON_AHEAD_H
+#define CAISSON_AHEAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arena;
+struct inode;
+
+struct ahead {
+	/* in the arena: of a piece that was written to a part of its hash, and whether it was due */
+	_Atomic uint32_t *rows;
+	uint64_t piece_len; /* bytes; 0: nothing is allocated ahead */
+	_Atomic bool roomy; /* as of the last ahead_look() */
+};
+
+/* Plans ARENA_AHEAD, without rows where PIECE_LEN is 0. 0 or -EOVERFLOW. */
+int ahead_plan(struct arena *arena, uint64_t piece_len);
+
+/* AHEAD with the table of the created ARENA, which it only refers to. ahead_look() is due next. */
+void ahead_init(struct ahead *ahead, const struct arena *arena, uint64_t piece_len);
+
+/*
+ * Looks whether the filesystem of ROOT_FD has room for more than it was asked for: a sixteenth of it, and
+ * many pieces. To be called each second: by one thread, which may wait for that filesystem.
+ */
+void ahead_look(struct ahead *ahead, int root_fd);
+
+/*
+ * Notes a write of LEN bytes at OFF to INODE, whose nodeid is NODEID. True where its piece is to be
+ * allocated before it, from *RET_OFF on *RET_LEN bytes: for one of all who ask. Any thread, no lock.
+ */
+bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t nodeid,
+		  uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len);
+
+#endif

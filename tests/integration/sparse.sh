@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Sparse files: extent_size_hint= allocates a piece at its second write, and not without need; what is
+# read is the same, and where there is no room for a piece there may still be for the write.
+#
+#@ packages: fio xfsprogs e2fsprogs
+#@ sanitize: yes
+. "$(dirname "$0")/../lib/mount.sh"
+. "$tests_dir/lib/load.sh"
+
+kib() { echo $(($(blocks "$1") / 2)); }
+
+# write_at FILE KIB: a block of 4 KiB, direct as the daemon's own are
+write_at() { xfs_io -d -c "pwrite -q -S $((1 + RANDOM % 254)) $2k 4k" "$1"; }
+
+make_backing xfs 512M
+for options in extent_size_hint=256K ''; do
+	say "${options:-without a hint}"
+	serve "$backing" "$mnt" "$options"
+	truncate -s 64M "$mnt/image"
+	for at in 0 1024 65532; do
+		write_at "$mnt/image" "$at"
+	done
+	same "$(kib "$backing/image")" 12 "KiB allocated for lone writes"
+	write_at "$mnt/image" 1272
+	write_at "$mnt/image" 1100
+	want=20
+	[[ -z $options ]] || want=$((8 + 256))
+	same "$(kib "$backing/image")" "$want" "KiB allocated after a piece's second and third write"
+	same "$(stat -c %s "$backing/image")" $((64 << 20)) "size"
+
+	say "after holes were punched"
+	fallocate --punch-hole -o 1M -l 256K "$mnt/image"
+	same "$(kib "$backing/image")" 8 "KiB allocated"
+	write_at "$mnt/image" 1024
+	same "$(kib "$backing/image")" 12 "KiB allocated for a lone write"
+	write_at "$mnt/image" 1276
+	same "$(kib "$backing/image")" "$((${#options} ? 8 + 256 : 16))" "KiB allocated after the second"
+
+	say "elsewhere after that"
+	write_at "$mnt/image" 32768
+	write_at "$mnt/image" 32772
+	same "$(kib "$backing/image")" "$((${#options} ? 8 + 2 * 256 : 24))" "KiB allocated"
+
+	say "at the end, and beyond it"
+	truncate -s 64100K "$mnt/image" # from 65536: what was written last is gone
+	write_at "$mnt/image" 64000
+	write_at "$mnt/image" 64096
+	same "$(kib "$backing/image")" "$((${#options} ? 4 + 2 * 256 + 100 : 28))" "KiB allocated"
+	same "$(stat -c %s "$backing/image")" $((64100 << 10)) "size"
+	for at in {1..20}; do
+		dd if=/dev/zero of="$mnt/grows" bs=4k count=1 seek="$at" oflag=direct conv=notrunc status=none
+	done
+	less "$(kib "$backing/grows")" 256 "KiB of a file that grows"
+	cmp "$mnt/image" "$backing/image"
+
+	say "what was preallocated, and lost a piece"
+	fallocate -l 4M "$mnt/full"
+	exec {held}<>"$mnt/full"
+	fallocate --punch-hole -o 1M -l 1M "$mnt/full"
+	write_at "$mnt/full" 1024
+	write_at "$mnt/full" 1032
+	same "$(kib "$backing/full")" "$((3072 + (${#options} ? 256 : 8)))" "KiB allocated"
+	exec {held}>&-
+
+	say "verified load on holes"
+	truncate -s 64M "$mnt/holes"
+	load "$mnt" holes 4k 64m
+	load "$mnt" holes 4k 64m --verify_only
+	unserve
+	rm "$backing"/*
+done
+
+say "where there is no room to spare"
+make_backing ext4 64M "$scratch/full"
+truncate -s 256M "$scratch/full/thin"
+fallocate -l "$(($(stat -f -c '%a * %S - %b * %S / 20' "$scratch/full")))" "$scratch/full/fat"
+serve "$scratch/full" "$mnt" extent_size_hint=64K
+write_at "$mnt/thin" 0
+write_at "$mnt/thin" 4
+same "$(kib "$scratch/full/thin")" 8 "KiB allocated"
+rm "$mnt/fat"
+# the daemon looks how full it is each second
+pieces_are_allocated() {
+	fallocate --punch-hole -o 1M -l 64K "$mnt/thin"
+	write_at "$mnt/thin" 1024
+	write_at "$mnt/thin" 1028
+	(($(kib "$scratch/full/thin") == 8 + 64))
+}
+wait_until 30 pieces_are_allocated || fail "no piece is allocated although there is room again"
+cmp "$mnt/thin" "$scratch/full/thin"
+unserve
+
+say "on a filesystem that can't allocate ahead"
+mkfs_options[ext4]+=' -O ^extents,^64bit'
+make_backing ext4 64M "$scratch/mapped"
+serve "$scratch/mapped" "$mnt" extent_size_hint=64K
+truncate -s 32M "$mnt/holes"
+load "$mnt" holes 4k 32m
+load "$mnt" holes 4k 32m --verify_only
+unserve

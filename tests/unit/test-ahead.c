@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is allocated ahead of which write. */
+#include "ahead.h"
+
+#include <pthread.h>
+
+#include "arena.h"
+#include "inode.h"
+#include "macro.h"
+#include "test.h"
+
+#define PIECE	 (1u << 20)
+#define BLOCK	 4096u
+#define NODEID	 2u
+#define THIN_LEN (10ull * PIECE + 3 * BLOCK)
+
+static struct arena arena;
+static struct ahead ahead;
+static struct inode inode;
+
+static void setup(uint64_t piece_len)
+{
+	arena_init(&arena);
+	CHECK_EQ(ahead_plan(&arena, piece_len), 0);
+	CHECK_EQ(arena_create(&arena), 0);
+	ahead_init(&ahead, &arena, piece_len);
+	atomic_store(&ahead.roomy, piece_len != 0);
+	inode = (struct inode){ 0 };
+	inode_note_size(&inode, THIN_LEN);
+}
+
+/* A write of a block at OFF: the length of what is due before it, or 0. */
+static uint64_t due(uint64_t nodeid, uint64_t off)
+{
+	uint64_t begin, len;
+
+	if (!ahead_is_due(&ahead, &inode, nodeid, off, BLOCK, &begin, &len))
+		return 0;
+	CHECK_EQ(begin, off / PIECE * PIECE);
+	return len;
+}
+
+static void second_write_of_a_piece(void)
+{
+	setup(PIECE);
+	CHECK_EQ(due(NODEID, 5 * PIECE), 0u);
+	CHECK_EQ(due(NODEID, 4 * PIECE), 0u);
+	CHECK_EQ(due(NODEID, 6 * PIECE - BLOCK), PIECE);
+	CHECK_EQ(due(NODEID, 5 * PIECE + BLOCK), 0u);
+	CHECK_EQ(due(NODEID, 4 * PIECE), PIECE);
+	/* another file's pieces are others */
+	CHECK_EQ(due(NODEID + 1, 5 * PIECE), 0u);
+	CHECK_EQ(due(NODEID + 1, 5 * PIECE), PIECE);
+	arena_destroy(&arena);
+}
+
+static void within_what_is_thin(void)
+{
+	setup(PIECE);
+	CHECK_EQ(due(NODEID, 10 * PIECE), 0u);
+	CHECK_EQ(due(NODEID, 10 * PIECE), 3 * BLOCK);
+	/* beyond it, a file grows as it is written to */
+	CHECK_EQ(due(NODEID, THIN_LEN), 0u);
+	CHECK_EQ(due(NODEID, THIN_LEN), 0u);
+	/* nor in what has no holes */
+	inode = (struct inode){ .known_len = THIN_LEN };
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	arena_destroy(&arena);
+}
+
+static void not_where_a_write_is_a_piece(void)
+{
+	uint64_t off, len;
+
+	setup(PIECE);
+	for (int i = 0; i < 3; i++)
+		CHECK(!ahead_is_due(&ahead, &inode, NODEID, 0, PIECE, &off, &len));
+	arena_destroy(&arena);
+}
+
+static void again_after_new_holes(void)
+{
+	setup(PIECE);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), PIECE);
+	inode_note_hole(&inode);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), PIECE);
+	/* all that is known of is still thin */
+	CHECK_EQ(due(NODEID, 9 * PIECE), 0u);
+	CHECK_EQ(due(NODEID, 9 * PIECE), PIECE);
+	/* truncated and extended: as the last truncation says */
+	inode_note_size(&inode, 0);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	arena_destroy(&arena);
+}
+
+static void off_without_a_hint(void)
+{
+	setup(0);
+	CHECK_EQ(arena.plan.span[ARENA_AHEAD].count, 0u);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	arena_destroy(&arena);
+}
+
+static void not_without_room(void)
+{
+	setup(PIECE);
+	atomic_store(&ahead.roomy, false);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due(NODEID, 0), 0u);
+	ahead_look(&ahead, -1);
+	CHECK(!atomic_load(&ahead.roomy));
+	arena_destroy(&arena);
+}
+
+/* However many have been written to: two writes in a row to one piece are enough for it. */
+static void old_pieces_make_room(void)
+{
+	const uint64_t pieces = 1u << 20;
+
+	setup(PIECE);
+	inode_note_size(&inode, pieces * PIECE);
+	for (uint64_t piece = 0; piece < pieces; piece++) {
+		CHECK_EQ(due(NODEID, piece * PIECE), 0u);
+		CHECK_EQ(due(NODEID, piece * PIECE), PIECE);
+		CHECK_EQ(due(NODEID, piece * PIECE), 0u);
+	}
+	arena_destroy(&arena);
+}
+
+#define THREADS 4
+#define ROUNDS	2000u
+static _Atomic uint32_t allocated;
+
+static void *write_all(void *arg)
+{
+	(void)arg;
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		if (due(NODEID, (uint64_t)i * PIECE))
+			atomic_fetch_add(&allocated, 1);
+	}
+	return NULL;
+}
+
+static void once_of_many_threads(void)
+{
+	pthread_t threads[THREADS];
+
+	setup(PIECE);
+	inode_note_size(&inode, (uint64_t)ROUNDS * PIECE);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_create(&threads[i], NULL, write_all, NULL) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	/* pieces that share a row take turns: some 2000²/2^19 pairs */
+	CHECK(atomic_load(&allocated) <= ROUNDS + ROUNDS / 20);
+	/* where several were first at the same time, none was second */
+	write_all(NULL);
+	write_all(NULL);
+	CHECK(atomic_load(&allocated) >= ROUNDS - ROUNDS / 20);
+	CHECK(atomic_load(&allocated) <= ROUNDS + ROUNDS / 20);
+	arena_destroy(&arena);
+}
+
+int main(void)
+{
+	RUN(second_write_of_a_piece);
+	RUN(within_what_is_thin);
+	RUN(not_where_a_write_is_a_piece);
+	RUN(again_after_new_holes);
+	RUN(not_without_room);
+	RUN(off_without_a_hint);
+	RUN(old_pieces_make_room);
+	RUN(once_of_many_threads);
+	return test_result();
+}
