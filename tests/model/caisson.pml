@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Caisson under the storage that it serves: clients above that write and lock, their memory, their dirty
+ * pages, the kernel's queue of requests, and below it caissond's queue threads, slots, io-wq workers and
+ * metadata workers, with one crash, and the takeover that design.md has for it.
+ *
+ * Above, a writer takes a page for what it writes and makes it dirty, and waits while too many are (dirty
+ * throttling). The flusher, which is writeback, kswapd and the loop device in one, sends dirty pages as
+ * requests, and with -DDIRECT_RECLAIM a writer without a page does so, too; what has been answered is free
+ * again. So when all memory is dirty only caissond can free any:
+ * whatever in caissond waits for memory then, or for the stack above, waits for itself.
+ *
+ * Below, each process is the life of one request, whose steps are a thread's or a worker's. All that one of
+ * those knows between two steps is in the arena, so that a crash can come between any two; and none of them
+ * waits inside a step, which is what the rules S1 to S10 are for. Nothing is timed: every order is tried.
+ * Wake-ups are the explorer's part (explore/), which runs the code itself.
+ *
+ * -DBREAK=N breaks rule N; 7 and 10 have several forms.
+ *
+ * @ clean: 1-thread-1-slot -DTHREADS=1 -DSLOTS=1
+ * @ clean: 1-thread-2-slots -DTHREADS=1 -DSLOTS=2
+ * @ clean: 1-thread-3-slots -DTHREADS=1 -DSLOTS=3
+ * @ clean: 2-threads-1-slot -DTHREADS=2 -DSLOTS=1
+ * @ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2
+ * @ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3
+ * @ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DLOCKERS=1
+ * @ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DLOCKERS=1
+ * @ clean: 3-threads-3-slots -DTHREADS=3 -DSLOTS=3 -DLOCKERS=1
+ * @ clean: 3-lockers -DLOCKERS=3 -DWRITERS=1
+ * @ clean: direct-reclaim -DDIRECT_RECLAIM -DLOCKERS=1
+ * @ clean: entries -DSLOTS=2 -DENTRIES -DMETAS=0
+ * @ clean: crash -DCRASH
+ * @ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DLOCKERS=1
+ * @ live: writes-are-answered all_answered -DFOREVER -DLOCKERS=1
+ * @ live: locks-are-answered all_answered -DFOREVER -DWRITERS=0
+ * @ starves: served-in-any-order all_answered -DFOREVER -DANY_ORDER -DLOCKERS=1
+ * @ finds: S1 -DBREAK=1 -DLOCKERS=0
+ * @ finds: S1-2-threads -DBREAK=1 -DTHREADS=2 -DMEMORY=4 -DLOCKERS=0
+ * @ finds: S2 -DBREAK=2 -DLOCKERS=0
+ * @ finds: S3 -DBREAK=3 -DLOCKERS=0
+ * @ finds: S4 -DBREAK=4 -DLOCKERS=0
+ * @ finds: S5 -DBREAK=5
+ * @ finds: S6 -DBREAK=6 -DWORKERS=2 -DWRITERS=0
+ * @ finds: S7-no-worker -DBREAK=7 -DLOCKERS=0
+ * @ finds: S7-data-behind-locks -DBREAK=77 -DLOCKERS=3 -DWRITERS=1
+ * @ finds: S8 -DBREAK=8 -DLOCKERS=0
+ * @ finds: S9 -DBREAK=9 -DLOCKERS=1
+ * @ finds: S10-twice -DBREAK=10 -DWRITERS=0
+ * @ finds: S10-dropped -DBREAK=101 -DCRASH -DLOCKERS=1 -DWRITERS=0
+ * @ finds: S10-overlooked -DBREAK=102 -DCRASH -DLOCKERS=0 -DWRITERS=1
+ */
+
+#include "moves.h"
+
+#ifndef BREAK
+#define BREAK 0
+#endif
+#ifndef THREADS
+#define THREADS 1	/* queue threads */
+#endif
+#ifndef SLOTS
+#define SLOTS 1		/* of a queue thread: requests that it serves at a time */
+#endif
+#ifndef WORKERS
+#define WORKERS 1	/* metadata workers */
+#endif
+#ifndef METAS
+#define METAS 1		/* metadata slots */
+#endif
+#ifndef WRITERS
+#define WRITERS 2	/* each has a file of its own */
+#endif
+#ifndef LOCKERS
+#define LOCKERS 2	/* all want the same lock */
+#endif
+#define WRITES 2	/* of a writer */
+#ifndef MEMORY
+#define MEMORY 2	/* pages */
+#endif
+#define DIRTY_LIMIT MEMORY	/* pages that are dirty or under writeback */
+#define BACKGROUND 2	/* requests of the flusher at a time: what FUSE calls max_background */
+
+/*
+ * Requests by number: the flusher's; one of each locker; and, where a rule is broken, one of each queue
+ * thread, that it sends to itself.
+ */
+#define FIRST_LOCK BACKGROUND
+#define FIRST_OWN (FIRST_LOCK + LOCKERS)
+#define REQUESTS (FIRST_OWN + THREADS)
+#define is_write(r) (r < FIRST_LOCK || r >= FIRST_OWN)
+#define own_request(thread) (FIRST_OWN + thread)
+
+/* What the kernel knows of them. */
+bool asked[REQUESTS];	/* an answer is due */
+bool unlocks[REQUESTS], granted[REQUESTS];
+bool interrupted;	/* the first locker is */
+
+/* What is in the arena. The states are request.h's, where IO has four; moves() names a transition there. */
+#define moves(from, to) assert(MAY_##from##_##to)
+#define FREE 0
+#define PENDING 11	/* in the kernel's queue */
+#define FETCH 1		/* the message is in the slot's buffer, and the slot doesn't tell yet */
+#define RUN 2
+#define IO 3		/* with the disk */
+#define IO_PUNTED 4	/* waits for the ring's io-wq worker */
+#define IO_PUNTED_NOW 5	/* it has it, and has given it to the disk */
+#define IO_DONE 6	/* its completion is in the ring */
+#define QUEUED 7
+#define PARKED 8
+#define REPLY 9
+#define SENT 10		/* the kernel has the answer, and the slot doesn't tell yet */
+/* Only a crash can tell these two from the next one. */
+#ifdef CRASH
+#define JUST_TAKEN FETCH
+#else
+#define JUST_TAKEN RUN
+#endif
+byte state[REQUESTS], queue_of[REQUESTS];
+bool in_meta_slot[REQUESTS], was_short;	/* of number 0: its I/O may be short once */
+byte data_used[THREADS], meta_used, parked;
+bool locked;
+
+byte free_pages = MEMORY, dirty[2], under_writeback;
+#define all_dirty (dirty[0] + dirty[1] + under_writeback)
+
+bool down, crashed;	/* caissond is, has; once */
+bool worker_busy[THREADS];
+byte busy;		/* metadata workers */
+
+/* Only where a rule is broken: threads that wait, and what they then lack. */
+bool stuck[THREADS], unmarked[THREADS], worker_made[THREADS];
+bool mutex;		/* of the lock table, as a broken worker keeps it */
+
+/* --- above --- */
+
+/* Whether all may be served in any order, or, so that none is left out for ever, in that of asking. */
+#if defined(FOREVER) && !defined(ANY_ORDER)
+chan pending = [REQUESTS] of { byte };
+#define send(r) asked[r] = true; state[r] = PENDING; pending!r
+#define is_next(r) (state[r] == PENDING && pending?[eval(r)])
+#define take_next(r) pending?eval(r)
+#else
+#define send(r) asked[r] = true; state[r] = PENDING
+#define is_next(r) (state[r] == PENDING)
+#define take_next(r) skip
+#endif
+
+/* Whether a dirty page can be sent now, and sends one, by request R. FUSE lets BACKGROUND be under way. */
+#define is_unused(r) (state[r] == FREE && !asked[r])
+#define can_send_page (dirty[0] + dirty[1] > 0 && (is_unused(0) || is_unused(1)))
+inline send_page(r)
+{
+	if
+	:: dirty[0] -> dirty[0]--
+	:: dirty[1] -> dirty[1]--
+	fi;
+	under_writeback++;
+	r = (is_unused(0) -> 0 : 1);
+	send(r)
+}
+
+proctype writer(byte file)
+{
+	byte count, r;
+
+	do
+	:: atomic {
+		count < WRITES && free_pages > 0 ->	/*: takes a free page and makes it dirty */
+		free_pages--;
+		dirty[file]++
+	   };
+		all_dirty < DIRTY_LIMIT	/*: is throttled: goes on when fewer pages are dirty */;
+#ifndef FOREVER
+		count++
+#endif
+#ifdef DIRECT_RECLAIM
+	:: atomic {
+		count < WRITES && free_pages == 0 && can_send_page ->
+		send_page(r)	/*: has no page: reclaims one itself, and sends it to the disk */
+	   };
+		atomic { !asked[r] -> r = 0 }	/*: waits for the page that it reclaims to be written */
+#endif
+	:: count == WRITES -> break
+	od;
+	all_dirty == 0	/*: waits for all that was written to be on the disk */
+}
+
+/* Writeback, kswapd, and a loop device's worker. */
+proctype flusher()
+{
+	byte r;
+
+end:	do
+	:: atomic {
+		can_send_page ->
+		send_page(r)	/*: sends a dirty page to the disk that caissond serves */;
+		r = 0
+	   }
+	od
+}
+
+proctype locker(byte r)
+{
+	do
+	:: atomic { state[r] == FREE && !asked[r] -> unlocks[r] = false; send(r) }	/*: asks for the lock */;
+		if
+		:: !asked[r]	/*: waits for the lock */
+		:: atomic { r == FIRST_LOCK && asked[r] -> interrupted = true }	/*: is interrupted */;
+			!asked[r]	/*: waits for the answer */
+		fi;
+		if
+		:: r == FIRST_LOCK -> interrupted = false
+		:: else
+		fi;
+		if
+		:: granted[r] ->
+			atomic { state[r] == FREE -> granted[r] = false; unlocks[r] = true; send(r) }	/*: unlocks */;
+			!asked[r]	/*: waits for the unlocking to be answered */
+		:: else
+		fi;
+#ifndef FOREVER
+		break
+#endif
+	od
+}
+
+/* --- caissond --- */
+
+/* What only a thread that breaks a rule does: it waits in the middle of a step. */
+#define wait_in_thread(q, condition) stuck[q] = true; condition; stuck[q] = false
+#define ask_oneself(q) send(own_request(q)); wait_in_thread(q, !asked[own_request(q)])
+
+/* Memory for thread Q's own needs. An unmarked task may reclaim what is dirty itself. */
+inline allocate(q)
+{
+	if
+	:: free_pages == 0 && dirty[0] + dirty[1] > 0 && (BREAK == 1 || unmarked[q]) ->
+		if
+		:: dirty[0] -> dirty[0]--
+		:: else -> dirty[1]--
+		fi;
+		under_writeback++;
+		ask_oneself(q)	/*: its thread reclaims memory, and waits for a page to be written by caissond */
+	:: else
+	fi
+}
+
+inline take(r, q)
+{
+	d_step {
+		take_next(r);
+		queue_of[r] = q;
+		data_used[q]++;
+		moves(FREE, FETCH);
+#ifndef CRASH
+		moves(FETCH, RUN);
+#endif
+		state[r] = JUST_TAKEN
+	}
+}
+
+/* Whether what may wait for ever may be given request R's slot for that (S7). */
+#ifdef ENTRIES
+#define may_park(r) (parked < THREADS * SLOTS / 2)
+#else
+#define may_park(r) (in_meta_slot[r] || BREAK == 77)
+#endif
+
+inline answer(r)
+{
+	/* one that was sent again after a crash is nothing to the kernel */
+	assert(asked[r] || crashed);
+	if
+	:: asked[r] && is_write(r) -> under_writeback--; free_pages++
+	:: else
+	fi;
+	asked[r] = false
+}
+
+inline free_slot(r)
+{
+	if
+	:: in_meta_slot[r] -> meta_used--
+	:: else -> data_used[queue_of[r]]--
+	fi;
+	in_meta_slot[r] = false;
+	if
+	:: r == 0 -> was_short = false
+	:: else
+	fi;
+	queue_of[r] = 0;
+	state[r] = FREE
+}
+
+/* The lock goes from who unlocks to the first who waits. */
+inline hand_over_lock(waiter)
+{
+	locked = false;
+	waiter = FIRST_LOCK;
+	do
+	:: waiter < FIRST_OWN && state[waiter] == PARKED ->
+		locked = true;
+		granted[waiter] = true;
+		parked--;
+		moves(PARKED, REPLY);
+		state[waiter] = REPLY;
+		break
+	:: waiter < FIRST_OWN && state[waiter] != PARKED -> waiter++
+	:: waiter == FIRST_OWN -> break
+	od;
+	waiter = 0
+}
+
+/* Of threads that have nothing under way the first one takes it: they are alike. */
+#define is_idle(q) (data_used[q] == 0 && !worker_busy[q])
+#define can_take(q) (data_used[q] < SLOTS && !stuck[q])
+#define acts(q) (!down && !stuck[q])
+
+proctype request(byte r)
+{
+	byte waiter;
+
+end:	do
+	/* a queue thread takes it from the kernel */
+	:: atomic {
+		is_next(r) && !down && can_take(0) -> take(r, 0)	/*: a queue thread takes it */
+	   }
+#if THREADS > 1
+	:: atomic { is_next(r) && !down && can_take(1) && !(is_idle(0) && is_idle(1)) -> take(r, 1) }
+#endif
+#if THREADS > 2
+	:: atomic {
+		is_next(r) && !down && can_take(2) && !(is_idle(2) && (is_idle(0) || is_idle(1))) -> take(r, 2)
+	   }
+#endif
+#ifdef CRASH
+	:: state[r] == FETCH && acts(queue_of[r]) -> atomic { moves(FETCH, RUN); state[r] = RUN }
+#endif
+
+	/* data: the queue thread, the disk, the queue thread */
+	:: atomic {
+		state[r] == RUN && is_write(r) && acts(queue_of[r]) ->
+#if BREAK == 1 || BREAK == 9
+		if
+		:: r < FIRST_OWN -> allocate(queue_of[r])
+		:: else
+		fi;
+#elif BREAK == 4
+		wait_in_thread(queue_of[r], free_pages > 0)	/*: its thread allocates an object, and waits for a free page */;
+#elif BREAK == 8
+		if
+		:: r < FIRST_OWN -> ask_oneself(queue_of[r])	/*: its thread logs to the stack above, and waits for caissond to write it */
+		:: else
+		fi;
+#elif BREAK == 2
+		wait_in_thread(queue_of[r], all_dirty < DIRTY_LIMIT)	/*: its thread is throttled: waits for fewer dirty pages */;
+#endif
+		moves(RUN, IO);
+		if
+		:: state[r] = IO	/*: goes to the disk */
+		:: state[r] = IO_PUNTED	/*: goes to an io-wq worker */
+		fi
+	   }
+	:: atomic {
+		state[r] == IO_PUNTED && !down && !worker_busy[queue_of[r]] &&
+		(BREAK != 7 || worker_made[queue_of[r]] || free_pages > 0) ->	/*: is taken up by a worker, where there is one, or a free page to make one of */
+#if BREAK == 7
+		worker_made[queue_of[r]] = true;
+#endif
+		worker_busy[queue_of[r]] = true;
+		state[r] = IO_PUNTED_NOW
+	   }
+	:: atomic {
+		state[r] == IO || state[r] == IO_PUNTED_NOW ->
+		if
+		:: state[r] == IO_PUNTED_NOW -> worker_busy[queue_of[r]] = false
+		:: else
+		fi;
+		state[r] = IO_DONE	/*: the disk has done it */
+	   }
+	:: atomic {
+		state[r] == IO_DONE && acts(queue_of[r]) ->
+#if BREAK == 3
+		if
+		:: r < FIRST_OWN -> ask_oneself(queue_of[r])	/*: its thread faults on a page that was swapped out to the stack above */
+		:: else
+		fi;
+#elif BREAK == 5
+		wait_in_thread(queue_of[r], parked == 0)	/*: its completion takes an object, of which the lock that waits has the last */;
+#endif
+		if
+		:: r == 0 && !was_short -> was_short = true; state[r] = IO	/*: was short: the rest goes on */
+		:: moves(IO, RUN);
+			moves(RUN, REPLY);
+			state[r] = REPLY
+		fi
+	   }
+
+	/* metadata: the queue thread, a worker */
+	:: atomic {
+		state[r] == RUN && !is_write(r) && acts(queue_of[r]) ->
+		if
+		:: meta_used < METAS ->
+			data_used[queue_of[r]]--;
+			meta_used++;
+			moves(FREE, RUN);
+			moves(RUN, FREE);
+			in_meta_slot[r] = true;
+			queue_of[r] = 0	/* any may send its answer */
+		:: else	/* its data slot goes along */
+		fi;
+#if BREAK == 9
+		unmarked[queue_of[r]] = true	/*: an inner scope ends, and takes the mark with it */;
+#endif
+		moves(RUN, QUEUED);
+		state[r] = QUEUED
+	   }
+	:: atomic {
+		state[r] == QUEUED && !down && busy < WORKERS ->
+		moves(QUEUED, RUN);
+		if
+		:: unlocks[r] ->
+#if BREAK == 6
+			busy++;
+			!mutex	/*: the worker that unlocks takes the table's mutex, which the one that waits has */;
+			busy--;
+#endif
+			d_step { hand_over_lock(waiter); moves(RUN, REPLY); state[r] = REPLY }	/*: a worker unlocks */
+		:: !unlocks[r] && !locked ->
+			locked = true;
+			granted[r] = true;
+			state[r] = REPLY	/*: a worker gives it the lock */
+		:: !unlocks[r] && locked ->
+#if BREAK == 6
+			busy++;
+			mutex = true;
+			!locked	/*: a worker waits for the lock, with the table's mutex */;
+			locked = true;
+			granted[r] = true;
+			mutex = false;
+			busy--;
+			state[r] = REPLY
+#else
+			if
+			:: may_park(r) -> moves(RUN, PARKED); parked++; state[r] = PARKED	/*: is parked until the lock is free */
+			:: else -> moves(RUN, REPLY); state[r] = REPLY	/*: is refused: its slot can't wait */
+			fi;
+#endif
+		fi
+	   }
+	:: atomic {
+		state[r] == PARKED && r == FIRST_LOCK && interrupted && !down ->
+#if BREAK == 10
+		answer(r);
+		interrupted = false	/*: is interrupted and answered, and still waits for the lock */
+#else
+		parked--;
+		moves(PARKED, REPLY);
+		state[r] = REPLY	/*: is interrupted */
+#endif
+	   }
+
+	/* the answer, by whoever has made it */
+	:: atomic {
+		state[r] == REPLY && acts(queue_of[r]) ->
+		answer(r)	/*: is answered */;
+#ifdef CRASH
+		state[r] = SENT
+	   }
+	:: atomic {
+		state[r] == SENT && acts(queue_of[r]) ->
+#endif
+#ifdef ENTRIES
+		moves(REPLY, FETCH);
+#else
+		moves(REPLY, FREE);
+#endif
+		free_slot(r)
+	   }
+	od
+}
+
+#ifdef CRASH
+/*
+ * The keeper has the arena and the descriptors. When the child is gone, and all that it had under way, it
+ * starts another, which goes through the slots: what is only read or written is done again; what has
+ * changed anything has its state changed in the same step (the note that design.md speaks of).
+ */
+proctype keeper()
+{
+	byte r;
+
+	atomic { !down -> down = true; crashed = true }	/*: caissond dies */;
+	atomic {
+		(state[0] != IO && state[0] != IO_PUNTED_NOW && state[1] != IO && state[1] != IO_PUNTED_NOW) ->	/*: the keeper waits for what is under way */
+		r = 0;
+		do
+		:: r < REQUESTS ->
+			if
+			:: state[r] == FETCH ->
+#if BREAK == 102
+				free_slot(r)	/*: the next one takes the slot for free */
+#else
+				state[r] = RUN
+#endif
+			:: state[r] == IO_PUNTED || state[r] == IO_DONE -> state[r] = RUN
+			:: state[r] == SENT -> state[r] = REPLY
+#if BREAK == 101
+			:: state[r] == QUEUED -> free_slot(r)	/*: the next one forgets what was in the workers' inbox */
+#endif
+			:: else
+			fi;
+			r++
+		:: else -> break
+		od;
+		down = false	/*: another one takes over */
+	}
+}
+#endif
+
+init {
+	byte i;
+
+	atomic {
+		for (i : 0 .. REQUESTS - 1) { run request(i) }
+		run flusher();
+		i = 0;
+		do
+		:: i < WRITERS -> run writer(i); i++
+		:: else -> break
+		od;
+		i = 0;
+		do
+		:: i < LOCKERS -> run locker(FIRST_LOCK + i); i++
+		:: else -> break
+		od
+#ifdef CRASH
+		; run keeper()
+#endif
+	}
+}
+
+#ifdef FOREVER
+#define answered(r) ([] (asked[r] -> <> !asked[r]))
+ltl all_answered { answered(0) && answered(1) && answered(2) }
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "explore.h"
+#include "macro.h"
+
+#define WRITE_AT(file, off)                                                                        \
+	{                                                                                          \
+		.opcode = FUSE_WRITE, .fh = FH(file), .offset = (off), .size = BLOCK_BYTES         \
+	}
+#define LOCK(file)                                                                                 \
+	{                                                                                          \
+		.opcode = FUSE_SETLKW, .fh = FH(file), .lock_type = F_WRLCK,                       \
+		.lock_owner = (file) + 1                                                           \
+	}
+
+static const struct message writes[] = { WRITE_AT(0, 0), WRITE_AT(0, BLOCK_BYTES) };
+
+static const struct message all_data[] = {
+	WRITE_AT(0, 0),
+	{ .opcode = FUSE_READ, .fh = FH(0), .size = BLOCK_BYTES },
+	{ .opcode = FUSE_FSYNC, .fh = FH(0) },
+};
+
+static const struct message mixed[] = {
+	WRITE_AT(0, 0),
+	{ .opcode = FUSE_FORGET },
+	{ .opcode = FUSE_SETLK,
+	  .fh = FH(0),
+	  .lock_type = F_RDLCK,
+	  .lock_owner = 1,
+	  .errors = { -ENOLCK } },
+};
+
+/* A sequential zone: one write at a time, each where the last one ended; one at the wrong place. */
+static const struct message zone_writes[] = {
+	WRITE_AT(0, 0),
+	{ .opcode = FUSE_WRITE,
+	  .fh = FH(0),
+	  .offset = BLOCK_BYTES,
+	  .size = BLOCK_BYTES,
+	  .after = 1,
+	  .errors = { -EIO } },
+	{ .opcode = FUSE_WRITE,
+	  .fh = FH(0),
+	  .offset = 7 * BLOCK_BYTES,
+	  .size = BLOCK_BYTES,
+	  .after = 1 | 2,
+	  .errors = { -EIO },
+	  .must_fail = true },
+};
+
+/* One has a lock and gives it back, another waits for it, and may be interrupted. */
+static const struct message locks[] = {
+	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
+	{ .opcode = FUSE_SETLKW,
+	  .fh = FH(1),
+	  .lock_type = F_WRLCK,
+	  .lock_owner = 2,
+	  .after = 1,
+	  .errors = { -EINTR, -ENOLCK } },
+	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
+	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_UNLCK, .lock_owner = 1, .after = 1 },
+};
+
+/* A lock that nobody gives back: who waits for it can only be interrupted. */
+static const struct message interrupt[] = {
+	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
+	{ .opcode = FUSE_SETLKW,
+	  .fh = FH(1),
+	  .lock_type = F_WRLCK,
+	  .lock_owner = 2,
+	  .after = 1,
+	  .errors = { -EINTR, -ENOLCK },
+	  .must_fail = true },
+	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
+};
+
+static const struct message lock_and_write[] = {
+	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
+	{ .opcode = FUSE_SETLKW,
+	  .fh = FH(1),
+	  .lock_type = F_WRLCK,
+	  .lock_owner = 2,
+	  .after = 1,
+	  .errors = { -ENOLCK, -ECONNABORTED } },
+	WRITE_AT(0, 0),
+	{ .opcode = FUSE_SETLK,
+	  .fh = FH(0),
+	  .lock_type = F_UNLCK,
+	  .lock_owner = 1,
+	  .after = 1 | 4 },
+};
+
+#define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
+
+static const struct scenario scenarios[] = {
+	{
+		.name = "data",
+		.about = "two writes, two queues of one slot; I/O may be short",
+		.queues = 2,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(writes),
+		.freedom.short_io = true,
+		.preemptions = 1,
+	},
+	{
+		.name = "error",
+		.about = "write, read and fsync, a queue of two slots; I/O may fail or be short",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(all_data),
+		.freedom = { .short_io = true, .error = -EIO },
+		.preemptions = 1,
+	},
+	{
+		.name = "mixed",
+		.about = "data and metadata, no metadata slot: the data slot goes along",
+		.queues = 1,
+		.depth = 1,
+		.workers = 1,
+		MESSAGES_OF(mixed),
+		.preemptions = 2,
+	},
+	{
+		.name = "zone",
+		.about = "a sequential zone: writes may fail, and one is at the wrong place",
+		.queues = 1,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(zone_writes),
+		.freedom = { .short_io = true, .error = -EIO },
+		.zone_len = 2 * BLOCK_BYTES,
+		.preemptions = 2,
+	},
+	{
+		.name = "locks",
+		.about = "a lock, who waits for it, an interrupt, and its end",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 2,
+		MESSAGES_OF(locks),
+		.preemptions = 1,
+	},
+	{
+		.name = "locks-workers",
+		.about = "the same, two workers",
+		.queues = 1,
+		.depth = 2,
+		.workers = 2,
+		.metas = 2,
+		MESSAGES_OF(locks),
+		.preemptions = 1,
+	},
+	{
+		.name = "locks-slot",
+		.about = "the same, one slot and no metadata slot: nobody may wait there",
+		.queues = 1,
+		.depth = 1,
+		.workers = 1,
+		MESSAGES_OF(locks),
+		.preemptions = 1,
+	},
+	{
+		.name = "interrupt",
+		.about = "a lock that nobody gives back, and an interrupt for who waits for it",
+		.queues = 1,
+		.depth = 2,
+		.workers = 2,
+		.metas = 2,
+		MESSAGES_OF(interrupt),
+		.preemptions = 1,
+	},
+	{
+		.name = "entries",
+		.about = "a lock that waits in a ring's entry, and data beside it",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_and_write),
+		.freedom.entries = true,
+		.preemptions = 1,
+	},
+	{
+		.name = "abort",
+		.about = "the connection ends at any time",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_and_write),
+		.freedom.abort = true,
+		.preemptions = 1,
+	},
+	{
+		.name = "stop",
+		.about = "the daemon is told to end at any time",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_and_write),
+		.freedom.stop = true,
+		.preemptions = 1,
+	},
+};
+
+/* --- the way to a failure --- */
+
+#define TRACE 512
+
+static struct {
+	const char *who, *what;
+	uint64_t number;
+} trace[TRACE];
+static uint32_t trace_len;
+static const struct scenario *scenario;
+
+void explore_trace(const char *what, uint64_t number)
+{
+	if (trace_len < TRACE) {
+		trace[trace_len].who = fiber_name();
+		trace[trace_len].what = what;
+		trace[trace_len++].number = number;
+	}
+}
+
+static void print_trace(void)
+{
+	for (uint32_t i = 0; i < trace_len; i++)
+		printf("      %s: %s %llu\n", trace[i].who ? trace[i].who : "kernel", trace[i].what,
+		       (unsigned long long)trace[i].number);
+	printf("      again: explore %s ", scenario ? scenario->name : "?");
+	choice_print();
+}
+
+void explore_fail(const char *what)
+{
+	printf("fail  explore/%s: %s\n", scenario ? scenario->name : "", what);
+	print_trace();
+	fflush(stdout);
+	_exit(1);
+}
+
+/* An assertion of the daemon's: what it says is on stderr. */
+static void on_abort(int number)
+{
+	(void)number;
+	explore_fail("an assertion failed");
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void explore(const struct scenario *what)
+{
+	double since = seconds_now();
+	uint64_t runs = 0;
+
+	scenario = what;
+	while (choice_next()) {
+		trace_len = 0;
+		world_begin(what);
+		switch (fiber_run_all(what->preemptions)) {
+		case RUN_STUCK:
+			explore_fail("nothing can go on, and not all have ended");
+		case RUN_ENDED:
+			world_check_end();
+			break;
+		case RUN_KNOWN:
+			break;
+		}
+		world_end();
+		runs++;
+	}
+	printf("pass  explore/%-15s %u states, %llu runs, %u preemptions, %.1f s: %s\n", what->name,
+	       seen_forget(), (unsigned long long)runs, what->preemptions, seconds_now() - since,
+	       what->about);
+	fflush(stdout);
+	scenario = NULL;
+}
+
+/* --- the table of request.h --- */
+
+/* Whether request_move() lets FROM go to TO: asked in a process of its own, as it may be its end. */
+static bool is_allowed(enum request_state from, enum request_state to)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		const struct rlimit none = { 0, 0 };
+		struct request request;
+
+		(void)setrlimit(RLIMIT_CORE, &none);
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)!freopen("/dev/null", "w", stderr);
+		request_init(&request, 0, 0, 0, BLOCK_BYTES);
+		atomic_store(&request.state, (uint8_t)from);
+		__real_request_move(&request, to);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		explore_fail("a transition can't be tried");
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool compare_moves(void)
+{
+	uint32_t seen = 0, differ = 0;
+
+	for (uint32_t from = 0; from < REQUEST_STATES; from++) {
+		for (uint32_t to = 0; to < REQUEST_STATES; to++) {
+			bool allowed = is_allowed(from, to), was = moves_seen[from][to] > 0;
+
+			seen += was;
+			if (was == allowed)
+				continue;
+			differ++;
+			printf("      %s -> %s: %s\n", request_state_name(from),
+			       request_state_name(to),
+			       allowed ? "allowed, and never seen" : "seen, and not allowed");
+		}
+	}
+	printf("%s  explore/transitions     %u of a request's are seen, and no other is allowed\n",
+	       differ ? "fail" : "pass", seen);
+	return !differ;
+}
+
+static const struct scenario *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		if (strcmp(scenarios[i].name, name) == 0)
+			return &scenarios[i];
+	}
+	fprintf(stderr, "explore: no such scenario: %s\n", name);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	(void)signal(SIGABRT, on_abort);
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: explore [SCENARIO [CHOICES]]\n");
+		for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++)
+			printf("  %-15s %s\n", scenarios[i].name, scenarios[i].about);
+		return 0;
+	}
+	world_make();
+	(void)atexit(world_remove);
+	if (argc > 2)
+		choice_only(argv[2]);
+	if (argc > 1) {
+		explore(find(argv[1]));
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++)
+		explore(&scenarios[i]);
+	return compare_moves() ? 0 : 1;
+}

@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's side: a FUSE connection with its clients, eventfds, the disk, and, behind the linker's
+ * --wrap, the calls of the daemon's at which another thread may have its turn.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "explore.h"
+#include "pool.h"
+#include "request.h"
+
+/* Descriptors of ours lie where no real one does. */
+#define DEVICE_FD 1000
+#define EVENT_FD  2000
+#define EVENTS	  8
+#define MUTEXES	  8
+
+enum message_state { TO_COME, PENDING, TAKEN, OVER };
+
+static const struct message *messages;
+static uint32_t message_count;
+static enum message_state now[MESSAGES];
+static int32_t answers[MESSAGES]; /* errors of those that are over */
+static struct kernel_freedom freedom;
+static enum { CONNECTED, ABORTED, UNMOUNTED } connection;
+static bool stopped, shortened, failed;
+void (*kernel_on_stop)(void);
+
+static struct {
+	uint64_t count;
+	bool semaphore;
+} events[EVENTS];
+static int event_count, device_count;
+
+static struct {
+	pthread_mutex_t *mutex;
+	bool held;
+} mutexes[MUTEXES];
+
+uint64_t moves_seen[REQUEST_STATES][REQUEST_STATES];
+
+void kernel_reset(const struct message *to_send, uint32_t count, const struct kernel_freedom *free)
+{
+	assert(count <= MESSAGES);
+	messages = to_send;
+	message_count = count;
+	memset(now, 0, sizeof(now));
+	memset(answers, 0, sizeof(answers));
+	memset(events, 0, sizeof(events));
+	memset(mutexes, 0, sizeof(mutexes));
+	event_count = device_count = 0;
+	freedom = *free;
+	connection = CONNECTED;
+	stopped = shortened = failed = false;
+}
+
+static bool is_without_answer(uint32_t i)
+{
+	return messages[i].opcode == FUSE_INTERRUPT || messages[i].opcode == FUSE_FORGET;
+}
+
+/* --- clients --- */
+
+/* They send in the order of the list, each when what it waits for is over. */
+static bool can_send(uint32_t i)
+{
+	if (connection != CONNECTED || stopped || now[i] != TO_COME || (i && now[i - 1] == TO_COME))
+		return false;
+	for (uint32_t j = 0; j < message_count; j++) {
+		if (messages[i].after & 1u << j && now[j] != OVER)
+			return false;
+	}
+	/* an interrupt is about what the daemon has; what it doesn't have the kernel itself takes back */
+	if (messages[i].opcode == FUSE_INTERRUPT)
+		return now[messages[i].interrupts / 2 - 1] >= TAKEN;
+	return true;
+}
+
+static void send_message(uint32_t i)
+{
+	bool too_late = messages[i].opcode == FUSE_INTERRUPT &&
+			now[messages[i].interrupts / 2 - 1] == OVER;
+
+	explore_trace("the client sends", UNIQUE(i));
+	now[i] = too_late ? OVER : PENDING;
+}
+
+static bool all_over(void)
+{
+	for (uint32_t i = 0; i < message_count; i++) {
+		if (now[i] != OVER)
+			return false;
+	}
+	return true;
+}
+
+/* What a WRITE carries, throughout. */
+static int data_of(uint32_t i)
+{
+	return (int)i + 1;
+}
+
+/* Whether what was answered as written is in the file, with nothing from elsewhere. */
+static bool data_is_there(uint32_t i, int fd)
+{
+	uint8_t data[BLOCK_BYTES];
+
+	if (messages[i].opcode != FUSE_WRITE || now[i] != OVER || answers[i] || freedom.error)
+		return true;
+	assert(messages[i].size == sizeof(data));
+	if (pread(fd, data, sizeof(data), (off_t)messages[i].offset) != sizeof(data))
+		return false;
+	for (size_t k = 0; k < sizeof(data); k++) {
+		if (data[k] != data_of(i))
+			return false;
+	}
+	return true;
+}
+
+bool kernel_is_content(int fd)
+{
+	for (uint32_t i = 0; i < message_count; i++) {
+		if (now[i] != OVER && connection != ABORTED && !stopped) {
+			explore_trace("has no answer", UNIQUE(i));
+			return false;
+		}
+		if (now[i] == TAKEN && connection != ABORTED) {
+			explore_trace("was taken and has no answer", UNIQUE(i));
+			return false;
+		}
+		if (!data_is_there(i, fd)) {
+			explore_trace("was written, and isn't there", UNIQUE(i));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The header and the argument as the kernel lays them out. */
+static uint32_t put_message(uint32_t i, struct fuse_in_header *in, void *arg)
+{
+	const struct message *message = &messages[i];
+	uint32_t arg_len = 0, data_len = 0;
+
+	switch (message->opcode) {
+	case FUSE_WRITE:
+		*(struct fuse_write_in *)arg = (struct fuse_write_in){
+			.fh = message->fh,
+			.offset = message->offset,
+			.size = message->size,
+		};
+		arg_len = sizeof(struct fuse_write_in);
+		data_len = message->size;
+		break;
+	case FUSE_READ:
+		*(struct fuse_read_in *)arg = (struct fuse_read_in){
+			.fh = message->fh,
+			.offset = message->offset,
+			.size = message->size,
+		};
+		arg_len = sizeof(struct fuse_read_in);
+		break;
+	case FUSE_FSYNC:
+		*(struct fuse_fsync_in *)arg = (struct fuse_fsync_in){ .fh = message->fh };
+		arg_len = sizeof(struct fuse_fsync_in);
+		break;
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+		*(struct fuse_lk_in *)arg = (struct fuse_lk_in){
+			.fh = message->fh,
+			.owner = message->lock_owner,
+			.lk = { .start = 0,
+				.end = INT64_MAX,
+				.type = message->lock_type,
+				.pid = 1 },
+			.lk_flags = FUSE_LK_FLOCK,
+		};
+		arg_len = sizeof(struct fuse_lk_in);
+		break;
+	case FUSE_INTERRUPT:
+		*(struct fuse_interrupt_in *)arg =
+			(struct fuse_interrupt_in){ .unique = message->interrupts };
+		arg_len = sizeof(struct fuse_interrupt_in);
+		break;
+	case FUSE_FORGET:
+		*(struct fuse_forget_in *)arg = (struct fuse_forget_in){ .nlookup = 0 };
+		arg_len = sizeof(struct fuse_forget_in);
+		break;
+	default:
+		explore_fail("a message that the explorer can't make");
+	}
+	*in = (struct fuse_in_header){
+		.len = (uint32_t)sizeof(*in) + arg_len + data_len,
+		.opcode = message->opcode,
+		.unique = UNIQUE(i) | (message->opcode == FUSE_INTERRUPT),
+		.nodeid = FUSE_ROOT_ID,
+	};
+	return arg_len;
+}
+
+/* An answer, of BODY_LEN bytes besides its header. Returns 0, or -ENOENT: nobody waits for it. */
+static int take_answer(const struct fuse_out_header *out, uint32_t body_len)
+{
+	uint32_t i = (uint32_t)(out->unique / 2 - 1);
+	const struct message *message = &messages[i];
+	bool allowed = out->error == 0 && !message->must_fail;
+
+	if (i >= message_count || out->unique != UNIQUE(i) || is_without_answer(i))
+		explore_fail("an answer to what was never asked");
+	if (connection == ABORTED)
+		return -ENOENT;
+	if (now[i] != TAKEN)
+		explore_fail(now[i] == OVER ? "answered twice" : "answered before it was taken");
+	for (unsigned k = 0; message->errors[k]; k++)
+		allowed |= out->error == message->errors[k];
+	allowed |= freedom.error && message->opcode != FUSE_SETLKW && out->error == freedom.error;
+	if (!allowed) {
+		explore_trace("has error", (uint64_t)-out->error);
+		explore_fail("an answer that is wrong");
+	}
+	if (!out->error && message->opcode == FUSE_WRITE) {
+		const struct fuse_write_out *written = (const void *)(out + 1);
+
+		if (body_len != sizeof(*written) ||
+		    (written->size != message->size && !freedom.error))
+			explore_fail("an answer of the wrong length");
+	}
+	explore_trace("is answered", out->unique);
+	now[i] = OVER;
+	answers[i] = out->error;
+	return 0;
+}
+
+/* --- the device --- */
+
+static bool is_for_device(uint32_t i)
+{
+	return now[i] == PENDING && (!freedom.entries || is_without_answer(i));
+}
+
+static int device_read(void *buffer, size_t cap)
+{
+	struct fuse_in_header *in = buffer;
+
+	if (connection != CONNECTED)
+		return connection == ABORTED ? -ECONNABORTED : -ENODEV;
+	for (uint32_t i = 0; i < message_count; i++) {
+		uint32_t arg_len;
+
+		if (!is_for_device(i))
+			continue;
+		arg_len = put_message(i, in, in + 1);
+		if (in->len > cap)
+			explore_fail("a buffer that is too short");
+		if (messages[i].opcode == FUSE_WRITE)
+			memset((uint8_t *)(in + 1) + arg_len, data_of(i), messages[i].size);
+		now[i] = is_without_answer(i) ? OVER : TAKEN;
+		explore_trace("is read", UNIQUE(i));
+		return (int)in->len;
+	}
+	return -EAGAIN;
+}
+
+static int device_write(const void *data, size_t len)
+{
+	const struct fuse_out_header *out = data;
+	int r;
+
+	if (len < sizeof(*out) || out->len != len)
+		explore_fail("an answer whose length is wrong");
+	r = take_answer(out, (uint32_t)(len - sizeof(*out)));
+	return r < 0 ? r : (int)len;
+}
+
+/* --- entries --- */
+
+/* What the entry's registration gave us: header and payload. Kept for the commands that follow. */
+static const struct iovec *entry_parts(const struct operation *operation)
+{
+	static const struct iovec *parts[64];
+	uint32_t index = (uint32_t)operation->user_data;
+
+	assert(index < 64);
+	if (operation->cmd_op == CAISSON_FUSE_URING_REGISTER)
+		parts[index] = (const struct iovec *)(uintptr_t)operation->addr;
+	return parts[index];
+}
+
+static struct caisson_fuse_uring_req_header *entry_header(const struct operation *operation)
+{
+	return entry_parts(operation)[0].iov_base;
+}
+
+static bool can_deliver(const struct operation *operation, uint32_t i)
+{
+	return operation->in_use && operation->opcode == IORING_OP_URING_CMD && now[i] == PENDING &&
+	       !is_without_answer(i);
+}
+
+static void deliver(struct operation *operation, uint32_t i)
+{
+	struct caisson_fuse_uring_req_header *header = entry_header(operation);
+	struct fuse_in_header *in = (void *)header->in_out;
+
+	(void)put_message(i, in, header->op_in);
+	if (messages[i].opcode == FUSE_WRITE) {
+		memset(entry_parts(operation)[1].iov_base, data_of(i), messages[i].size);
+		header->ent_in_out.payload_sz = messages[i].size;
+	} else {
+		header->ent_in_out.payload_sz = 0;
+	}
+	header->ent_in_out.commit_id = UNIQUE(i);
+	now[i] = TAKEN;
+	explore_trace("is put into an entry", UNIQUE(i));
+	ring_complete(operation, 0);
+}
+
+static void commit(const struct operation *operation)
+{
+	struct caisson_fuse_uring_req_header *header = entry_header(operation);
+	const struct fuse_out_header *out = (const void *)header->in_out;
+	struct {
+		struct fuse_out_header header;
+		struct fuse_write_out body;
+	} answer = { .header = *out, .body.size = 0 };
+
+	if (operation->commit_id != out->unique)
+		explore_fail("a commit for another request than the answer's");
+	if (header->ent_in_out.payload_sz == sizeof(answer.body))
+		memcpy(&answer.body, entry_parts(operation)[1].iov_base, sizeof(answer.body));
+	(void)take_answer(&answer.header, header->ent_in_out.payload_sz);
+}
+
+/* --- io_uring's operations --- */
+
+static bool is_device(int fd)
+{
+	return fd >= DEVICE_FD && fd < DEVICE_FD + device_count;
+}
+
+static bool is_event(int fd)
+{
+	return fd >= EVENT_FD && fd < EVENT_FD + event_count;
+}
+
+static bool cancel(uint64_t user_data)
+{
+	struct operation *operations;
+	uint32_t count = ring_operations(&operations);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (operations[i].in_use && operations[i].opcode == IORING_OP_POLL_ADD &&
+		    operations[i].user_data == user_data) {
+			ring_complete(&operations[i], -ECANCELED);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool kernel_submit(struct operation *operation, int *ret_result)
+{
+	switch (operation->opcode) {
+	case IORING_OP_WRITE:
+		if (!is_device(operation->fd))
+			return false;
+		*ret_result =
+			device_write((const void *)(uintptr_t)operation->addr, operation->len);
+		return true;
+	case IORING_OP_ASYNC_CANCEL:
+		*ret_result = cancel(operation->addr) ? 0 : -ENOENT;
+		return true;
+	case IORING_OP_URING_CMD:
+		(void)entry_parts(operation);
+		if (operation->cmd_op == CAISSON_FUSE_URING_COMMIT_AND_FETCH)
+			commit(operation);
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* Does an operation on the file. Returns bytes, or 0, or -errno. */
+static int do_io(const struct operation *operation)
+{
+	void *buffer = (void *)(uintptr_t)operation->addr;
+	uint32_t len = operation->len;
+	uint32_t outcomes = 1, which;
+	bool can_be_short =
+		freedom.short_io && !shortened && len > 1 &&
+		(operation->opcode == IORING_OP_WRITE || operation->opcode == IORING_OP_READ);
+	ssize_t n = 0;
+
+	outcomes += can_be_short;
+	outcomes += freedom.error && !failed;
+	which = choose(outcomes);
+	if (which && which == outcomes - 1 && freedom.error && !failed) {
+		failed = true;
+		explore_trace("the disk fails", 0);
+		return freedom.error;
+	}
+	if (which) {
+		shortened = true;
+		len /= 2;
+		explore_trace("the disk has done half", 0);
+	} else {
+		explore_trace("the disk has done it", 0);
+	}
+	if (operation->opcode == IORING_OP_WRITE)
+		n = pwrite(operation->fd, buffer, len, (off_t)operation->off);
+	else if (operation->opcode == IORING_OP_READ)
+		n = pread(operation->fd, buffer, len, (off_t)operation->off);
+	assert(n >= 0);
+	return (int)n;
+}
+
+static bool can_complete(const struct operation *operation)
+{
+	if (!operation->in_use)
+		return false;
+	switch (operation->opcode) {
+	case IORING_OP_POLL_ADD:
+		if (connection != CONNECTED)
+			return true;
+		for (uint32_t i = 0; i < message_count; i++) {
+			if (is_for_device(i))
+				return true;
+		}
+		return false;
+	case IORING_OP_URING_CMD:
+		return connection != CONNECTED;
+	case IORING_OP_READ:
+		return !is_event(operation->fd) || events[operation->fd - EVENT_FD].count;
+	default:
+		return true;
+	}
+}
+
+static void complete(struct operation *operation)
+{
+	switch (operation->opcode) {
+	case IORING_OP_POLL_ADD:
+		ring_complete(operation, 1);
+		return;
+	case IORING_OP_URING_CMD:
+		ring_complete(operation, connection == ABORTED ? -ECONNABORTED : -ENOTCONN);
+		return;
+	case IORING_OP_READ:
+		if (is_event(operation->fd)) {
+			*(uint64_t *)(uintptr_t)operation->addr =
+				events[operation->fd - EVENT_FD].count;
+			events[operation->fd - EVENT_FD].count = 0;
+			ring_complete(operation, sizeof(uint64_t));
+			return;
+		}
+		break;
+	}
+	ring_complete(operation, do_io(operation));
+}
+
+/* --- what can happen --- */
+
+/*
+ * What happens as soon as it can, as nobody can tell when it did before he asks, and when he asks is a
+ * choice of its own: the sending of messages, and the reading of an eventfd.
+ */
+static void happen_at_once(void)
+{
+	struct operation *operations;
+	uint32_t operation_count = ring_operations(&operations);
+
+	for (uint32_t i = 0; i < message_count; i++) {
+		if (can_send(i))
+			send_message(i);
+	}
+	for (uint32_t k = 0; k < operation_count; k++) {
+		if (operations[k].in_use && operations[k].opcode == IORING_OP_READ &&
+		    is_event(operations[k].fd) && can_complete(&operations[k]))
+			complete(&operations[k]);
+	}
+}
+
+/* Calls number WHICH of what can happen, or counts them. */
+static uint32_t events_walk(uint32_t which)
+{
+	struct operation *operations;
+	uint32_t operation_count = ring_operations(&operations), n = 0;
+
+#define HAPPENS(condition, what)                                                                   \
+	do {                                                                                       \
+		if (condition) {                                                                   \
+			if (n == which) {                                                          \
+				what;                                                              \
+				return n;                                                          \
+			}                                                                          \
+			n++;                                                                       \
+		}                                                                                  \
+	} while (0)
+
+	for (uint32_t k = 0; k < operation_count; k++) {
+		struct operation *operation = &operations[k];
+
+		if (!operation->in_use)
+			continue;
+		HAPPENS(can_complete(operation), complete(operation));
+		for (uint32_t i = 0; i < message_count; i++) {
+			if (can_deliver(operation, i)) {
+				HAPPENS(connection == CONNECTED, deliver(operation, i));
+				break; /* in their order */
+			}
+		}
+	}
+	HAPPENS(all_over() && connection == CONNECTED && !stopped && !freedom.stop,
+		explore_trace("unmounted", 0);
+		connection = UNMOUNTED);
+	HAPPENS(freedom.abort && connection == CONNECTED, explore_trace("aborted", 0);
+		connection = ABORTED);
+	HAPPENS(freedom.stop && !stopped, explore_trace("told to stop", 0); stopped = true;
+		kernel_on_stop());
+#undef HAPPENS
+	return n;
+}
+
+uint32_t kernel_events(void)
+{
+	happen_at_once();
+	return events_walk(UINT32_MAX);
+}
+
+void kernel_happen(uint32_t which)
+{
+	(void)events_walk(which);
+}
+
+uint64_t kernel_hash(uint64_t hash)
+{
+	const bool flags[] = { stopped, shortened, failed };
+
+	hash = hash_bytes(hash, now, sizeof(now));
+	hash = hash_bytes(hash, answers, sizeof(answers));
+	hash = hash_bytes(hash, &connection, sizeof(connection));
+	hash = hash_bytes(hash, flags, sizeof(flags));
+	for (int i = 0; i < EVENTS; i++)
+		hash = hash_bytes(hash, &events[i].count, sizeof(events[i].count));
+	return ring_hash(hash);
+}
+
+/* --- the daemon's calls; --wrap gives them to us --- */
+
+int __real_open64(const char *path, int flags, ...);
+int __real_ioctl(int fd, unsigned long request, ...);
+ssize_t __real_read(int fd, void *buffer, size_t len);
+ssize_t __real_write(int fd, const void *data, size_t len);
+int __real_close(int fd);
+const void *__real_request_reply(const struct arena *arena, struct request *request, int error,
+				 uint32_t body_len);
+uint32_t __real_pool_take(struct pool *pool);
+void __real_pool_put(struct pool *pool, uint32_t index);
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list rest;
+
+	if (strcmp(path, "/dev/fuse") == 0)
+		return DEVICE_FD + device_count++;
+	va_start(rest, flags);
+	if (flags & (O_CREAT | O_TMPFILE))
+		mode = va_arg(rest, mode_t);
+	va_end(rest);
+	return __real_open64(path, flags, mode);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	return is_device(fd) ? 0 : __real_ioctl(fd, request, arg);
+}
+
+int __wrap_eventfd(unsigned initial, int flags)
+{
+	assert(event_count < EVENTS && !initial);
+	events[event_count].semaphore = flags & EFD_SEMAPHORE;
+	return EVENT_FD + event_count++;
+}
+
+static bool has_units(void *arg)
+{
+	return events[*(const int *)arg - EVENT_FD].count > 0;
+}
+
+static ssize_t to_libc(int r)
+{
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
+
+ssize_t __wrap_read(int fd, void *buffer, size_t len)
+{
+	uint64_t units;
+
+	if (is_device(fd)) {
+		fiber_may_stop();
+		return to_libc(device_read(buffer, len));
+	}
+	if (!is_event(fd))
+		return __real_read(fd, buffer, len);
+	fiber_wait(has_units, &fd, true, "waits for work: none will come");
+	units = events[fd - EVENT_FD].semaphore ? 1 : events[fd - EVENT_FD].count;
+	events[fd - EVENT_FD].count -= units;
+	memcpy(buffer, &units, sizeof(units));
+	return sizeof(units);
+}
+
+ssize_t __wrap_write(int fd, const void *data, size_t len)
+{
+	uint64_t units;
+
+	if (is_device(fd)) {
+		fiber_may_stop();
+		return to_libc(device_write(data, len));
+	}
+	if (!is_event(fd))
+		return __real_write(fd, data, len);
+	fiber_may_stop();
+	memcpy(&units, data, sizeof(units));
+	events[fd - EVENT_FD].count += units;
+	return sizeof(units);
+}
+
+int __wrap_close(int fd)
+{
+	return is_device(fd) || is_event(fd) ? 0 : __real_close(fd);
+}
+
+static bool is_unlocked(void *arg)
+{
+	return !mutexes[*(const int *)arg].held;
+}
+
+static int mutex_number(pthread_mutex_t *mutex)
+{
+	int i = 0;
+
+	while (i < MUTEXES && mutexes[i].mutex && mutexes[i].mutex != mutex)
+		i++;
+	assert(i < MUTEXES);
+	mutexes[i].mutex = mutex;
+	return i;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	int i = mutex_number(mutex);
+
+	if (fiber_name())
+		fiber_wait(is_unlocked, &i, false, "waits for a mutex that nobody will give back");
+	assert(!mutexes[i].held);
+	mutexes[i].held = true;
+	return 0;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	mutexes[mutex_number(mutex)].held = false;
+	fiber_may_stop();
+	return 0;
+}
+
+void __wrap_request_move(struct request *request, enum request_state to)
+{
+	enum request_state from;
+
+	fiber_may_stop();
+	from = request_state(request);
+	__real_request_move(request, to);
+	moves_seen[from][to]++;
+	world_check();
+}
+
+const void *__wrap_request_reply(const struct arena *arena, struct request *request, int error,
+				 uint32_t body_len)
+{
+	moves_seen[request_state(request)][REQUEST_REPLY]++;
+	return __real_request_reply(arena, request, error, body_len);
+}
+
+uint32_t __wrap_pool_take(struct pool *pool)
+{
+	uint32_t index;
+
+	fiber_may_stop();
+	index = __real_pool_take(pool);
+	fiber_may_stop();
+	return index;
+}
+
+void __wrap_pool_put(struct pool *pool, uint32_t index)
+{
+	fiber_may_stop();
+	__real_pool_put(pool, index);
+	fiber_may_stop();
+}

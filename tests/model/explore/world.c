@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cleanup.h"
+#include "explore.h"
+#include "fs.h"
+#include "lock-wait.h"
+#include "op-lock.h"
+#include "op-zone.h"
+#include "queue.h"
+#include "stats.h"
+#include "store.h"
+#include "worker.h"
+
+#define QUEUES	  2
+#define DEPTH	  4
+#define WORKERS	  2
+#define METAS	  2
+#define SLOTS	  (QUEUES * DEPTH)
+#define MAX_WRITE 8192u
+
+static struct {
+	struct arena arena;
+	struct fs fs;
+	struct worker_set workers;
+	struct queue queues[QUEUES];
+	struct queue_config configs[QUEUES];
+	struct engine_shared shared;
+	struct queue_cpu cpus[1];
+	const struct scenario *scenario;
+	struct inode *inode;
+	uint32_t queues_ended;
+	char path[64];
+} world;
+
+/* All entries are for one CPU, number 0. */
+static const uint16_t entry_cpus[SLOTS];
+
+static void must(bool condition, const char *what)
+{
+	if (!condition)
+		explore_fail(what);
+}
+
+void world_make(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct arena *arena = &world.arena;
+	int r, fd;
+
+	r = snprintf(world.path, sizeof(world.path), "%s/caisson-explore.XXXXXX",
+		     tmp ? tmp : "/tmp");
+	must(r < (int)sizeof(world.path) && mkdtemp(world.path), "no directory for a file");
+	arena_init(arena);
+	r = arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue), QUEUES, 64);
+	r = r ? r : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), SLOTS + METAS, 64);
+	r = r ? r : arena_plan(arena, ARENA_IOS, sizeof(struct io), SLOTS, 64);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
+			   worker_cells(SLOTS + METAS), 64);
+	r = r ? r : inode_table_plan(arena, 4);
+	r = r ? r : file_table_plan(arena, FILES);
+	r = r ? r : ahead_plan(arena, 0);
+	r = r ? r : lock_plan(arena, 4, 4);
+	r = r ? r
+	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
+			   4096);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN), METAS,
+			   4096);
+	r = r ? r : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(MAX_WRITE), SLOTS, 4096);
+	r = r ? r : arena_create(arena);
+	must(r == 0, "no arena");
+	must(store_open(&world.fs.store, world.path) == 0, "the directory can't be opened");
+	must(store_open_proc(&world.fs.store) == 0, "/proc can't be opened");
+	fd = openat(world.fs.store.root_fd, "data", O_CREAT | O_WRONLY, 0600);
+	must(fd >= 0, "no file");
+	(void)close(fd);
+}
+
+/* As it was before anything used it, but for the buffers. */
+static void clear_arena(void)
+{
+	static const enum arena_table used[] = {
+		ARENA_QUEUE_STATS, ARENA_REQUESTS, ARENA_IOS,	ARENA_META_RING,
+		ARENA_INODES,	   ARENA_FILES,	   ARENA_LOCKS, ARENA_LOCK_WAITERS,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		const struct arena_span *span = &world.arena.plan.span[used[i]];
+
+		memset(arena_at(&world.arena, span->off), 0, span->row_len * span->count);
+	}
+}
+
+/* The file, which is a zone where the scenario says so, open as often as there are handles. */
+static void open_files(const struct scenario *scenario)
+{
+	struct fs *fs = &world.fs;
+	struct statx stx;
+	int fd;
+
+	fd = openat(fs->store.root_fd, "data", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	must(fd >= 0 && store_statx(fd, STATX_BASIC_STATS, &stx) == 0 &&
+		     inode_remember(&fs->inodes, &fd, &stx, &world.inode) == 0,
+	     "the file can't be opened");
+	if (scenario->zone_len)
+		inode_make_zone(&fs->inodes, world.inode, ZONE_SEQUENTIAL, scenario->zone_len,
+				scenario->zone_len);
+	for (uint32_t i = 0; i < FILES; i++) {
+		struct file fill = { .buffered_fd = -1, .flags = O_RDWR };
+		uint64_t fh;
+
+		fill.fd = openat(fs->store.root_fd, "data", O_RDWR | O_CLOEXEC);
+		must(fill.fd >= 0, "the file can't be opened");
+		if (i == 0)
+			must(ftruncate(fill.fd, 0) == 0, "the file can't be emptied");
+		must(file_open(fs, world.inode, &fill, &fh) == 0 && fh == FH(i), "no handle");
+		if (scenario->zone_len)
+			op_zone_load(world.inode, fill.fd);
+	}
+}
+
+static void run_queue(void *arg, uint32_t number)
+{
+	struct queue *queue = &((struct queue *)arg)[number];
+
+	must(queue_open(queue, &world.configs[number]) == 0, "a queue can't be opened");
+	must(queue_run(queue) == 0 || atomic_load(&queue->fault) == -ECONNABORTED,
+	     "a queue has failed");
+	world.queues_ended++;
+}
+
+static void run_worker(void *arg, uint32_t number)
+{
+	worker_run(arg, number);
+}
+
+static bool queues_have_ended(void *arg)
+{
+	const struct scenario *scenario = arg;
+
+	return world.queues_ended == scenario->queues;
+}
+
+/* The end, as server_close() has it. */
+static void close_server(void *arg, uint32_t number)
+{
+	(void)number;
+	fiber_wait(queues_have_ended, arg, true, "waits for the queues to end");
+	lock_abort_all(&world.fs);
+	worker_stop(&world.workers);
+}
+
+static void stop_queues(void)
+{
+	for (uint32_t i = 0; i < world.scenario->queues; i++)
+		queue_stop(&world.queues[i]);
+}
+
+void world_begin(const struct scenario *scenario)
+{
+	struct worker_config workers = {
+		.arena = &world.arena,
+		.fs = &world.fs,
+		.queues = world.queues,
+		.count = scenario->workers,
+		.queue_count = scenario->queues,
+		.first_slot = SLOTS,
+		.slots = scenario->metas,
+		.max_write = MAX_WRITE,
+	};
+	struct fs *fs = &world.fs;
+
+	world.scenario = scenario;
+	world.queues_ended = 0;
+	world.shared = (struct engine_shared){ 0 };
+	world.cpus[0] = (struct queue_cpu){ .entries = scenario->entries };
+	kernel_on_stop = stop_queues;
+	kernel_reset(scenario->messages, scenario->message_count, &scenario->freedom);
+	ring_reset();
+	fiber_reset();
+	clear_arena();
+	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
+		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
+		     file_table_init(&fs->files, &world.arena) == 0 &&
+		     lock_init(fs, &world.arena) == 0 && worker_init(&world.workers, &workers) == 0,
+	     "the tables can't be made");
+	open_files(scenario);
+	for (uint32_t i = 0; i < scenario->queues; i++) {
+		world.configs[i] = (struct queue_config){
+			.qid = (uint16_t)i,
+			.arena = &world.arena,
+			.fs = fs,
+			.workers = &world.workers,
+			.first_slot = i * scenario->depth,
+			.depth = scenario->depth,
+			.max_write = MAX_WRITE,
+			.iowq_workers = 1,
+			.shared = &world.shared,
+			.cpus = world.cpus,
+			.entries = entry_cpus,
+			.entry_count = scenario->entries,
+		};
+		must(queue_init(&world.queues[i], &world.configs[i]) == 0, "a queue can't be made");
+		fiber_start("queue", run_queue, world.queues, i);
+	}
+	for (uint32_t i = 0; i < scenario->workers; i++)
+		fiber_start("worker", run_worker, &world.workers, i);
+	fiber_start("main", close_server, (void *)scenario, 0);
+}
+
+/* A zone that nobody is at has as many bytes as it says that it has: data first, then the pointer. */
+void world_check(void)
+{
+	const struct zone *zone = &world.inode->zone;
+	struct stat st;
+
+	if (!world.scenario->zone_len || zone_state(zone) != ZONE_IDLE)
+		return;
+	must(fstat(world.fs.files.rows[0].fd, &st) == 0 && (uint64_t)st.st_size == zone->wp,
+	     "the write pointer isn't where the data ends");
+}
+
+static void check_requests(void)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	for (uint32_t i = 0; i < SLOTS + METAS; i++) {
+		enum request_state state = request_state(&requests[i]);
+
+		/* an entry on offer goes with its ring */
+		must(state == REQUEST_FREE || (requests[i].entry && state == REQUEST_FETCH),
+		     "a request that is not through");
+	}
+}
+
+static void check_pools(const struct scenario *scenario)
+{
+	for (uint32_t i = 0; i < scenario->queues; i++) {
+		uint32_t there = atomic_load(&world.queues[i].slots.free);
+
+		must(there <= scenario->depth && there + scenario->entries >= scenario->depth,
+		     "a slot that was not given back");
+	}
+	must(atomic_load(&world.workers.slots.free) == scenario->metas,
+	     "a metadata slot that was not given back");
+	must(lock_waiting(&world.fs) == 0, "somebody still waits for a lock");
+	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
+}
+
+/* Whoever waits for a lock does so no more; nobody is told. */
+static void forget_waiters(void)
+{
+	world.fs.locks->waiting = POOL_NONE;
+}
+
+void world_check_end(void)
+{
+	must(kernel_is_content(world.fs.files.rows[0].fd), "the clients were let down");
+	must(!world.scenario->zone_len || zone_state(&world.inode->zone) == ZONE_IDLE,
+	     "a zone that was left as it was");
+	world_check();
+	check_requests();
+	check_pools(world.scenario);
+}
+
+void world_end(void)
+{
+	const struct scenario *scenario = world.scenario;
+
+	forget_waiters();
+	for (uint32_t i = 0; i < scenario->queues; i++)
+		queue_destroy(&world.queues[i]);
+	worker_destroy(&world.workers);
+	lock_destroy(&world.fs);
+	file_table_destroy(&world.fs.files);
+	inode_table_destroy(&world.fs.inodes);
+}
+
+static uint64_t hash_pool(uint64_t hash, const struct pool *pool)
+{
+	uint32_t top = (uint32_t)atomic_load(&pool->head); /* without its turn */
+
+	hash = hash_bytes(hash, &top, sizeof(top));
+	return hash_bytes(hash, pool->next, pool->count * sizeof(*pool->next));
+}
+
+static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
+{
+	const uint32_t fields[] = {
+		queue->dev.armed,
+		queue->dev.offered,
+		queue->dev.ended,
+		queue->wake_armed,
+		queue->replies,
+		queue->lookups_forgone,
+		(uint32_t)queue->end_reason,
+		queue->engine.in_flight,
+		queue->engine.forgo[0],
+		queue->engine.forgo[1],
+		atomic_load(&queue->starved),
+		atomic_load(&queue->stopping),
+		atomic_load(&queue->answered),
+	};
+
+	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &queue->slots);
+}
+
+static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set)
+{
+	uint64_t tail = atomic_load(&set->tail);
+	bool stopping = atomic_load(&set->stopping);
+
+	for (; tail != atomic_load(&set->head); tail++)
+		hash = hash_bytes(hash, &set->cells[tail & set->cell_mask].index, sizeof(uint32_t));
+	return hash_pool(hash_bytes(hash, &stopping, sizeof(stopping)), &set->slots);
+}
+
+/* What a free slot was used for before is nothing. */
+static uint64_t hash_requests(uint64_t hash)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+	const struct io *ios = arena_table(&world.arena, ARENA_IOS);
+
+	for (uint32_t i = 0; i < SLOTS + METAS; i++) {
+		enum request_state state = request_state(&requests[i]);
+
+		hash = hash_bytes(hash, &state, sizeof(state));
+		if (state != REQUEST_FREE && state != REQUEST_FETCH)
+			hash = hash_bytes(hash, &requests[i], sizeof(requests[i]));
+		if (state == REQUEST_IO)
+			hash = hash_bytes(hash, &ios[i], sizeof(ios[i]));
+	}
+	return hash;
+}
+
+uint64_t world_hash(void)
+{
+	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES, ARENA_LOCKS,
+						   ARENA_LOCK_WAITERS };
+	uint64_t hash = hash_requests(kernel_hash(0));
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		const struct arena_span *span = &world.arena.plan.span[tables[i]];
+
+		hash = hash_bytes(hash, arena_at(&world.arena, span->off),
+				  span->row_len * span->count);
+	}
+	for (uint32_t i = 0; i < world.scenario->queues; i++)
+		hash = hash_queue(hash, &world.queues[i]);
+	hash = hash_inbox(hash, &world.workers);
+	hash = hash_bytes(hash, world.cpus, sizeof(world.cpus));
+	hash = hash_bytes(hash, world.fs.locks, sizeof(*world.fs.locks));
+	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)
+		hash = hash_bytes(hash, &st.st_size, sizeof(st.st_size));
+	return hash;
+}
+
+void world_remove(void)
+{
+	(void)unlinkat(world.fs.store.root_fd, "data", 0);
+	(void)rmdir(world.path);
+}

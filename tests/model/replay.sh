@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a daemon under load has done with its requests, held against the model's transitions: data, metadata,
+# locks that wait and are interrupted, by a caissond that records each change of a state (trace.c).
+#
+#@ packages: fio e2fsprogs python3 util-linux
+#@ timeout: 120
+CAISSOND=${CAISSON_BUILD:-$(dirname "$0")/../../build}/tests/caissond-traced
+. "$(dirname "$0")/../lib/mount.sh"
+. "$tests_dir/lib/load.sh"
+
+make_backing ext4 512M
+export CAISSON_TRACE=$scratch/trace
+serve
+load "$mnt" data 4k 64m
+load "$mnt" more 128k 64m
+python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other" "$CAISSON" status "$mnt" --json
+mkdir "$mnt/tree"
+for ((i = 0; i < 200; i++)); do
+	echo "$i" >"$mnt/tree/$i"
+	mv "$mnt/tree/$i" "$mnt/tree/of-$i"
+done
+same "$(cat "$mnt"/tree/of-* | sort -n | tail -n 1)" 199 "last file's content"
+rm -r "$mnt/tree"
+unserve
+"$tests_dir/model/moves.py" replay "$CAISSON_TRACE"
