@@ -45,11 +45,10 @@ struct inode {
 	_Atomic int32_t backing_id; /* of all who have it open, or PASSTHROUGH_NONE; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
-	_Atomic uint64_t
-		known_len;	/* bytes that it has at least, as far as is known; for ahead.h: */
-	_Atomic bool thin;	/* … among which there may be holes */
-	_Atomic uint32_t holes; /* counts what may have made some */
-	struct zone zone;	/* what it is to zloop; see zone.h and op-zone.h */
+	_Atomic uint64_t known_len; /* bytes that it is known to have; for ahead.h: */
+	_Atomic bool thin;	    /* … among which there may be holes */
+	_Atomic uint32_t holes;	    /* counts what may have made some */
+	struct zone zone;	    /* what it is to zloop; see zone.h and op-zone.h */
 };
 
 /* Filesystems below BACKING, its own included, whose inode numbers are told apart exactly. */

@@ -17,11 +17,12 @@
 	{                                                                                          \
 		.opcode = FUSE_WRITE, .fh = FH(file), .offset = (off), .size = BLOCK_BYTES         \
 	}
-#define LOCK(file)                                                                                 \
-	{                                                                                          \
-		.opcode = FUSE_SETLKW, .fh = FH(file), .lock_type = F_WRLCK,                       \
-		.lock_owner = (file) + 1                                                           \
-	}
+/* FILE's opener locks the whole of it, or gives it back. Others of a message's fields may follow. */
+#define SET_LOCK(file, type)                                                                       \
+	.opcode = FUSE_SETLK, .fh = FH(file), .lock_type = (type), .lock_owner = (file) + 1
+/* … or waits until it can. */
+#define WAIT_FOR_LOCK(file)                                                                        \
+	.opcode = FUSE_SETLKW, .fh = FH(file), .lock_type = F_WRLCK, .lock_owner = (file) + 1
 
 static const struct message writes[] = { WRITE_AT(0, 0), WRITE_AT(0, BLOCK_BYTES) };
 
@@ -34,11 +35,7 @@ static const struct message all_data[] = {
 static const struct message mixed[] = {
 	WRITE_AT(0, 0),
 	{ .opcode = FUSE_FORGET },
-	{ .opcode = FUSE_SETLK,
-	  .fh = FH(0),
-	  .lock_type = F_RDLCK,
-	  .lock_owner = 1,
-	  .errors = { -ENOLCK } },
+	{ SET_LOCK(0, F_RDLCK), .errors = { -ENOLCK } },
 };
 
 /* A sequential zone: one write at a time, each where the last one ended; one at the wrong place. */
@@ -61,44 +58,24 @@ static const struct message zone_writes[] = {
 
 /* One has a lock and gives it back, another waits for it, and may be interrupted. */
 static const struct message locks[] = {
-	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
-	{ .opcode = FUSE_SETLKW,
-	  .fh = FH(1),
-	  .lock_type = F_WRLCK,
-	  .lock_owner = 2,
-	  .after = 1,
-	  .errors = { -EINTR, -ENOLCK } },
+	{ SET_LOCK(0, F_WRLCK) },
+	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -EINTR, -ENOLCK } },
 	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
-	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_UNLCK, .lock_owner = 1, .after = 1 },
+	{ SET_LOCK(0, F_UNLCK), .after = 1 },
 };
 
 /* A lock that nobody gives back: who waits for it can only be interrupted. */
 static const struct message interrupt[] = {
-	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
-	{ .opcode = FUSE_SETLKW,
-	  .fh = FH(1),
-	  .lock_type = F_WRLCK,
-	  .lock_owner = 2,
-	  .after = 1,
-	  .errors = { -EINTR, -ENOLCK },
-	  .must_fail = true },
+	{ SET_LOCK(0, F_WRLCK) },
+	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -EINTR, -ENOLCK }, .must_fail = true },
 	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
 };
 
 static const struct message lock_and_write[] = {
-	{ .opcode = FUSE_SETLK, .fh = FH(0), .lock_type = F_WRLCK, .lock_owner = 1 },
-	{ .opcode = FUSE_SETLKW,
-	  .fh = FH(1),
-	  .lock_type = F_WRLCK,
-	  .lock_owner = 2,
-	  .after = 1,
-	  .errors = { -ENOLCK, -ECONNABORTED } },
+	{ SET_LOCK(0, F_WRLCK) },
+	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -ENOLCK, -ECONNABORTED } },
 	WRITE_AT(0, 0),
-	{ .opcode = FUSE_SETLK,
-	  .fh = FH(0),
-	  .lock_type = F_UNLCK,
-	  .lock_owner = 1,
-	  .after = 1 | 4 },
+	{ SET_LOCK(0, F_UNLCK), .after = 1 | 4 },
 };
 
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)

@@ -8,9 +8,9 @@
  * every choice: who runs next, which message comes, which I/O completes, and how.
  *
  * A run goes from start to the end of all threads by a list of choices; the next run has another last
- * choice (choice.c), until there is none. A thread that has no need to stop is stopped at most
- * EXPLORE_PREEMPTIONS times in a run, at the calls that the linker has wrapped: most mistakes need one or
- * two (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded
+ * choice (choice.c), until there is none. A thread that has no need to stop is stopped once or twice in a
+ * run, as the scenario says, at the calls that the linker has wrapped: most mistakes need no more
+ * (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded
  * Programs", PLDI 2007). Where nothing can go on and not all have ended, something was lost.
  */
 #ifndef CAISSON_EXPLORE_H
@@ -87,10 +87,9 @@ struct message {
 	uint32_t lock_type;
 	uint64_t lock_owner;
 	uint64_t interrupts; /* unique of whom */
-	uint32_t
-		after; /* bit mask of messages that were answered, or, without answer, read, before */
-	int32_t errors[4]; /* that may come besides success; ends with 0 */
-	bool must_fail;	   /* success may not come */
+	uint32_t after;	     /* bit mask of those that must be over before */
+	int32_t errors[4];   /* that may come besides success; ends with 0 */
+	bool must_fail;	     /* success may not come */
 };
 
 /* The unique of message number I, and the handle of the open file number I, of FILES. */
@@ -139,7 +138,6 @@ struct operation {
 	uint64_t addr, off;
 	uint32_t len, cmd_op;
 	uint64_t commit_id;
-	uint16_t cpu;
 	bool in_use;
 };
 

@@ -145,7 +145,6 @@ static void submit(struct ring *ring, const struct io_uring_sqe *sqe)
 
 		operation->cmd_op = sqe->cmd_op;
 		operation->commit_id = arg->commit_id;
-		operation->cpu = arg->qid;
 	}
 	if (kernel_submit(operation, &result))
 		ring_complete(operation, result);
