@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Under a load of data and metadata no task of the server takes a page fault (S3), the locked memory
+# Under a load of data and metadata, and of first writes to sparse files, no task of the server takes a page fault (S3), the locked memory
 # stays as it is, and nothing maps or unmaps memory (S4). All as the kernel tells it.
 #
-#@ packages: fio strace e2fsprogs
+#@ packages: fio strace xfsprogs e2fsprogs
 #@ timeout: 180
 . "$(dirname "$0")/../lib/mount.sh"
 
@@ -36,22 +36,38 @@ look_up() {
 	done
 }
 
+# Writes twice to each of the 64 pieces of a file without blocks, so that all are allocated ahead.
+write_first() {
+	local at writes=()
+	for ((at = 0; at < 4096; at += 64)); do
+		writes+=(-c "pwrite -q ${at}k 4k" -c "pwrite -q $((at + 8))k 4k")
+	done
+	while [[ ! -e $scratch/end ]]; do
+		truncate -s 0 "$mnt/sparse"
+		truncate -s 4M "$mnt/sparse"
+		xfs_io -d "${writes[@]}" "$mnt/sparse"
+	done
+}
+
 run_load() {
 	rm -f "$scratch/end"
 	look_up &
-	local pid=$!
+	local pid=$! writer
+	write_first &
+	writer=$!
 	fio --directory="$mnt" --runtime="$1" --time_based --eta=never --ioengine=io_uring \
 		--iodepth=32 --direct=1 --size=128m --group_reporting --output-format=terse \
 		--name=mixed --rw=randrw --bs=4k --name=large --rw=randrw --bs=128k >/dev/null
 	touch "$scratch/end"
 	wait "$pid"
+	wait "$writer"
 }
 
 make_backing ext4 1G
 mkdir "$backing/names"
-touch "$backing"/names/{1..200}
+touch "$backing"/names/{1..200} "$backing/sparse"
 # nothing is answered from the kernel's caches
-serve "$backing" "$mnt" attr_timeout=0,entry_timeout=0
+serve "$backing" "$mnt" attr_timeout=0,entry_timeout=0,extent_size_hint=64K
 server=$(server_pid)
 # files are laid out, and workers have come up
 run_load 2
@@ -70,6 +86,8 @@ while read -r task minor major name; do
 		fail "task $task ($name): $minor minor and $major major faults, then $now"
 done <"$scratch/before"
 same "$(locked "$server")" "$locked_before" VmLck
+# with a block for the list of them
+more "$(($(blocks "$backing/sparse") / 2))" 4095 "KiB allocated, of 512 that were written,"
 more "$(($(others) - others_before))" 1000 "other metadata requests"
 more "$(($(status_total brief) - brief_before))" 1000 "requests done in passing"
 
