@@ -2,26 +2,27 @@
 #include "cpus.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* Room for a list of CPUs; a machine has few ranges of them. */
 #define TEXT_LEN 4096
 
-struct set {
-	uint64_t words[CPUS_MAX / 64];
-};
-
-static bool has(const struct set *set, uint32_t cpu)
+bool cpus_have(const struct cpu_set *set, uint32_t cpu)
 {
-	return set->words[cpu / 64] & 1ull << cpu % 64;
+	return cpu < CPUS_MAX && set->words[cpu / 64] & 1ull << cpu % 64;
+}
+
+static void add(struct cpu_set *set, uint32_t cpu)
+{
+	set->words[cpu / 64] |= 1ull << cpu % 64;
 }
 
 /* "0-3,8-11\n" */
-static int parse_list(const char *text, struct set *set)
+static int parse_list(const char *text, struct cpu_set *set)
 {
-	*set = (struct set){ 0 };
+	*set = (struct cpu_set){ 0 };
 	while (*text && *text != '\n') {
 		unsigned long first, last;
 		char *end;
@@ -38,7 +39,7 @@ static int parse_list(const char *text, struct set *set)
 		if (first > last || last >= CPUS_MAX)
 			return -EPROTO;
 		for (unsigned long cpu = first; cpu <= last; cpu++)
-			set->words[cpu / 64] |= 1ull << cpu % 64;
+			add(set, (uint32_t)cpu);
 		text = *end == ',' ? end + 1 : end;
 	}
 	return 0;
@@ -46,7 +47,7 @@ static int parse_list(const char *text, struct set *set)
 
 int cpus_parse(struct cpus *cpus, const char *possible, const char *online)
 {
-	struct set can_be, are;
+	struct cpu_set can_be, are;
 	uint32_t at = 0;
 	int r;
 
@@ -57,12 +58,12 @@ int cpus_parse(struct cpus *cpus, const char *possible, const char *online)
 	if (r)
 		return r;
 	for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) {
-		if (has(&are, cpu) && has(&can_be, cpu))
+		if (cpus_have(&are, cpu) && cpus_have(&can_be, cpu))
 			cpus->list[at++] = (uint16_t)cpu;
 	}
 	cpus->online = at;
 	for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) {
-		if (has(&can_be, cpu) && !has(&are, cpu))
+		if (cpus_have(&can_be, cpu) && !cpus_have(&are, cpu))
 			cpus->list[at++] = (uint16_t)cpu;
 	}
 	cpus->possible = at;
@@ -94,4 +95,18 @@ int cpus_read(struct cpus *cpus)
 	if (!r)
 		r = read_line("/sys/devices/system/cpu/online", online);
 	return r ? r : cpus_parse(cpus, possible, online);
+}
+
+int cpus_of_thread(struct cpu_set *set)
+{
+	*set = (struct cpu_set){ 0 };
+	return sched_getaffinity(0, sizeof(*set), (cpu_set_t *)set->words) < 0 ? -errno : 0;
+}
+
+int cpus_keep_to(uint32_t cpu)
+{
+	struct cpu_set set = { 0 };
+
+	add(&set, cpu);
+	return sched_setaffinity(0, sizeof(set), (const cpu_set_t *)set.words) < 0 ? -errno : 0;
 }

@@ -76,7 +76,7 @@ static int warm(struct engine *engine)
 
 		assert(sqe);
 		io_uring_prep_nop(sqe);
-		if (i == 0)
+		if (i == 0 && engine->workers)
 			sqe->flags |= IOSQE_ASYNC;
 	}
 	r = io_uring_submit_and_wait(&engine->ring, entries);
@@ -168,7 +168,7 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	if (r < 0)
 		return r;
 	engine->entries = entries;
-	engine->workers = MAX(config->workers, 1u);
+	engine->workers = config->workers;
 	engine->buf_off = config->buf_off;
 	engine->buf_len = config->buf_len;
 	engine->made = true;
@@ -192,9 +192,10 @@ int engine_start(struct engine *engine)
 {
 	/* [0]: work on regular files; [1]: on anything else, of which there is none */
 	unsigned workers[2] = { engine->workers, 1 };
-	int r;
+	int r = 0;
 
-	r = io_uring_register_iowq_max_workers(&engine->ring, workers);
+	if (engine->workers)
+		r = io_uring_register_iowq_max_workers(&engine->ring, workers);
 	if (r < 0)
 		return r;
 	register_memory(engine);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The io_uring engine: backing I/O of one queue thread, and whatever else that thread waits for,
- * on one ring. All calls are made by the thread that called engine_init(); the ring refuses any
- * other (IORING_SETUP_SINGLE_ISSUER).
+ * The io_uring engine: backing I/O of one queue thread, and whatever else that thread waits for, on
+ * one ring; or, without I/O, what a metadata worker waits for that holds an entry (hold.h). All calls
+ * are made by the thread that called engine_init(); the ring refuses any other
+ * (IORING_SETUP_SINGLE_ISSUER).
  *
  * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its index.
  * The engine goes on with it when it comes back short, until it is complete, at the end of the
@@ -96,7 +97,7 @@ struct engine_config {
 	uint64_t poll_ns; /* for so long a turn looks for completions before it sleeps; 0: never */
 	uint32_t depth;	  /* ios in flight at most */
 	uint32_t others;  /* the owner's own submissions in flight at most */
-	uint32_t workers; /* bound on io-wq workers, at least 1 (S7) */
+	uint32_t workers; /* bound on io-wq workers (S7); 0: nothing submitted ever needs one */
 	/* arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be pinned */
 	uint64_t buf_off, buf_len;
 	bool commands; /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
@@ -123,8 +124,8 @@ int engine_init(struct engine *engine, const struct engine_config *config);
 
 /*
  * When the thread has its final capabilities, which io-wq's workers inherit; before the seal:
- * bounds and warms its io-wq (one worker exists from here on, and the kernel's request objects have
- * been allocated once), registers the IO_KILL_PRIV identity where the thread has CAP_FSETID, and pins
+ * bounds and warms its io-wq (one worker exists from here on, unless there are to be none, and the
+ * kernel's request objects have been allocated once), registers the IO_KILL_PRIV identity where the thread has CAP_FSETID, and pins
  * the buffers where the kernel does that (up to 1 GiB, within RLIMIT_MEMLOCK where that counts).
  * Returns 0 or -errno.
  */

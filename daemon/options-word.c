@@ -60,7 +60,7 @@ static const struct option {
 	  "N: threads that serve data" },
 	{ "queue_depth", KIND_COUNT, FIELD(queue_depth), 1, 256, "8",
 	  "8; by uring more on many CPUs", "N: requests that one queue serves at a time" },
-	{ "workers", KIND_COUNT, FIELD(workers), 1, 64, "4", "4",
+	{ "workers", KIND_COUNT, FIELD(workers), 1, 64, "8", "8",
 	  "N: threads that serve metadata" },
 	{ "inodes", KIND_COUNT, FIELD(inodes), OPTIONS_INODES_MIN, 1 << 24, NULL,
 	  "65536, fewer with a low RLIMIT_NOFILE",

@@ -57,7 +57,7 @@ static void offer(struct queue *queue)
 	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
 }
 
-static void release(struct queue *queue, struct request *request)
+void queue_release(struct queue *queue, struct request *request)
 {
 	pool_put(&queue->slots, request->index);
 }
@@ -71,23 +71,22 @@ void queue_drop(struct queue *queue, struct request *request)
 		wake(queue);
 }
 
-/* Leaves the sending to the queue's thread, in any order. */
-static void push_answer(struct queue *queue, struct request *request,
-			const struct fuse_out_header *out)
+/* An entry comes back to the queue's thread, which takes them in any order. */
+static void push(struct queue *queue, struct request *request)
 {
-	struct fuse_out_header *own =
-		arena_at(queue->arena, request->buf_off - sizeof(struct fuse_out_header));
-	uint32_t head;
+	uint32_t head = atomic_load(&queue->returned);
 
-	assert(out->len - sizeof(*out) <= request->buf_len);
-	memcpy(own, out, out->len);
-	request->reply_len = out->len;
-	head = atomic_load(&queue->answered);
 	do {
 		request->next = head;
-	} while (!atomic_compare_exchange_weak(&queue->answered, &head, request->index));
+	} while (!atomic_compare_exchange_weak(&queue->returned, &head, request->index));
 	if (head == POOL_NONE)
 		wake(queue); /* whoever put the first one there has told, too */
+}
+
+void queue_return(struct queue *queue, struct request *request)
+{
+	request_move(request, REQUEST_QUEUED);
+	push(queue, request);
 }
 
 int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
@@ -95,7 +94,8 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 	int r;
 
 	if (request->entry) {
-		push_answer(queue, request, out);
+		request_copy_reply(queue->arena, request, out);
+		push(queue, request);
 		return 0;
 	}
 	r = queue->dev.ops->answer(&queue->dev, out, out->len);
@@ -115,24 +115,6 @@ static void send_reply(struct queue *queue, struct request *request)
 	queue->dev.ops->reply(&queue->dev, request);
 }
 
-static void send_answered(struct queue *queue)
-{
-	uint32_t index;
-
-	if (atomic_load_explicit(&queue->answered, memory_order_relaxed) == POOL_NONE)
-		return;
-	index = atomic_exchange(&queue->answered, POOL_NONE);
-	while (index != POOL_NONE) {
-		struct request *request = &queue->requests[index];
-
-		index = request->next;
-		if (request->waits)
-			atomic_fetch_sub(&queue->cpus[request->cpu].waiting, 1);
-		request->waits = false;
-		send_reply(queue, request);
-	}
-}
-
 static void reply(struct queue *queue, struct request *request, int error, uint32_t body_len)
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
@@ -143,7 +125,7 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 static void drop(struct queue *queue, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
-	release(queue, request);
+	queue_release(queue, request);
 }
 
 static void refuse(struct queue *queue, struct request *request, int error)
@@ -299,11 +281,40 @@ static void received(void *arg, struct request *request)
 	}
 }
 
+/* An entry that a worker has had: with its answer, or with a request that is not for workers. */
+static void take_back(struct queue *queue, struct request *request)
+{
+	if (request_state(request) == REQUEST_QUEUED) {
+		request_move(request, REQUEST_RUN);
+		received(queue, request);
+		return;
+	}
+	if (request->waits)
+		atomic_fetch_sub(&queue->cpus[request->cpu].waiting, 1);
+	request->waits = false;
+	send_reply(queue, request);
+}
+
+static void take_returned(struct queue *queue)
+{
+	uint32_t index;
+
+	if (atomic_load_explicit(&queue->returned, memory_order_relaxed) == POOL_NONE)
+		return;
+	index = atomic_exchange(&queue->returned, POOL_NONE);
+	while (index != POOL_NONE) {
+		struct request *request = &queue->requests[index];
+
+		index = request->next;
+		take_back(queue, request);
+	}
+}
+
 static void released(void *arg, struct request *request)
 {
 	struct queue *queue = arg;
 
-	release(queue, request);
+	queue_release(queue, request);
 }
 
 static void ended(void *arg, int reason)
@@ -369,7 +380,7 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.wake_fd = -1,
 		.dev.fd = -1,
 	};
-	atomic_init(&queue->answered, POOL_NONE);
+	atomic_init(&queue->returned, POOL_NONE);
 	r = pool_init(&queue->slots, config->first_slot, config->depth);
 	if (r < 0)
 		return r;
@@ -414,7 +425,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	if (r < 0)
 		goto err_engine;
 	if (config->entry_count)
-		transport_uring_open(&queue->uring, &queue->dev);
+		transport_uring_open(&queue->uring, &queue->engine, queue->dev.fd, &owner);
 	queue->op_io = (struct op_io){
 		.fs = config->fs,
 		.engine = &queue->engine,
@@ -460,7 +471,7 @@ int queue_run(struct queue *queue)
 		if (!ending && !queue->wake_armed)
 			arm_wake(queue);
 		offer(queue);
-		send_answered(queue);
+		take_returned(queue);
 		r = engine_turn(&queue->engine);
 		if (r < 0)
 			break;

@@ -7,8 +7,9 @@
  * the queue's go on serving data (S7).
  *
  * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
- * stay with a metadata request until it is answered; the answer is made by the worker and sent by
- * the queue, which alone may use its ring.
+ * stay with a metadata request until it is answered. The worker that has made the answer sends it
+ * by a ring of its own, and so has the entry from then on (hold.h); or leaves it to the queue, which
+ * alone may use its ring. What comes by an entry that a worker has and isn't for workers comes back here.
  *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
  * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
@@ -51,7 +52,7 @@ struct queue {
 	uint64_t wake_count;	   /* its read buffer */
 	_Atomic bool starved;	   /* no slot was free to offer: whoever frees one wakes us */
 	_Atomic bool stopping;	   /* stop fetching, finish what there is */
-	_Atomic uint32_t answered; /* the first of the entries that were answered elsewhere */
+	_Atomic uint32_t returned; /* the first of the entries that workers have given back */
 	bool wake_armed;
 	uint32_t replies;	  /* sent, not completed */
 	uint32_t lookups_forgone; /* to come, to be done by workers untried */
@@ -111,6 +112,15 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
  * A worker is through with a data slot of this queue that gets no answer. Any thread.
  */
 void queue_drop(struct queue *queue, struct request *request);
+
+/*
+ * A worker holds an entry of this queue, REQUEST (state RUN), and what came by it is not for workers: the
+ * queue has both from here on. Doesn't block. Any thread.
+ */
+void queue_return(struct queue *queue, struct request *request);
+
+/* Puts a slot of this queue, which is in state FREE, into its pool. Any thread. */
+void queue_release(struct queue *queue, struct request *request);
 
 /* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
 void queue_destroy(struct queue *queue);

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "arena.h"
 
@@ -93,4 +94,12 @@ const void *request_reply(const struct arena *arena, struct request *request, in
 		.unique = request->unique,
 	};
 	return out;
+}
+
+void request_copy_reply(const struct arena *arena, struct request *request,
+			const struct fuse_out_header *out)
+{
+	assert(out->len - sizeof(*out) <= request->buf_len);
+	memcpy(arena_at(arena, request->buf_off - sizeof(*out)), out, out->len);
+	request->reply_len = out->len;
 }

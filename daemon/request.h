@@ -24,13 +24,16 @@
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
- *				     its backing I/O
- *	QUEUED	→ RUN	 [worker]    taken up by one
+ *				     its backing I/O; or given back to the queue, see below
+ *	QUEUED	→ RUN	 [worker]    taken up by one; or by the queue
  *	RUN	→ PARKED [worker]    waits for a lock, holds no thread
  *	PARKED	→ REPLY	 [any]	     it got it, or was interrupted
  *	RUN	→ REPLY	 [owner]     the answer is on its way
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
+ *
+ * Of an entry that a worker holds (hold.h) it is the worker that does what the queue does here: from FETCH
+ * to RUN and from REPLY to FETCH; and what is not for workers goes by QUEUED to the queue's RUN.
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
  * reads into it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
@@ -68,7 +71,7 @@ struct request {
 	uint16_t qid;	       /* whose transport it came by and is answered through */
 	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
 	uint32_t index;	       /* of this row */
-	uint32_t next;	       /* of the queue's list of answers that were made elsewhere */
+	uint32_t next;	       /* of the queue's list of entries that workers have given back */
 	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
 	uint32_t buf_len;      /* payload room, bytes */
 	uint32_t lead_len;     /* bytes of the message that lie before the payload */
@@ -118,5 +121,9 @@ void *request_payload(const struct arena *arena, const struct request *request);
  */
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len);
+
+/* The same of an answer made elsewhere: OUT and the body behind it. REQUEST is in state REPLY. */
+void request_copy_reply(const struct arena *arena, struct request *request,
+			const struct fuse_out_header *out);
 
 #endif

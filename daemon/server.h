@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "evict.h"
 #include "fs.h"
+#include "hold.h"
 #include "plan.h"
 #include "session.h"
 #include "worker.h"
@@ -31,6 +32,7 @@ struct server {
 	struct engine_shared engines;
 	struct plan plan;
 	struct worker_set workers;
+	struct hold_shared holds;
 	struct evict evict;
 	struct crew crew;
 	int session_fd;		  /* the mount's /dev/fuse */

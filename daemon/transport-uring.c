@@ -6,11 +6,13 @@
  * the kernel to wait. One command gives the answer and takes the next request, which may be in the
  * entry at once.
  *
- * An entry belongs to the ring that registered it and not to one thread a CPU: several queues have
- * some on every CPU, so that the requests of one busy CPU are copied by several threads.
+ * An entry belongs to the ring that it was last committed by, or registered, and not to one thread a
+ * CPU: several queues have some on every CPU, so that the requests of one busy CPU are copied by several
+ * threads; and with the answer that a metadata worker commits the entry becomes that worker's (hold.h).
+ * Of those on offer the kernel fills the one that was committed last (fuse_uring_ent_avail()).
  *
- * An entry is in use from its request to the answer; it can't be lent to the metadata workers and
- * replaced, as a slot of /dev/fuse is.
+ * An entry is in use from its request to the answer; it can't be replaced meanwhile, as a slot of
+ * /dev/fuse is that was lent to the metadata workers.
  *
  *	    lead page					    payload
  *	[ header 288 | iovec | … | in_header 40 | arg ][ names, data; the reply's body … ]
@@ -187,14 +189,15 @@ int transport_uring_probe(int session_fd)
 	return probe.result < 0 ? probe.result : -EPROTO;
 }
 
-void transport_uring_open(struct transport *transport, const struct transport *dev)
+void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
+			  const struct transport_owner *owner)
 {
 	*transport = (struct transport){
 		.ops = &uring_ops,
-		.owner = dev->owner,
-		.engine = dev->engine,
-		.requests = dev->requests,
-		.stats = dev->stats,
-		.fd = dev->fd,
+		.owner = *owner,
+		.engine = engine,
+		.requests = arena_table(engine->arena, ARENA_REQUESTS),
+		.stats = engine->stats,
+		.fd = session_fd,
 	};
 }

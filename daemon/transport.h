@@ -5,9 +5,9 @@
  *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one: also where the other kind
  *          serves, FORGET, INTERRUPT and what was sent before come by it
  *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
- *          rings, and stay so
+ *          rings, and stay so; a metadata worker has one, too, for the entry that it may hold (hold.h)
  *
- * All calls but answer() are the queue thread's.
+ * All calls but answer() are those of the thread whose engine it is.
  */
 #ifndef CAISSON_TRANSPORT_H
 #define CAISSON_TRANSPORT_H
@@ -46,7 +46,7 @@ struct transport_ops {
 	/*
 	 * Sends an answer made elsewhere: LEN bytes at DATA, a fuse_out_header first. Any thread.
 	 * Doesn't block and keeps nothing of DATA. Returns 0 or -errno (-ENOENT: no longer wanted).
-	 * uring: NULL, only the queue's thread can answer.
+	 * uring: NULL, only the ring's thread can answer.
 	 */
 	int (*answer)(struct transport *transport, const void *data, uint32_t len);
 	/*
@@ -66,7 +66,7 @@ struct transport {
 	struct engine *engine;
 	struct request *requests; /* ARENA_REQUESTS */
 	struct stats_queue *stats;
-	int fd;		  /* this queue's own clone of the session's /dev/fuse; uring: dev's */
+	int fd;		  /* dev: this queue's own clone of the session's /dev/fuse */
 	uint32_t offered; /* index of the slot on offer, while armed */
 	bool armed;	  /* dev: a slot is on offer */
 	bool ended;
@@ -89,10 +89,11 @@ int transport_dev_open(struct transport *transport, struct engine *engine, int s
 int transport_uring_probe(int session_fd);
 
 /*
- * Makes TRANSPORT one whose entries are on the ring of DEV's engine, which was made for commands;
- * DEV outlives it. Can't fail.
+ * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands; SESSION_FD is
+ * any descriptor of the connection, and outlives it. Can't fail.
  */
-void transport_uring_open(struct transport *transport, const struct transport *dev);
+void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
+			  const struct transport_owner *owner);
 
 /*
  * Shows ThreadSanitizer an order that the kernel keeps: whatever was done before an answer comes

@@ -44,8 +44,30 @@ static void reads_this_machine(void)
 	CHECK(cpus.online >= 1 && cpus.online <= cpus.possible);
 }
 
+/* A thread keeps to a CPU that it may use, and to no other. */
+static void keeps_to_one(void)
+{
+	static struct cpu_set all, one;
+	uint32_t count = 0, last = CPU_NONE;
+
+	CHECK_EQ(cpus_of_thread(&all), 0);
+	for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) {
+		if (cpus_have(&all, cpu))
+			last = cpu;
+	}
+	CHECK(last != CPU_NONE && !cpus_have(&all, CPU_NONE));
+	CHECK_EQ(cpus_keep_to(last), 0);
+	CHECK_EQ(cpus_of_thread(&one), 0);
+	for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++)
+		count += cpus_have(&one, cpu);
+	CHECK_EQ(count, 1u);
+	CHECK(cpus_have(&one, last));
+	CHECK_EQ(cpus_keep_to(CPUS_MAX - 1), -EINVAL); /* which isn't there */
+}
+
 int main(void)
 {
+	RUN(keeps_to_one);
 	RUN(reads_lists);
 	RUN(sorts);
 	RUN(refuses);

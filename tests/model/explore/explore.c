@@ -13,34 +13,33 @@
 #include "explore.h"
 #include "macro.h"
 
+/* Others of a message's fields may follow. */
 #define WRITE_AT(file, off)                                                                        \
-	{                                                                                          \
-		.opcode = FUSE_WRITE, .fh = FH(file), .offset = (off), .size = BLOCK_BYTES         \
-	}
-/* FILE's opener locks the whole of it, or gives it back. Others of a message's fields may follow. */
+	.opcode = FUSE_WRITE, .fh = FH(file), .offset = (off), .size = BLOCK_BYTES
+/* FILE's opener locks the whole of it, or gives it back. */
 #define SET_LOCK(file, type)                                                                       \
 	.opcode = FUSE_SETLK, .fh = FH(file), .lock_type = (type), .lock_owner = (file) + 1
 /* … or waits until it can. */
 #define WAIT_FOR_LOCK(file)                                                                        \
 	.opcode = FUSE_SETLKW, .fh = FH(file), .lock_type = F_WRLCK, .lock_owner = (file) + 1
 
-static const struct message writes[] = { WRITE_AT(0, 0), WRITE_AT(0, BLOCK_BYTES) };
+static const struct message writes[] = { { WRITE_AT(0, 0) }, { WRITE_AT(0, BLOCK_BYTES) } };
 
 static const struct message all_data[] = {
-	WRITE_AT(0, 0),
+	{ WRITE_AT(0, 0) },
 	{ .opcode = FUSE_READ, .fh = FH(0), .size = BLOCK_BYTES },
 	{ .opcode = FUSE_FSYNC, .fh = FH(0) },
 };
 
 static const struct message mixed[] = {
-	WRITE_AT(0, 0),
+	{ WRITE_AT(0, 0) },
 	{ .opcode = FUSE_FORGET },
 	{ SET_LOCK(0, F_RDLCK), .errors = { -ENOLCK } },
 };
 
 /* A sequential zone: one write at a time, each where the last one ended; one at the wrong place. */
 static const struct message zone_writes[] = {
-	WRITE_AT(0, 0),
+	{ WRITE_AT(0, 0) },
 	{ .opcode = FUSE_WRITE,
 	  .fh = FH(0),
 	  .offset = BLOCK_BYTES,
@@ -74,8 +73,20 @@ static const struct message interrupt[] = {
 static const struct message lock_and_write[] = {
 	{ SET_LOCK(0, F_WRLCK) },
 	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -ENOLCK, -ECONNABORTED } },
-	WRITE_AT(0, 0),
+	{ WRITE_AT(0, 0) },
 	{ SET_LOCK(0, F_UNLCK), .after = 1 | 4 },
+};
+
+static const struct message lock_and_wait[] = {
+	{ SET_LOCK(0, F_WRLCK) },
+	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -ENOLCK } },
+	{ SET_LOCK(0, F_UNLCK), .after = 1 },
+};
+
+static const struct message lock_write_and_lock[] = {
+	{ SET_LOCK(0, F_WRLCK) },
+	{ WRITE_AT(0, 0), .after = 1 },
+	{ SET_LOCK(0, F_UNLCK), .after = 1 },
 };
 
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
@@ -174,6 +185,58 @@ static const struct scenario scenarios[] = {
 		MESSAGES_OF(lock_and_write),
 		.freedom.entries = true,
 		.preemptions = 1,
+	},
+	{
+		.name = "held",
+		.about = "a worker holds an entry: metadata and data come by it",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 2,
+		.holds = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_write_and_lock),
+		.freedom.entries = true,
+		.preemptions = 1,
+	},
+	{
+		.name = "held-locks",
+		.about = "the same, and a lock that waits",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 2,
+		.holds = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_and_wait),
+		.freedom.entries = true,
+		.preemptions = 0,
+	},
+	{
+		.name = "held-abort",
+		.about = "the same, and the connection ends at any time",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 2,
+		.holds = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_write_and_lock),
+		.freedom = { .entries = true, .abort = true },
+		.preemptions = 0,
+	},
+	{
+		.name = "held-stop",
+		.about = "the same, and the daemon is told to end at any time",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 2,
+		.holds = 1,
+		.metas = 1,
+		MESSAGES_OF(lock_write_and_lock),
+		.freedom = { .entries = true, .stop = true },
+		.preemptions = 0,
 	},
 	{
 		.name = "abort",

@@ -11,7 +11,7 @@
 
 #include "explore.h"
 
-#define RINGS	   2
+#define RINGS	   4
 #define RING_SLOTS 64u
 #define OPERATIONS 64
 
