@@ -381,6 +381,9 @@ bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
 
 	if (kind == ENGINE_NOW_NEVER)
 		return false;
+	/* it isn't alone: others came with it, and would wait */
+	if (io_uring_cq_ready(&engine->ring))
+		return false;
 	if (engine->forgo[kind]) {
 		engine->forgo[kind]--;
 		return false;

@@ -137,9 +137,9 @@ void engine_submit(struct engine *engine, uint32_t index);
 
 /*
  * Does row INDEX at once, in this thread, where that is likely to be faster: it is the only one under
- * way; it is direct, and small or a sync, which the ring would give to a worker; and the last one that
- * was done so took not much longer than a trip through the ring costs. Returns whether it did, with the
- * result as for done(); otherwise engine_submit() it.
+ * way, and nothing else has come meanwhile; it is direct, and small or a sync, which the ring would give
+ * to a worker; and the last one that was done so took not much longer than a trip through the ring costs.
+ * Returns whether it did, with the result as for done(); otherwise engine_submit() it.
  */
 bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result);
 
