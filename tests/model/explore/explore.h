@@ -119,6 +119,9 @@ void kernel_reset(const struct message *messages, uint32_t count,
 uint32_t kernel_events(void);
 void kernel_happen(uint32_t which);
 
+/* Whether the daemon has taken request number I, and its answer is due. */
+bool kernel_awaits(uint32_t i);
+
 /* All answers that were due are there, and so is in the file FD what was answered as written. */
 bool kernel_is_content(int fd);
 
@@ -173,7 +176,10 @@ void world_end(void);
 uint64_t world_hash(void);
 void world_remove(void);
 
-/* Invariants that hold whenever a request has been moved. */
+/*
+ * Invariants that hold whenever a request has been moved: each is a point at which the daemon might crash, and
+ * another one would have to go on from what is in the arena.
+ */
 void world_check(void);
 
 void __real_request_move(struct request *request, enum request_state to);

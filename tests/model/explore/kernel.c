@@ -102,6 +102,11 @@ static bool all_over(void)
 	return true;
 }
 
+bool kernel_awaits(uint32_t i)
+{
+	return i < message_count && now[i] == TAKEN && connection == CONNECTED && !stopped;
+}
+
 /* What a WRITE carries, throughout. */
 static int data_of(uint32_t i)
 {

@@ -173,6 +173,18 @@ static void stop_queues(void)
 		queue_stop(&world.queues[i]);
 }
 
+/* Nothing tells of what a run before was about. */
+static void clear_messages(void)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	for (uint32_t i = 0; i < SLOTS + METAS; i++) {
+		if (requests[i].buf_off)
+			memset(arena_at(&world.arena, requests[i].buf_off - PAGE_BYTES), 0,
+			       PAGE_BYTES);
+	}
+}
+
 void world_begin(const struct scenario *scenario)
 {
 	struct worker_config workers = {
@@ -228,13 +240,43 @@ void world_begin(const struct scenario *scenario)
 		must(queue_init(&world.queues[i], &world.configs[i]) == 0, "a queue can't be made");
 		fiber_start("queue", run_queue, world.queues, i);
 	}
+	clear_messages();
 	for (uint32_t i = 0; i < scenario->workers; i++)
 		fiber_start("worker", run_worker, &world.workers, i);
 	fiber_start("main", close_server, (void *)scenario, 0);
 }
 
+/* Whether a slot tells of the request of that UNIQUE: by its row, or by what was put into its buffer. */
+static bool tells_of(const struct request *request, uint64_t unique)
+{
+	const struct caisson_fuse_uring_req_header *entry;
+	const struct fuse_in_header *message, *put;
+
+	if (request_state(request) == REQUEST_FREE)
+		return false;
+	entry = arena_at(&world.arena, request->buf_off - PAGE_BYTES);
+	message = request_message(&world.arena, request);
+	put = (const void *)entry->in_out;
+	return request->unique == unique || message->unique == unique ||
+	       (request->entry && put->unique == unique);
+}
+
+/* S10: what was taken can be found, by whoever takes over. */
+static void check_taken(void)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		bool told = !kernel_awaits(i);
+
+		for (uint32_t k = 0; k < SLOTS + METAS && !told; k++)
+			told = tells_of(&requests[k], UNIQUE(i));
+		must(told, "a request that no slot tells of: a crash would lose it");
+	}
+}
+
 /* A zone that nobody is at has as many bytes as it says that it has: data first, then the pointer. */
-void world_check(void)
+static void check_zone(void)
 {
 	const struct zone *zone = &world.inode->zone;
 	struct stat st;
@@ -243,6 +285,12 @@ void world_check(void)
 		return;
 	must(fstat(world.fs.files.rows[0].fd, &st) == 0 && (uint64_t)st.st_size == zone->wp,
 	     "the write pointer isn't where the data ends");
+}
+
+void world_check(void)
+{
+	check_taken();
+	check_zone();
 }
 
 static void check_requests(void)
