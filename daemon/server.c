@@ -223,6 +223,7 @@ static int make_queues_and_workers(struct server *server)
 		.engines = &server->engines,
 		.poll_ns = options->poll_us * 1000ull,
 		.session_fd = server->session_fd,
+		/* the rest is the inbox's: of one worker, all */
 		.max = options->workers - MAX(options->workers / 4, 1),
 	};
 	r = hold_shared_init(&server->holds);

@@ -330,19 +330,15 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 	return true;
 }
 
-/* Whether REQUEST, which has come by an entry that a worker holds, is for workers; its queue knows why not. */
-static bool is_for_worker(struct worker_set *set, struct request *request)
+/* Whether a message of LEN bytes that came by a worker's entry is for workers; its queue knows what else. */
+static bool is_for_worker(const struct worker_set *set, const struct fuse_in_header *in,
+			  uint32_t len)
 {
-	const struct fuse_in_header *in = request_message(set->arena, request);
 	const struct dispatch_entry *entry = dispatch_entry(in->opcode);
 	struct call call = { .fs = set->fs };
 
-	if (entry->class != DISPATCH_META || entry->no_reply ||
-	    dispatch_parse(in, request->msg_len, set->max_write, &call) < 0 || call_may_wait(&call))
-		return false;
-	request->unique = in->unique;
-	request->opcode = in->opcode;
-	return true;
+	return entry->class == DISPATCH_META && !entry->no_reply &&
+	       dispatch_parse(in, len, set->max_write, &call) == 0 && !call_may_wait(&call);
 }
 
 static void serve_entry(struct worker_set *set, uint32_t number)
@@ -351,10 +347,14 @@ static void serve_entry(struct worker_set *set, uint32_t number)
 	struct request *request;
 
 	while ((request = hold_wait(hold))) {
-		if (!is_for_worker(set, request)) {
+		const struct fuse_in_header *in = request_message(set->arena, request);
+
+		if (!is_for_worker(set, in, request->msg_len)) {
 			hold_give_back(hold);
 			continue;
 		}
+		request->unique = in->unique;
+		request->opcode = in->opcode;
 		atomic_fetch_add_explicit(&set->stats[number].held, 1, memory_order_relaxed);
 		run(set, buffers_of(set, number), &set->stats[number], hold, request);
 	}

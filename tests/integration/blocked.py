@@ -38,8 +38,11 @@ def blocked():
     """How many of the server's tasks wait for the thaw."""
     count = 0
     for path in glob.glob(f"/proc/{server}/task/*/stack"):
-        with open(path, encoding="ascii") as stack:
-            count += bool(re.search("percpu_rwsem|percpu_down|sb_start_write", stack.read()))
+        try:
+            with open(path, encoding="ascii") as stack:
+                count += bool(re.search("percpu_rwsem|percpu_down|sb_start_write", stack.read()))
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # one of io_uring's workers that has ended since
     return count
 
 
