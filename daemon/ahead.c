@@ -10,7 +10,14 @@
 /* Rows for pieces that are written to at about the same time: 1 MiB of them. */
 #define ROWS_LOG2 18
 
-#define DONE 1u
+/*
+ * The low bits of a row say how much of its piece was written to, in so many parts of it; the others are
+ * of its hash.
+ */
+#define WRITTEN_MASK 0xffu
+#define PIECE_PARTS  256u
+#define DUE_PARTS    16u /* a sixteenth: allocated is at most so many times what was written to */
+#define DONE	     WRITTEN_MASK /* it was due */
 
 /* What has to be free: so much more than all threads allocate between two looks, as far as one can tell. */
 #define FREE_SHARE  16
@@ -47,7 +54,7 @@ bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t
 		  uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len)
 {
 	uint64_t known_len, begin, hash;
-	uint32_t seen, tag;
+	uint32_t seen, tag, parts;
 	_Atomic uint32_t *row;
 
 	if (len >= ahead->piece_len || !atomic_load_explicit(&ahead->roomy, memory_order_relaxed) ||
@@ -62,12 +69,19 @@ bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t
 	hash = mix_bits(nodeid) + atomic_load_explicit(&inode->holes, memory_order_relaxed);
 	hash = mix_bits(mix_bits(hash) + begin);
 	row = &ahead->rows[hash & ((1u << ROWS_LOG2) - 1)];
-	tag = (uint32_t)(hash >> 32) & ~DONE;
+	tag = (uint32_t)(hash >> 32) & ~WRITTEN_MASK;
 	seen = atomic_load_explicit(row, memory_order_relaxed);
 	if (seen == (tag | DONE))
 		return false;
-	if (seen != tag) {
-		atomic_store_explicit(row, tag, memory_order_relaxed);
+	parts = (uint32_t)((len * PIECE_PARTS + ahead->piece_len - 1) / ahead->piece_len);
+	parts = MIN(parts, DUE_PARTS);
+	if ((seen & ~WRITTEN_MASK) != tag) {
+		atomic_store_explicit(row, tag | parts, memory_order_relaxed);
+		return false;
+	}
+	parts += seen & WRITTEN_MASK;
+	if (parts < DUE_PARTS) {
+		atomic_store_explicit(row, tag | parts, memory_order_relaxed);
 		return false;
 	}
 	if (!atomic_compare_exchange_strong(row, &seen, tag | DONE))

@@ -6,7 +6,7 @@ COLOURS = {
     "ext4": "#222222",
     "caisson": "#0b5cad", "caisson-dev": "#3d8bd9", "caisson-uring": "#12a4a0",
     "caisson-passthrough": "#7cc0f2", "caisson-writeback": "#a9b8e8", "caisson-writethrough": "#c9d3f0",
-    "caisson-extents": "#0a7d86",
+    "caisson-thin": "#0a7d86",
     "passthrough-hp": "#d1342f", "passthrough-hp-uring": "#ec7f5c", "passthrough-hp-kernel": "#f2b28c",
     "qemu-fuse": "#e0a100", "ublk-loop": "#8a5fb5",
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Sparse files: extent_size_hint= allocates a piece at its second write, and not without need; what is
-# read is the same, and where there is no room for a piece there may still be for the write.
+# Sparse files: extent_size_hint= allocates a piece when a sixteenth of it has been written to, and not
+# without need; what is read is the same, and where there is no room for a piece there may still be for
+# the write.
 #
 #@ packages: fio xfsprogs e2fsprogs
 #@ sanitize: yes
@@ -11,23 +12,31 @@
 
 kib() { echo $(($(blocks "$1") / 2)); }
 
-# write_at FILE KIB: a block of 4 KiB, direct as the daemon's own are
-write_at() { xfs_io -d -c "pwrite -q -S $((1 + RANDOM % 254)) $2k 4k" "$1"; }
+# write_at FILE KIB...: blocks of 4 KiB, direct as the daemon's own are
+write_at() {
+	local file=$1 at
+	shift
+	for at; do
+		xfs_io -d -c "pwrite -q -S $((1 + RANDOM % 254)) ${at}k 4k" "$file"
+	done
+}
+
+# allocated WITH WITHOUT: how much should be, with pieces and without
+allocated() { [[ $hint != 0 ]] && echo "$1" || echo "$2"; }
 
 make_backing xfs 512M
-for options in extent_size_hint=256K ''; do
-	say "${options:-without a hint}"
+# four blocks are a sixteenth of a piece
+for hint in 256K 0; do
+	options=extent_size_hint=$hint
+	say "$options"
 	serve "$backing" "$mnt" "$options"
 	truncate -s 64M "$mnt/image"
-	for at in 0 1024 65532; do
-		write_at "$mnt/image" "$at"
-	done
+	write_at "$mnt/image" 0 1024 65532
 	same "$(kib "$backing/image")" 12 "KiB allocated for lone writes"
-	write_at "$mnt/image" 1272
-	write_at "$mnt/image" 1100
-	want=20
-	[[ -z $options ]] || want=$((8 + 256))
-	same "$(kib "$backing/image")" "$want" "KiB allocated after a piece's second and third write"
+	write_at "$mnt/image" 1272 1100
+	same "$(kib "$backing/image")" 20 "KiB allocated after a piece's second and third write"
+	write_at "$mnt/image" 1200
+	same "$(kib "$backing/image")" "$(allocated $((8 + 256)) 24)" "KiB allocated after its fourth"
 	same "$(stat -c %s "$backing/image")" $((64 << 20)) "size"
 
 	say "after holes were punched"
@@ -35,19 +44,17 @@ for options in extent_size_hint=256K ''; do
 	same "$(kib "$backing/image")" 8 "KiB allocated"
 	write_at "$mnt/image" 1024
 	same "$(kib "$backing/image")" 12 "KiB allocated for a lone write"
-	write_at "$mnt/image" 1276
-	same "$(kib "$backing/image")" "$((${#options} ? 8 + 256 : 16))" "KiB allocated after the second"
+	write_at "$mnt/image" 1276 1028 1272
+	same "$(kib "$backing/image")" "$(allocated $((8 + 256)) 24)" "KiB allocated after the fourth"
 
 	say "elsewhere after that"
-	write_at "$mnt/image" 32768
-	write_at "$mnt/image" 32772
-	same "$(kib "$backing/image")" "$((${#options} ? 8 + 2 * 256 : 24))" "KiB allocated"
+	write_at "$mnt/image" {32768..32780..4}
+	same "$(kib "$backing/image")" "$(allocated $((8 + 2 * 256)) 40)" "KiB allocated"
 
 	say "at the end, and beyond it"
 	truncate -s 64100K "$mnt/image" # from 65536: what was written last is gone
-	write_at "$mnt/image" 64000
-	write_at "$mnt/image" 64096
-	same "$(kib "$backing/image")" "$((${#options} ? 4 + 2 * 256 + 100 : 28))" "KiB allocated"
+	write_at "$mnt/image" 64000 64096 64004 64092
+	same "$(kib "$backing/image")" "$(allocated $((4 + 2 * 256 + 100)) 52)" "KiB allocated"
 	same "$(stat -c %s "$backing/image")" $((64100 << 10)) "size"
 	for at in {1..20}; do
 		dd if=/dev/zero of="$mnt/grows" bs=4k count=1 seek="$at" oflag=direct conv=notrunc status=none
@@ -59,9 +66,8 @@ for options in extent_size_hint=256K ''; do
 	fallocate -l 4M "$mnt/full"
 	exec {held}<>"$mnt/full"
 	fallocate --punch-hole -o 1M -l 1M "$mnt/full"
-	write_at "$mnt/full" 1024
-	write_at "$mnt/full" 1032
-	same "$(kib "$backing/full")" "$((3072 + (${#options} ? 256 : 8)))" "KiB allocated"
+	write_at "$mnt/full" {1024..1048..8}
+	same "$(kib "$backing/full")" "$((3072 + $(allocated 256 16)))" "KiB allocated"
 	exec {held}>&-
 
 	say "verified load on holes"
@@ -77,15 +83,13 @@ make_backing ext4 64M "$scratch/full"
 truncate -s 256M "$scratch/full/thin"
 fallocate -l "$(($(stat -f -c '%a * %S - %b * %S / 20' "$scratch/full")))" "$scratch/full/fat"
 serve "$scratch/full" "$mnt" extent_size_hint=64K
-write_at "$mnt/thin" 0
-write_at "$mnt/thin" 4
+write_at "$mnt/thin" 0 4
 same "$(kib "$scratch/full/thin")" 8 "KiB allocated"
 rm "$mnt/fat"
 # the daemon looks how full it is each second
 pieces_are_allocated() {
 	fallocate --punch-hole -o 1M -l 64K "$mnt/thin"
-	write_at "$mnt/thin" 1024
-	write_at "$mnt/thin" 1028
+	write_at "$mnt/thin" 1024 1028
 	(($(kib "$scratch/full/thin") == 8 + 64))
 }
 wait_until 30 pieces_are_allocated || fail "no piece is allocated although there is room again"

@@ -11,6 +11,7 @@
 
 #define PIECE	 (1u << 20)
 #define BLOCK	 4096u
+#define SHARE	 (PIECE / 16)
 #define NODEID	 2u
 #define THIN_LEN (10ull * PIECE + 3 * BLOCK)
 
@@ -29,43 +30,62 @@ static void setup(uint64_t piece_len)
 	inode_note_size(&inode, THIN_LEN);
 }
 
-/* A write of a block at OFF: the length of what is due before it, or 0. */
-static uint64_t due(uint64_t nodeid, uint64_t off)
+/* A write of LEN bytes at OFF: the length of what is due before it, or 0. */
+static uint64_t due(uint64_t nodeid, uint64_t off, uint64_t len)
 {
-	uint64_t begin, len;
+	uint64_t begin, due_len;
 
-	if (!ahead_is_due(&ahead, &inode, nodeid, off, BLOCK, &begin, &len))
+	if (!ahead_is_due(&ahead, &inode, nodeid, off, len, &begin, &due_len))
 		return 0;
 	CHECK_EQ(begin, off / PIECE * PIECE);
-	return len;
+	return due_len;
 }
 
-static void second_write_of_a_piece(void)
+/* Two writes to the piece at OFF, together of just what makes it due: what is, before the second. */
+static uint64_t due_by_two(uint64_t nodeid, uint64_t off)
+{
+	CHECK_EQ(due(nodeid, off, SHARE - BLOCK), 0u);
+	return due(nodeid, off, BLOCK);
+}
+
+static void a_sixteenth_of_a_piece(void)
 {
 	setup(PIECE);
-	CHECK_EQ(due(NODEID, 5 * PIECE), 0u);
-	CHECK_EQ(due(NODEID, 4 * PIECE), 0u);
-	CHECK_EQ(due(NODEID, 6 * PIECE - BLOCK), PIECE);
-	CHECK_EQ(due(NODEID, 5 * PIECE + BLOCK), 0u);
-	CHECK_EQ(due(NODEID, 4 * PIECE), PIECE);
+	for (uint32_t i = 0; i < SHARE / BLOCK - 1; i++) {
+		CHECK_EQ(due(NODEID, 5 * PIECE + i * 2 * BLOCK, BLOCK), 0u);
+		CHECK_EQ(due(NODEID, 4 * PIECE, BLOCK), 0u);
+	}
+	CHECK_EQ(due(NODEID, 6 * PIECE - BLOCK, BLOCK), PIECE);
+	CHECK_EQ(due(NODEID, 5 * PIECE + BLOCK, BLOCK), 0u);
+	CHECK_EQ(due(NODEID, 4 * PIECE, BLOCK), PIECE);
 	/* another file's pieces are others */
-	CHECK_EQ(due(NODEID + 1, 5 * PIECE), 0u);
-	CHECK_EQ(due(NODEID + 1, 5 * PIECE), PIECE);
+	CHECK_EQ(due_by_two(NODEID + 1, 5 * PIECE), PIECE);
+	arena_destroy(&arena);
+}
+
+static void not_for_a_lone_write(void)
+{
+	setup(PIECE);
+	CHECK_EQ(due(NODEID, 0, PIECE - BLOCK), 0u);
+	CHECK_EQ(due(NODEID, 0, 1), PIECE);
+	/* the shortest count, too */
+	for (uint32_t i = 0; i < SHARE / BLOCK - 1; i++)
+		CHECK_EQ(due(NODEID, 3 * PIECE, 1), 0u);
+	CHECK_EQ(due(NODEID, 3 * PIECE, 1), PIECE);
+	for (uint32_t i = 0; i < 2 * SHARE / BLOCK; i++)
+		CHECK_EQ(due(NODEID, 2 * PIECE, 0), 0u);
 	arena_destroy(&arena);
 }
 
 static void within_what_is_thin(void)
 {
 	setup(PIECE);
-	CHECK_EQ(due(NODEID, 10 * PIECE), 0u);
-	CHECK_EQ(due(NODEID, 10 * PIECE), 3 * BLOCK);
+	CHECK_EQ(due_by_two(NODEID, 10 * PIECE), 3 * BLOCK);
 	/* beyond it, a file grows as it is written to */
-	CHECK_EQ(due(NODEID, THIN_LEN), 0u);
-	CHECK_EQ(due(NODEID, THIN_LEN), 0u);
+	CHECK_EQ(due_by_two(NODEID, THIN_LEN), 0u);
 	/* nor in what has no holes */
 	inode = (struct inode){ .known_len = THIN_LEN };
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due_by_two(NODEID, 0), 0u);
 	arena_destroy(&arena);
 }
 
@@ -82,18 +102,14 @@ static void not_where_a_write_is_a_piece(void)
 static void again_after_new_holes(void)
 {
 	setup(PIECE);
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), PIECE);
+	CHECK_EQ(due_by_two(NODEID, 0), PIECE);
 	inode_note_hole(&inode);
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), PIECE);
+	CHECK_EQ(due_by_two(NODEID, 0), PIECE);
 	/* all that is known of is still thin */
-	CHECK_EQ(due(NODEID, 9 * PIECE), 0u);
-	CHECK_EQ(due(NODEID, 9 * PIECE), PIECE);
+	CHECK_EQ(due_by_two(NODEID, 9 * PIECE), PIECE);
 	/* truncated and extended: as the last truncation says */
 	inode_note_size(&inode, 0);
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due_by_two(NODEID, 0), 0u);
 	arena_destroy(&arena);
 }
 
@@ -101,8 +117,7 @@ static void off_without_a_hint(void)
 {
 	setup(0);
 	CHECK_EQ(arena.plan.span[ARENA_AHEAD].count, 0u);
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due_by_two(NODEID, 0), 0u);
 	arena_destroy(&arena);
 }
 
@@ -110,14 +125,13 @@ static void not_without_room(void)
 {
 	setup(PIECE);
 	atomic_store(&ahead.roomy, false);
-	CHECK_EQ(due(NODEID, 0), 0u);
-	CHECK_EQ(due(NODEID, 0), 0u);
+	CHECK_EQ(due_by_two(NODEID, 0), 0u);
 	ahead_look(&ahead, -1);
 	CHECK(!atomic_load(&ahead.roomy));
 	arena_destroy(&arena);
 }
 
-/* However many have been written to: two writes in a row to one piece are enough for it. */
+/* However many have been written to: writes in a row to one piece are enough for it. */
 static void old_pieces_make_room(void)
 {
 	const uint64_t pieces = 1u << 20;
@@ -125,9 +139,8 @@ static void old_pieces_make_room(void)
 	setup(PIECE);
 	inode_note_size(&inode, pieces * PIECE);
 	for (uint64_t piece = 0; piece < pieces; piece++) {
-		CHECK_EQ(due(NODEID, piece * PIECE), 0u);
-		CHECK_EQ(due(NODEID, piece * PIECE), PIECE);
-		CHECK_EQ(due(NODEID, piece * PIECE), 0u);
+		CHECK_EQ(due_by_two(NODEID, piece * PIECE), PIECE);
+		CHECK_EQ(due(NODEID, piece * PIECE, BLOCK), 0u);
 	}
 	arena_destroy(&arena);
 }
@@ -140,7 +153,7 @@ static void *write_all(void *arg)
 {
 	(void)arg;
 	for (uint32_t i = 0; i < ROUNDS; i++) {
-		if (due(NODEID, (uint64_t)i * PIECE))
+		if (due(NODEID, (uint64_t)i * PIECE, SHARE))
 			atomic_fetch_add(&allocated, 1);
 	}
 	return NULL;
@@ -168,7 +181,8 @@ static void once_of_many_threads(void)
 
 int main(void)
 {
-	RUN(second_write_of_a_piece);
+	RUN(a_sixteenth_of_a_piece);
+	RUN(not_for_a_lone_write);
 	RUN(within_what_is_thin);
 	RUN(not_where_a_write_is_a_piece);
 	RUN(again_after_new_holes);

@@ -102,6 +102,7 @@ static void defaults_are_safe(void)
 	CHECK_EQ(options.queue_depth, 8u);
 	CHECK_EQ(options.workers, 8u);
 	CHECK_EQ(options.max_write, 1u << 20);
+	CHECK_EQ(options.extent_size_hint, 1u << 20);
 	CHECK_EQ(options.cache, CACHE_NONE);
 	CHECK_EQ(options.attr_timeout_ns, (uint64_t)1000000000);
 	CHECK_EQ(options.entry_timeout_ns, (uint64_t)1000000000);

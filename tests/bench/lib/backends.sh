@@ -8,7 +8,7 @@
 backend_names=(
 	ext4
 	caisson caisson-dev caisson-uring caisson-passthrough caisson-writeback caisson-writethrough
-	caisson-extents
+	caisson-thin
 	passthrough-hp passthrough-hp-uring passthrough-hp-kernel
 	qemu-fuse ublk-loop
 )
@@ -20,7 +20,7 @@ declare -A backend_title=(
 	[caisson-passthrough]='caisson, passthrough=on'
 	[caisson-writeback]='caisson, cache=writeback'
 	[caisson-writethrough]='caisson, cache=writethrough'
-	[caisson-extents]='caisson, extent_size_hint=1M'
+	[caisson-thin]='caisson, extent_size_hint=0'
 	[passthrough-hp]="libfuse's passthrough_hp, daemon in the path (--nopassthrough)"
 	[passthrough-hp-uring]='the same over io_uring (-o io_uring)'
 	[passthrough-hp-kernel]="libfuse's passthrough_hp with the kernel's passthrough"
@@ -35,7 +35,7 @@ declare -A caisson_options=(
 	[caisson-passthrough]=passthrough=on
 	[caisson-writeback]=cache=writeback
 	[caisson-writethrough]=cache=writethrough
-	[caisson-extents]=extent_size_hint=1M
+	[caisson-thin]=extent_size_hint=0
 )
 # Those that measure something else than their base does, for some jobs; all jobs with --full.
 side_backends=(caisson-writeback caisson-writethrough)
@@ -43,8 +43,8 @@ side_backends=(caisson-writeback caisson-writethrough)
 # backend_has KIND BACKEND: can it be asked that? What is stacked is compared between a few.
 backend_has() {
 	case $1-$2 in
-	sparse-caisson-extents) ;; # the same as caisson in all else
-	*-caisson-extents) matches_one "$2" "${only[@]}" ;;
+	sparse-caisson-thin) ;; # the same as caisson in all else
+	*-caisson-thin) matches_one "$2" "${only[@]}" ;;
 	file-*) ;;
 	*-qemu-fuse | *-ublk-loop) return 1 ;; # a single file, or no file at all
 	sparse-* | meta-*) ;;
