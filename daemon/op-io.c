@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "fs.h"
 #include "macro.h"
+#include "op-meta.h"
 #include "op-zone.h"
 #include "request.h"
 #include "stats.h"
@@ -93,7 +94,7 @@ static void prepare_write(struct op_io *io, const struct request *request, const
 /*
  * Where the blocks that REQUEST's write goes to are to be allocated first, with others around them: makes
  * its row do that, and write_after_allocation() is next. Of use only to what is direct, which io_uring
- * then needs no worker for.
+ * then needs no worker for. Of filesystems mounted below nobody knows how full they are.
  */
 static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
 {
@@ -102,7 +103,7 @@ static void allocate_ahead(struct op_io *io, const struct request *request, cons
 	struct io *row = io_row(io, request);
 	uint64_t off, len;
 
-	if (request->zoned || !row->align ||
+	if (request->zoned || !row->align || !op_is_local(io->fs, inode) ||
 	    !ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &off, &len))
 		return;
 	*row = (struct io){

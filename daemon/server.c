@@ -179,7 +179,9 @@ static int make_fs(struct server *server)
 		r = file_table_init(&fs->files, &server->arena);
 	if (!r)
 		r = lock_init(fs, &server->arena);
-	ahead_init(&fs->ahead, &server->arena, server->options->extent_size_hint);
+	/* another machine's filesystem may keep waiting whoever asks how full it is */
+	ahead_init(&fs->ahead, &server->arena,
+		   fs->store.local ? server->options->extent_size_hint : 0);
 	ahead_look(&fs->ahead, fs->store.root_fd);
 	if (!r)
 		r = evict_init(&server->evict, fs);

@@ -96,6 +96,17 @@ wait_until 30 pieces_are_allocated || fail "no piece is allocated although there
 cmp "$mnt/thin" "$scratch/full/thin"
 unserve
 
+say "on a filesystem mounted below"
+make_backing ext4 64M "$backing/below"
+serve "$backing" "$mnt" extent_size_hint=64K
+for dir in '' below/; do
+	truncate -s 32M "$mnt/${dir}thin"
+	write_at "$mnt/${dir}thin" {0..12..4}
+done
+same "$(kib "$backing/below/thin")" 16 "KiB allocated below"
+same "$(kib "$backing/thin")" 64 "KiB allocated beside it"
+unserve
+
 say "on a filesystem that can't allocate ahead"
 mkfs_options[ext4]+=' -O ^extents,^64bit'
 make_backing ext4 64M "$scratch/mapped"
