@@ -189,11 +189,12 @@ def place_section(results, place, directory):
 def guest_section(results):
     """tcmu-runner's handler beside loop devices, in a virtual machine of its own."""
     medians, about = results["medians"]["vm"], results["places"]["vm"]
+    ratios = {"caisson × tcmu-runner": "loop-caisson", "writeback × tcmu-runner": "loop-caisson-writeback"}
 
     def cell(job, name):
         rows = medians[job]
-        if name == "caisson × tcmu-runner":
-            pair = [rows.get(key, {}).get("iops") for key in ("loop-caisson", "tcmu-runner")]
+        if name in ratios:
+            pair = [rows.get(key, {}).get("iops") for key in (ratios[name], "tcmu-runner")]
             return "%.2f" % (pair[0] / pair[1]) if all(pair) else ""
         base = rows.get("loop-ext4")
         share = " (%.2f)" % (rows[name]["iops"] / base["iops"]) if name in rows and base and name != "loop-ext4" else ""
@@ -203,7 +204,7 @@ def guest_section(results):
                about["kernel"], {"tcg": "emulated: ratios count"}.get(about["machine"], about["machine"]),
                about["size_mib"], spread(medians)), ""]
     return out + table("median (× loop on ext4)", list(medians),
-                       ["loop-ext4", "loop-caisson", "tcmu-runner", "caisson × tcmu-runner"], cell)
+                       ["loop-ext4", "loop-caisson", "loop-caisson-writeback", "tcmu-runner"] + list(ratios), cell)
 
 
 def machine_lines(results):

@@ -8,6 +8,7 @@
 declare -A vm_title=(
 	[loop-ext4]='loop device with direct I/O on ext4'
 	[loop-caisson]='loop device with direct I/O on caisson'
+	[loop-caisson-writeback]='the same, cache=writeback'
 	[tcmu-runner]="tcmu-runner, handler file_zbc, conventional zones"
 )
 
@@ -27,7 +28,7 @@ measure_vm() {
 	note type=place name=vm size_mib="$(vm_lines "$log" | sed -n 's/^size //p')" disk=virtio_blk \
 		filesystem="ext4 below all" kernel="$(basename "$log" .log | cut -d - -f 2-)" \
 		machine="$(awk '/^(pass|fail) / { print $4 }' <<<"$said")"
-	for name in loop-ext4 loop-caisson tcmu-runner; do
+	for name in loop-ext4 loop-caisson loop-caisson-writeback tcmu-runner; do
 		note type=backend place=vm name="$name" state=measured title="${vm_title[$name]}"
 	done
 	while read -r job name round iops kib; do
