@@ -2,10 +2,10 @@
 /*
  * Allocating ahead (extent_size_hint=). A write into a hole makes the backing filesystem allocate
  * blocks: io_uring hands it to a worker, and the filesystem takes such writes one after the other.
- * So when a sixteenth of a piece of a file with holes has been written to, the whole piece is allocated
- * (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A lone write, as mkfs
- * scatters them over a large image, takes no more room than it needs, however long it is. Where the
- * backing filesystem gets full, nothing is allocated ahead.
+ * So when as much as a sixteenth of a piece has been written to it, in a file with holes, the whole
+ * piece is allocated (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A lone
+ * write, as mkfs scatters them over a large image, takes no more room than it needs, however long it is.
+ * Where the backing filesystem gets full, nothing is allocated ahead.
  *
  * Which pieces have been written to is kept in a table of fixed size, a row by hash. Where two pieces
  * want one row, the later has it, and the earlier may be allocated again, or late: all that the table
@@ -22,7 +22,7 @@ struct arena;
 struct inode;
 
 struct ahead {
-	/* in the arena: of a piece that was written to a part of its hash, and how much of it was */
+	/* in the arena: of a piece that was written to a part of its hash, and how much */
 	_Atomic uint32_t *rows;
 	uint64_t piece_len; /* bytes; 0: nothing is allocated ahead */
 	_Atomic bool roomy; /* as of the last ahead_look() */

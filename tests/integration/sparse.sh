@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Sparse files: extent_size_hint= allocates a piece when a sixteenth of it has been written to, and not
-# without need; what is read is the same, and where there is no room for a piece there may still be for
-# the write.
+# Sparse files: extent_size_hint= allocates a piece when as much as a sixteenth of it has been written to
+# it, and not without need; what is read is the same, and where there is no room for a piece there may
+# still be for the write.
 #
 #@ packages: fio xfsprogs e2fsprogs
 #@ sanitize: yes
