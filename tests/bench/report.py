@@ -156,7 +156,7 @@ def place_section(results, place, directory):
     plain = [job for job in jobs if "files-" not in job and not job.startswith(("loop-", "xfs-"))]
     stacked = [job for job in jobs if job.startswith(("loop-", "xfs-"))]
     files = [job for job in jobs if job.startswith("files-")]
-    out = ["## " + PLACES[place], "", "%s; %s; a file of %d MiB for each. %s" % (
+    out = ["## " + PLACES[place], "", "%s; %s; all with one file of %d MiB. %s" % (
         about["filesystem"], about["disk"], about["size_mib"], spread(medians)), ""]
     if place in REMARKS:
         out += [REMARKS[place], ""]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash disable=SC2034,SC2154 # run is checked with all its parts
 #
-# What is measured with what: a backend is a way to a file of the ext4 below. All of them have
-# their own copy of the file in a directory of their own, and are served at the same time; only one
-# has work to do at a time.
+# What is measured with what: a backend is a way to a file of the ext4 below. Each has a directory of its
+# own there, with a hard link to one and the same file: where a file's blocks lie on a disk makes more of a
+# difference than many a daemon. All are served at the same time; only one has work to do at a time.
 
 backend_names=(
 	ext4

@@ -29,6 +29,19 @@ write_file() {
 		--direct=1 --end_fsync=1 --eta=never --output-format=terse >/dev/null
 }
 
+# give_file BACKEND: the file that all have, made with the first of them. Those with a cache have their own:
+# what they keep of it would be out of date by the others' doing.
+give_file() {
+	local own=$place_dir/$1/data
+	[[ ! -e $own ]] || return 0
+	if matches_one "$1" "${side_backends[@]}"; then
+		write_file "$own" "$place_size_mib"
+		return
+	fi
+	[[ -e $place_dir/data ]] || write_file "$place_dir/data" "$place_size_mib" || return 1
+	ln "$place_dir/data" "$own"
+}
+
 # check_data BACKEND DIGIT: what is written through it is what the ext4 below has. The digit is in each
 # block, with its offset, so that nothing older will do.
 check_data() {
@@ -43,7 +56,7 @@ check_data() {
 backend_prepare() {
 	local name=$1 below=$place_dir/$1
 	mkdir -p "$below"
-	[[ -e $below/data ]] || write_file "$below/data" "$place_size_mib" || fail "cannot write $below/data"
+	give_file "$name" || fail "cannot write $below/data"
 	if ! backend_start "$name"; then
 		# these have to work wherever caisson does
 		case $name in
@@ -89,13 +102,14 @@ attach_direct() {
 # stack_up BACKEND KIND: loop, or xfs, which has an image of its own
 stack_up() {
 	local name=$1 kind=$2 mib=$place_size_mib
-	[[ $kind == loop ]] || mib=$((xfs_image_mib > mib ? xfs_image_mib : mib))
-	write_file "${below_dir[$name]}/$kind.img" "$mib" || return 1
-	attach_direct "${target_dir[$name]}/$kind.img" || return 1
 	if [[ $kind == loop ]]; then
+		attach_direct "${target_file[$name]}" || return 1
 		target_loop[$name]=$loop
 		return
 	fi
+	mib=$((xfs_image_mib > mib ? xfs_image_mib : mib))
+	write_file "${below_dir[$name]}/$kind.img" "$mib" || return 1
+	attach_direct "${target_dir[$name]}/$kind.img" || return 1
 	# -K: a discard would free what was written
 	within 60 "${server_at[$name]-}" mkfs.xfs -q -f -K "$loop" || return 1
 	target_xfs[$name]=$scratch/xfs-$place-$name

@@ -10,7 +10,7 @@
 
 place=
 place_dir=
-place_size_mib= # of the file that each backend has
+place_size_mib= # of the file that backends have in common
 place_more_mib=0 # that is needed besides
 
 # undo_to COUNT: what was deferred since there were COUNT of them; 1 when some of it failed
@@ -26,13 +26,12 @@ undo_to() {
 	return "$status"
 }
 
-# place_need SIZE: MiB that the plan takes, with files of so many: for each backend one and its images;
-# and one of first writes
+# place_need SIZE: MiB that the plan takes, with files of so many: the one that backends have in common, and
+# those of their own; images of XFS; and one of first writes
 place_need() {
-	local mib=$(($1 + 256)) name
+	local mib=$((2 * $1 + 256)) name
 	for name in "${available[@]}"; do
-		! plan_has '' "$name" || mib=$((mib + $1))
-		! plan_has loop "$name" || mib=$((mib + $1))
+		! matches_one "$name" "${side_backends[@]}" || ! plan_has '' "$name" || mib=$((mib + $1))
 		! plan_has xfs "$name" || mib=$((mib + ($1 > xfs_image_mib ? $1 : xfs_image_mib)))
 	done
 	echo "$mib"

@@ -127,7 +127,7 @@ measure_place() {
 		undo_to "$mark"
 		return
 	fi
-	say "$1: $(findmnt -n -o FSTYPE --target "$place_dir"), a file of $place_size_mib MiB for each"
+	say "$1: $(findmnt -n -o FSTYPE --target "$place_dir"), all with one file of $place_size_mib MiB"
 	prepare_backends
 	for line in "${plan[@]}"; do
 		read -r job name round <<<"$line"
