@@ -111,6 +111,7 @@ static void tick(void *arg)
 {
 	struct caissond *self = arg;
 
+	server_tick(&self->server);
 	monitor_tick(&self->monitor);
 }
 

@@ -108,5 +108,10 @@ int cpus_keep_to(uint32_t cpu)
 	struct cpu_set set = { 0 };
 
 	add(&set, cpu);
-	return sched_setaffinity(0, sizeof(set), (const cpu_set_t *)set.words) < 0 ? -errno : 0;
+	return cpus_let(0, &set);
+}
+
+int cpus_let(pid_t tid, const struct cpu_set *set)
+{
+	return sched_setaffinity(tid, sizeof(*set), (const cpu_set_t *)set->words) < 0 ? -errno : 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define CPUS_MAX 8192 /* the largest NR_CPUS that a kernel can be built with */
 
@@ -37,5 +38,8 @@ int cpus_of_thread(struct cpu_set *set);
 
 /* Has the calling thread run on CPU only, until it is told otherwise. Returns 0 or -errno. */
 int cpus_keep_to(uint32_t cpu);
+
+/* Has thread TID of this process (0: the calling one) run on those of SET. Returns 0 or -errno. */
+int cpus_let(pid_t tid, const struct cpu_set *set);
 
 #endif

@@ -372,6 +372,12 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+bool engine_is_idle(const struct engine *engine)
+{
+	return !atomic_load_explicit(&engine->shared->in_flight, memory_order_relaxed) &&
+	       !io_uring_cq_ready(&engine->ring);
+}
+
 bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
 {
 	struct io *io = &engine->ios[index];

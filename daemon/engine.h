@@ -135,6 +135,9 @@ void engine_destroy(struct engine *engine);
 /* Starts row INDEX, whose fields but `moved` the caller has set. Can't fail. */
 void engine_submit(struct engine *engine, uint32_t index);
 
+/* Whether no io of any engine is under way, and nothing else has come for this one. */
+bool engine_is_idle(const struct engine *engine);
+
 /*
  * Does row INDEX at once, in this thread, where that is likely to be faster: it is the only one under
  * way, and nothing else has come meanwhile; it is direct, and small or a sync, which the ring would give

@@ -90,8 +90,8 @@ int hold_open(struct hold *hold, struct hold_shared *shared)
 	};
 	int r;
 
-	*hold = (struct hold){ .shared = shared, .cpu = CPU_NONE };
-	r = cpus_of_thread(&hold->cpus);
+	*hold = (struct hold){ .shared = shared };
+	r = follow_init(&hold->follow);
 	if (!r)
 		r = engine_init(&hold->engine, &config);
 	if (r < 0)
@@ -111,24 +111,18 @@ void hold_destroy(struct hold *hold)
 	*hold = (struct hold){ 0 };
 }
 
-static void keep_to(struct hold *hold, uint32_t cpu)
-{
-	if (hold->cpu != cpu && cpus_have(&hold->cpus, cpu) && cpus_keep_to(cpu) == 0)
-		hold->cpu = cpu;
-}
-
 bool hold_take(struct hold *hold, const struct request *request)
 {
-	if (hold->request == request)
-		return true;
-	if (!hold->shared || hold->stopping)
-		return false;
-	if (atomic_fetch_add(&hold->shared->held, 1) >= hold->shared->max) {
-		atomic_fetch_sub(&hold->shared->held, 1);
-		return false;
+	if (hold->request != request) {
+		if (!hold->shared || hold->stopping)
+			return false;
+		if (atomic_fetch_add(&hold->shared->held, 1) >= hold->shared->max) {
+			atomic_fetch_sub(&hold->shared->held, 1);
+			return false;
+		}
+		hold->counted = true;
 	}
-	hold->counted = true;
-	keep_to(hold, request->cpu);
+	follow_to(&hold->follow, request->cpu);
 	return true;
 }
 

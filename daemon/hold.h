@@ -7,8 +7,7 @@
  * has the entry: the next request that the kernel puts into it comes straight there. The kernel fills
  * the entry that was committed last, so that a client which asks for one name after another talks to
  * one worker, and its requests don't pass through a queue's thread on the way in or on the way out. And
- * the worker keeps to the CPU of that entry, where the client has just gone to sleep: to wake a CPU that
- * idles takes longer than most of what is asked for.
+ * the worker follows that client to the entry's CPU (follow.h).
  *
  * S7: a worker runs a handler, which may block, only while the entry that it holds has that very request:
  * nothing else can be put into it, so nothing waits behind the handler. What comes by it and isn't for
@@ -24,8 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cpus.h"
 #include "engine.h"
+#include "follow.h"
 #include "stats.h"
 #include "transport.h"
 
@@ -53,10 +52,9 @@ struct hold {
 	struct engine engine;
 	struct transport uring;
 	struct stats_queue stats; /* the engine's and the transport's */
-	struct cpu_set cpus;	  /* that the thread may use */
-	uint32_t cpu;		  /* the one that it keeps to, or CPU_NONE */
-	bool counted;		  /* in shared->held */
-	bool arrived;		  /* a request is in the entry */
+	struct follow follow;
+	bool counted; /* in shared->held */
+	bool arrived; /* a request is in the entry */
 	bool stop_armed;
 	bool stopping;
 	struct request *request; /* the entry; or NULL */
@@ -78,7 +76,7 @@ void hold_destroy(struct hold *hold);
 /*
  * Before the handler of REQUEST (state RUN, of an entry): whether this worker is to answer it by
  * hold_answer(). It is where it holds the entry, or nothing while there is room for one more that does;
- * it keeps to the entry's CPU then.
+ * it follows the client to the entry's CPU then.
  */
 bool hold_take(struct hold *hold, const struct request *request);
 

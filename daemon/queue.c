@@ -142,8 +142,13 @@ static void refuse(struct queue *queue, struct request *request, int error)
 static void start_data(struct queue *queue, struct request *request, const struct call *call)
 {
 	uint32_t body_len;
-	int r = op_io_start(&queue->op_io, request, call, &body_len);
+	int r;
 
+	if (request->entry && engine_is_idle(&queue->engine))
+		follow_lone(&queue->follow, request->cpu);
+	else
+		follow_many(&queue->follow);
+	r = op_io_start(&queue->op_io, request, call, &body_len);
 	if (r == OP_IO_STARTED)
 		return;
 	stat_add(&queue->stats->errors, r != 0);
@@ -415,6 +420,9 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	};
 	int r;
 
+	r = follow_init(&queue->follow);
+	if (r < 0)
+		return r;
 	queue->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (queue->wake_fd < 0)
 		return -errno;

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "follow.h"
 #include "op-io.h"
 #include "pool.h"
 #include "transport.h"
@@ -35,6 +36,7 @@ struct worker_set;
 struct queue {
 	uint16_t qid;
 	struct engine engine;
+	struct follow follow;
 	struct transport dev;	/* /dev/fuse */
 	struct transport uring; /* without ops where it isn't used */
 	struct op_io op_io;

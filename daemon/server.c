@@ -73,6 +73,7 @@ static void run_queue(void *arg, uint32_t qid)
 	uint64_t one = 1;
 
 	(void)queue_run(&server->queues[qid]); /* kept in queue->fault */
+	follow_end(&server->queues[qid].follow);
 	atomic_fetch_sub(&server->running, 1);
 	(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
 }
@@ -114,6 +115,8 @@ static void run_worker(void *arg, uint32_t number)
 	struct server *server = arg;
 
 	worker_run(&server->workers, number);
+	if (server->plan.deal.count)
+		follow_end(&server->workers.holds[number].follow);
 }
 
 static const struct crew_role worker_role = {
@@ -301,6 +304,21 @@ int server_seal(struct server *server)
 	}
 	crew_let_go(&server->crew);
 	return 0;
+}
+
+/* Progress is a thread's turns: one that has none sleeps, or can't have the CPU that it keeps to. */
+void server_tick(struct server *server)
+{
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		struct queue *queue = &server->queues[qid];
+
+		follow_look(&queue->follow, stat_get(&queue->stats->turns));
+	}
+	for (uint32_t i = 0; server->plan.deal.count && i < server->workers.count; i++) {
+		struct hold *hold = &server->workers.holds[i];
+
+		follow_look(&hold->follow, stat_get(&hold->stats.turns));
+	}
 }
 
 /*

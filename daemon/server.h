@@ -52,6 +52,9 @@ int server_open(struct server *server, const struct options *options, const stru
 /* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
 int server_seal(struct server *server);
 
+/* From the seal to server_stop(), each half second or so. The main thread. */
+void server_tick(struct server *server);
+
 /* Lets each queue finish what it has taken in and return. The main thread. */
 void server_stop(struct server *server);
 

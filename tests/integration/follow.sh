@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A queue's thread follows a client that waits for each answer to its CPU, and isn't left there: not when
+# several requests are under way, not by a client of another CPU, and not when it can't go on (S7): who
+# has nothing to do looks the same from outside as who can't.
+#
+#@ packages: fio util-linux e2fsprogs
+#@ sanitize: yes
+. "$(dirname "$0")/../lib/mount.sh"
+
+CAISSON_TEST_OPTIONS= # it says itself which transport
+
+parameter=/sys/module/fuse/parameters/enable_uring
+[[ -w $parameter ]] || skip "FUSE-over-io_uring: this kernel has none (Linux 6.14)"
+mapfile -t cpus < <(taskset -c -p $$ | sed 's/.*: //' | tr , '\n' |
+	while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done)
+((${#cpus[@]} > 1)) || skip "CPUs: there is but one, and nowhere else to go"
+was=$(<"$parameter")
+defer eval "echo $was >$parameter"
+echo Y >"$parameter"
+
+# kept: the queue's thread may run on that one CPU, or on several
+kept() { awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$1/task/$queue/status"; }
+is_kept_to() { [[ $(kept "$pid") == "$1" ]]; }
+is_free() { [[ $(kept "$pid") == "$all" ]]; }
+await() { wait_until 20 "$@" || fail "the queue's thread runs on $(kept "$pid"): not $*"; }
+
+# client CPU THREADS: until it is killed
+client() {
+	taskset -c "$1" fio --name=client --filename="$mnt/data" --size=4m --rw=randwrite --bs=4k --direct=1 \
+		--ioengine=psync --thread --numjobs="$2" --time_based --runtime=120 --eta=never >/dev/null &
+	client=$!
+}
+end_client() {
+	kill -KILL "$client"
+	wait "$client" || true
+}
+
+make_backing ext4 256M
+fio --name=layout --filename="$backing/data" --size=4m --rw=write --bs=1m --eta=never >/dev/null
+serve "$backing" "$mnt" transport=uring,queues=1
+pid=$(server_pid "$mnt")
+queue=$(grep -l -x queue-0 /proc/"$pid"/task/*/comm | cut -d / -f 5)
+all=$(kept "$pid")
+
+for cpu in "${cpus[0]}" "${cpus[-1]}"; do
+	say "a client of CPU $cpu that waits for each answer"
+	client "$cpu" 1
+	await is_kept_to "$cpu"
+	end_client
+	await is_free
+done
+
+say "one that doesn't"
+client "${cpus[0]}" 1
+await is_kept_to "${cpus[0]}"
+other=$client
+client "${cpus[0]}" 16
+await is_free
+end_client
+client=$other
+await is_kept_to "${cpus[0]}"
+
+say "one that stands still"
+kill -STOP "$client"
+await is_free
+kill -CONT "$client"
+await is_kept_to "${cpus[0]}"
+end_client
+unserve

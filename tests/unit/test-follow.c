@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A thread keeps to the CPU of a client that waits for each answer, and to none otherwise. */
+#include "follow.h"
+
+#include <pthread.h>
+
+#include "test.h"
+
+/* Lone requests after which a thread follows for certain; and what never suffices. */
+#define MANY 1000u
+#define FEW  4u
+
+static struct follow follow;
+static uint32_t own; /* a CPU that this process may use */
+
+static uint32_t cpus_left(void)
+{
+	static struct cpu_set set;
+	uint32_t count = 0;
+
+	CHECK_EQ(cpus_of_thread(&set), 0);
+	for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++)
+		count += cpus_have(&set, cpu);
+	return count;
+}
+
+static uint32_t setup(void)
+{
+	follow_end(&follow);
+	CHECK_EQ(follow_init(&follow), 0);
+	for (own = 0; !cpus_have(&follow.home, own);)
+		own++;
+	return cpus_left();
+}
+
+static void lone(uint32_t cpu, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		follow_lone(&follow, cpu);
+}
+
+static void follows_the_lone(void)
+{
+	uint32_t all = setup();
+
+	lone(own, FEW);
+	CHECK_EQ(cpus_left(), all);
+	lone(own, MANY);
+	CHECK_EQ(cpus_left(), 1u);
+	follow_many(&follow);
+	CHECK_EQ(cpus_left(), all);
+	lone(own, FEW);
+	CHECK_EQ(cpus_left(), all);
+}
+
+static void in_a_row_only(void)
+{
+	uint32_t all = setup();
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		lone(own, FEW);
+		follow_many(&follow);
+	}
+	for (uint32_t i = 0; i < MANY; i++) {
+		lone(own, FEW);
+		lone(own + 1, FEW);
+	}
+	CHECK_EQ(cpus_left(), all);
+}
+
+static void leaves_for_another(void)
+{
+	uint32_t all = setup();
+
+	lone(own, MANY);
+	CHECK_EQ(cpus_left(), 1u);
+	lone(own + 1, 1);
+	CHECK_EQ(cpus_left(), all);
+}
+
+/* Which isn't there, or not for this thread. */
+static void goes_where_it_may(void)
+{
+	uint32_t all = setup();
+
+	lone(CPUS_MAX - 1, MANY);
+	follow_to(&follow, CPUS_MAX - 1);
+	CHECK_EQ(cpus_left(), all);
+}
+
+static void *look(void *arg)
+{
+	follow_look(&follow, *(const uint64_t *)arg);
+	return NULL;
+}
+
+/* From another thread, as who is stuck can't look. */
+static void look_from_outside(uint64_t progress)
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, look, &progress), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void is_freed_when_it_stands_still(void)
+{
+	uint32_t all = setup();
+
+	follow_to(&follow, own);
+	look_from_outside(7);
+	look_from_outside(8);
+	CHECK_EQ(cpus_left(), 1u);
+	look_from_outside(8);
+	CHECK_EQ(cpus_left(), all);
+
+	/* goes on, and may be stuck again */
+	follow_to(&follow, own);
+	CHECK_EQ(cpus_left(), 1u);
+	look_from_outside(9);
+	CHECK_EQ(cpus_left(), 1u);
+	look_from_outside(9);
+	CHECK_EQ(cpus_left(), all);
+
+	lone(own, MANY);
+	CHECK_EQ(cpus_left(), 1u);
+	follow_many(&follow);
+	CHECK_EQ(cpus_left(), all);
+	look_from_outside(9);
+	CHECK_EQ(cpus_left(), all);
+}
+
+int main(void)
+{
+	CHECK_EQ(follow_init(&follow), 0);
+	RUN(follows_the_lone);
+	RUN(in_a_row_only);
+	RUN(leaves_for_another);
+	RUN(goes_where_it_may);
+	RUN(is_freed_when_it_stands_still);
+	return test_result();
+}
