@@ -22,15 +22,13 @@
 
 struct follow {
 	pid_t tid;
-	struct cpu_set
-		home; /* where the thread may run when it keeps to no CPU: all it had at first */
-	_Atomic uint32_t
-		cpu; /* that it keeps to, or CPU_NONE; told before it does, taken back after */
-	_Atomic bool freed; /* … but follow_look() has let it run anywhere since */
-	uint32_t lone_cpu;  /* whose the last lone requests were */
-	uint64_t lone;	    /* … and how many of them came in a row */
-	uint32_t enough;    /* of which the thread follows */
-	uint64_t seen;	    /* follow_look()'s: the progress at the last look */
+	struct cpu_set home;  /* all CPUs that the thread had at first */
+	_Atomic uint32_t cpu; /* that it keeps to, or CPU_NONE; set before it does, cleared after */
+	_Atomic bool freed;   /* … but follow_look() has let it run anywhere since */
+	uint32_t lone_cpu;    /* whose the last lone requests were */
+	uint64_t lone;	      /* … and how many of them came in a row */
+	uint32_t enough;      /* of which the thread follows */
+	uint64_t seen;	      /* follow_look()'s: the progress at the last look */
 };
 
 /* Returns 0 or -errno. */
