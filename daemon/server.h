@@ -52,7 +52,10 @@ int server_open(struct server *server, const struct options *options, const stru
 /* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
 int server_seal(struct server *server);
 
-/* From the seal to server_stop(), each half second or so. The main thread. */
+/*
+ * Looks after the threads that keep to a CPU (follow.h): to be called each half second or so, from the
+ * seal on until server_close(). Doesn't block. The main thread.
+ */
 void server_tick(struct server *server);
 
 /* Lets each queue finish what it has taken in and return. The main thread. */

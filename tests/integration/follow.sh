@@ -3,7 +3,7 @@
 #
 # A queue's thread follows a client that waits for each answer to its CPU, and isn't left there: not when
 # several requests are under way, not by a client of another CPU, and not when it can't go on (S7): who
-# has nothing to do looks the same from outside as who can't.
+# has nothing to do looks the same from outside as who can't. A worker that holds an entry does likewise.
 #
 #@ packages: fio util-linux e2fsprogs
 #@ sanitize: yes
@@ -20,11 +20,15 @@ was=$(<"$parameter")
 defer eval "echo $was >$parameter"
 echo Y >"$parameter"
 
-# kept: the queue's thread may run on that one CPU, or on several
-kept() { awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$1/task/$queue/status"; }
-is_kept_to() { [[ $(kept "$pid") == "$1" ]]; }
-is_free() { [[ $(kept "$pid") == "$all" ]]; }
-await() { wait_until 20 "$@" || fail "the queue's thread runs on $(kept "$pid"): not $*"; }
+# may_run_on NAME: the CPUs of threads that are called so, a line each
+may_run_on() {
+	awk -v name="^$1\$" '$1 == "Name:" { is_one = $2 ~ name }
+		is_one && $1 == "Cpus_allowed_list:" { print $2 }' /proc/"$pid"/task/*/status
+}
+thread=queue-0
+is_kept_to() { [[ " $(may_run_on "$thread" | paste -s -d ' ') " == *" $1 "* ]]; }
+is_free() { [[ $(may_run_on "$thread" | sort -u) == "$all" ]]; }
+await() { wait_until 20 "$@" || fail "$thread may run on $(may_run_on "$thread" | paste -s -d ' '): not $*"; }
 
 # client CPU THREADS: until it is killed
 client() {
@@ -41,8 +45,7 @@ make_backing ext4 256M
 fio --name=layout --filename="$backing/data" --size=4m --rw=write --bs=1m --eta=never >/dev/null
 serve "$backing" "$mnt" transport=uring,queues=1
 pid=$(server_pid "$mnt")
-queue=$(grep -l -x queue-0 /proc/"$pid"/task/*/comm | cut -d / -f 5)
-all=$(kept "$pid")
+all=$(may_run_on "$thread")
 
 for cpu in "${cpus[0]}" "${cpus[-1]}"; do
 	say "a client of CPU $cpu that waits for each answer"
@@ -68,4 +71,14 @@ await is_free
 kill -CONT "$client"
 await is_kept_to "${cpus[0]}"
 end_client
+
+say "a worker"
+thread='meta-[0-9]*'
+await is_free
+# shellcheck disable=SC2016 # for the other shell
+taskset -c "${cpus[-1]}" bash -c 'while : >"$1/file"; do :; done' - "$mnt" &
+client=$!
+await is_kept_to "${cpus[-1]}"
+end_client
+await is_free
 unserve
