@@ -26,6 +26,7 @@ enum arena_table {
 	ARENA_LOCKS,	      /* see lock-owner.h */
 	ARENA_LOCK_WAITERS,   /* see lock-wait.h */
 	ARENA_AHEAD,	      /* see ahead.h */
+	ARENA_GATES,	      /* see gate.h */
 	ARENA_TABLES
 };
 
@@ -43,7 +44,7 @@ struct arena_header {
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 2u
+#define ARENA_VERSION 3u
 
 struct arena {
 	uint8_t *base; /* this process's mapping, NULL while planning */

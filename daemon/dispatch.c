@@ -14,8 +14,8 @@
 #include "op-lock.h"
 #include "op-name.h"
 #include "op-open.h"
+#include "op-setid.h"
 #include "op-xattr.h"
-#include "op-zone.h"
 
 #define NSEC_PER_SEC 1000000000u
 
@@ -168,7 +168,7 @@ static const struct dispatch_entry table[] = {
 	META(LINK, .handler = op_link, ARG(fuse_link_in), COMPONENT),
 	META(OPEN, .handler = op_open, ARG(fuse_open_in)),
 	DATA(READ, ARG(fuse_read_in), .check = check_read),
-	DATA(WRITE, .handler = op_zone_repair, ARG(fuse_write_in), .data = true,
+	DATA(WRITE, .handler = op_worker_write, ARG(fuse_write_in), .data = true,
 	     .check = check_write),
 	META(STATFS, .handler = op_statfs),
 	META(RELEASE, .handler = op_release, ARG(fuse_release_in)),
@@ -197,7 +197,8 @@ static const struct dispatch_entry table[] = {
 	META(IOCTL, .handler = op_ioctl, ARG(fuse_ioctl_in), .data = true, .check = check_ioctl),
 	META(BATCH_FORGET, .handler = op_batch_forget, ARG(fuse_batch_forget_in), .data = true,
 	     .no_reply = true, .check = check_batch_forget),
-	DATA(FALLOCATE, ARG(fuse_fallocate_in), .check = check_fallocate),
+	DATA(FALLOCATE, .handler = op_worker_fallocate, ARG(fuse_fallocate_in),
+	     .check = check_fallocate),
 	META(READDIRPLUS, .handler = op_readdirplus, ARG(fuse_read_in)),
 	META(RENAME2, .handler = op_rename2, ARG(fuse_rename2_in), TWO_COMPONENTS),
 	META(LSEEK, .handler = op_lseek, ARG(fuse_lseek_in)),

@@ -18,16 +18,10 @@
 
 #define REAP_BATCH 32
 
-/*
- * What is done at once: at most so many bytes; and where one has taken longer than this, none of the
- * next ones of its kind, so that a slow disk doesn't have the requests of this thread wait in a row.
- */
-#define NOW_LEN_MAX (64u << 10)
-#define NOW_NS_MAX  200000u
-static const uint32_t now_forgo[ENGINE_NOW_KINDS] = {
-	[ENGINE_NOW_MOVE] = 16,
-	[ENGINE_NOW_SYNC] = 64,
-};
+#define CAP_WORDS 2
+
+/* Anybody but root: "nobody", by convention. */
+#define SOME_USER 65534
 
 /* Of a submission of 128 bytes, those that are the command's own. */
 #define COMMAND_LEN 80
@@ -91,33 +85,57 @@ static int warm(struct engine *engine)
 	return 0;
 }
 
-/*
- * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
- * (setattr_should_drop_suidgid(), fs/attr.c). io_uring can act under registered credentials: so
- * these are registered from a moment in which this thread doesn't have the capability.
- */
-static int register_kill_priv_identity(struct engine *engine)
+/* Registers the thread's credentials as they are now, with CAPS as its capabilities. */
+static int register_identity(struct engine *engine, enum io_identity identity,
+			     struct __user_cap_data_struct caps[CAP_WORDS])
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct had[2], without[2];
+	int r;
+
+	if (syscall(SYS_capset, &header, caps) < 0)
+		return -errno;
+	r = io_uring_register_personality(&engine->ring);
+	if (r < 0)
+		return r;
+	engine->personality[identity] = r;
+	return 0;
+}
+
+/*
+ * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
+ * (setattr_should_drop_suidgid(), fs/attr.c), and ext4 lets root alone have its reserved blocks
+ * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials: so these are
+ * registered from a moment in which this thread has less. Which user it is doesn't matter: what a file
+ * may be used for was settled when it was opened. A thread that has no CAP_FSETID isn't root, and needs
+ * nothing of this.
+ */
+static int register_identities(struct engine *engine)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct had[CAP_WORDS], less[CAP_WORDS];
+	long uid, gid;
 	int r;
 
 	if (syscall(SYS_capget, &header, had) < 0)
 		return -errno;
 	if (!(had[0].effective & 1u << CAP_FSETID))
-		return 0; /* our own writes clear them anyway */
+		return 0;
 
-	memcpy(without, had, sizeof(without));
-	without[0].effective &= ~(1u << CAP_FSETID);
-	if (syscall(SYS_capset, &header, without) < 0)
-		return -errno;
-	r = io_uring_register_personality(&engine->ring);
+	memcpy(less, had, sizeof(less));
+	less[0].effective &= ~(1u << CAP_FSETID);
+	r = register_identity(engine, IO_WITHOUT_FSETID, less);
+	if (r == 0) {
+		gid = syscall(SYS_setfsgid, SOME_USER);
+		uid = syscall(SYS_setfsuid, SOME_USER);
+		r = register_identity(engine, IO_AS_USER, less);
+		(void)syscall(SYS_setfsuid, uid);
+		(void)syscall(SYS_setfsgid, gid);
+		if (syscall(SYS_setfsuid, -1) != uid || syscall(SYS_setfsgid, -1) != gid)
+			return -EPERM;
+	}
 	if (syscall(SYS_capset, &header, had) < 0)
 		return -errno;
-	if (r < 0)
-		return r;
-	engine->personality = r;
-	return 0;
+	return r;
 }
 
 int engine_probe(void)
@@ -202,7 +220,7 @@ int engine_start(struct engine *engine)
 	r = warm(engine);
 	if (r < 0)
 		return r;
-	return register_kill_priv_identity(engine);
+	return register_identities(engine);
 }
 
 void engine_destroy(struct engine *engine)
@@ -241,6 +259,12 @@ static void issue(struct engine *engine, uint32_t index)
 	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
 	unsigned left = (unsigned)(io->len - io->moved);
 
+	if (io->alloc_len) {
+		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE, (off_t)io->alloc_off,
+					(off_t)io->alloc_len);
+		sqe->personality = (uint16_t)engine->personality[io->identity];
+		return;
+	}
 	switch ((enum io_op)io->op) {
 	case IO_READ:
 		io_uring_prep_read(sqe, io->fd, buf, left, io->off + io->moved);
@@ -249,10 +273,11 @@ static void issue(struct engine *engine, uint32_t index)
 	case IO_WRITE:
 		io_uring_prep_write(sqe, io->fd, buf, left, io->off + io->moved);
 		sqe->opcode = engine->pinned ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
-		if (io->flags & IO_DSYNC)
+		if (io->flags & IO_SYNC)
+			sqe->rw_flags = RWF_SYNC;
+		else if (io->flags & IO_DSYNC)
 			sqe->rw_flags = RWF_DSYNC;
-		if (io->flags & IO_KILL_PRIV)
-			sqe->personality = (uint16_t)engine->personality;
+		sqe->personality = (uint16_t)engine->personality[io->identity];
 		break;
 	case IO_FSYNC:
 		io_uring_prep_fsync(sqe, io->fd, 0);
@@ -262,6 +287,7 @@ static void issue(struct engine *engine, uint32_t index)
 		break;
 	case IO_FALLOCATE:
 		io_uring_prep_fallocate(sqe, io->fd, (int)io->mode, (off_t)io->off, (off_t)io->len);
+		sqe->personality = (uint16_t)engine->personality[io->identity];
 		break;
 	}
 }
@@ -283,6 +309,11 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 {
 	bool moves = io->op == IO_READ || io->op == IO_WRITE;
 
+	if (io->alloc_len) {
+		/* whatever came of that, the write may find room for itself */
+		io->alloc_len = 0;
+		return false;
+	}
 	if (res == -EINTR || res == -EAGAIN)
 		return false;
 	if (io->op == IO_FALLOCATE && (io->flags & IO_DSYNC) && res == 0) {
@@ -293,12 +324,6 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	if (!moves) {
 		*ret_result = res;
 		return true;
-	}
-	/* alignment that the filesystem didn't announce: the buffered twin takes any */
-	if (res == -EINVAL && io->align && io->tail_fd >= 0) {
-		io->fd = io->tail_fd;
-		io->align = 0;
-		return false;
 	}
 	if (res <= 0) {
 		/* what did move is reported; the error shows again when the rest is asked for */
@@ -312,56 +337,12 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 		return true;
 	}
 	stat_add(&engine->stats->resumed, 1);
+	/* off its grid direct I/O can't go on: a read is at the end of the file; a write, see op-io.c */
 	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
-		/* direct I/O stops off the grid only at the end of the file */
-		if (io->op == IO_READ || io->tail_fd < 0) {
-			*ret_result = (int64_t)io->moved;
-			return true;
-		}
-		io->fd = io->tail_fd;
-		io->align = 0;
+		*ret_result = (int64_t)io->moved;
+		return true;
 	}
 	return false;
-}
-
-/* The rest of IO by one system call: bytes, 0 of a sync, or -errno. */
-static int do_now(const struct engine *engine, const struct io *io)
-{
-	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
-	size_t left = io->len - io->moved;
-	off_t off = (off_t)(io->off + io->moved);
-	ssize_t n;
-
-	switch ((enum io_op)io->op) {
-	case IO_READ:
-		n = pread(io->fd, buf, left, off);
-		break;
-	case IO_WRITE:
-		n = pwrite(io->fd, buf, left, off);
-		break;
-	case IO_FSYNC:
-		n = fsync(io->fd);
-		break;
-	case IO_FDATASYNC:
-		n = fdatasync(io->fd);
-		break;
-	case IO_FALLOCATE:
-	default:
-		assert(false);
-		return -EINVAL;
-	}
-	return n < 0 ? -errno : (int)n;
-}
-
-static enum engine_now now_kind(const struct io *io)
-{
-	if (!io->align)
-		return ENGINE_NOW_NEVER;
-	if (io->op == IO_FSYNC || io->op == IO_FDATASYNC)
-		return ENGINE_NOW_SYNC;
-	if ((io->op == IO_READ || io->op == IO_WRITE) && !io->flags && io->len <= NOW_LEN_MAX)
-		return ENGINE_NOW_MOVE;
-	return ENGINE_NOW_NEVER;
 }
 
 static uint64_t now_ns(void)
@@ -376,35 +357,6 @@ bool engine_is_idle(const struct engine *engine)
 {
 	return !atomic_load_explicit(&engine->shared->in_flight, memory_order_relaxed) &&
 	       !io_uring_cq_ready(&engine->ring);
-}
-
-bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result)
-{
-	struct io *io = &engine->ios[index];
-	enum engine_now kind = now_kind(io);
-	uint32_t alone = 0;
-	uint64_t since;
-
-	if (kind == ENGINE_NOW_NEVER)
-		return false;
-	/* it isn't alone: others came with it, and would wait */
-	if (io_uring_cq_ready(&engine->ring))
-		return false;
-	if (engine->forgo[kind]) {
-		engine->forgo[kind]--;
-		return false;
-	}
-	if (!atomic_compare_exchange_strong(&engine->shared->in_flight, &alone, 1))
-		return false;
-	io->moved = 0;
-	io->error = 0;
-	since = now_ns();
-	while (!settle(engine, io, do_now(engine, io), ret_result))
-		;
-	if (now_ns() - since > NOW_NS_MAX)
-		engine->forgo[kind] = now_forgo[kind];
-	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
-	return true;
 }
 
 static void reap(struct engine *engine, const struct io_uring_cqe *cqe)

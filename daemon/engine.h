@@ -7,7 +7,7 @@
  *
  * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its index.
  * The engine goes on with it when it comes back short, until it is complete, at the end of the
- * file, or failed, and calls done() once. It needs nothing but the row and room in the ring, which
+ * file, failed, or can't go on by direct I/O, and calls done() once. It needs nothing but the row and room in the ring, which
  * is made for every row at once: a submission can't be short of anything (S4, S5).
  */
 #ifndef CAISSON_ENGINE_H
@@ -24,22 +24,31 @@ struct stats_queue;
 enum io_op { IO_READ, IO_WRITE, IO_FSYNC, IO_FDATASYNC, IO_FALLOCATE };
 
 enum io_flags {
-	IO_DSYNC = 1 << 0,    /* on stable storage when it completes: IO_WRITE, IO_FALLOCATE */
-	IO_KILL_PRIV = 1 << 1 /* a write clears suid, sgid and file capabilities */
+	IO_DSYNC = 1 << 0, /* data on stable storage when it completes: IO_WRITE, IO_FALLOCATE */
+	IO_SYNC = 1 << 1,  /* all metadata, too: IO_WRITE */
+};
+
+/* As whom the backing filesystem sees an IO_WRITE or IO_FALLOCATE. */
+enum io_identity {
+	IO_AS_SELF,
+	IO_WITHOUT_FSETID, /* loses suid and sgid bits and file capabilities */
+	IO_AS_USER,	   /* so does this, and it has no part in blocks reserved for root */
+	IO_IDENTITIES
 };
 
 /* Lives in the arena: no pointers. */
 struct io {
-	uint64_t buf_off;  /* arena offset of the first byte to move */
-	uint64_t off, len; /* bytes of the backing file */
-	uint64_t moved;	   /* bytes done so far; the engine's */
+	uint64_t buf_off;	       /* arena offset of the first byte to move */
+	uint64_t off, len;	       /* bytes of the backing file */
+	uint64_t moved;		       /* bytes done so far; the engine's */
+	uint64_t alloc_off, alloc_len; /* IO_WRITE: allocate this range first; 0: none */
 	int32_t fd;
-	int32_t tail_fd; /* takes over where fd can't go on for lack of alignment, or -1 */
-	uint32_t align;	 /* what fd asks of offset and length, a power of two; 0: not direct */
-	uint32_t mode;	 /* of IO_FALLOCATE */
+	uint32_t align; /* what fd asks of offset and length, a power of two; 0: not direct */
+	uint32_t mode;	/* of IO_FALLOCATE */
 	int32_t error; /* -errno of what stopped an IO_WRITE that came back short, or 0; the engine's */
-	uint8_t op;    /* enum io_op */
-	uint8_t flags; /* enum io_flags */
+	uint8_t op;	  /* enum io_op */
+	uint8_t flags;	  /* enum io_flags */
+	uint8_t identity; /* enum io_identity */
 };
 
 /* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
@@ -62,27 +71,17 @@ struct engine_owner {
 	void (*other)(void *arg, enum engine_tag tag, uint32_t index, int result);
 };
 
-/* What engine_try_now() keeps apart. */
-enum engine_now {
-	ENGINE_NOW_MOVE,
-	ENGINE_NOW_SYNC,
-	ENGINE_NOW_KINDS,
-	ENGINE_NOW_NEVER = ENGINE_NOW_KINDS
-};
-
 struct engine {
 	struct engine_shared *shared;
-	/* that engine_try_now() lets pass before it tries again, by kind */
-	uint32_t forgo[ENGINE_NOW_KINDS];
 	uint64_t poll_ns; /* see engine_config */
 	struct io_uring ring;
 	const struct arena *arena;
 	struct io *ios;
 	struct engine_owner owner;
 	struct stats_queue *stats;
-	int personality;    /* identity without CAP_FSETID for IO_KILL_PRIV; 0: the thread's own */
-	uint32_t in_flight; /* ios */
-	uint32_t entries;   /* submissions in flight at most */
+	int personality[IO_IDENTITIES]; /* registered with the ring; 0: the thread's own */
+	uint32_t in_flight;		/* ios */
+	uint32_t entries;		/* submissions in flight at most */
 	uint32_t workers;
 	uint64_t buf_off, buf_len; /* see engine_config */
 	bool pinned;
@@ -125,7 +124,7 @@ int engine_init(struct engine *engine, const struct engine_config *config);
 /*
  * When the thread has its final capabilities, which io-wq's workers inherit; before the seal:
  * bounds and warms its io-wq (one worker exists from here on, unless there are to be none, and the
- * kernel's request objects have been allocated once), registers the IO_KILL_PRIV identity where the thread has CAP_FSETID, and pins
+ * kernel's request objects have been allocated once), registers the identities, and pins
  * the buffers where the kernel does that (up to 1 GiB, within RLIMIT_MEMLOCK where that counts).
  * Returns 0 or -errno.
  */
@@ -137,14 +136,6 @@ void engine_submit(struct engine *engine, uint32_t index);
 
 /* Whether no io of any engine is under way, and nothing else has come for this one. */
 bool engine_is_idle(const struct engine *engine);
-
-/*
- * Does row INDEX at once, in this thread, where that is likely to be faster: it is the only one under
- * way, and nothing else has come meanwhile; it is direct, and small or a sync, which the ring would give
- * to a worker; and the last one that was done so took not much longer than a trip through the ring costs.
- * Returns whether it did, with the result as for done(); otherwise engine_submit() it.
- */
-bool engine_try_now(struct engine *engine, uint32_t index, int64_t *ret_result);
 
 /*
  * An empty submission of the owner's own, sent with the next turn; other() is called for it with

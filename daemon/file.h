@@ -38,6 +38,7 @@ struct file {
 	uint32_t dio_off_align; /* 0: fd is itself buffered */
 	uint32_t flags;		/* O_ACCMODE, O_SYNC, O_DSYNC, O_APPEND as fd was opened */
 	bool directory;
+	bool cached;		     /* counted in the inode's cached_opens */
 	bool lent;		     /* fd is the inode's sync_fd, and the inode's to close */
 	_Atomic uint32_t error_seen; /* the inode's error_seq up to which this opener was told */
 	/* of a directory: the kernel reads one open directory from one thread at a time */

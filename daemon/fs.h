@@ -27,12 +27,11 @@ struct fs {
 
 	/* fixed before serving */
 	enum cache_mode cache;
-	bool mmap;		  /* MAP_SHARED has to work, at whatever price */
 	bool default_permissions; /* the kernel has checked the caller's rights already */
 	uint64_t entry_timeout_ns, attr_timeout_ns;
 
 	/* what INIT agreed on; fixed before the first request */
-	bool posix_acl, parallel_direct_writes, direct_io_allow_mmap, killpriv_v2, dont_mask;
+	bool posix_acl, parallel_direct_writes, killpriv_v2, dont_mask;
 	bool setxattr_ext; /* SETXATTR has its long form */
 	bool passthrough;
 };

@@ -148,6 +148,9 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	atomic_store(&inode->error, 0);
 	atomic_store(&inode->known_len, 0);
 	atomic_store(&inode->thin, false);
+	atomic_store(&inode->setid, false);
+	atomic_store(&inode->cached_opens, 0);
+	atomic_store(&inode->direct, false);
 	inode->hash_next = *head;
 	*head = row;
 	atomic_fetch_add(&table->used, 1);
@@ -289,6 +292,7 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	mutex_lock(&table->mutex);
 	assert(inode->opens > 0);
 	if (--inode->opens == 0) {
+		atomic_store(&inode->direct, false);
 		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
 		backing_id = atomic_exchange(&inode->backing_id, PASSTHROUGH_NONE);

@@ -48,7 +48,10 @@ struct inode {
 	_Atomic uint64_t known_len; /* bytes that it is known to have; for ahead.h: */
 	_Atomic bool thin;	    /* … among which there may be holes */
 	_Atomic uint32_t holes;	    /* counts what may have made some */
-	struct zone zone;	    /* what it is to zloop; see zone.h and op-zone.h */
+	_Atomic uint32_t cached_opens; /* open files that use the page cache above */
+	_Atomic bool direct;	       /* since it was opened somebody has gone around that cache */
+	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
+	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };
 
 /* Filesystems below BACKING, its own included, whose inode numbers are told apart exactly. */

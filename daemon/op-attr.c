@@ -21,14 +21,14 @@ static struct inode *call_inode(const struct call *call)
 
 int op_getattr(struct call *call)
 {
-	const struct inode *inode = call_inode(call);
+	struct inode *inode = call_inode(call);
 
 	if (!inode)
 		return -ESTALE;
 	if (call->brief && !op_is_local(call->fs, inode))
 		return CALL_WAITS;
 	/* the O_PATH descriptor reaches the inode also when it has no name left: fh isn't needed */
-	return op_reply_attr(call, inode->fd);
+	return op_reply_attr(call, inode);
 }
 
 static struct caisson_fuse_sx_time sx_time(const struct statx_timestamp *time)
@@ -39,7 +39,7 @@ static struct caisson_fuse_sx_time sx_time(const struct statx_timestamp *time)
 int op_statx(struct call *call)
 {
 	const struct caisson_fuse_statx_in *arg = call->arg;
-	const struct inode *inode = call_inode(call);
+	struct inode *inode = call_inode(call);
 	struct caisson_fuse_statx_out *out = call->out;
 	struct fuse_attr attr;
 	struct statx stx;
@@ -51,7 +51,7 @@ int op_statx(struct call *call)
 	if (r < 0)
 		return r;
 
-	op_fill_attr(call->fs, &stx, &attr);
+	op_fill_attr(call->fs, inode, &stx, &attr);
 	*out = (struct caisson_fuse_statx_out){
 		.stat = {
 			.mask = stx.stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
@@ -202,7 +202,7 @@ int op_setattr(struct call *call)
 		return r;
 	r = set_attributes(call, inode, arg);
 	creds_resume();
-	return r < 0 ? r : op_reply_attr(call, inode->fd);
+	return r < 0 ? r : op_reply_attr(call, inode);
 }
 
 int op_access(struct call *call)

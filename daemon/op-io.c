@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op-io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include "call.h"
 #include "engine.h"
 #include "fs.h"
+#include "gate.h"
 #include "macro.h"
 #include "op-meta.h"
 #include "op-zone.h"
@@ -22,12 +24,18 @@ static struct io *io_row(struct op_io *io, const struct request *request)
 	return &io->engine->ios[request->index];
 }
 
-static int start(struct op_io *io, struct request *request, uint32_t *ret_body_len)
+static struct inode *inode_of(const struct op_io *io, const struct file *file)
 {
-	int64_t result;
+	return inode_at(&io->fs->inodes, file->inode);
+}
 
-	if (engine_try_now(io->engine, request->index, &result))
-		return op_io_finish(io, request, result, ret_body_len);
+static struct zone *zone_of(const struct op_io *io, const struct file *file)
+{
+	return &inode_of(io, file)->zone;
+}
+
+static int start(struct op_io *io, struct request *request)
+{
 	request_move(request, REQUEST_IO);
 	engine_submit(io->engine, request->index);
 	return OP_IO_STARTED;
@@ -46,82 +54,133 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 	row->off = off;
 	row->len = len;
 	row->fd = file->fd;
-	row->tail_fd = file->buffered_fd;
 	row->align = aligned ? file->dio_off_align : 0;
 	if (file->dio_off_align && !aligned) {
 		row->fd = file->buffered_fd;
-		row->tail_fd = -1;
 		stat_add(&io->stats->buffered, 1);
 	}
 }
 
-static struct inode *inode_of(const struct op_io *io, const struct file *file)
+/*
+ * REQUEST is about to change FILE in the way of its row: 0, or OP_IO_PARKED. With another cache= all goes
+ * through the page cache, and there is nothing to keep apart.
+ */
+static int enter_gate(struct op_io *io, struct request *request, const struct file *file,
+		      enum gate_kind kind)
 {
-	return inode_at(&io->fs->inodes, file->inode);
+	const struct inode *inode = inode_of(io, file);
+
+	if (io->fs->cache != CACHE_NONE ||
+	    gate_enter(io->gates, gate_of(inode->dev, inode->ino), kind, request))
+		return 0;
+	return OP_IO_PARKED;
 }
 
-static struct zone *zone_of(const struct op_io *io, const struct file *file)
+static void leave_gate(struct op_io *io, struct request *request)
 {
-	return &inode_of(io, file)->zone;
+	if (request->in_gate)
+		gate_leave(io->gates, request);
+}
+
+/*
+ * Of requests, only those that go around the page cache above carry a LOCKOWNER flag (fuse_direct_io() in
+ * fs/fuse/file.c): it tells a loop device with direct I/O from others who have opened FILE without O_DIRECT.
+ */
+static void note_direct(const struct op_io *io, const struct file *file, bool has_owner)
+{
+	if (file->cached && has_owner)
+		atomic_store_explicit(&inode_of(io, file)->direct, true, memory_order_relaxed);
 }
 
 static int start_read(struct op_io *io, struct request *request, const struct file *file,
-		      const struct fuse_read_in *in, uint32_t *ret_body_len)
+		      const struct fuse_read_in *in)
 {
 	struct io *row = io_row(io, request);
 
 	stat_add(&io->stats->reads, 1);
+	note_direct(io, file, in->read_flags & FUSE_READ_LOCKOWNER);
 	if (in->size == 0)
 		return 0;
 	*row = (struct io){ .op = IO_READ, .buf_off = request->buf_off };
 	aim(io, row, file, in->offset, in->size);
-	return start(io, request, ret_body_len);
+	return start(io, request);
+}
+
+/*
+ * Whether the caller is somebody else than root. The kernel's own writeback of a shared mapping comes in
+ * nobody's name (FUSE_INVALID_UIDGID): the room for it was promised when the page was written to.
+ */
+static bool is_user(const struct fuse_in_header *in)
+{
+	return in->uid != 0 && in->uid != UINT32_MAX;
 }
 
 static void prepare_write(struct op_io *io, const struct request *request, const struct file *file,
-			  const struct fuse_write_in *in)
+			  const struct call *call)
 {
+	const struct fuse_write_in *in = call->arg;
 	struct io *row = io_row(io, request);
 
 	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
 	aim(io, row, file, in->offset, in->size);
-	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
-		row->flags |= IO_KILL_PRIV;
-	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned)
+	if (is_user(call->in))
+		row->identity = IO_AS_USER;
+	else if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		row->identity = IO_WITHOUT_FSETID;
+	/* the write's own RWF_SYNC and RWF_DSYNC come as if it were the descriptor's */
+	if ((in->flags & O_SYNC) == O_SYNC)
+		row->flags |= IO_SYNC;
+	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned || (in->flags & O_DSYNC))
 		row->flags |= IO_DSYNC;
 }
 
 /*
  * Where the blocks that REQUEST's write goes to are to be allocated first, with others around them: makes
- * its row do that, and write_after_allocation() is next. Of use only to what is direct, which io_uring
- * then needs no worker for. Of filesystems mounted below nobody knows how full they are.
+ * its row do that. Of use only to what is direct, which io_uring then needs no worker for. Of filesystems
+ * mounted below nobody knows how full they are. Behind the gate, so that no truncation comes in between
+ * and leaves blocks beyond the end of the file.
  */
 static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
 {
 	const struct inode *inode = inode_of(io, file);
 	uint64_t nodeid = inode_nodeid(&io->fs->inodes, inode);
 	struct io *row = io_row(io, request);
-	uint64_t off, len;
 
-	if (request->zoned || !row->align || !op_is_local(io->fs, inode) ||
-	    !ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &off, &len))
+	if (request->zoned || !row->align || !op_is_local(io->fs, inode))
 		return;
-	*row = (struct io){
-		.op = IO_FALLOCATE,
-		.fd = file->fd,
-		.tail_fd = -1,
-		.mode = FALLOC_FL_KEEP_SIZE,
-		.off = off,
-		.len = len,
-	};
+	(void)ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &row->alloc_off,
+			   &row->alloc_len); /* where not, it leaves both alone */
+}
+
+/* REQUEST's write has entered its gate. */
+static int go_on_with_write(struct op_io *io, struct request *request, const struct file *file)
+{
+	if (request->setid)
+		return OP_IO_WORKER;
+	allocate_ahead(io, request, file);
+	return start(io, request);
+}
+
+/*
+ * Whether CALL changes the mode of FILE, as far as the kernel knows it: what others than root write to
+ * loses its set-id bits. This takes the caller's groups, and the kernel has to be told: work for a worker.
+ */
+static bool may_clear_setid(const struct op_io *io, const struct file *file,
+			    const struct call *call, bool asked)
+{
+	return (asked || is_user(call->in)) && atomic_load(&inode_of(io, file)->setid) &&
+	       !zone_is_file(zone_of(io, file));
 }
 
 static int start_write(struct op_io *io, struct request *request, const struct file *file,
-		       const struct fuse_write_in *in, uint32_t *ret_body_len)
+		       const struct call *call, uint32_t *ret_body_len)
 {
+	const struct fuse_write_in *in = call->arg;
 	struct zone *zone = zone_of(io, file);
+	enum gate_kind kind;
 
 	stat_add(&io->stats->writes, 1);
+	note_direct(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
 	if (in->size == 0) {
 		struct fuse_write_out *out = request_payload(io->engine->arena, request);
 
@@ -132,54 +191,46 @@ static int start_write(struct op_io *io, struct request *request, const struct f
 	request->zoned = zone_is_file(zone);
 	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
 		return op_zone_refused(io->fs, -EIO);
-	prepare_write(io, request, file, in);
-	allocate_ahead(io, request, file);
-	return start(io, request, ret_body_len);
-}
-
-/* Where there was no room for more than the write needs, it may still find its own. */
-static int write_after_allocation(struct op_io *io, struct request *request, uint32_t *ret_body_len)
-{
-	const struct fuse_in_header *in = request_message(io->engine->arena, request);
-	const struct file *file = file_get(&io->fs->files, request->fh);
-
-	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
-		return -EBADF;
-	prepare_write(io, request, file, (const struct fuse_write_in *)(in + 1));
-	return start(io, request, ret_body_len);
+	request->setid = may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	prepare_write(io, request, file, call);
+	kind = io_row(io, request)->align && !request->setid ? GATE_DIRECT : GATE_CACHED;
+	if (enter_gate(io, request, file, kind) == OP_IO_PARKED)
+		return OP_IO_PARKED;
+	return go_on_with_write(io, request, file);
 }
 
 static int start_fsync(struct op_io *io, struct request *request, const struct file *file,
-		       const struct fuse_fsync_in *in, uint32_t *ret_body_len)
+		       const struct fuse_fsync_in *in)
 {
 	stat_add(&io->stats->syncs, 1);
 	*io_row(io, request) = (struct io){
 		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
 		.fd = inode_fsync_fd(io->fs, file),
-		.tail_fd = -1,
-		.align = file->dio_off_align, /* little to write down where data isn't cached */
 	};
-	return start(io, request, ret_body_len);
+	return start(io, request);
 }
 
 static int start_fallocate(struct op_io *io, struct request *request, const struct file *file,
-			   const struct fuse_fallocate_in *in, uint32_t *ret_body_len)
+			   const struct call *call)
 {
+	const struct fuse_fallocate_in *in = call->arg;
 	const struct zone *zone = zone_of(io, file);
 
 	stat_add(&io->stats->allocates, 1);
 	if (zone_is_file(zone) && zone_allocate(zone, in->mode, in->offset, in->length) < 0)
 		return op_zone_refused(io->fs, -EIO);
+	if (may_clear_setid(io, file, call, false))
+		return OP_IO_WORKER;
 	*io_row(io, request) = (struct io){
 		.op = IO_FALLOCATE,
 		.fd = file->fd,
-		.tail_fd = -1,
 		.flags = zone_is_file(zone) ? IO_DSYNC : 0,
+		.identity = is_user(call->in) ? IO_AS_USER : IO_AS_SELF,
 		.mode = in->mode,
 		.off = in->offset,
 		.len = in->length,
 	};
-	return start(io, request, ret_body_len);
+	return start(io, request);
 }
 
 int op_io_start(struct op_io *io, struct request *request, const struct call *call,
@@ -193,18 +244,28 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 	if (!file || file->directory)
 		return -EBADF;
 	request->fh = fh;
+	request->moved = 0;
+	request->setid = false;
 
 	switch (request->opcode) {
 	case FUSE_READ:
-		return start_read(io, request, file, call->arg, ret_body_len);
+		return start_read(io, request, file, call->arg);
 	case FUSE_WRITE:
-		return start_write(io, request, file, call->arg, ret_body_len);
+		return start_write(io, request, file, call, ret_body_len);
 	case FUSE_FSYNC:
-		return start_fsync(io, request, file, call->arg, ret_body_len);
+		return start_fsync(io, request, file, call->arg);
 	case FUSE_FALLOCATE:
-		return start_fallocate(io, request, file, call->arg, ret_body_len);
+		return start_fallocate(io, request, file, call);
 	}
 	return -ENOSYS;
+}
+
+int op_io_resume(struct op_io *io, struct request *request)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+
+	assert(file); /* RELEASE waits for its requests */
+	return go_on_with_write(io, request, file);
 }
 
 _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_write_in, fh) == 0 &&
@@ -251,33 +312,81 @@ static bool write_needs_repair(struct op_io *io, const struct request *request, 
 	if (!request->zoned ||
 	    !file) /* RELEASE waits for its requests, or the kernel has broken that */
 		return false;
-	return zone_write_end(zone_of(io, file), row->len, result, row->error);
+	return zone_write_end(zone_of(io, file), request->moved + row->len, result, row->error);
 }
 
-int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)
+/*
+ * Whether direct I/O has ended where it can't go on: at an alignment that the filesystem hadn't announced,
+ * or, of a write, between two steps of its grid. The page cache takes any.
+ */
+static bool must_go_on_cached(const struct io *row, const struct file *file, int64_t result)
 {
+	if (!row->align || file->buffered_fd < 0)
+		return false;
+	return row->error == -EINVAL ||
+	       (row->op == IO_WRITE && !row->error && result >= 0 && (uint64_t)result < row->len);
+}
+
+/* The rest of REQUEST, of which RESULT has been done, goes through the page cache. */
+static int go_on_cached(struct op_io *io, struct request *request, const struct file *file,
+			int64_t result)
+{
+	struct io *row = io_row(io, request);
+	uint32_t moved = (uint32_t)MAX(result, 0);
+
+	stat_add(&io->stats->buffered, 1);
+	request->moved += moved;
+	row->buf_off += moved;
+	row->off += moved;
+	row->len -= moved;
+	row->fd = file->buffered_fd;
+	row->align = 0;
+	if (row->op == IO_WRITE) {
+		leave_gate(io, request);
+		if (enter_gate(io, request, file, GATE_CACHED) == OP_IO_PARKED)
+			return OP_IO_PARKED;
+	}
+	return start(io, request);
+}
+
+/* A READ or WRITE is complete with RESULT. */
+static int finish_move(struct op_io *io, struct request *request, int64_t result,
+		       uint32_t *ret_body_len)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
 	struct fuse_write_out *out;
 
-	*ret_body_len = 0;
-	switch (request->opcode) {
-	case FUSE_READ:
+	if (file && must_go_on_cached(io_row(io, request), file, result))
+		return go_on_cached(io, request, file, result);
+	leave_gate(io, request);
+	/* what did move is reported; the error shows again when the rest is asked for */
+	if (request->moved)
+		result = request->moved + MAX(result, 0);
+	if (request->opcode == FUSE_READ) {
 		if (result < 0)
 			return (int)result;
 		stat_add(&io->stats->read_bytes, (uint64_t)result);
 		*ret_body_len = (uint32_t)result;
 		return 0;
+	}
+	if (write_needs_repair(io, request, result))
+		return OP_IO_WORKER;
+	if (result < 0)
+		return (int)result;
+	stat_add(&io->stats->write_bytes, (uint64_t)result);
+	out = request_payload(io->engine->arena, request);
+	*out = (struct fuse_write_out){ .size = (uint32_t)result };
+	*ret_body_len = sizeof(*out);
+	return 0;
+}
+
+int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)
+{
+	*ret_body_len = 0;
+	switch (request->opcode) {
+	case FUSE_READ:
 	case FUSE_WRITE:
-		if (io_row(io, request)->op == IO_FALLOCATE)
-			return write_after_allocation(io, request, ret_body_len);
-		if (write_needs_repair(io, request, result))
-			return OP_IO_WORKER;
-		if (result < 0)
-			return (int)result;
-		stat_add(&io->stats->write_bytes, (uint64_t)result);
-		out = request_payload(io->engine->arena, request);
-		*out = (struct fuse_write_out){ .size = (uint32_t)result };
-		*ret_body_len = sizeof(*out);
-		return 0;
+		return finish_move(io, request, result, ret_body_len);
 	case FUSE_FSYNC:
 		return finish_fsync(io, request, result);
 	case FUSE_FALLOCATE:

@@ -20,6 +20,7 @@
 #include "call.h"
 #include "creds.h"
 #include "fs.h"
+#include "inval.h"
 #include "macro.h"
 #include "op-meta.h"
 
@@ -96,6 +97,9 @@ int op_ioctl(struct call *call)
 	creds_resume();
 	if (r < 0)
 		return r;
+	/* the kernel doesn't know that this has changed ctime */
+	if (known_ioctl->sets)
+		(void)fuse_notify_attributes(call->fs->inodes.session_fd, call->in->nodeid);
 
 	*out = (struct fuse_ioctl_out){ .result = 0 };
 	memcpy(out + 1, &value, out_len);

@@ -38,6 +38,15 @@ int op_assume_without_fsetid(const struct call *call)
 	return creds_assume(&caller);
 }
 
+int op_assume_with_groups(const struct call *call, bool without_fsetid)
+{
+	struct caller caller = caller_of(call);
+
+	caller.checked = false;
+	caller.without_fsetid = without_fsetid;
+	return creds_assume(&caller);
+}
+
 int op_assume_to_create(const struct call *call, uint32_t umask_bits)
 {
 	(void)umask(call->fs->dont_mask ? umask_bits & 0777 : 0);
@@ -64,9 +73,13 @@ static uint32_t encode_dev(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr)
+void op_fill_attr(struct fs *fs, struct inode *inode, const struct statx *stx,
+		  struct fuse_attr *ret_attr)
 {
 	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+
+	if (stx->stx_mode & (S_ISUID | S_ISGID))
+		atomic_store(&inode->setid, true);
 
 	*ret_attr = (struct fuse_attr){
 		.ino = inode_shown_ino(&fs->inodes, dev, stx->stx_ino),
@@ -87,18 +100,18 @@ void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_
 	};
 }
 
-int op_reply_attr(struct call *call, int fd)
+int op_reply_attr(struct call *call, struct inode *inode)
 {
 	struct fuse_attr_out *out = call->out;
 	struct statx stx;
 	int r;
 
-	r = store_statx(fd, STATX_BASIC_STATS, &stx);
+	r = store_statx(inode->fd, STATX_BASIC_STATS, &stx);
 	if (r < 0)
 		return r;
 	*out = (struct fuse_attr_out){ 0 };
 	op_fill_timeout(call->fs->attr_timeout_ns, &out->attr_valid, &out->attr_valid_nsec);
-	op_fill_attr(call->fs, &stx, &out->attr);
+	op_fill_attr(call->fs, inode, &stx, &out->attr);
 	call->out_len = sizeof(*out);
 	return 0;
 }
@@ -137,7 +150,7 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 	op_fill_timeout(fs->entry_timeout_ns, &ret_entry->entry_valid,
 			&ret_entry->entry_valid_nsec);
 	op_fill_timeout(fs->attr_timeout_ns, &ret_entry->attr_valid, &ret_entry->attr_valid_nsec);
-	op_fill_attr(fs, &stx, &ret_entry->attr);
+	op_fill_attr(fs, inode, &stx, &ret_entry->attr);
 	*ret_inode = inode;
 	return 0;
 }
@@ -175,6 +188,33 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 	if (r < 0)
 		return -EAGAIN;
 	return remember_entry(fs, &fd, ret_entry, &inode);
+}
+
+struct inode *op_gated_inode(const struct call *call)
+{
+	const struct fuse_setattr_in *setattr = call->arg;
+	const struct fuse_open_in *open = call->arg;
+	const struct fuse_copy_file_range_in *copy = call->arg;
+	uint64_t nodeid = call->in->nodeid;
+
+	if (call->fs->cache != CACHE_NONE)
+		return NULL;
+	switch (call->in->opcode) {
+	case FUSE_SETATTR:
+		if (setattr->valid & FATTR_SIZE)
+			break;
+		return NULL;
+	case FUSE_OPEN:
+		if (open->flags & O_TRUNC)
+			break;
+		return NULL;
+	case FUSE_COPY_FILE_RANGE:
+		nodeid = copy->nodeid_out;
+		break;
+	default:
+		return NULL;
+	}
+	return inode_get(&call->fs->inodes, nodeid);
 }
 
 bool op_is_local(const struct fs *fs, const struct inode *inode)

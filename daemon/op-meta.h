@@ -28,7 +28,13 @@ int op_assume(const struct call *call);
 int op_assume_without_fsetid(const struct call *call);
 
 /*
- * The same, before something is made with a mode to which the kernel hasn't applied the caller's
+ * The same with the caller's supplementary groups and none of our rights, for what is already open; without
+ * CAP_FSETID where it is to be WITHOUT_FSETID.
+ */
+int op_assume_with_groups(const struct call *call, bool without_fsetid);
+
+/*
+ * The same as op_assume(), before something is made with a mode to which the kernel hasn't applied the caller's
  * UMASK_BITS (FUSE_DONT_MASK): sets the thread's own, and the backing filesystem heeds it unless the
  * directory has a default ACL.
  */
@@ -60,14 +66,23 @@ int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct 
 int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		     struct fuse_entry_out *ret_entry);
 
+/*
+ * The inode whose data CALL changes through the page cache below, so that it has to enter that inode's
+ * gate first (gate.h); or NULL: there is none, or all goes that way. The queue's thread.
+ */
+struct inode *op_gated_inode(const struct call *call);
+
 /* Whether INODE is known to be on a local filesystem; others may be mounted below BACKING. */
 bool op_is_local(const struct fs *fs, const struct inode *inode);
 
-/* STX with STATX_BASIC_STATS. */
-void op_fill_attr(struct fs *fs, const struct statx *stx, struct fuse_attr *ret_attr);
+/*
+ * STX with STATX_BASIC_STATS, of INODE: what the kernel is told about it is noted there.
+ */
+void op_fill_attr(struct fs *fs, struct inode *inode, const struct statx *stx,
+		  struct fuse_attr *ret_attr);
 
-/* The attributes of the inode behind FD become CALL's whole reply. 0 or -errno. */
-int op_reply_attr(struct call *call, int fd);
+/* The attributes of INODE become CALL's whole reply. 0 or -errno. */
+int op_reply_attr(struct call *call, struct inode *inode);
 
 /* Nanoseconds as the protocol's seconds and nanoseconds. */
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec);

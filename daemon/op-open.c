@@ -13,6 +13,7 @@
 #include "macro.h"
 #include "op-lock.h"
 #include "op-meta.h"
+#include "op-setid.h"
 #include "op-zone.h"
 #include "passthrough.h"
 
@@ -129,12 +130,23 @@ static void look_for_holes(const struct fs *fs, struct inode *inode, const struc
  * it lasts, so that writes to one file take turns (fuse_passthrough_write_iter()). The others say
  * that they have the same backing file, without which the kernel would refuse them, and then read
  * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
+ *
+ * Otherwise a file is opened through the kernel's page cache, which its mappings use, too. With
+ * FOPEN_DIRECT_IO a write(2) and a store to a mapping would be two ways to the same page, and undo each
+ * other. The first opener finds nothing cached, and so sees what was changed behind the mount. Later ones
+ * must keep the cache: to drop a page while a write to it is under way would let a reader bring back what
+ * was there before.
+ *
+ * Once somebody goes around the page cache (O_DIRECT, or a loop device with direct I/O, which shows only
+ * by its requests), so do all who open the file after that, until the last one closes it: asynchronous
+ * direct writes don't drop what others have cached meanwhile. ASKED: the flags of the client's open.
  */
-static void fill_open_out(const struct call *call, uint64_t fh,
+static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 			  struct caisson_fuse_open_out *ret_out)
 {
-	const struct file *file = file_get(&call->fs->files, fh);
-	bool is_zone = zone_is_file(&inode_at(&call->fs->inodes, file->inode)->zone);
+	struct file *file = file_get(&call->fs->files, fh);
+	struct inode *inode = inode_at(&call->fs->inodes, file->inode);
+	bool is_zone = zone_is_file(&inode->zone);
 	int32_t backing_id = PASSTHROUGH_NONE;
 
 	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
@@ -146,9 +158,14 @@ static void fill_open_out(const struct call *call, uint64_t fh,
 		if ((file->flags & O_ACCMODE) == O_RDONLY)
 			return;
 	}
-	/* a mapping that is shared needs the page cache above, where the kernel can't do without */
-	if (call->fs->mmap && !call->fs->direct_io_allow_mmap)
+	if (!(asked & O_DIRECT) && !is_zone && !call->fs->passthrough &&
+	    !atomic_load(&inode->direct)) {
+		file->cached = true;
+		if (atomic_fetch_add(&inode->cached_opens, 1) > 0)
+			ret_out->open_flags |= FOPEN_KEEP_CACHE;
 		return;
+	}
+	atomic_store(&inode->direct, true);
 	ret_out->open_flags |= FOPEN_DIRECT_IO;
 	if (call->fs->parallel_direct_writes)
 		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
@@ -239,7 +256,7 @@ int op_open(struct call *call)
 		if (r < 0)
 			return r;
 	}
-	fill_open_out(call, fh, call->out);
+	fill_open_out(call, arg->flags, fh, call->out);
 	call->out_len = sizeof(struct fuse_open_out);
 	return 0;
 }
@@ -265,7 +282,7 @@ static int reply_created(struct call *call, struct file *fill)
 		inode_forget(&call->fs->inodes, out->entry.nodeid, 1);
 		return op_error(call->fs, r);
 	}
-	fill_open_out(call, fh, &out->open);
+	fill_open_out(call, ((const struct fuse_create_in *)call->arg)->flags, fh, &out->open);
 	call->out_len = sizeof(*out);
 	return 0;
 }
@@ -420,6 +437,7 @@ int op_copy_file_range(struct call *call)
 	creds_resume();
 	if (r < 0)
 		return r;
+	op_setid_cleared(call->fs, inode_at(&call->fs->inodes, out->inode));
 	if (call->fs->cache == CACHE_NONE && copied > 0)
 		(void)sync_file_range(file_buffered_fd(out), (off_t)arg->off_out, copied,
 				      SYNC_FILE_RANGE_WRITE); /* a head start: fsync finds errors */

@@ -83,8 +83,6 @@ static const struct option {
 	  "S: seconds for which the kernel may keep attributes" },
 	{ "entry_timeout", KIND_SECONDS, FIELD(entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep names" },
-	{ "mmap", KIND_FLAG, FIELD(mmap), 0, 0, NULL, "off",
-	  "let files be mapped shared (MAP_SHARED) also by kernels before 6.6" },
 	{ "passthrough", KIND_PASSTHROUGH, FIELD(passthrough), 0, 0, "off", "off",
 	  "off|auto|on: keep CAP_SYS_ADMIN, and let the kernel itself read for those who only read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",

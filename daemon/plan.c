@@ -12,6 +12,7 @@
 #include "cpus.h"
 #include "creds.h"
 #include "engine.h"
+#include "gate.h"
 #include "log.h"
 #include "macro.h"
 #include "op-lock.h"
@@ -59,6 +60,7 @@ int plan_arena(struct arena *arena, const struct options *options, const struct 
 	r = r ? r : inode_table_plan(arena, options->inodes);
 	r = r ? r : file_table_plan(arena, options->files);
 	r = r ? r : ahead_plan(arena, options->extent_size_hint);
+	r = r ? r : gate_plan(arena);
 	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),

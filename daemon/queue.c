@@ -10,6 +10,9 @@
 #include "arena.h"
 #include "cleanup.h"
 #include "dispatch.h"
+#include "fs.h"
+#include "gate.h"
+#include "op-meta.h"
 #include "request.h"
 #include "stats.h"
 #include "worker.h"
@@ -89,6 +92,18 @@ void queue_return(struct queue *queue, struct request *request)
 	push(queue, request);
 }
 
+void queue_entered(void *arg, struct request *request)
+{
+	struct worker_set *workers = arg;
+
+	if (dispatch_entry(request->opcode)->class == DISPATCH_META) {
+		request_move(request, REQUEST_RUN);
+		worker_submit(workers, request);
+		return;
+	}
+	push(&workers->queues[request->qid], request);
+}
+
 int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
 {
 	int r;
@@ -139,6 +154,23 @@ static void refuse(struct queue *queue, struct request *request, int error)
 		reply(queue, request, error, 0);
 }
 
+/* What op_io_start() and its kin have made of REQUEST. */
+static void started(struct queue *queue, struct request *request, int r, uint32_t body_len)
+{
+	switch (r) {
+	case OP_IO_STARTED:
+		return;
+	case OP_IO_PARKED:
+		queue->parked++; /* comes back by queue_entered() */
+		return;
+	case OP_IO_WORKER:
+		worker_submit(queue->workers, request); /* comes back by queue_answer() */
+		return;
+	}
+	stat_add(&queue->stats->errors, r != 0);
+	reply(queue, request, r, body_len);
+}
+
 static void start_data(struct queue *queue, struct request *request, const struct call *call)
 {
 	uint32_t body_len;
@@ -149,20 +181,22 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	else
 		follow_many(&queue->follow);
 	r = op_io_start(&queue->op_io, request, call, &body_len);
-	if (r == OP_IO_STARTED)
-		return;
-	stat_add(&queue->stats->errors, r != 0);
-	if (r == OP_IO_WORKER)
-		worker_submit(queue->workers, request); /* comes back by queue_answer() */
-	else
-		reply(queue, request, r, body_len);
+	started(queue, request, r, body_len);
+}
+
+/* To a worker, at once or when REQUEST has entered the gate of the inode GATED, if any. */
+static void submit_metadata(struct queue *queue, struct request *request, const struct inode *gated)
+{
+	if (!gated ||
+	    gate_enter(queue->gates, gate_of(gated->dev, gated->ino), GATE_CACHED, request))
+		worker_submit(queue->workers, request);
 }
 
 /*
  * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
  * and large enough, otherwise the data slot goes along, and comes back by queue_put_slot().
  */
-static void hand_over(struct queue *queue, struct request *request)
+static void hand_over(struct queue *queue, struct request *request, const struct inode *gated)
 {
 	struct request *moved = worker_adopt(queue->workers, request);
 
@@ -170,14 +204,15 @@ static void hand_over(struct queue *queue, struct request *request)
 		drop(queue, request);
 		request = moved;
 	}
-	worker_submit(queue->workers, request);
+	submit_metadata(queue, request, gated);
 }
 
 /*
  * The same of an entry, which goes along. What may wait for ever gets half of a CPU's entries, so
  * that it leaves some for those that it waits for (S7).
  */
-static void lend(struct queue *queue, struct request *request, const struct call *call)
+static void lend(struct queue *queue, struct request *request, const struct call *call,
+		 const struct inode *gated)
 {
 	struct queue_cpu *cpu = &queue->cpus[request->cpu];
 
@@ -187,13 +222,13 @@ static void lend(struct queue *queue, struct request *request, const struct call
 		reply(queue, request, -ENOLCK, 0);
 		return;
 	}
-	worker_submit(queue->workers, request);
+	submit_metadata(queue, request, gated);
 }
 
 /* Anything left that an answer or a buffer of ours depends on. */
 static bool busy(const struct queue *queue)
 {
-	return queue->engine.in_flight || queue->replies || queue->dev.armed;
+	return queue->engine.in_flight || queue->replies || queue->dev.armed || queue->parked;
 }
 
 /*
@@ -229,19 +264,22 @@ static bool try_briefly(struct queue *queue, struct request *request, const stru
 /* Here, if that keeps no data waiting, otherwise by the metadata workers. */
 static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
 {
+	const struct inode *gated = op_gated_inode(call);
+
 	stat_add(&queue->stats->metadata, 1);
 	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
 		refuse(queue, request, -EIO); /* these don't come this way */
 		return;
 	}
-	if (is_at_leisure(queue) && worker_try_here(queue->workers, queue->qid, request, call))
+	if (!gated && is_at_leisure(queue) &&
+	    worker_try_here(queue->workers, queue->qid, request, call))
 		return;
 	if (try_briefly(queue, request, call))
 		return;
 	if (request->entry)
-		lend(queue, request, call);
+		lend(queue, request, call, gated);
 	else
-		hand_over(queue, request);
+		hand_over(queue, request, gated);
 }
 
 static void received(void *arg, struct request *request)
@@ -294,6 +332,12 @@ static void take_back(struct queue *queue, struct request *request)
 		received(queue, request);
 		return;
 	}
+	if (request_state(request) == REQUEST_GATE) {
+		queue->parked--;
+		request_move(request, REQUEST_RUN);
+		started(queue, request, op_io_resume(&queue->op_io, request), 0);
+		return;
+	}
 	if (request->waits)
 		atomic_fetch_sub(&queue->cpus[request->cpu].waiting, 1);
 	request->waits = false;
@@ -339,14 +383,7 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 
 	request_move(request, REQUEST_RUN);
 	r = op_io_finish(&queue->op_io, request, result, &body_len);
-	if (r == OP_IO_STARTED)
-		return;
-	stat_add(&queue->stats->errors, r != 0);
-	if (r == OP_IO_WORKER) {
-		worker_submit(queue->workers, request); /* comes back by queue_answer() */
-		return;
-	}
-	reply(queue, request, r, body_len);
+	started(queue, request, r, body_len);
 }
 
 static void completion(void *arg, enum engine_tag tag, uint32_t index, int result)
@@ -376,6 +413,7 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.arena = config->arena,
 		.requests = arena_table(config->arena, ARENA_REQUESTS),
 		.workers = config->workers,
+		.gates = config->gates,
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,
 		.max_write = config->max_write,
@@ -437,6 +475,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	queue->op_io = (struct op_io){
 		.fs = config->fs,
 		.engine = &queue->engine,
+		.gates = config->gates,
 		.stats = queue->stats,
 	};
 	queue->made = true;

@@ -31,6 +31,7 @@
 struct arena;
 struct fs;
 struct fuse_out_header;
+struct gate_table;
 struct worker_set;
 
 struct queue {
@@ -44,6 +45,7 @@ struct queue {
 	const struct arena *arena;
 	struct request *requests;
 	struct worker_set *workers;
+	struct gate_table *gates;
 	struct queue_cpu *cpus;
 	const uint16_t *entries;
 	uint32_t entry_count;
@@ -57,6 +59,7 @@ struct queue {
 	_Atomic uint32_t returned; /* the first of the entries that workers have given back */
 	bool wake_armed;
 	uint32_t replies;	  /* sent, not completed */
+	uint32_t parked;	  /* data requests that wait at a gate */
 	uint32_t lookups_forgone; /* to come, to be done by workers untried */
 	int end_reason;		  /* -errno of the transport's end, 0 while it lives */
 	_Atomic int fault;	  /* -errno that ended the loop other than an unmount */
@@ -74,6 +77,7 @@ struct queue_config {
 	const struct arena *arena;
 	struct fs *fs;
 	struct worker_set *workers;
+	struct gate_table *gates; /* whose entered() is queue_entered() */
 	uint32_t first_slot, depth;
 	uint32_t max_write;
 	uint32_t iowq_workers;
@@ -120,6 +124,12 @@ void queue_drop(struct queue *queue, struct request *request);
  * queue has both from here on. Doesn't block. Any thread.
  */
 void queue_return(struct queue *queue, struct request *request);
+
+/*
+ * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it. Doesn't
+ * block. Any thread.
+ */
+void queue_entered(void *arg, struct request *request);
 
 /* Puts a slot of this queue, which is in state FREE, into its pool. Any thread. */
 void queue_release(struct queue *queue, struct request *request);

@@ -11,7 +11,8 @@
 static const uint8_t allowed[REQUEST_STATES] = {
 	[REQUEST_FREE] = TO(FETCH) | TO(RUN),
 	[REQUEST_FETCH] = TO(FREE) | TO(RUN),
-	[REQUEST_RUN] = TO(FREE) | TO(IO) | TO(QUEUED) | TO(PARKED) | TO(REPLY),
+	[REQUEST_RUN] = TO(FREE) | TO(GATE) | TO(IO) | TO(QUEUED) | TO(PARKED) | TO(REPLY),
+	[REQUEST_GATE] = TO(RUN),
 	[REQUEST_IO] = TO(RUN),
 	[REQUEST_QUEUED] = TO(RUN),
 	[REQUEST_PARKED] = TO(REPLY),
@@ -50,6 +51,8 @@ const char *request_state_name(enum request_state state)
 		return "fetch";
 	case REQUEST_RUN:
 		return "run";
+	case REQUEST_GATE:
+		return "gate";
 	case REQUEST_IO:
 		return "io";
 	case REQUEST_QUEUED:

@@ -21,6 +21,8 @@
  *	FETCH	→ RUN	 [queue]     a message is in it
  *	FREE	→ RUN	 [queue]     a metadata slot takes a message over from a data slot
  *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
+ *	RUN	→ GATE	 [queue]     waits until it may change its file (gate.h), holds no thread
+ *	GATE	→ RUN	 [queue]     it may, or could at once; of a metadata request: [any], see QUEUED
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
@@ -36,7 +38,7 @@
  * to RUN and from REPLY to FETCH; and what is not for workers goes by QUEUED to the queue's RUN.
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
- * reads into it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
+ * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
  * request passes REPLY exactly once (S10): what isn't in the list above ends the process.
  */
 #ifndef CAISSON_REQUEST_H
@@ -54,6 +56,7 @@ enum request_state {
 	REQUEST_FREE,
 	REQUEST_FETCH,
 	REQUEST_RUN,
+	REQUEST_GATE,
 	REQUEST_IO,
 	REQUEST_QUEUED,
 	REQUEST_PARKED,
@@ -66,12 +69,16 @@ struct request {
 	_Atomic uint8_t state; /* enum request_state; request_move() is its only writer */
 	uint8_t meta;	       /* a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
+	uint8_t setid;	       /* a WRITE that may clear set-id bits: a worker makes it */
 	uint8_t waits;	       /* of an entry: counted among those that may wait for ever */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
+	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
+	uint8_t gate_kind;     /* enum gate_kind */
+	uint32_t gate;	       /* the number of its gate; see gate.h */
 	uint16_t qid;	       /* whose transport it came by and is answered through */
 	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
 	uint32_t index;	       /* of this row */
-	uint32_t next;	       /* of the queue's list of entries that workers have given back */
+	uint32_t next;	       /* of a gate's list, or of those that come back to the queue */
 	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
 	uint32_t buf_len;      /* payload room, bytes */
 	uint32_t lead_len;     /* bytes of the message that lie before the payload */
@@ -79,7 +86,8 @@ struct request {
 	uint32_t reply_len;    /* bytes of the reply, header included */
 	uint32_t opcode;
 	uint64_t unique;
-	uint64_t fh; /* of a data request */
+	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's */
+	uint64_t fh;	/* of a data request */
 };
 
 /* Bytes of a message that lie before the payload, as it is read from /dev/fuse. */

@@ -23,9 +23,10 @@
 
 /*
  * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one
- * file take turns there anyway; two let an fsync not wait for them.
+ * file take turns there anyway; two let an fsync not wait for them. On a backing filesystem without
+ * non-blocking direct I/O, such as NFS, all I/O is theirs: as many as there are slots.
  */
-#define IOWQ_WORKERS 2
+#define IOWQ_WORKERS 2u
 
 static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
@@ -38,10 +39,11 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.workers = &server->workers,
+		.gates = &server->gates,
 		.first_slot = qid * slots,
 		.depth = slots,
 		.max_write = options->max_write,
-		.iowq_workers = IOWQ_WORKERS,
+		.iowq_workers = server->fs.store.local ? IOWQ_WORKERS : MAX(slots, IOWQ_WORKERS),
 		.shared = &server->engines,
 		.poll_ns = options->poll_us * 1000ull,
 		.session_fd = server->session_fd,
@@ -158,7 +160,6 @@ static void set_fs(struct server *server, const struct store *store)
 
 	fs->store = *store;
 	fs->cache = server->options->cache;
-	fs->mmap = server->options->mmap;
 	fs->default_permissions = server->options->default_permissions;
 	fs->entry_timeout_ns = server->options->entry_timeout_ns;
 	fs->attr_timeout_ns = server->options->attr_timeout_ns;
@@ -199,6 +200,7 @@ static int make_queues_and_workers(struct server *server)
 	struct worker_config workers = {
 		.arena = &server->arena,
 		.fs = &server->fs,
+		.gates = &server->gates,
 		.count = options->workers,
 		.queue_count = server->plan.queues,
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
@@ -221,6 +223,7 @@ static int make_queues_and_workers(struct server *server)
 			return r;
 	}
 	workers.queues = server->queues;
+	gate_init(&server->gates, &server->arena, queue_entered, &server->workers);
 	server->holds = (struct hold_shared){
 		.arena = &server->arena,
 		.queues = server->queues,

@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "evict.h"
 #include "fs.h"
+#include "gate.h"
 #include "hold.h"
 #include "plan.h"
 #include "session.h"
@@ -31,6 +32,7 @@ struct server {
 	struct queue *queues;
 	struct engine_shared engines;
 	struct plan plan;
+	struct gate_table gates;
 	struct worker_set workers;
 	struct hold_shared holds;
 	struct evict evict;

@@ -19,6 +19,8 @@
  * Asked for wherever the kernel has it. Not among them, on purpose:
  *   WRITEBACK_CACHE: dirty pages of a client would then be ours to write back under pressure, and
  *     an fsync above would no longer order them with what other descriptors see;
+ *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
+ *     under way: a reader may then bring back what was there before, and it stays (see op-open.c);
  *   EXPORT_SUPPORT: would allow look-ups of "." and "..", which leave the one way down (store.h);
  *   SPLICE_*: not negotiated at all by a server that doesn't splice.
  */
@@ -33,7 +35,7 @@ static const struct {
 	{ FUSE_BIG_WRITES, "big_writes" },
 	{ FUSE_DONT_MASK, "dont_mask" },
 	{ FUSE_HAS_IOCTL_DIR, "ioctl_dir" },
-	{ FUSE_AUTO_INVAL_DATA, "auto_inval_data" },
+	{ FUSE_EXPLICIT_INVAL_DATA, "explicit_inval_data" },
 	{ FUSE_DO_READDIRPLUS, "readdirplus" },
 	{ FUSE_READDIRPLUS_AUTO, "readdirplus_auto" },
 	{ FUSE_ASYNC_DIO, "async_dio" },
@@ -144,7 +146,6 @@ int session_read(struct session *session, int dev_fd, const struct session_confi
 	fs->killpriv_v2 = flags & FUSE_HANDLE_KILLPRIV_V2;
 	fs->setxattr_ext = flags & FUSE_SETXATTR_EXT;
 	fs->passthrough = flags & CAISSON_FUSE_PASSTHROUGH;
-	fs->direct_io_allow_mmap = flags & CAISSON_FUSE_DIRECT_IO_ALLOW_MMAP;
 	/* no INIT flag: FOPEN_PARALLEL_DIRECT_WRITES is ignored by a kernel before 6.2 (7.38) */
 	fs->parallel_direct_writes = in->minor >= 38;
 	/* ACLs are checked by the kernel, which then checks all the rest too (process_init_reply()) */

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "creds.h"
 #include "dispatch.h"
+#include "gate.h"
 #include "hold.h"
 #include "queue.h"
 #include "request.h"
@@ -52,6 +53,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	*set = (struct worker_set){
 		.arena = arena,
 		.fs = config->fs,
+		.gates = config->gates,
 		.queues = config->queues,
 		.requests = arena_table(arena, ARENA_REQUESTS),
 		.cells = arena_table(arena, ARENA_META_RING),
@@ -265,6 +267,8 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0)
 		r = must_not_wait(request, &call) ? -ENOLCK : entry->handler(&call);
+	if (request->in_gate)
+		gate_leave(set->gates, request);
 	if (r == CALL_PARKED)
 		return; /* it may be answered and gone by now: hands off */
 	if (r < 0)

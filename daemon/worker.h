@@ -30,6 +30,7 @@
 struct arena;
 struct call;
 struct fs;
+struct gate_table;
 struct hold;
 struct queue;
 struct request;
@@ -49,6 +50,7 @@ struct worker_stats {
 struct worker_set {
 	const struct arena *arena;
 	struct fs *fs;
+	struct gate_table *gates;
 	struct queue *queues; /* whose transports the answers go through */
 	struct request *requests;
 	struct pool slots; /* the metadata slots */
@@ -68,6 +70,7 @@ struct worker_set {
 struct worker_config {
 	const struct arena *arena;
 	struct fs *fs;
+	struct gate_table *gates;
 	struct queue *queues;
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */

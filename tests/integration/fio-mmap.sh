@@ -10,7 +10,6 @@
 
 make_backing ext4 1G
 serve
-need_feature direct_io_allow_mmap
 for block in 4k 128k; do
 	say "blocks of $block"
 	load "$mnt" "mmap-$block" "$block" 32m --ioengine=mmap --direct=0 --iodepth=1

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Mappings: private ones everywhere; shared ones, seen through descriptors and the other way round,
-# where the kernel allows them on direct_io files; and programs run from the mount.
+# Mappings, private and shared ones, seen through descriptors and the other way round; programs run from
+# the mount; and stores to a mapping beside write(2) to the same pages, of which none may be lost.
 #
 #@ packages: xfsprogs e2fsprogs
 . "$(dirname "$0")/../lib/mount.sh"
@@ -24,7 +24,6 @@ printf '#!%s/cat\nhello\n' "$mnt" >"$mnt/script"
 chmod +x "$mnt/script"
 same "$("$mnt/script" | tail -n 1)" hello "a script whose interpreter is on the mount"
 
-need_feature direct_io_allow_mmap
 store_through_mapping "$mnt/file"
 cmp "$scratch/expected" "$mnt/file"
 cmp "$scratch/expected" "$backing/file"

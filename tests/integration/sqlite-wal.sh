@@ -11,7 +11,6 @@ writers=4 rounds=60
 
 make_backing ext4 512M
 serve
-need_feature direct_io_allow_mmap
 db=$mnt/test.db
 same "$(sqlite3 "$db" 'PRAGMA journal_mode=WAL')" wal "journal mode"
 sqlite3 "$db" 'CREATE TABLE log (writer INT, round INT, text TEXT, UNIQUE (writer, round));

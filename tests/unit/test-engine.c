@@ -133,7 +133,7 @@ static void moves_every_byte(void)
 		submit(&bench, i,
 		       (struct io){ .op = IO_WRITE,
 				    .fd = fd,
-				    .tail_fd = -1,
+
 				    .off = (uint64_t)i * BUFFER,
 				    .len = BUFFER });
 	}
@@ -145,7 +145,7 @@ static void moves_every_byte(void)
 		submit(&bench, i,
 		       (struct io){ .op = IO_READ,
 				    .fd = fd,
-				    .tail_fd = -1,
+
 				    .off = (uint64_t)i * BUFFER,
 				    .len = BUFFER });
 	}
@@ -166,11 +166,8 @@ static void reads_stop_at_the_end(void)
 
 	bench_open(&bench);
 	CHECK(pwrite(fd, "0123456789", 10, 0) == 10);
-	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .len = 4096 }) ==
-	      10);
-	CHECK(run(&bench,
-		  (struct io){ .op = IO_READ, .fd = fd, .tail_fd = -1, .off = 10, .len = 4096 }) ==
-	      0);
+	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .len = 4096 }) == 10);
+	CHECK(run(&bench, (struct io){ .op = IO_READ, .fd = fd, .off = 10, .len = 4096 }) == 0);
 	close(fd);
 	bench_close(&bench);
 }
@@ -184,7 +181,7 @@ static void goes_on_when_short(void)
 	bench_open(&bench);
 	CHECK(pipe(ends) == 0);
 	CHECK(write(ends[1], "aaaa", 4) == 4);
-	submit(&bench, 0, (struct io){ .op = IO_READ, .fd = ends[0], .tail_fd = -1, .len = 10 });
+	submit(&bench, 0, (struct io){ .op = IO_READ, .fd = ends[0], .len = 10 });
 	CHECK(engine_turn(&bench.engine) == 0);
 	CHECK(bench.done == 0);
 	CHECK(write(ends[1], "bbbbbb", 6) == 6);
@@ -205,11 +202,9 @@ static void passes_errors_up_exactly(void)
 
 	bench_open(&bench);
 	CHECK(full >= 0 && null >= 0);
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = full, .tail_fd = -1, .len = 512 }) ==
-	      -ENOSPC);
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = null, .tail_fd = -1, .len = 512 }) ==
-	      -EBADF);
-	CHECK(run(&bench, (struct io){ .op = IO_FSYNC, .fd = 9999, .tail_fd = -1 }) == -EBADF);
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = full, .len = 512 }) == -ENOSPC);
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = null, .len = 512 }) == -EBADF);
+	CHECK(run(&bench, (struct io){ .op = IO_FSYNC, .fd = 9999 }) == -EBADF);
 	close(full);
 	close(null);
 	bench_close(&bench);
@@ -227,45 +222,50 @@ static void reports_what_moved_before_an_error(void)
 	limit = (struct rlimit){ .rlim_cur = 100000, .rlim_max = old.rlim_max };
 	signal(SIGXFSZ, SIG_IGN);
 	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .len = 200000 }) ==
-	      100000);
-	CHECK(run(&bench,
-		  (struct io){
-			  .op = IO_WRITE, .fd = fd, .tail_fd = -1, .off = 100000, .len = 4096 }) ==
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .len = 200000 }) == 100000);
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = fd, .off = 100000, .len = 4096 }) ==
 	      -EFBIG);
 	CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
 	close(fd);
 	bench_close(&bench);
 }
 
-/* O_DIRECT on what isn't aligned is refused by the filesystem: the buffered twin does it. */
-static void falls_back_to_the_twin(void)
+/* O_DIRECT on what isn't aligned is refused by the filesystem, and the owner is told so. */
+static void refuses_what_is_not_aligned(void)
 {
 	char path[] = "/var/tmp/caisson-test-engine-XXXXXX";
 	struct bench bench;
 	int buffered = mkstemp(path), direct = open(path, O_RDWR | O_DIRECT);
 
 	unlink(path);
+	close(buffered);
 	if (direct < 0) {
-		close(buffered);
 		SKIP("no O_DIRECT on /var/tmp's filesystem");
 		return;
 	}
 	bench_open(&bench);
-	memset(buffer(&bench, 0), 'x', 4096);
 	/* align 1: the caller thought that anything goes */
-	CHECK(run(&bench, (struct io){ .op = IO_WRITE,
-				       .fd = direct,
-				       .tail_fd = buffered,
-				       .align = 1,
-				       .len = 1000 }) == 1000);
-	CHECK(run(&bench, (struct io){ .op = IO_READ,
-				       .fd = direct,
-				       .tail_fd = buffered,
-				       .align = 512,
-				       .len = 4096 }) == 1000);
+	CHECK(run(&bench, (struct io){ .op = IO_WRITE, .fd = direct, .align = 1, .len = 1000 }) ==
+	      -EINVAL);
+	CHECK(bench.engine.ios[0].error == -EINVAL);
 	close(direct);
-	close(buffered);
+	bench_close(&bench);
+}
+
+/* What is allocated before a write is more than the write needs, and may fail without harm. */
+static void allocates_before_a_write(void)
+{
+	struct bench bench;
+	struct stat st;
+	int fd = temp_file(0);
+	struct io io = { .op = IO_WRITE, .fd = fd, .len = 4096, .alloc_len = 1 << 20 };
+
+	bench_open(&bench);
+	CHECK(run(&bench, io) == 4096);
+	CHECK(fstat(fd, &st) == 0 && st.st_size == 4096 && st.st_blocks >= 2048);
+	io.alloc_off = INT64_MAX;
+	CHECK(run(&bench, io) == 4096);
+	close(fd);
 	bench_close(&bench);
 }
 
@@ -288,29 +288,33 @@ static void allocates_and_punches(void)
 	bench_close(&bench);
 }
 
-/* Set-id bits go when somebody without CAP_FSETID writes, and stay when root does. */
-static void kill_priv_clears_setid(void)
+/* Set-id bits stay when root writes or allocates, and go with either of the other identities. */
+static void identities_clear_setid(void)
 {
+	static const enum io_identity identities[] = { IO_WITHOUT_FSETID, IO_AS_USER };
+	static const enum io_op ops[] = { IO_WRITE, IO_FALLOCATE };
 	struct bench bench;
 	struct stat st;
 	int fd = temp_file(0);
 
 	bench_open(&bench);
-	if (!bench.engine.personality) {
+	if (!bench.engine.personality[IO_AS_USER]) {
 		SKIP("no CAP_FSETID: the kernel clears the bits for us anyway");
-	} else {
-		CHECK(fchmod(fd, 04755) == 0);
-		CHECK(run(&bench,
-			  (struct io){ .op = IO_WRITE, .fd = fd, .tail_fd = -1, .len = 512 }) ==
-		      512);
-		CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 04755);
-		CHECK(run(&bench, (struct io){ .op = IO_WRITE,
-					       .fd = fd,
-					       .tail_fd = -1,
-					       .len = 512,
-					       .flags = IO_KILL_PRIV }) == 512);
-		CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0755);
+		goto out;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		struct io io = { .op = (uint8_t)ops[i], .fd = fd, .len = 512 };
+		int64_t all = ops[i] == IO_WRITE ? 512 : 0;
+
+		CHECK(fchmod(fd, 04755) == 0 && run(&bench, io) == all);
+		CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 04755);
+		for (size_t j = 0; j < ARRAY_SIZE(identities); j++) {
+			io.identity = (uint8_t)identities[j];
+			CHECK(fchmod(fd, 04755) == 0 && run(&bench, io) == all);
+			CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0755);
+		}
+	}
+out:
 	close(fd);
 	bench_close(&bench);
 }
@@ -347,7 +351,7 @@ static void has_its_workers_from_the_start(void)
 	CHECK(count_iowq_workers() >= 1);
 	for (int round = 0; round < 20; round++) {
 		for (uint32_t i = 0; i < DEPTH; i++)
-			submit(&bench, i, (struct io){ .op = IO_FSYNC, .fd = fd, .tail_fd = -1 });
+			submit(&bench, i, (struct io){ .op = IO_FSYNC, .fd = fd });
 		wait_for(&bench, bench.done + DEPTH);
 		CHECK(count_iowq_workers() <= 2 + 1);
 	}
@@ -372,71 +376,6 @@ static void tells_the_owner_of_its_own(void)
 	bench_close(&bench);
 }
 
-/* Row 0 of IO, at once if that may be: whether it was. */
-static bool try_now(struct bench *bench, struct io io, int64_t *ret_result)
-{
-	io.buf_off = arena_off(&bench->arena, buffer(bench, 0));
-	bench->engine.ios[0] = io;
-	*ret_result = -ENOMSG;
-	return engine_try_now(&bench->engine, 0, ret_result);
-}
-
-/* However slow this machine is, the next one may be done at once. */
-static void forget_slow_ones(struct bench *bench)
-{
-	memset(bench->engine.forgo, 0, sizeof(bench->engine.forgo));
-}
-
-/* What is alone, and like to be short, is done without a completion; it keeps out of the way else. */
-static void does_at_once_what_is_alone(void)
-{
-	struct bench bench;
-	int fd = temp_file(0);
-	struct io read = { .op = IO_READ, .fd = fd, .tail_fd = -1, .len = 4096, .align = 1 };
-	struct io sync = { .op = IO_FSYNC, .fd = fd, .tail_fd = -1, .align = 1 }, io;
-	int64_t result;
-
-	bench_open(&bench);
-	CHECK(pwrite(fd, "0123456789", 10, 0) == 10);
-	CHECK(try_now(&bench, read, &result) && result == 10);
-	CHECK(memcmp(buffer(&bench, 0), "0123456789", 10) == 0);
-	forget_slow_ones(&bench);
-	CHECK(try_now(&bench, sync, &result) && result == 0);
-	forget_slow_ones(&bench);
-	io = read;
-	io.fd = -1;
-	CHECK(try_now(&bench, io, &result) && result == -EBADF);
-	CHECK(bench.done == 0 && atomic_load(&shared.in_flight) == 0);
-
-	/* buffered, or with flags that pread() and pwrite() don't have, or long, or allocating */
-	io = read;
-	io.align = 0;
-	CHECK(!try_now(&bench, io, &result));
-	io = read;
-	io.op = IO_WRITE;
-	io.flags = IO_DSYNC;
-	CHECK(!try_now(&bench, io, &result));
-	io = read;
-	io.len = BUFFER;
-	CHECK(!try_now(&bench, io, &result));
-	io = sync;
-	io.op = IO_FALLOCATE;
-	CHECK(!try_now(&bench, io, &result));
-
-	/* another queue has something under way, or the last one was slow */
-	atomic_store(&shared.in_flight, 1);
-	CHECK(!try_now(&bench, read, &result) && !try_now(&bench, sync, &result));
-	CHECK(atomic_load(&shared.in_flight) == 1);
-	atomic_store(&shared.in_flight, 0);
-	forget_slow_ones(&bench);
-	bench.engine.forgo[ENGINE_NOW_SYNC] = 2;
-	CHECK(!try_now(&bench, sync, &result) && try_now(&bench, read, &result));
-	CHECK(!try_now(&bench, sync, &result) && try_now(&bench, sync, &result));
-	CHECK(result == 0);
-	close(fd);
-	bench_close(&bench);
-}
-
 static void run_all(void)
 {
 	RUN(moves_every_byte);
@@ -444,11 +383,11 @@ static void run_all(void)
 	RUN(goes_on_when_short);
 	RUN(passes_errors_up_exactly);
 	RUN(reports_what_moved_before_an_error);
-	RUN(falls_back_to_the_twin);
+	RUN(refuses_what_is_not_aligned);
+	RUN(allocates_before_a_write);
 	RUN(allocates_and_punches);
-	RUN(kill_priv_clears_setid);
+	RUN(identities_clear_setid);
 	RUN(has_its_workers_from_the_start);
-	RUN(does_at_once_what_is_alone);
 	RUN(tells_the_owner_of_its_own);
 }
 

@@ -44,32 +44,50 @@ static bool backing_takes_direct(void)
 	return fd >= 0;
 }
 
-static uint32_t flags_of_an_open(bool mmap, bool direct_io_allow_mmap)
+/* Opens the file F with FLAGS: its handle, and the answer's flags. */
+static uint64_t open_with(uint64_t f, uint32_t flags, uint32_t *ret_open_flags)
 {
+	CHECK_EQ(open_file(root_user, f, flags, 0), 0);
+	*ret_open_flags = ((struct fuse_open_out *)world.out)->open_flags;
+	return opened_fh();
+}
+
+/*
+ * Files share the page cache above with their mappings, and only the first opener may drop it; those who
+ * go around it, and all who come after them until the last has closed the file, don't.
+ */
+static void opens_share_the_cache_until_one_goes_around_it(void)
+{
+	const uint32_t direct = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+	uint64_t f, first, second, third, fourth;
 	uint32_t flags;
-	uint64_t f;
 
 	world_make(8);
 	world.fs.parallel_direct_writes = true;
-	world.fs.mmap = mmap;
-	world.fs.direct_io_allow_mmap = direct_io_allow_mmap;
 	f = make_file(0644);
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
-	flags = ((struct fuse_open_out *)world.out)->open_flags;
-	release(opened_fh());
+	first = open_with(f, O_RDWR, &flags);
+	CHECK_EQ(flags, 0u);
+	second = open_with(f, O_RDONLY, &flags);
+	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);
+	release(first);
+	release(second);
+	first = open_with(f, O_RDWR, &flags);
+	CHECK_EQ(flags, 0u);
+	second = open_with(f, O_RDWR | O_DIRECT, &flags);
+	CHECK_EQ(flags, direct);
+	third = open_with(f, O_RDWR, &flags);
+	CHECK_EQ(flags, direct);
+	release(second);
+	fourth = open_with(f, O_RDWR, &flags);
+	CHECK_EQ(flags, direct);
+	release(first);
+	release(third);
+	release(fourth);
+	first = open_with(f, O_RDWR, &flags);
+	CHECK_EQ(flags, 0u);
+	release(first);
 	forget(f, 1);
 	world_end();
-	return flags;
-}
-
-static void mmap_costs_direct_io_on_old_kernels_only(void)
-{
-	const uint32_t direct = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-
-	CHECK_EQ(flags_of_an_open(false, false), direct);
-	CHECK_EQ(flags_of_an_open(false, true), direct);
-	CHECK_EQ(flags_of_an_open(true, true), direct);
-	CHECK_EQ(flags_of_an_open(true, false), 0u);
 }
 
 static void cache_none_opens_both_ways(void)
@@ -82,8 +100,6 @@ static void cache_none_opens_both_ways(void)
 	world.fs.parallel_direct_writes = true;
 	f = make_file(0644);
 	CHECK_EQ(open_file(root_user, f, O_RDWR | O_APPEND | O_NONBLOCK | O_NOFOLLOW, 0), 0);
-	CHECK_EQ(((struct fuse_open_out *)world.out)->open_flags,
-		 (uint32_t)(FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES));
 	fh = opened_fh();
 	file = file_of(fh);
 	if (backing_takes_direct()) {
@@ -440,7 +456,7 @@ int main(void)
 {
 	fixture_init();
 	RUN(cache_none_opens_both_ways);
-	RUN(mmap_costs_direct_io_on_old_kernels_only);
+	RUN(opens_share_the_cache_until_one_goes_around_it);
 	RUN(cached_modes_open_once);
 	RUN(opening_can_truncate_and_clear_setid);
 	RUN(rights_are_the_callers);

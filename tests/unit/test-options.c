@@ -107,8 +107,7 @@ static void defaults_are_safe(void)
 	CHECK_EQ(options.attr_timeout_ns, (uint64_t)1000000000);
 	CHECK_EQ(options.entry_timeout_ns, (uint64_t)1000000000);
 	CHECK(!options.foreground && !options.done && !options.helper);
-	CHECK(!options.default_permissions && !options.allow_other && !options.mmap &&
-	      !options.trusted_xattr);
+	CHECK(!options.default_permissions && !options.allow_other && !options.trusted_xattr);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	CHECK_STR(options.backing, "/b");
 	CHECK_STR(options.mountpoint, "/m");
@@ -123,7 +122,7 @@ static void takes_every_option(void)
 	expect_fine(&options,
 		    "caissond -f -o io_flusher=off,mlock=off,queues=5 b -o queue_depth=7,workers=3 "
 		    "-oinodes=1000,files=500,max_write=256K,cache=writethrough m -o "
-		    "attr_timeout=0.25,entry_timeout=60,mmap,trusted_xattr,log=syslog,allow_other,"
+		    "attr_timeout=0.25,entry_timeout=60,trusted_xattr,log=syslog,allow_other,"
 		    "default_permissions,ro,nosuid,fsname=disk,subtype=x,relatime,auto_unmount");
 	CHECK(!options.require_io_flusher && !options.require_mlock && options.foreground);
 	CHECK_EQ(options.queues, 5u);
@@ -135,8 +134,7 @@ static void takes_every_option(void)
 	CHECK_EQ(options.cache, CACHE_WRITETHROUGH);
 	CHECK_EQ(options.attr_timeout_ns, (uint64_t)250000000);
 	CHECK_EQ(options.entry_timeout_ns, (uint64_t)60000000000);
-	CHECK(options.mmap && options.trusted_xattr && options.allow_other &&
-	      options.default_permissions);
+	CHECK(options.trusted_xattr && options.allow_other && options.default_permissions);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	expect_mount_options(&options,
 			     "allow_other,default_permissions,ro,nosuid,fsname=disk,subtype=x");

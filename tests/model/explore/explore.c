@@ -89,6 +89,12 @@ static const struct message lock_write_and_lock[] = {
 	{ SET_LOCK(0, F_UNLCK), .after = 1 },
 };
 
+/* A direct write and a cached one to one file. */
+static const struct message two_ways[] = {
+	{ WRITE_AT(0, 0) },
+	{ WRITE_AT(1, BLOCK_BYTES) },
+};
+
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
 
 static const struct scenario scenarios[] = {
@@ -113,6 +119,18 @@ static const struct scenario scenarios[] = {
 		MESSAGES_OF(all_data),
 		.freedom = { .short_io = true, .error = -EIO },
 		.preemptions = 1,
+	},
+	{
+		.name = "two-ways",
+		.about = "direct and cached writes to one file never overlap; I/O may be short",
+		.queues = 2,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(two_ways),
+		.freedom.short_io = true,
+		.two_ways = true,
+		.preemptions = 0,
 	},
 	{
 		.name = "mixed",

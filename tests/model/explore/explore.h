@@ -164,6 +164,7 @@ struct scenario {
 	uint32_t message_count;
 	struct kernel_freedom freedom;
 	uint32_t preemptions;
+	bool two_ways;	   /* handle 0 writes directly, the others through the page cache */
 	uint64_t zone_len; /* the file is a zone of so many bytes, or 0 */
 };
 
@@ -174,6 +175,8 @@ void world_check_end(void);
 /* Undoes world_begin(). */
 void world_end(void);
 uint64_t world_hash(void);
+/* Whether FD is one that goes around the page cache. */
+bool world_is_direct(int fd);
 void world_remove(void);
 
 /*

@@ -372,12 +372,29 @@ static bool cancel(uint64_t user_data)
 	return false;
 }
 
+/* Writes that are under way are all direct, or all go through the page cache. */
+static void check_ways(const struct operation *begun)
+{
+	struct operation *operations;
+	uint32_t count = ring_operations(&operations);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct operation *other = &operations[i];
+
+		if (other->in_use && other->opcode == IORING_OP_WRITE && !is_device(other->fd) &&
+		    world_is_direct(other->fd) != world_is_direct(begun->fd))
+			explore_fail("a direct and a cached write to one file at the same time");
+	}
+}
+
 bool kernel_submit(struct operation *operation, int *ret_result)
 {
 	switch (operation->opcode) {
 	case IORING_OP_WRITE:
-		if (!is_device(operation->fd))
+		if (!is_device(operation->fd)) {
+			check_ways(operation);
 			return false;
+		}
 		*ret_result =
 			device_write((const void *)(uintptr_t)operation->addr, operation->len);
 		return true;

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "explore.h"
 #include "fs.h"
+#include "gate.h"
 #include "hold.h"
 #include "lock-wait.h"
 #include "op-lock.h"
@@ -37,6 +38,7 @@ static struct {
 	struct queue_config configs[QUEUES];
 	struct engine_shared shared;
 	struct queue_cpu cpus[1];
+	struct gate_table gates;
 	const struct scenario *scenario;
 	struct inode *inode;
 	uint32_t queues_ended;
@@ -71,6 +73,7 @@ void world_make(void)
 	r = r ? r : inode_table_plan(arena, 4);
 	r = r ? r : file_table_plan(arena, FILES);
 	r = r ? r : ahead_plan(arena, 0);
+	r = r ? r : gate_plan(arena);
 	r = r ? r : lock_plan(arena, 4, 4);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
@@ -123,6 +126,11 @@ static void open_files(const struct scenario *scenario)
 
 		fill.fd = openat(fs->store.root_fd, "data", O_RDWR | O_CLOEXEC);
 		must(fill.fd >= 0, "the file can't be opened");
+		if (scenario->two_ways && i == 0) {
+			fill.dio_off_align = BLOCK_BYTES;
+			fill.buffered_fd = openat(fs->store.root_fd, "data", O_RDWR | O_CLOEXEC);
+			must(fill.buffered_fd >= 0, "the file can't be opened");
+		}
 		if (i == 0)
 			must(ftruncate(fill.fd, 0) == 0, "the file can't be emptied");
 		must(file_open(fs, world.inode, &fill, &fh) == 0 && fh == FH(i), "no handle");
@@ -190,6 +198,7 @@ void world_begin(const struct scenario *scenario)
 	struct worker_config workers = {
 		.arena = &world.arena,
 		.fs = &world.fs,
+		.gates = &world.gates,
 		.queues = world.queues,
 		.count = scenario->workers,
 		.queue_count = scenario->queues,
@@ -221,6 +230,7 @@ void world_begin(const struct scenario *scenario)
 		     lock_init(fs, &world.arena) == 0 && hold_shared_init(&world.holds) == 0 &&
 		     worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
+	gate_init(&world.gates, &world.arena, queue_entered, &world.workers);
 	open_files(scenario);
 	for (uint32_t i = 0; i < scenario->queues; i++) {
 		world.configs[i] = (struct queue_config){
@@ -228,6 +238,7 @@ void world_begin(const struct scenario *scenario)
 			.arena = &world.arena,
 			.fs = fs,
 			.workers = &world.workers,
+			.gates = &world.gates,
 			.first_slot = i * scenario->depth,
 			.depth = scenario->depth,
 			.max_write = MAX_WRITE,
@@ -325,6 +336,10 @@ static void check_pools(const struct scenario *scenario)
 	must(lock_waiting(&world.fs) == 0, "somebody still waits for a lock");
 	must(atomic_load(&world.holds.held) == 0, "an entry that a worker still holds");
 	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
+	for (uint32_t i = 0; i < METAS + SLOTS; i++)
+		must(!((const struct request *)arena_table(&world.arena, ARENA_REQUESTS))[i]
+			      .in_gate,
+		     "a gate that was not left");
 }
 
 /* Whoever waits for a lock does so no more; nobody is told. */
@@ -376,8 +391,7 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 		queue->lookups_forgone,
 		(uint32_t)queue->end_reason,
 		queue->engine.in_flight,
-		queue->engine.forgo[0],
-		queue->engine.forgo[1],
+		queue->parked,
 		atomic_load(&queue->starved),
 		atomic_load(&queue->stopping),
 		atomic_load(&queue->returned),
@@ -427,6 +441,13 @@ static uint64_t hash_requests(uint64_t hash)
 	return hash;
 }
 
+bool world_is_direct(int fd)
+{
+	const struct file *file = &world.fs.files.rows[0];
+
+	return file->dio_off_align && fd == file->fd;
+}
+
 uint64_t world_hash(void)
 {
 	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES, ARENA_LOCKS,
@@ -445,6 +466,8 @@ uint64_t world_hash(void)
 	for (uint32_t i = 0; i < world.scenario->workers; i++)
 		hash = hash_hold(hash, &world.workers.holds[i]);
 	hash = hash_inbox(hash, &world.workers);
+	hash = hash_bytes(hash, &world.gates.words[gate_of(world.inode->dev, world.inode->ino)],
+			  sizeof(uint64_t));
 	hash = hash_bytes(hash, world.cpus, sizeof(world.cpus));
 	hash = hash_bytes(hash, world.fs.locks, sizeof(*world.fs.locks));
 	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)

@@ -16,10 +16,10 @@
 #@ memory: 512
 #@ limit: 60
 #@ pause: 20
-#@ arm: green caisson lab_options=mmap
+#@ arm: green caisson
 #@ arm: red as-shipped lab_handler=tcmu
 #@ arm: probe only-marked lab_handler=tcmu_marked
-#@ arm: probe only-below lab_handler=tcmu_below lab_options=mmap
+#@ arm: probe only-below lab_handler=tcmu_below
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 : "${tcmu_disk:=}" "${tcmu_pid:=}" "${dmz_disk:=}" # set by tcmu_make_disk, tcmu_start and dmz_start

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "op-setid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "call.h"
+#include "creds.h"
+#include "fs.h"
+#include "inval.h"
+#include "op-meta.h"
+#include "op-zone.h"
+
+void op_setid_cleared(struct fs *fs, struct inode *inode)
+{
+	struct stat st;
+
+	if (!atomic_load(&inode->setid))
+		return;
+	if (fstat(inode->fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
+		atomic_store(&inode->setid, false);
+	/* fails only where nobody is left to be misled */
+	(void)fuse_notify_attributes(fs->inodes.session_fd, inode_nodeid(&fs->inodes, inode));
+}
+
+static int sync_flags(const struct fs *fs, const struct fuse_write_in *arg)
+{
+	if ((arg->flags & O_SYNC) == O_SYNC)
+		return RWF_SYNC;
+	return fs->cache == CACHE_WRITETHROUGH || (arg->flags & O_DSYNC) ? RWF_DSYNC : 0;
+}
+
+/* Writes CALL's data through FD: the bytes written, or -errno where there were none. */
+static int64_t write_all(const struct call *call, int fd)
+{
+	const struct fuse_write_in *arg = call->arg;
+	uint32_t moved = 0;
+
+	while (moved < arg->size) {
+		const struct iovec rest = { (uint8_t *)call->data + moved, arg->size - moved };
+		ssize_t n = pwritev2(fd, &rest, 1, (off_t)(arg->offset + moved),
+				     sync_flags(call->fs, arg));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return moved ? (int64_t)moved : -errno;
+		moved += (uint32_t)n;
+	}
+	return moved;
+}
+
+int op_worker_write(struct call *call)
+{
+	const struct fuse_write_in *arg = call->arg;
+	const struct file *file = file_get(&call->fs->files, arg->fh);
+	struct fuse_write_out *out = call->out;
+	struct inode *inode;
+	int64_t written;
+	int r;
+
+	if (!file)
+		return -EBADF;
+	inode = inode_at(&call->fs->inodes, file->inode);
+	if (zone_is_file(&inode->zone))
+		return op_zone_repair(call);
+
+	r = op_assume_with_groups(call, arg->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	if (r < 0)
+		return r;
+	written = write_all(call, file_buffered_fd(file));
+	creds_resume();
+	op_setid_cleared(call->fs, inode);
+	if (written < 0)
+		return (int)written;
+	*out = (struct fuse_write_out){ .size = (uint32_t)written };
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+int op_worker_fallocate(struct call *call)
+{
+	const struct fuse_fallocate_in *arg = call->arg;
+	const struct file *file = file_get(&call->fs->files, arg->fh);
+	struct inode *inode;
+	int r;
+
+	if (!file)
+		return -EBADF;
+	inode = inode_at(&call->fs->inodes, file->inode);
+	r = op_assume_with_groups(call, true);
+	if (r < 0)
+		return r;
+	if (fallocate(file->fd, (int)arg->mode, (off_t)arg->offset, (off_t)arg->length) < 0)
+		r = -errno;
+	creds_resume();
+	if (arg->mode & FALLOC_FL_PUNCH_HOLE)
+		inode_note_hole(inode);
+	op_setid_cleared(call->fs, inode);
+	return r;
+}

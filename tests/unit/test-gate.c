@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Gates: who enters, who is parked, that nobody is forgotten, and never two kinds at a time. */
+#include "gate.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "macro.h"
+#include "request.h"
+#include "test.h"
+
+enum { REQUESTS = 64 };
+
+static struct arena arena;
+static struct gate_table table;
+static struct request *requests;
+static _Atomic unsigned entries[REQUESTS]; /* calls of entered(), by request */
+
+static void entered(void *arg, struct request *request)
+{
+	CHECK(arg == &arena);
+	request_move(request, REQUEST_RUN);
+	atomic_fetch_add(&entries[request->index], 1);
+}
+
+static void open_table(void)
+{
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), REQUESTS, 64) == 0);
+	CHECK(gate_plan(&arena) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	gate_init(&table, &arena, entered, &arena);
+	memset(entries, 0, sizeof(entries));
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		request_init(&requests[i], i, 0, 0, PAGE_BYTES);
+		request_move(&requests[i], REQUEST_RUN);
+	}
+}
+
+static bool enter(uint32_t index, enum gate_kind kind)
+{
+	return gate_enter(&table, 7, kind, &requests[index]);
+}
+
+static void leave(uint32_t index)
+{
+	gate_leave(&table, &requests[index]);
+}
+
+static void one_kind_shares(void)
+{
+	open_table();
+	for (uint32_t i = 0; i < 10; i++)
+		CHECK(enter(i, GATE_CACHED) && requests[i].in_gate);
+	for (uint32_t i = 0; i < 10; i++)
+		leave(i);
+	CHECK(enter(0, GATE_DIRECT));
+	CHECK(gate_enter(&table, 8, GATE_CACHED, &requests[1])); /* another file's */
+	leave(0);
+	leave(1);
+	arena_destroy(&arena);
+}
+
+/* The other kind waits for all, then all of it comes in; whoever came later waits behind it. */
+static void kinds_take_turns(void)
+{
+	open_table();
+	CHECK(enter(0, GATE_DIRECT) && enter(1, GATE_DIRECT));
+	CHECK(!enter(2, GATE_CACHED) && !enter(3, GATE_DIRECT) && !enter(4, GATE_CACHED));
+	CHECK(request_state(&requests[3]) == REQUEST_GATE);
+	leave(0);
+	CHECK(!entries[2] && !entries[3] && !entries[4]);
+	leave(1);
+	CHECK(entries[2] == 1 && entries[4] == 1 && !entries[3]);
+	CHECK(!enter(5, GATE_CACHED)); /* 3 was here before */
+	leave(2);
+	CHECK(!entries[3]);
+	leave(4);
+	CHECK(entries[3] == 1 && !entries[5]);
+	leave(3);
+	CHECK(entries[5] == 1);
+	leave(5);
+	CHECK(enter(6, GATE_DIRECT)); /* nothing is left behind */
+	leave(6);
+	arena_destroy(&arena);
+}
+
+static _Atomic int inside[2]; /* by kind */
+static _Atomic bool overlapped;
+#define ROUNDS 20000
+
+/* A thread that changes one file over and over, in either way. */
+static void *change(void *arg)
+{
+	struct request *request = arg;
+	unsigned seed = request->index, got = 0;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		enum gate_kind kind = (enum gate_kind)(rand_r(&seed) & 1);
+
+		if (!enter(request->index, kind)) {
+			while (atomic_load(&entries[request->index]) == got)
+				sched_yield();
+			got++;
+		}
+		atomic_fetch_add(&inside[kind], 1);
+		if (atomic_load(&inside[!kind]))
+			atomic_store(&overlapped, true);
+		atomic_fetch_sub(&inside[kind], 1);
+		leave(request->index);
+	}
+	return NULL;
+}
+
+/* Ends only if nobody is forgotten. */
+static void threads_never_overlap(void)
+{
+	pthread_t threads[8];
+
+	open_table();
+	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_create(&threads[i], NULL, change, &requests[i]) == 0);
+	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(!atomic_load(&overlapped));
+	CHECK(enter(0, GATE_CACHED));
+	leave(0);
+	arena_destroy(&arena);
+}
+
+int main(void)
+{
+	RUN(one_kind_shares);
+	RUN(kinds_take_turns);
+	RUN(threads_never_overlap);
+	return test_result();
+}
