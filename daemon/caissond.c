@@ -34,6 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backing-lock.h"
 #include "caisson/reclaim.h"
 #include "control.h"
 #include "creds.h"
@@ -57,6 +58,7 @@ enum watch { WATCH_ENDED, WATCH_KEEPER, WATCHES };
 struct caissond {
 	struct options options;
 	struct store store;
+	struct backing_lock lock; /* as long as the keeper or the server lives */
 	struct fuse_session *fuse;
 	struct mountinfo mount;
 	struct caisson_scope flusher;
@@ -350,7 +352,7 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		return EXIT_CANNOT_SERVE;
 	code = preflight_check(&self->options, marked);
 	if (!code)
-		code = preflight_open_store(self->options.backing, &self->store);
+		code = preflight_open_store(self->options.backing, &self->store, &self->lock);
 	if (code)
 		return code;
 	if (!self->options.require_io_flusher && marked == 0)
@@ -370,7 +372,8 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 int main(int argc, char **argv)
 {
 	static struct caissond self = {
-		.store = { .root_fd = -1, .lock_fd = -1, .proc_fd = -1 },
+		.store = { .root_fd = -1, .read_fd = -1, .proc_fd = -1 },
+		.lock = { .fd = -1 },
 		.control = { .listen_fd = -1, .timer_fd = -1 },
 	};
 	int code, marked;
@@ -382,6 +385,7 @@ int main(int argc, char **argv)
 	if (self.fuse)
 		fuse_session_destroy(self.fuse);
 	store_close(&self.store);
+	backing_lock_drop(&self.lock);
 	options_destroy(&self.options);
 	return code;
 }

@@ -9,10 +9,8 @@
 struct sockaddr_un;
 
 /*
- * Server: the socket of the mount MAJOR:MINOR, in /run/caisson for root and in
- * $XDG_RUNTIME_DIR/caisson for others; makes that directory. Returns 0; -ENOENT without
- * XDG_RUNTIME_DIR; -EPERM where the directory belongs to somebody else or others may write to it;
- * -ENAMETOOLONG; or -errno.
+ * Server: the socket of the mount MAJOR:MINOR, in the directory of runtime_dir_make(), whose errors
+ * it returns; or -ENAMETOOLONG.
  */
 int control_path_make(struct sockaddr_un *address, uint32_t major, uint32_t minor);
 

@@ -113,5 +113,5 @@ int op_ioctl(struct call *call)
  */
 int op_syncfs(struct call *call)
 {
-	return syncfs(call->fs->store.lock_fd) < 0 ? -errno : 0;
+	return syncfs(call->fs->store.read_fd) < 0 ? -errno : 0;
 }

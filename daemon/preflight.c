@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backing-lock.h"
 #include "caisson/reclaim.h"
 #include "cleanup.h"
 #include "engine.h"
@@ -106,22 +107,52 @@ int preflight_check(const struct options *options, int marked)
 	return code;
 }
 
+static int refuse_lock(const char *backing, const struct backing_lock *lock, int error)
+{
+	if (error == -EBUSY)
+		log_fail("%s: open as a backing directory: another caissond serves it", backing);
+	else if (!lock->path[0])
+		log_fail("%s: lock against a second caissond: no place for the lock: set "
+			 "XDG_RUNTIME_DIR to a directory of this user's own",
+			 backing);
+	else
+		log_fail("%s: make, to lock %s against a second caissond: %s%s", lock->path,
+			 backing, strerror(-error),
+			 error == -EPERM ? " (others may write to it, or own it)" : "");
+	return EXIT_CANNOT_SERVE;
+}
+
 /*
  * umount(8) returns before the daemon that it ends has let go of its backing directory, and a mount
  * may follow at once: so one that is held is asked for again for a moment.
  */
-int preflight_open_store(const char *backing, struct store *ret_store)
+static int lock_store(const struct store *store, struct backing_lock *lock)
 {
 	const struct timespec pause = { .tv_nsec = STORE_RETRY_MS * 1000000L };
-	int r = store_open(ret_store, backing);
+	int r = backing_lock_take(lock, store->root_fd);
 
 	for (int i = 0; r == -EBUSY && i < STORE_RETRIES; i++) {
 		(void)nanosleep(&pause, NULL); /* shorter for a signal: tries sooner */
-		r = store_open(ret_store, backing);
+		r = backing_lock_take(lock, store->root_fd);
 	}
-	if (r == 0)
-		return 0;
-	log_fail("%s: open as a backing directory: %s", backing,
-		 r == -EBUSY ? "another caissond serves it" : strerror(-r));
-	return EXIT_CANNOT_SERVE;
+	return r;
+}
+
+int preflight_open_store(const char *backing, struct store *ret_store,
+			 struct backing_lock *ret_lock)
+{
+	int r = store_open(ret_store, backing);
+
+	if (r < 0) {
+		log_fail("%s: open as a backing directory: %s", backing, strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	r = lock_store(ret_store, ret_lock);
+	if (r < 0)
+		return refuse_lock(backing, ret_lock, r);
+	if (!store_show_lock(ret_store))
+		log_warn("%s: lock: somebody else has locked it: serving all the same (it may be a "
+			 "caissond of another user or container)",
+			 backing);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef CAISSON_PREFLIGHT_H
 #define CAISSON_PREFLIGHT_H
 
+struct backing_lock;
 struct options;
 struct store;
 
@@ -15,7 +16,8 @@ struct store;
  */
 int preflight_check(const struct options *options, int marked);
 
-/* Opens and locks BACKING, store_open(). Returns 0 or an exit code. */
-int preflight_open_store(const char *backing, struct store *ret_store);
+/* Opens BACKING and locks it against a second daemon. Returns 0 or an exit code. */
+int preflight_open_store(const char *backing, struct store *ret_store,
+			 struct backing_lock *ret_lock);
 
 #endif

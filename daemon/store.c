@@ -42,26 +42,29 @@ static bool is_local(int fd)
 
 int store_open(struct store *store, const char *path)
 {
-	autoclose int root_fd = -1, lock_fd = -1;
+	autoclose int root_fd = -1, read_fd = -1;
 	bool local;
 
 	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return -errno;
-	lock_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock_fd < 0)
+	read_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (read_fd < 0)
 		return -errno;
-	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	local = is_local(lock_fd);
+	local = is_local(read_fd);
 
 	*store = (struct store){
 		.root_fd = steal_fd(&root_fd),
-		.lock_fd = steal_fd(&lock_fd),
+		.read_fd = steal_fd(&read_fd),
 		.proc_fd = -1,
 		.local = local,
 	};
 	return 0;
+}
+
+bool store_show_lock(const struct store *store)
+{
+	return flock(store->read_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 }
 
 int store_open_proc(struct store *store)
@@ -78,7 +81,7 @@ int store_open_proc(struct store *store)
 void store_close(struct store *store)
 {
 	close_fd(&store->root_fd);
-	close_fd(&store->lock_fd);
+	close_fd(&store->read_fd);
 	close_fd(&store->proc_fd);
 }
 

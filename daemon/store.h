@@ -18,17 +18,19 @@ struct statx;
 
 struct store {
 	int root_fd; /* O_PATH, the backing directory */
-	int lock_fd; /* O_RDONLY of the same, flock()ed: one daemon a BACKING */
+	int read_fd; /* O_RDONLY of the same, flock()ed where nobody else had done so */
 	int proc_fd; /* /proc/self/fd: turns O_PATH descriptors into paths */
 	bool local;  /* known to be: its close(2) finds no errors, its statx(2) asks nobody */
 };
 
-/*
- * Opens PATH and locks it against a second daemon. Returns 0 or -errno: -ENOTDIR, -ENOENT, -EACCES
- * as open(2); -EBUSY where another daemon serves it. The lock belongs to lock_fd's open file, which
- * a forked child shares: it lasts until both have closed it.
- */
+/* Opens PATH. Returns 0 or -errno: -ENOTDIR, -ENOENT, -EACCES as open(2). */
 int store_open(struct store *store, const char *path);
+
+/*
+ * Locks the directory, as a hint to other users, who can't see backing_lock_take()'s lock. Anybody who
+ * can open it can do the same, so this decides nothing. False where somebody has.
+ */
+bool store_show_lock(const struct store *store);
 
 /*
  * To be called in the process that serves (after fork): /proc/self differs. 0 or -errno.
