@@ -57,6 +57,7 @@
 #include "macro.h"
 #include "notify.h"
 #include "own-mount.h"
+#include "printable.h"
 #include "privdrop.h"
 #include "procfs.h"
 
@@ -115,14 +116,18 @@ static void block_signals(sigset_t *ret_blocked, sigset_t *ret_saved)
 
 static void tell_manager(const struct keeper *keeper, bool stopping)
 {
-	char state[2 * PATH_MAX];
+	char status[2 * PATH_MAX], state[sizeof(status) + 64];
 	int r;
 
+	/* a newline in a path must not begin a field of its own */
+	(void)snprintf(status, sizeof(status), "%s",
+		       keeper->config->status); /* a long one is cut */
+	printable_line(status);
 	if (stopping)
 		(void)snprintf(state, sizeof(state), "STOPPING=1");
 	else
 		(void)snprintf(state, sizeof(state), "READY=1\nMAINPID=%d\nSTATUS=%s",
-			       (int)getpid(), keeper->config->status); /* a long one is cut */
+			       (int)getpid(), status);
 	r = notify(state);
 	if (r < 0)
 		log_warn("service manager: notify: %s", strerror(-r));

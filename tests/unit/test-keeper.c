@@ -16,10 +16,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,7 +149,7 @@ static pid_t start(int (*server)(void *, const struct keeper_link *), int code, 
 		struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 		struct keeper_config config = {
 			.mountpoint = mountpoint,
-			.status = "serving",
+			.status = "serving a\nMAINPID=1",
 			.foreground = foreground,
 			.log = LOG_TARGET_STDERR,
 			.serve = server,
@@ -293,6 +295,35 @@ static void leaves_the_mount_of_others_alone(void)
 	CHECK(umount2(mountpoint, 0) == 0);
 }
 
+/* A datagram of lines: what is in a path must not be one of them. */
+static void a_path_is_no_field_for_the_manager(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	char name[32], text[256], *status;
+	pid_t pid;
+	ssize_t n;
+
+	CHECK(snprintf(name, sizeof(name), "@test-keeper-%d", (int)getpid()) > 0);
+	memcpy(address.sun_path + 1, name + 1, strlen(name + 1));
+	CHECK(bind(fd, (struct sockaddr *)&address,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))) == 0);
+	CHECK(setenv("NOTIFY_SOCKET", name, 1) == 0);
+	pid = start(serve, 0, true);
+	expect("ready;");
+	CHECK(umount2(mountpoint, MNT_DETACH) == 0);
+	expect("unmounted;");
+	expect_exit(pid, 0);
+	CHECK(unsetenv("NOTIFY_SOCKET") == 0);
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	CHECK(n > 0);
+	text[n] = '\0';
+	status = strstr(text, "\nSTATUS=");
+	CHECK(status);
+	CHECK_STR(status, "\nSTATUS=serving a?MAINPID=1");
+	close(fd);
+}
+
 static void the_launcher_returns_when_ready(void)
 {
 	pid_t keeper;
@@ -342,6 +373,7 @@ int main(void)
 	RUN(a_second_signal_stops);
 	RUN(the_server_outlives_its_keeper);
 	RUN(leaves_the_mount_of_others_alone);
+	RUN(a_path_is_no_field_for_the_manager);
 	RUN(the_launcher_returns_when_ready);
 	RUN(the_launcher_tells_a_failure);
 
