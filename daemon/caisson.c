@@ -12,7 +12,10 @@
 #include "exit-code.h"
 #include "macro.h"
 #include "mountinfo.h"
+#include "printable.h"
+#include "procfs.h"
 #include "run.h"
+#include "tell.h"
 #include "zoned.h"
 
 static int usage(FILE *out, const char *name);
@@ -34,10 +37,10 @@ static bool parse_arguments(int argc, char **argv, struct arguments *ret_argumen
 		} else if (!only_objects && strcmp(argv[i], "--json") == 0) {
 			arguments.json = true;
 		} else if (!only_objects && argv[i][0] == '-') {
-			fprintf(stderr, "caisson: option %s: parse: unknown\n", argv[i]);
+			tell("option %s: parse: unknown", argv[i]);
 			return false;
 		} else if (arguments.object) {
-			fprintf(stderr, "caisson: %s: parse: one argument is expected\n", argv[i]);
+			tell("%s: parse: one argument is expected", argv[i]);
 			return false;
 		} else {
 			arguments.object = argv[i];
@@ -59,39 +62,50 @@ static const char *ask_error(int error)
 		return "no caissond listens (is it one of its mounts?)";
 	case -ECONNRESET:
 		return "it closed the connection: only root and its own user may ask";
+	case -EPERM:
+		return "who listens isn't the owner of the mount";
 	default:
 		return strerror(-error);
 	}
 }
 
+/* What a mount's daemon has answered. */
+struct answer {
+	char text[CONTROL_ANSWER_LEN + 1];
+	struct mountinfo mount;
+	pid_t server; /* by the kernel's word */
+};
+
 /* Asks the daemon of MOUNTPOINT. Returns an exit code; what is wrong has been told. */
-static int ask(const char *mountpoint, const char *request, char *answer, uint32_t len)
+static int ask(const char *mountpoint, const char *request, struct answer *answer)
 {
 	autofree char *path = NULL;
-	struct mountinfo mount;
 	int r;
 
 	r = mountinfo_path(mountpoint, &path);
 	if (r < 0) {
-		fprintf(stderr, "caisson: %s: look up: %s\n", mountpoint, strerror(-r));
+		tell("%s: look up: %s", mountpoint, strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
-	r = mountinfo_find(path, &mount);
-	if (r < 0 || !mount.is_fuse) {
-		fprintf(stderr, "caisson: %s: find its mount: %s\n", path,
-			r == -ENOENT ? "nothing is mounted there"
-			: r < 0	     ? strerror(-r)
-				     : "what is mounted there isn't a FUSE filesystem");
+	r = mountinfo_find(path, &answer->mount);
+	if (r < 0 || !answer->mount.is_fuse) {
+		tell("%s: find its mount: %s", path,
+		     r == -ENOENT ? "nothing is mounted there"
+		     : r < 0	  ? strerror(-r)
+				  : "what is mounted there isn't a FUSE filesystem");
 		return EXIT_CANNOT_SERVE;
 	}
-	r = control_ask(&mount, request, answer, len);
-	if (r >= 0 && strncmp(answer, "error: ", 7) == 0) {
-		fprintf(stderr, "caisson: %s: ask caissond for \"%s\": %s", path, request,
-			answer + 7);
+	r = control_ask(&answer->mount, request, answer->text, sizeof(answer->text),
+			&answer->server);
+	if (r >= 0)
+		printable_lines(answer->text); /* its owner may be anybody */
+	if (r >= 0 && strncmp(answer->text, "error: ", 7) == 0) {
+		tell("%s: ask caissond for \"%s\": %.*s", path, request,
+		     (int)strcspn(answer->text + 7, "\n"), answer->text + 7);
 		return EXIT_CANNOT_SERVE;
 	}
 	if (r < 0) {
-		fprintf(stderr, "caisson: %s: ask caissond: %s\n", path, ask_error(r));
+		tell("%s: ask caissond: %s", path, ask_error(r));
 		return EXIT_CANNOT_SERVE;
 	}
 	return EXIT_FINE;
@@ -102,23 +116,22 @@ static int finish_output(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
-	fprintf(stderr, "caisson: standard output: write: %s\n", strerror(errno));
+	tell("standard output: write: %s", strerror(errno));
 	return EXIT_CANNOT_SERVE;
 }
 
 static int command_status(int argc, char **argv)
 {
-	static char answer[CONTROL_ANSWER_LEN + 1];
+	static struct answer answer;
 	struct arguments arguments;
 	int code;
 
 	if (!parse_arguments(argc, argv, &arguments))
 		return EXIT_USAGE;
-	code = ask(arguments.object, arguments.json ? "status" : "status text", answer,
-		   sizeof(answer));
+	code = ask(arguments.object, arguments.json ? "status" : "status text", &answer);
 	if (code != EXIT_FINE)
 		return code;
-	(void)fputs(answer, stdout); /* finish_output() asks how it went */
+	(void)fputs(answer.text, stdout); /* finish_output() asks how it went */
 	return finish_output(EXIT_FINE);
 }
 
@@ -136,31 +149,81 @@ static bool parse_pid(const char *text, pid_t *ret_pid)
 	return true;
 }
 
+/* The effective user of process PID; false where that can't be told. */
+static bool read_user(pid_t pid, uid_t *ret_uid)
+{
+	char path[32], ids[64];
+	unsigned effective;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
+	if (procfs_read_value(path, "Uid", ids, sizeof(ids)) < 0 ||
+	    sscanf(ids, "%*u %u", &effective) != 1)
+		return false;
+	*ret_uid = effective;
+	return true;
+}
+
+/* The parent of process PID; 0 where that can't be told. */
+static pid_t read_parent(pid_t pid)
+{
+	uint64_t parent;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
+	return procfs_read_number(path, "PPid", 10, &parent) == 0 ? (pid_t)parent : 0;
+}
+
+/*
+ * The processes of MOUNTPOINT's daemon, into PIDS: the server, and the keeper unless it has died.
+ * The daemon says no more than whether there is one. That they are the right ones is the kernel's
+ * word: the server made the socket listen, the keeper is its parent, and both are the mount's
+ * owner's. An exit code; what is wrong has been told.
+ */
+static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *ret_count)
+{
+	static struct answer answer;
+	int code = ask(mountpoint, "pids", &answer), keeper;
+	size_t count;
+	uid_t uid;
+
+	if (code != EXIT_FINE)
+		return code;
+	if (sscanf(answer.text, "%*d %d", &keeper) != 1) {
+		tell("%s: ask caissond for pids: not understood", mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
+	count = keeper > 0 ? 2 : 1;
+	pids[0] = answer.server;
+	pids[1] = read_parent(answer.server);
+	for (size_t i = 0; i < count; i++) {
+		if (read_user(pids[i], &uid) && uid == answer.mount.owner)
+			continue;
+		tell("%s: find the processes of its caissond: PID %d isn't one of the mount's owner",
+		     mountpoint, (int)pids[i]);
+		return EXIT_CANNOT_SERVE;
+	}
+	*ret_count = count;
+	return EXIT_FINE;
+}
+
 static int command_audit(int argc, char **argv)
 {
 	struct arguments arguments;
 	size_t count = 1;
 	pid_t pids[2];
-	char answer[64];
 	int code;
 
 	if (!parse_arguments(argc, argv, &arguments))
 		return EXIT_USAGE;
 	if (parse_pid(arguments.object, &pids[0])) {
 		if (pids[0] == 0) {
-			fprintf(stderr, "caisson: %s: parse: isn't a PID\n", arguments.object);
+			tell("%s: parse: isn't a PID", arguments.object);
 			return EXIT_USAGE;
 		}
 	} else {
-		code = ask(arguments.object, "pids", answer, sizeof(answer));
+		code = find_processes(arguments.object, pids, &count);
 		if (code != EXIT_FINE)
 			return code;
-		if (sscanf(answer, "%d %d", &pids[0], &pids[1]) != 2 || pids[0] <= 0) {
-			fprintf(stderr, "caisson: %s: ask caissond for pids: not understood\n",
-				arguments.object);
-			return EXIT_CANNOT_SERVE;
-		}
-		count = pids[1] > 0 ? 2 : 1; /* the keeper may have died */
 	}
 	return finish_output((int)audit_command(stdout, stderr, pids, count, arguments.json));
 }
@@ -235,6 +298,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "caisson: %s: run: no such command; try caisson help\n", argv[1]);
+	tell("%s: run: no such command; try caisson help", argv[1]);
 	return EXIT_USAGE;
 }

@@ -44,8 +44,9 @@ static int last_error(void)
 	return errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
+/* The socket of MOUNT's daemon, and who has made it listen: by SO_PEERCRED, so not by its word. */
 static int open_place(const struct mountinfo *mount, uint32_t place, int64_t deadline_ms,
-		      int *ret_fd)
+		      int *ret_fd, pid_t *ret_server)
 {
 	struct sockaddr_un address;
 	struct ucred peer;
@@ -66,19 +67,22 @@ static int open_place(const struct mountinfo *mount, uint32_t place, int64_t dea
 		return last_error();
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return -errno;
-	if (peer.uid != 0 && peer.uid != geteuid() && peer.uid != mount->owner)
+	/* nor root's for another's mount: its owner may have named that of any other mount */
+	if (peer.uid != mount->owner)
 		return -EPERM;
+	*ret_server = peer.pid;
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
 /* The first place where somebody answers; otherwise what the first one that is there gave. */
-static int open_any(const struct mountinfo *mount, int64_t deadline_ms, int *ret_fd)
+static int open_any(const struct mountinfo *mount, int64_t deadline_ms, int *ret_fd,
+		    pid_t *ret_server)
 {
 	int error = -ENOENT;
 
 	for (uint32_t place = 0; place < CONTROL_PATHS; place++) {
-		int r = open_place(mount, place, deadline_ms, ret_fd);
+		int r = open_place(mount, place, deadline_ms, ret_fd, ret_server);
 
 		if (r == 0)
 			return 0;
@@ -124,13 +128,14 @@ static int read_answer(int fd, int64_t deadline_ms, char *text, uint32_t len)
 	return at ? (int)at : -ECONNRESET;
 }
 
-int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len)
+int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
+		pid_t *ret_server)
 {
 	int64_t deadline_ms = now_ms() + ASK_MS;
 	autoclose int fd = -1;
 	int r;
 
-	r = open_any(mount, deadline_ms, &fd);
+	r = open_any(mount, deadline_ms, &fd, ret_server);
 	if (r == 0)
 		r = send_request(fd, request);
 	return r < 0 ? r : read_answer(fd, deadline_ms, text, len);

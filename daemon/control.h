@@ -58,11 +58,13 @@ void control_close(struct control *control);
 
 /*
  * Client: sends REQUEST, a line without its newline, to the daemon of MOUNT and reads the answer
- * into TEXT, NUL-terminated. Waits for five seconds at most in all. Returns the length; -ENOENT or
- * -ECONNREFUSED where no daemon listens; -EPERM where the socket isn't one of root, of MOUNT's
- * owner or our own; -ETIMEDOUT; -ENOSPC; or -errno.
+ * into TEXT, NUL-terminated; RET_SERVER is the process that listens, as the kernel has it, 0 where
+ * it isn't of our PID namespace. Waits for five seconds at most in all. Returns the length; -ENOENT
+ * or -ECONNREFUSED where no daemon listens; -EPERM where who listens isn't MOUNT's owner;
+ * -ETIMEDOUT; -ENOSPC; or -errno. The answer is the owner's word: filter what is shown of it.
  */
-int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len);
+int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
+		pid_t *ret_server);
 
 /* Enough for any answer. */
 #define CONTROL_ANSWER_LEN (64u << 10)

@@ -26,6 +26,7 @@
 
 #include "cleanup.h"
 #include "macro.h"
+#include "printable.h"
 
 #define LINES	     256u
 #define TEXT_LEN     512u /* with the NUL */
@@ -56,15 +57,6 @@ static struct {
 	pthread_t thread;
 } ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1 };
 
-/* A name with a newline in it must not look like two lines. */
-static void make_one_line(char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 __attribute__((format(printf, 2, 0))) static void format_line(char text[static TEXT_LEN],
 							      const char *format, va_list args)
 {
@@ -72,7 +64,7 @@ __attribute__((format(printf, 2, 0))) static void format_line(char text[static T
 
 	if (n < 0) /* an invalid multibyte character for %ls, which nobody uses */
 		text[0] = '\0';
-	make_one_line(text);
+	printable_line(text); /* a name with a newline in it must not look like two lines */
 }
 
 /* False where the line was lost. */

@@ -37,8 +37,8 @@ int log_retarget(enum log_target target);
 void log_stop(void);
 
 /*
- * One line of at most 511 bytes, without newline: object, action, reason. Control characters are
- * shown as "?". Any thread.
+ * One line of at most 511 bytes, without newline: object, action, reason. What had better not reach
+ * a terminal is shown as "?" (printable.h). Any thread.
  */
 void log_message(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -42,12 +42,16 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* FUSE's user_id=N in the super options; 0 without. */
-static uid_t read_owner(const char *super_options)
+/* FUSE's user_id=N among the super options; 0 without. */
+static uid_t read_owner(char *super_options)
 {
-	const char *at = strstr(super_options, "user_id=");
+	const char *option;
 
-	return at ? (uid_t)strtoul(at + strlen("user_id="), NULL, 10) : 0;
+	while ((option = strsep(&super_options, ","))) {
+		if (strncmp(option, "user_id=", strlen("user_id=")) == 0)
+			return (uid_t)strtoul(option + strlen("user_id="), NULL, 10);
+	}
+	return 0;
 }
 
 static bool is_fuse_type(const char *type)
@@ -79,7 +83,7 @@ static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info
 	rest += strlen(" - ");
 	type = strsep(&rest, " ");
 	(void)strsep(&rest, " "); /* the source */
-	super_options = rest ? rest : "";
+	super_options = rest;
 
 	info.is_fuse = is_fuse_type(type);
 	if (info.is_fuse)

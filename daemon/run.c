@@ -22,6 +22,7 @@
 #include "macro.h"
 #include "oom.h"
 #include "program.h"
+#include "tell.h"
 
 #define LIBRARY_VARIABLE "CAISSON_LOCK_LIBRARY" /* names another library than the installed one */
 
@@ -47,14 +48,13 @@ static bool parse_option(struct run *run, const char *word)
 		if (strncmp(word, options[i].name, len) != 0)
 			continue;
 		if (strcmp(word + len, "require") != 0 && strcmp(word + len, "off") != 0) {
-			fprintf(stderr, "caisson: option %s: parse: require or off is expected\n",
-				word);
+			tell("option %s: parse: require or off is expected", word);
 			return false;
 		}
 		*options[i].is_required = word[len] == 'r';
 		return true;
 	}
-	fprintf(stderr, "caisson: option %s: parse: unknown\n", word);
+	tell("option %s: parse: unknown", word);
 	return false;
 }
 
@@ -73,7 +73,7 @@ static bool parse(char **argv, struct run *ret_run)
 			return false;
 	}
 	if (!*word) {
-		fprintf(stderr, "caisson: run: parse: a command is expected\n");
+		tell("run: parse: a command is expected");
 		return false;
 	}
 	run.command = word;
@@ -92,10 +92,9 @@ static int mark(const struct run *run)
 	r = caisson_flusher_enter(&scope);
 	if (r == 0)
 		return EXIT_FINE;
-	fprintf(stderr,
-		"caisson: IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user "
-		"namespace; --io-flusher=off runs %s without, not safe to stack on)\n",
-		strerror(-r), run->command[0]);
+	tell("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user "
+	     "namespace; --io-flusher=off runs %s without, not safe to stack on)",
+	     strerror(-r), run->command[0]);
 	return EXIT_UNSAFE;
 }
 
@@ -103,10 +102,10 @@ static void warn_of_choice(const struct run *run)
 {
 	if (run->require_io_flusher && run->require_mlock)
 		return;
-	fprintf(stderr, "caisson: %s: run: not safe to stack on (%s%s%s)\n", run->command[0],
-		run->require_io_flusher ? "" : "--io-flusher=off",
-		run->require_io_flusher || run->require_mlock ? "" : ", ",
-		run->require_mlock ? "" : "--mlock=off");
+	tell("%s: run: not safe to stack on (%s%s%s)", run->command[0],
+	     run->require_io_flusher ? "" : "--io-flusher=off",
+	     run->require_io_flusher || run->require_mlock ? "" : ", ",
+	     run->require_mlock ? "" : "--mlock=off");
 }
 
 /* S12. A command that can be killed is still better than none. */
@@ -115,15 +114,14 @@ static void protect_from_oom(const struct run *run)
 	int r = oom_protect();
 
 	if (r < 0)
-		fprintf(stderr,
-			"caisson: oom_score_adj of %s: set to -1000: %s (needs CAP_SYS_RESOURCE; "
-			"the OOM killer may take it)\n",
-			run->command[0], strerror(-r));
+		tell("oom_score_adj of %s: set to -1000: %s (needs CAP_SYS_RESOURCE; "
+		     "the OOM killer may take it)",
+		     run->command[0], strerror(-r));
 }
 
 static int tell_unexecuted(const char *object, const char *action, int error)
 {
-	fprintf(stderr, "caisson: %s: %s: %s\n", object, action, strerror(-error));
+	tell("%s: %s: %s", object, action, strerror(-error));
 	return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTED;
 }
 
@@ -136,20 +134,18 @@ static int check_program(const char *path, const char *library)
 	if (r == -ENOENT)
 		return tell_unexecuted(path, "find it and its interpreter", r);
 	if (r < 0) {
-		fprintf(stderr, "caisson: %s: find out whether it can be locked: %s\n", path,
-			strerror(-r));
+		tell("%s: find out whether it can be locked: %s", path, strerror(-r));
 		return EXIT_UNSAFE;
 	}
 	if (verdict.preload != PROGRAM_PRELOADS) {
-		fprintf(stderr, "caisson: %s: preload %s: %s (--mlock=off runs it unlocked)\n",
-			verdict.file, library, program_preload_reason(verdict.preload));
+		tell("%s: preload %s: %s (--mlock=off runs it unlocked)", verdict.file, library,
+		     program_preload_reason(verdict.preload));
 		return EXIT_UNSAFE;
 	}
 	if (verdict.is_script)
-		fprintf(stderr,
-			"caisson: %s: run: it is a script: %s is locked, and nothing that "
-			"it starts or executes\n",
-			path, verdict.file);
+		tell("%s: run: it is a script: %s is locked, and nothing that "
+		     "it starts or executes",
+		     path, verdict.file);
 	return EXIT_FINE;
 }
 
@@ -219,10 +215,9 @@ static int arrange_lock(const struct run *run, const char *library, char path[PA
 		return tell_unexecuted(run->command[0], "find", r);
 	wrong = check_library(library);
 	if (wrong) {
-		fprintf(stderr,
-			"caisson: %s: load: %s (it locks the memory of %s; --mlock=off does "
-			"without)\n",
-			library, wrong, run->command[0]);
+		tell("%s: load: %s (it locks the memory of %s; --mlock=off does "
+		     "without)",
+		     library, wrong, run->command[0]);
 		return EXIT_UNSAFE;
 	}
 	code = check_program(path, library);
@@ -233,7 +228,7 @@ static int arrange_lock(const struct run *run, const char *library, char path[PA
 		r = preload(library);
 	if (r == 0)
 		return EXIT_FINE;
-	fprintf(stderr, "caisson: memory of %s: prepare to lock: %s\n", path, strerror(-r));
+	tell("memory of %s: prepare to lock: %s", path, strerror(-r));
 	return EXIT_UNSAFE;
 }
 

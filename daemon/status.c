@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "json.h"
 #include "macro.h"
+#include "printable.h"
 #include "privdrop.h"
 #include "procfs.h"
 #include "stats.h"
@@ -235,8 +236,12 @@ static void put_seconds(struct writer *writer, uint64_t seconds)
 /* Names come from the command line: a terminal gets no control characters from them. */
 static void put_printable(struct writer *writer, const char *string)
 {
-	for (; *string; string++)
-		put(writer, "%c", (unsigned char)*string < ' ' || *string == 0x7f ? '?' : *string);
+	while (*string) {
+		size_t len = printable_len(string);
+
+		put(writer, "%.*s", len ? (int)len : 1, len ? string : "?");
+		string += len ? len : 1;
+	}
 }
 
 static void put_text_value(struct writer *writer, const struct field *field, const void *base)

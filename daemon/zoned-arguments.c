@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "exit-code.h"
+#include "tell.h"
 
 static bool complain(const char *argument, const char *reason)
 {
-	fprintf(stderr, "caisson: %s: parse: %s\n", argument, reason);
+	tell("%s: parse: %s", argument, reason);
 	return false;
 }
 
@@ -115,6 +116,6 @@ int zoned_size_parse(const char *text, uint64_t *ret_len)
 
 int zoned_value_is_bad(const char *option, const char *text, const char *expected)
 {
-	fprintf(stderr, "caisson: %s %s: parse: isn't %s\n", option, text, expected);
+	tell("%s %s: parse: isn't %s", option, text, expected);
 	return EXIT_USAGE;
 }

@@ -4,6 +4,7 @@
  * DIR. So DIR is a zoned directory or isn't, also after a crash; and it never is a directory that
  * somebody has known before it was marked.
  */
+#include "tell.h"
 #include "zoned.h"
 
 #include <dirent.h>
@@ -33,8 +34,7 @@ struct creation {
 
 static int failed(const char *object, const char *name, const char *action, int error)
 {
-	fprintf(stderr, "caisson: %s%s%s: %s: %s\n", object, name ? "/" : "", name ? name : "",
-		action, strerror(-error));
+	tell("%s%s%s: %s: %s", object, name ? "/" : "", name ? name : "", action, strerror(-error));
 	return error;
 }
 
@@ -97,9 +97,8 @@ static int fill(const struct creation *creation, int fd)
 		return failed(creation->dir, NULL, "keep its owner and mode", -errno);
 	r = zone_mark_write(fd, &creation->geometry);
 	if (r == -EPERM) {
-		fprintf(stderr,
-			"caisson: %s: mark: %s: zoned directories are made in BACKING, not through the mount\n",
-			creation->dir, strerror(-r));
+		tell("%s: mark: %s: zoned directories are made in BACKING, not through the mount",
+		     creation->dir, strerror(-r));
 		return r;
 	}
 	if (r < 0)
@@ -185,8 +184,7 @@ static int look(struct creation *creation)
 
 	if (strcmp(creation->name, ".") == 0 || strcmp(creation->name, "..") == 0 ||
 	    strcmp(creation->name, "/") == 0) {
-		fprintf(stderr, "caisson: %s: create: must end in the directory's own name\n",
-			creation->dir);
+		tell("%s: create: must end in the directory's own name", creation->dir);
 		return -EINVAL;
 	}
 	fd = openat(creation->parent_fd, creation->name,
@@ -220,8 +218,7 @@ static int parse_geometry(const struct create_arguments *arguments,
 	const char *fault;
 
 	if (!arguments->size || !arguments->zone_size) {
-		fprintf(stderr, "caisson: %s: create: --size and --zone-size are needed\n",
-			arguments->dir);
+		tell("%s: create: --size and --zone-size are needed", arguments->dir);
 		return EXIT_USAGE;
 	}
 	if (zoned_size_parse(arguments->size, &len) < 0)
@@ -242,7 +239,7 @@ static int parse_geometry(const struct create_arguments *arguments,
 	if (!fault && zones * geometry.zone_len != len)
 		fault = "the size isn't a multiple of the zone size";
 	if (fault) {
-		fprintf(stderr, "caisson: %s: create: %s\n", arguments->dir, fault);
+		tell("%s: create: %s", arguments->dir, fault);
 		return EXIT_USAGE;
 	}
 	*ret_geometry = geometry;

@@ -4,6 +4,7 @@
  * (zloop_ctl_write() in drivers/block/zloop.c). Sizes are in MiB there, and the directory is named
  * in two parts: base_dir, and the device's number below it.
  */
+#include "tell.h"
 #include "zoned.h"
 
 #include <errno.h>
@@ -36,21 +37,19 @@ static int control(const char *object, const char *action, const char *command)
 
 	fd = open(CONTROL, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV)) {
-		fprintf(stderr,
-			"caisson: " CONTROL
-			": open: %s: this kernel has no zloop (Linux 6.16, modprobe zloop): use "
-			"tcmu-runner's file_zbc handler, or dm-zoned on a real zoned device; see "
-			"caisson(7)\n",
-			strerror(errno));
+		tell("" CONTROL
+		     ": open: %s: this kernel has no zloop (Linux 6.16, modprobe zloop): use "
+		     "tcmu-runner's file_zbc handler, or dm-zoned on a real zoned device; see "
+		     "caisson(7)",
+		     strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}
 	if (fd < 0) {
-		fprintf(stderr, "caisson: " CONTROL ": open: %s\n", strerror(errno));
+		tell("" CONTROL ": open: %s", strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}
 	if (write(fd, command, len) != (ssize_t)len) {
-		fprintf(stderr, "caisson: %s: %s: %s; the kernel's log may say more\n", object,
-			action, strerror(errno));
+		tell("%s: %s: %s; the kernel's log may say more", object, action, strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}
 	return EXIT_FINE;
@@ -66,16 +65,14 @@ static int read_geometry(const char *dir, struct zone_geometry *ret_geometry)
 	if (r == 0)
 		r = fstatfs(fd, &fs) < 0 ? -errno : 0;
 	if (r == 0 && fs.f_type != FUSE_SUPER_MAGIC) {
-		fprintf(stderr,
-			"caisson: %s: attach: is in BACKING; zloop is to use it through the mount\n",
-			dir);
+		tell("%s: attach: is in BACKING; zloop is to use it through the mount", dir);
 		return EXIT_CANNOT_SERVE;
 	}
 	if (r == 0)
 		return EXIT_FINE;
-	fprintf(stderr, "caisson: %s: read its mark: %s\n", dir,
-		r == -ENODATA ? "it has none; caisson zoned create makes directories that do"
-			      : strerror(-r));
+	tell("%s: read its mark: %s", dir,
+	     r == -ENODATA ? "it has none; caisson zoned create makes directories that do"
+			   : strerror(-r));
 	return EXIT_CANNOT_SERVE;
 }
 
@@ -90,19 +87,17 @@ static int split(char *path, const char *id, const char **ret_base_dir, uint64_t
 	/* "07" is a number, but not the name that zloop would look for */
 	if (zoned_number_parse(slash + 1, INT32_MAX, &number) < 0 ||
 	    (slash[1] == '0' && slash[2])) {
-		fprintf(stderr,
-			"caisson: %s: attach: zloop wants the device's number for its last component, as in "
-			"/srv/zones/0\n",
-			path);
+		tell("%s: attach: zloop wants the device's number for its last component, as in "
+		     "/srv/zones/0",
+		     path);
 		return EXIT_USAGE;
 	}
 	if (id && wanted != number) {
-		fprintf(stderr, "caisson: %s: attach: its last component isn't %s\n", path, id);
+		tell("%s: attach: its last component isn't %s", path, id);
 		return EXIT_USAGE;
 	}
 	if (strpbrk(path, ",\n")) {
-		fprintf(stderr,
-			"caisson: %s: attach: zloop takes no path with a comma or newline\n", path);
+		tell("%s: attach: zloop takes no path with a comma or newline", path);
 		return EXIT_USAGE;
 	}
 	*slash = '\0';
@@ -125,7 +120,7 @@ int zoned_attach(int argc, char **argv)
 		return EXIT_USAGE;
 	path = realpath(dir, NULL);
 	if (!path) {
-		fprintf(stderr, "caisson: %s: open: %s\n", dir, strerror(errno));
+		tell("%s: open: %s", dir, strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}
 	code = read_geometry(dir, &geometry);
@@ -157,8 +152,7 @@ int zoned_detach(int argc, char **argv)
 		return EXIT_USAGE;
 	digits = strncmp(device, DEVICE, strlen(DEVICE)) == 0 ? device + strlen(DEVICE) : device;
 	if (zoned_number_parse(digits, INT32_MAX, &number) < 0) {
-		fprintf(stderr, "caisson: %s: detach: is neither a number nor a " DEVICE "N\n",
-			device);
+		tell("%s: detach: is neither a number nor a " DEVICE "N", device);
 		return EXIT_USAGE;
 	}
 	(void)snprintf(command, sizeof(command), "remove id=%llu", (unsigned long long)number);

@@ -4,6 +4,7 @@
  * device, as the kernel tells. For a directory the conditions are those that zloop would find on
  * adding it: what is open is known to zloop alone.
  */
+#include "tell.h"
 #include "zoned.h"
 
 #include <errno.h>
@@ -136,10 +137,9 @@ static int report_directory(struct report *report, const char *dir, int fd)
 	int r = zone_mark_read(fd, &geometry);
 
 	if (r < 0) {
-		fprintf(stderr, "caisson: %s: read its mark: %s\n", dir,
-			r == -ENODATA
-				? "it has none; caisson zoned create makes directories that do"
-				: strerror(-r));
+		tell("%s: read its mark: %s", dir,
+		     r == -ENODATA ? "it has none; caisson zoned create makes directories that do"
+				   : strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
 	print_head(report, geometry.zone_len, geometry.zones);
@@ -148,8 +148,7 @@ static int report_directory(struct report *report, const char *dir, int fd)
 	print_tail(report);
 	if (!bad)
 		return EXIT_FINE;
-	fprintf(stderr, "caisson: %s: check: %u of its zones are not as zloop needs them\n", dir,
-		bad);
+	tell("%s: check: %u of its zones are not as zloop needs them", dir, bad);
 	return EXIT_CANNOT_SERVE;
 }
 
@@ -207,12 +206,12 @@ static int report_device(struct report *report, const char *device, int fd)
 
 	if (ioctl(fd, BLKGETZONESZ, &zone_sectors) < 0 || ioctl(fd, BLKGETNRZONES, &zones) < 0 ||
 	    !zone_sectors) {
-		fprintf(stderr, "caisson: %s: report zones: it isn't a zoned device\n", device);
+		tell("%s: report zones: it isn't a zoned device", device);
 		return EXIT_CANNOT_SERVE;
 	}
 	batch = malloc(sizeof(*batch) + DEVICE_BATCH * sizeof(batch->zones[0]));
 	if (!batch) {
-		fprintf(stderr, "caisson: %s: report zones: %s\n", device, strerror(ENOMEM));
+		tell("%s: report zones: %s", device, strerror(ENOMEM));
 		return EXIT_CANNOT_SERVE;
 	}
 	print_head(report, (uint64_t)zone_sectors << SECTOR_SHIFT, zones);
@@ -222,7 +221,7 @@ static int report_device(struct report *report, const char *device, int fd)
 		batch->nr_zones = DEVICE_BATCH;
 		if (ioctl(fd, BLKREPORTZONE, batch) < 0) {
 			print_tail(report);
-			fprintf(stderr, "caisson: %s: report zones: %s\n", device, strerror(errno));
+			tell("%s: report zones: %s", device, strerror(errno));
 			return EXIT_CANNOT_SERVE;
 		}
 		if (!batch->nr_zones)
@@ -249,14 +248,13 @@ int zoned_report(int argc, char **argv)
 		return EXIT_USAGE;
 	fd = open(object, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		fprintf(stderr, "caisson: %s: open: %s\n", object, strerror(errno));
+		tell("%s: open: %s", object, strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}
 	if (S_ISDIR(st.st_mode))
 		return report_directory(&report, object, fd);
 	if (S_ISBLK(st.st_mode))
 		return report_device(&report, object, fd);
-	fprintf(stderr, "caisson: %s: report zones: neither a directory nor a block device\n",
-		object);
+	tell("%s: report zones: neither a directory nor a block device", object);
 	return EXIT_CANNOT_SERVE;
 }

@@ -6,6 +6,7 @@
 
 #include "exit-code.h"
 #include "macro.h"
+#include "tell.h"
 
 static const struct {
 	const char *name;
@@ -40,7 +41,6 @@ int zoned_command(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "caisson: zoned %s: run: no such command; try caisson zoned help\n",
-		argv[1]);
+	tell("zoned %s: run: no such command; try caisson zoned help", argv[1]);
 	return EXIT_USAGE;
 }
