@@ -224,6 +224,11 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 	return &table[opcode];
 }
 
+int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
+{
+	return inode_unpin(entry->handler(call));
+}
+
 /* What of a message hasn't been taken yet. */
 struct rest {
 	const uint8_t *at;

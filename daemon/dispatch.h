@@ -54,6 +54,12 @@ struct dispatch_entry {
 const struct dispatch_entry *dispatch_entry(uint32_t opcode);
 
 /*
+ * Runs ENTRY's handler on CALL, which has been parsed, and lets go of the inodes that it has used.
+ * Returns what the handler returns (call.h).
+ */
+int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
+
+/*
  * Parses the message MSG of LEN bytes (8-byte aligned), as read from the transport, into CALL: in,
  * arg, name, data, data_len, supp_gid; the rest is left alone. Reads of CALL only fs->setxattr_ext,
  * which INIT has fixed: which of its two forms SETXATTR's struct has. MAX_WRITE bounds the payload

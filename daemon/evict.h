@@ -3,16 +3,17 @@
  * Asking the kernel to give inodes back.
  *
  * The kernel holds every inode that it has looked up until its own memory is short, so on a large
- * tree the inode table (S4: of fixed size) fills up. Answering with an entry timeout of 0 doesn't
- * help: since Linux 5.9 only virtiofs drops expired dentries at their last use
- * (fuse_dentry_settime() in fs/fuse/dir.c). So when the table or the descriptors run short, a
- * thread of its own names inodes that only the kernel's cache holds in a FUSE_NOTIFY_PRUNE (7.45);
- * the kernel drops those that nobody uses, and they come back as FORGET.
+ * tree the inode table fills up, and has to take more memory than was planned. Answering with an
+ * entry timeout of 0 doesn't help: since Linux 5.9 only virtiofs drops expired dentries at their
+ * last use (fuse_dentry_settime() in fs/fuse/dir.c). So when the table runs short, or descriptors
+ * do that can't be dropped (inode-fd.h), a thread of its own names inodes that only the kernel's
+ * cache holds in a FUSE_NOTIFY_PRUNE (7.45); the kernel drops those that nobody uses, and they come
+ * back as FORGET.
  *
- * Where the kernel lacks that notification, the table's size is the limit, and look-ups beyond it
- * fail with ENFILE. FUSE_NOTIFY_INVAL_ENTRY is no way out: it drops what is in use or mounted upon
- * too, and it waits for the directory's lock, which a client may hold while it waits for an answer;
- * a thread in that wait can't be killed, and a server with such a thread never ends.
+ * Where the kernel lacks that notification, the table grows. FUSE_NOTIFY_INVAL_ENTRY is no way out:
+ * it drops what is in use or mounted upon too, and it waits for the directory's lock, which a
+ * client may hold while it waits for an answer; a thread in that wait can't be killed, and a server
+ * with such a thread never ends.
  */
 #ifndef CAISSON_EVICT_H
 #define CAISSON_EVICT_H

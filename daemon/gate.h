@@ -48,6 +48,8 @@ int gate_plan(struct arena *arena);
 void gate_init(struct gate_table *table, const struct arena *arena,
 	       void (*entered)(void *arg, struct request *request), void *arg);
 
+#define GATE_NO_NUMBER UINT32_MAX
+
 /* The number of the gate of inode INO on device DEV (makedev()). */
 uint32_t gate_of(uint64_t dev, uint64_t ino);
 

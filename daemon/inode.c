@@ -6,18 +6,26 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "cleanup.h"
+#include "inode-fd.h"
 #include "macro.h"
 #include "mutex.h"
 #include "passthrough.h"
 #include "store.h"
 
 #define ROOT_ROW 0u
+
+/* Chains are short although the table may get larger than the arena's part of it. */
+#define BUCKETS_MIN (1u << 16)
+
+/* Rows beyond the arena's that are made at a time, whole pages of them. */
+#define MORE_PIECE 4096u
 
 /* Rows that are looked through in one go with the mutex held: some microseconds. */
 #define COLLECT_ROWS 1024u
@@ -26,11 +34,20 @@
 #define DEVICE_SHIFT   48
 #define DEVICE_NUMBERS (1u << (64 - DEVICE_SHIFT))
 
+/* An inode that has been found, on its way into the table. */
+struct candidate {
+	uint64_t dev, ino, mount_id;
+	uint32_t mode;
+	bool has_identity; /* the following have been asked for */
+	bool is_lasting;
+	struct handle handle;
+};
+
 static uint32_t buckets_for(uint32_t count)
 {
 	uint32_t buckets = 1;
 
-	while (buckets < count && buckets < 1u << 31)
+	while (buckets < MAX(count, BUCKETS_MIN) && buckets < 1u << 31)
 		buckets *= 2;
 	return buckets;
 }
@@ -43,6 +60,32 @@ int inode_table_plan(struct arena *arena, uint32_t count)
 		return r;
 	return arena_plan(arena, ARENA_INODE_HASH, sizeof(uint32_t), buckets_for(count),
 			  CACHE_LINE_BYTES);
+}
+
+static void clear_row(struct inode *inode)
+{
+	*inode = (struct inode){
+		.fd = -1,
+		.hash_next = POOL_NONE,
+		.older = POOL_NONE,
+		.newer = POOL_NONE,
+	};
+	atomic_init(&inode->sync_fd, -1);
+	atomic_init(&inode->backing_id, PASSTHROUGH_NONE);
+}
+
+/*
+ * Takes the address space for more rows, without memory. It counts as locked from the start, while
+ * we may lock as much as we like: later, when the capability is gone, no mapping could be added.
+ */
+static void reserve_more(struct inode_table *table)
+{
+	void *at = mmap(NULL, INODE_MORE_ROWS * sizeof(struct inode), PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	table->more = at == MAP_FAILED ? NULL : at;
+	table->more_max = table->more ? INODE_MORE_ROWS : 0;
+	table->more_free = POOL_NONE;
 }
 
 int inode_table_init(struct inode_table *table, const struct arena *arena)
@@ -68,14 +111,18 @@ int inode_table_init(struct inode_table *table, const struct arena *arena)
 	r = -pthread_mutex_init(&table->mutex, NULL);
 	if (r < 0)
 		goto err_pool;
-	for (uint32_t i = 0; i < count; i++) {
-		table->rows[i] = (struct inode){ .fd = -1, .hash_next = POOL_NONE };
-		atomic_init(&table->rows[i].sync_fd, -1);
-		atomic_init(&table->rows[i].backing_id, PASSTHROUGH_NONE);
-	}
+	r = -pthread_mutex_init(&table->more_mutex, NULL);
+	if (r < 0)
+		goto err_mutex;
+	for (uint32_t i = 0; i < count; i++)
+		clear_row(&table->rows[i]);
 	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
+	reserve_more(table);
+	inode_fd_init(table);
 	return 0;
 
+err_mutex:
+	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it */
 err_pool:
 	pool_destroy(&table->pool);
 err_fd:
@@ -83,17 +130,31 @@ err_fd:
 	return r;
 }
 
+/* How many rows there are, in use or not. */
+static uint32_t row_count(const struct inode_table *table)
+{
+	return table->count + atomic_load(&table->more_made);
+}
+
 void inode_table_destroy(struct inode_table *table)
 {
-	for (uint32_t i = 0; i < table->count; i++) {
-		int sync_fd = atomic_exchange(&table->rows[i].sync_fd, -1);
+	for (uint32_t i = 0; i < row_count(table); i++) {
+		struct inode *inode = inode_at(table, i);
+		int sync_fd = atomic_exchange(&inode->sync_fd, -1);
 
 		close_fd(&sync_fd);
-		close_fd(&table->rows[i].fd);
+		close_fd(&inode->fd);
 	}
+	inode_fd_destroy(table);
 	close_fd(&table->pressure_fd);
 	pool_destroy(&table->pool);
-	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it: the threads have ended */
+	if (table->more)
+		(void)munmap(table->more, INODE_MORE_ROWS * sizeof(struct inode)); /* ours */
+	/* nobody has them: the threads have ended */
+	(void)pthread_mutex_destroy(&table->more_mutex);
+	(void)pthread_mutex_destroy(&table->mutex);
+	table->more = NULL;
+	atomic_store(&table->more_made, 0);
 	table->count = 0;
 }
 
@@ -107,40 +168,135 @@ static uint32_t *bucket(struct inode_table *table, uint64_t dev, uint64_t ino)
 	return &table->buckets[mix(dev, ino) & table->bucket_mask];
 }
 
-/* The table's mutex is held. */
-static struct inode *find(struct inode_table *table, uint64_t dev, uint64_t ino)
+/* Makes a piece of rows beyond the arena's. 0 where there is one free now; -ENFILE. */
+static int make_more(struct inode_table *table)
 {
-	uint32_t row = *bucket(table, dev, ino);
+	uint32_t first, made;
+	bool enough;
 
-	while (row != POOL_NONE) {
-		struct inode *inode = &table->rows[row];
-
-		if (inode->ino == ino && inode->dev == dev)
-			return inode;
-		row = inode->hash_next;
+	mutex_lock(&table->more_mutex);
+	mutex_lock(&table->mutex);
+	enough = table->more_free != POOL_NONE;
+	made = atomic_load(&table->more_made);
+	mutex_unlock(&table->mutex);
+	if (!enough && (made + MORE_PIECE > table->more_max ||
+			mprotect(&table->more[made], MORE_PIECE * sizeof(struct inode),
+				 PROT_READ | PROT_WRITE) < 0)) {
+		mutex_unlock(&table->more_mutex);
+		return -ENFILE;
 	}
-	return NULL;
+	if (!enough) {
+		first = table->count + made;
+		for (uint32_t i = 0; i < MORE_PIECE; i++) {
+			clear_row(&table->more[made + i]);
+			if (i + 1 < MORE_PIECE)
+				table->more[made + i].hash_next = first + i + 1;
+		}
+		mutex_lock(&table->mutex);
+		table->more[made + MORE_PIECE - 1].hash_next = table->more_free;
+		table->more_free = first;
+		atomic_store(&table->more_made, made + MORE_PIECE);
+		mutex_unlock(&table->mutex);
+	}
+	mutex_unlock(&table->more_mutex);
+	return 0;
+}
+
+/* The table's mutex is held. A free row, or POOL_NONE: make_more(). */
+static uint32_t take_row(struct inode_table *table)
+{
+	uint32_t row = pool_take(&table->pool);
+
+	if (row == POOL_NONE && table->more_free != POOL_NONE) {
+		row = table->more_free;
+		table->more_free = inode_at(table, row)->hash_next;
+	}
+	return row;
+}
+
+/* The table's mutex is held. */
+static void put_row(struct inode_table *table, uint32_t row)
+{
+	if (row < table->count) {
+		pool_put(&table->pool, row);
+	} else {
+		inode_at(table, row)->hash_next = table->more_free;
+		table->more_free = row;
+	}
+}
+
+static struct candidate candidate_of(const struct statx *stx)
+{
+	return (struct candidate){
+		.dev = makedev(stx->stx_dev_major, stx->stx_dev_minor),
+		.ino = stx->stx_ino,
+		.mount_id = stx->stx_mask & STATX_MNT_ID ? stx->stx_mnt_id : 0,
+		.mode = stx->stx_mode & S_IFMT,
+	};
+}
+
+/* Asks for what takes system calls, and isn't always needed. */
+static void identify(struct candidate *candidate, int fd, const struct statx *stx)
+{
+	handle_read(fd, stx, &candidate->handle);
+	candidate->is_lasting = handle_is_lasting(fd);
+	candidate->has_identity = true;
+}
+
+/* The table's mutex is held. INODE's number can't be given to another file. */
+static bool keeps_number(const struct inode_table *table, const struct inode *inode)
+{
+	return inode->fd >= 0 && inode->mount < INODE_MOUNTS &&
+	       table->mounts[inode->mount].is_lasting;
+}
+
+/*
+ * The table's mutex is held. 0 with the row that is CANDIDATE, -ENOENT where there is none, -EAGAIN
+ * where its identity has to be known to tell.
+ */
+static int find(struct inode_table *table, const struct candidate *candidate,
+		struct inode **ret_inode)
+{
+	uint32_t row = *bucket(table, candidate->dev, candidate->ino);
+
+	for (; row != POOL_NONE; row = inode_at(table, row)->hash_next) {
+		struct inode *inode = inode_at(table, row);
+
+		if (inode->ino != candidate->ino || inode->dev != candidate->dev ||
+		    inode->mode != candidate->mode)
+			continue;
+		if (!keeps_number(table, inode)) {
+			if (!candidate->has_identity)
+				return -EAGAIN;
+			if (!handle_equal(&inode->handle, &candidate->handle))
+				continue;
+		}
+		*ret_inode = inode;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 /* The table's mutex is held. Takes *FD if there is a row for it. */
-static struct inode *insert(struct inode_table *table, int *fd, const struct statx *stx)
+static struct inode *insert(struct inode_table *table, int *fd, const struct candidate *candidate)
 {
-	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
-	uint32_t *head = bucket(table, dev, stx->stx_ino);
-	uint32_t row = pool_take(&table->pool);
+	uint32_t *head = bucket(table, candidate->dev, candidate->ino);
+	uint32_t row = take_row(table);
 	struct inode *inode;
 
 	if (row == POOL_NONE)
 		return NULL;
-	inode = &table->rows[row];
-	assert(inode->fd < 0);
-	inode->dev = dev;
-	inode->ino = stx->stx_ino;
-	inode->mode = stx->stx_mode & S_IFMT;
+	inode = inode_at(table, row);
+	assert(!inode->used && inode->fd < 0);
+	inode->used = true;
+	inode->dev = candidate->dev;
+	inode->ino = candidate->ino;
+	inode->mode = candidate->mode;
+	inode->handle = candidate->handle;
+	inode->mount = inode_mount_get(table, candidate->mount_id, candidate->is_lasting);
 	inode->nlookup = 0;
 	inode->opens = 0;
 	inode->warm = false;
-	inode->fd = steal_fd(fd);
 	inode->zone = (struct zone){ 0 };
 	atomic_store(&inode->sync_fd, -1);
 	atomic_store(&inode->backing_id, PASSTHROUGH_NONE);
@@ -153,43 +309,53 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct sta
 	atomic_store(&inode->direct, false);
 	inode->hash_next = *head;
 	*head = row;
+	inode_fd_install(table, inode, fd);
 	atomic_fetch_add(&table->used, 1);
 	return inode;
 }
 
-/* The table's mutex is held. Frees the row if nothing holds it: returns the descriptor, or -1. */
-static int remove_unused(struct inode_table *table, struct inode *inode)
+/* What a row that is given back leaves to be closed. */
+struct leftover {
+	int fd, mount_fd;
+};
+
+/* The table's mutex is held. Frees the row if nothing holds it. */
+static struct leftover remove_unused(struct inode_table *table, struct inode *inode)
 {
+	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
 	uint32_t row = inode_row(table, inode);
 	uint32_t *link;
 
 	if (inode->nlookup || inode->opens || row == ROOT_ROW)
-		return -1;
+		return leftover;
 	for (link = bucket(table, inode->dev, inode->ino); *link != row;
-	     link = &table->rows[*link].hash_next)
+	     link = &inode_at(table, *link)->hash_next)
 		assert(*link != POOL_NONE);
 	*link = inode->hash_next;
 	inode->hash_next = POOL_NONE;
 	inode->generation++;
+	inode->used = false;
+	leftover.fd = inode_fd_take(table, inode);
+	leftover.mount_fd = inode_mount_put(table, inode->mount);
 	atomic_fetch_sub(&table->used, 1);
 	atomic_fetch_add(&table->freed, 1);
-	return steal_fd(&inode->fd);
+	put_row(table, row);
+	return leftover;
 }
 
 /*
- * Gives back a row that remove_unused() has freed, whose descriptor was FD. Closing the last
- * descriptor of an unlinked file truncates it, which may take long: not under the mutex.
+ * Closing the last descriptor of an unlinked file truncates it, which may take long: not under the
+ * mutex.
  */
-static void finish_removal(struct inode_table *table, struct inode *inode, int fd)
+static void close_leftover(struct leftover leftover)
 {
-	if (fd < 0)
-		return;
-	pool_put(&table->pool, inode_row(table, inode));
-	close_fd(&fd);
+	close_fd(&leftover.fd);
+	close_fd(&leftover.mount_fd);
 }
 
 int inode_table_set_root(struct inode_table *table, int root_fd)
 {
+	struct candidate candidate;
 	autoclose int fd = -1;
 	struct inode *root;
 	struct statx stx;
@@ -198,11 +364,13 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	r = store_statx(fd, STATX_TYPE | STATX_INO, &stx);
+	r = store_statx(fd, INODE_STATX_MASK, &stx);
 	if (r < 0)
 		return r;
+	candidate = candidate_of(&stx);
+	identify(&candidate, fd, &stx);
 	mutex_lock(&table->mutex);
-	root = insert(table, &fd, &stx);
+	root = insert(table, &fd, &candidate);
 	if (root)
 		root->nlookup = 1; /* the mount itself, which never forgets it */
 	mutex_unlock(&table->mutex);
@@ -211,27 +379,32 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
 	table->devices[0] = root->dev;
 	table->device_count = 1;
+	inode_mount_probe(table, root->mount, root->fd);
 	return 0;
 }
 
-/* The table's mutex is held. */
-static struct inode *by_nodeid(struct inode_table *table, uint64_t nodeid)
+struct inode *inode_by_nodeid(struct inode_table *table, uint64_t nodeid)
 {
 	uint32_t row = (uint32_t)nodeid - 1;
 	struct inode *inode;
 
-	if (row >= table->count)
+	if (row >= row_count(table))
 		return NULL;
-	inode = &table->rows[row];
-	return inode->fd >= 0 && inode->generation == nodeid >> 32 ? inode : NULL;
+	inode = inode_at(table, row);
+	return inode->used && inode->generation == nodeid >> 32 ? inode : NULL;
 }
 
-struct inode *inode_get(struct inode_table *table, uint64_t nodeid)
+bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
+		    uint64_t *ret_ino)
 {
-	struct inode *inode;
+	const struct inode *inode;
 
 	mutex_lock(&table->mutex);
-	inode = by_nodeid(table, nodeid);
+	inode = inode_by_nodeid(table, nodeid);
+	if (inode) {
+		*ret_dev = inode->dev;
+		*ret_ino = inode->ino;
+	}
 	mutex_unlock(&table->mutex);
 	return inode;
 }
@@ -239,24 +412,38 @@ struct inode *inode_get(struct inode_table *table, uint64_t nodeid)
 int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		   struct inode **ret_inode)
 {
+	struct candidate candidate = candidate_of(stx);
 	struct inode *inode;
+	int r;
 
-	mutex_lock(&table->mutex);
-	inode = find(table, makedev(stx->stx_dev_major, stx->stx_dev_minor), stx->stx_ino);
-	if (inode)
-		inode->warm = true;
-	else
-		inode = insert(table, fd, stx);
-	if (inode)
-		inode->nlookup++;
-	mutex_unlock(&table->mutex);
+	do {
+		inode = NULL;
+		mutex_lock(&table->mutex);
+		r = find(table, &candidate, &inode);
+		if (r == 0) {
+			inode->warm = inode->recent = true;
+			inode_fd_install(table, inode, fd);
+		} else if (r == -ENOENT && candidate.has_identity) {
+			inode = insert(table, fd, &candidate);
+		}
+		if (inode)
+			inode->nlookup++;
+		mutex_unlock(&table->mutex);
+
+		r = 0;
+		if (!inode && candidate.has_identity)
+			r = make_more(table);
+		else if (!inode)
+			identify(&candidate, *fd, stx);
+	} while (!inode && r == 0);
 
 	close_fd(fd); /* of a known inode, or of one that there is no room for */
+	inode_fd_trim(table);
 	if (inode_is_pressed(table))
 		inode_press(table);
-	if (!inode) {
+	if (r < 0) {
 		atomic_fetch_add(&table->refusals, 1);
-		return -ENFILE;
+		return r;
 	}
 	*ret_inode = inode;
 	return 0;
@@ -264,17 +451,41 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 
 void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
 {
+	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
 	struct inode *inode;
-	int fd = -1;
 
 	mutex_lock(&table->mutex);
-	inode = by_nodeid(table, nodeid);
+	inode = inode_by_nodeid(table, nodeid);
 	if (inode && inode_row(table, inode) != ROOT_ROW) {
 		inode->nlookup -= MIN(count, inode->nlookup);
-		fd = remove_unused(table, inode);
+		leftover = remove_unused(table, inode);
 	}
 	mutex_unlock(&table->mutex);
-	finish_removal(table, inode, fd);
+	close_leftover(leftover);
+}
+
+void inode_pin_name(struct inode_table *table, int dir_fd, const char *name)
+{
+	struct candidate candidate;
+	autoclose int fd = -1;
+	struct inode *inode;
+	struct statx stx;
+	int r;
+
+	if (store_open_child(dir_fd, name, &fd) < 0 || store_statx(fd, INODE_STATX_MASK, &stx) < 0)
+		return;
+	candidate = candidate_of(&stx);
+	do {
+		mutex_lock(&table->mutex);
+		r = find(table, &candidate, &inode);
+		if (r == 0) {
+			inode_fd_pin(inode);
+			inode_fd_install(table, inode, &fd);
+		}
+		mutex_unlock(&table->mutex);
+		if (r == -EAGAIN)
+			identify(&candidate, fd, &stx);
+	} while (r == -EAGAIN);
 }
 
 void inode_hold_open(struct inode_table *table, struct inode *inode)
@@ -286,8 +497,9 @@ void inode_hold_open(struct inode_table *table, struct inode *inode)
 
 void inode_put_open(struct inode_table *table, struct inode *inode)
 {
+	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
 	int32_t backing_id = PASSTHROUGH_NONE;
-	int fd = -1, sync_fd = -1;
+	int sync_fd = -1;
 
 	mutex_lock(&table->mutex);
 	assert(inode->opens > 0);
@@ -296,13 +508,13 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
 		backing_id = atomic_exchange(&inode->backing_id, PASSTHROUGH_NONE);
-		fd = remove_unused(table, inode);
+		leftover = remove_unused(table, inode);
 	}
 	mutex_unlock(&table->mutex);
 	close_fd(&sync_fd);
 	if (backing_id != PASSTHROUGH_NONE)
 		passthrough_close(table->session_fd, backing_id);
-	finish_removal(table, inode, fd);
+	close_leftover(leftover);
 }
 
 void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
@@ -317,6 +529,11 @@ void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_k
 bool inode_is_pressed(const struct inode_table *table)
 {
 	return atomic_load(&table->used) > table->count - table->count / 4;
+}
+
+bool inode_has_room(const struct inode_table *table)
+{
+	return atomic_load(&table->used) < table->count + table->more_max;
 }
 
 bool inode_is_tight(const struct inode_table *table)
@@ -343,7 +560,7 @@ static bool is_idle(const struct inode_table *table, struct inode *inode)
 {
 	bool warm = inode->warm;
 
-	if (inode->fd < 0 || inode->opens || inode_row(table, inode) == ROOT_ROW)
+	if (!inode->nlookup || inode->opens || inode_row(table, inode) == ROOT_ROW)
 		return false;
 	inode->warm = false;
 	return !warm;
@@ -352,7 +569,7 @@ static bool is_idle(const struct inode_table *table, struct inode *inode)
 uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			    uint32_t max)
 {
-	uint32_t found = 0, left = table->count;
+	uint32_t count = row_count(table), found = 0, left = count;
 
 	while (left && found < max) {
 		/* in pieces: the workers want the mutex too */
@@ -360,9 +577,9 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 
 		mutex_lock(&table->mutex);
 		for (; piece && found < max; piece--, left--) {
-			struct inode *inode = &table->rows[*hand];
+			struct inode *inode = inode_at(table, *hand);
 
-			*hand = (*hand + 1) % table->count;
+			*hand = (*hand + 1) % count;
 			if (is_idle(table, inode))
 				nodeids[found++] = inode_nodeid(table, inode);
 		}

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The inode table: what the kernel knows by nodeid. A row is one backing inode (hard links share
- * it), held open by an O_PATH descriptor while the kernel's lookup count or an open file holds it.
- * While it is held, the backing filesystem can't give its inode number to another file, so
- * (dev, ino) is a key.
+ * it) for as long as the kernel's lookup count or an open file holds it.
  *
  * nodeid = generation << 32 | row + 1, so that a stale one is told from its row's next tenant; the
  * root is row 0 with generation 0, which makes it FUSE_ROOT_ID.
  *
- * Threads: the metadata workers, under the table's mutex, which is never held across a system
- * call. A row that inode_get() has given stays until the handler is done: the kernel sends a
- * nodeid's last FORGET when its inode is evicted (fuse_evict_inode() in fs/fuse/inode.c), and no
- * inode is evicted while a request on it is unanswered. dev, ino, generation, fd and mode don't change
- * while a row is in use. The data path touches beside these only error_seq, error, sync_fd,
- * known_len, thin and holes, which are atomic, and zone, which guards itself, and only through an open
- * file, which holds the row.
+ * The number of rows has nothing to do with the number of descriptors (inode-fd.c): a row has an
+ * O_PATH descriptor until descriptors are short, and then only its file handle, by which the inode
+ * is opened again when it is asked for. Nor is the size of the table a limit: when all rows of the
+ * arena are in use, more are made.
+ *
+ * Identity: (dev, ino) is found again in the table. On a filesystem that keeps a number for its
+ * inode as long as a descriptor refers to it, that is the same inode if the row has a descriptor;
+ * otherwise the file handles decide, because a number may have been given away.
+ *
+ * Threads: the metadata workers, under the table's mutex, which is never held across a system call.
+ * A row that inode_get() has given stays until the handler is done: the kernel sends a nodeid's
+ * last FORGET when its inode is evicted (fuse_evict_inode() in fs/fuse/inode.c), and no inode is
+ * evicted while a request on it is unanswered. Its descriptor stays until inode_unpin(). dev, ino,
+ * generation, handle and mode don't change while a row is in use. The data path touches beside
+ * these only error_seq, error, sync_fd, known_len, thin and holes, which are atomic, and zone,
+ * which guards itself, and only through an open file, which holds the row.
  */
 #ifndef CAISSON_INODE_H
 #define CAISSON_INODE_H
@@ -25,6 +32,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "handle.h"
 #include "pool.h"
 #include "zone.h"
 
@@ -33,14 +41,22 @@ struct statx;
 
 /* Lives in the arena: no pointers. Guard: the table's mutex, unless it says otherwise. */
 struct inode {
-	uint64_t dev, ino;	    /* key; dev as makedev(). Constant while in use */
+	uint64_t dev, ino;	    /* as makedev(). Constant while in use */
 	uint64_t nlookup;	    /* the kernel's lookup count */
 	uint32_t generation;	    /* of the row */
 	uint32_t hash_next;	    /* row, or POOL_NONE */
 	uint32_t opens;		    /* rows of the file table that are open on it */
-	bool warm;		    /* looked up again since inode_collect_idle() passed */
-	int32_t fd;		    /* O_PATH, or -1 where the row is free. Constant while in use */
 	uint32_t mode;		    /* S_IFMT bits. Constant while in use */
+	uint32_t older;		    /* rows between table.oldest and newest, */
+	uint32_t newer;		    /* … if the row is listed there */
+	uint16_t mount;		    /* slot in table.mounts, or INODE_MOUNTS. Constant as mode */
+	bool used;		    /* the row is somebody's */
+	bool warm;		    /* looked up again since inode_collect_idle() passed */
+	bool recent;		    /* asked for since a descriptor to drop was looked for */
+	bool listed;		    /* has a descriptor that can be dropped */
+	_Atomic uint32_t pins;	    /* handlers that use fd. Raised under the mutex */
+	int32_t fd;		    /* O_PATH, or -1. Constant while pinned */
+	struct handle handle;	    /* Constant while in use */
 	_Atomic int32_t sync_fd;    /* what every fsync of this inode uses, or -1; see file.h */
 	_Atomic int32_t backing_id; /* of all who have it open, or PASSTHROUGH_NONE; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
@@ -57,6 +73,22 @@ struct inode {
 /* Filesystems below BACKING, its own included, whose inode numbers are told apart exactly. */
 #define INODE_DEVICES 256
 
+/* Mounts below BACKING, its own included, on which descriptors can be dropped. */
+#define INODE_MOUNTS 256
+
+/* Rows that there can be beside the arena's. */
+#define INODE_MORE_ROWS (1u << 20)
+
+/* A mount that has rows. Slot 0 is BACKING's own. Guard: the table's mutex. */
+struct inode_mount {
+	uint64_t id;	 /* STATX_MNT_ID */
+	uint32_t rows;	 /* on it; 0: the slot is free */
+	int32_t fd;	 /* not O_PATH, for handle_open(); or -1: none yet */
+	bool is_lasting; /* handle_is_lasting() */
+	bool reopens;	 /* an inode can be opened by its handle, for all that is known */
+	bool is_probed;	 /* it has been tried */
+};
+
 struct inode_table {
 	struct inode *rows;
 	uint32_t *buckets; /* first row of each chain, or POOL_NONE */
@@ -72,6 +104,20 @@ struct inode_table {
 	_Atomic uint64_t refusals;	 /* entries refused with -ENFILE, for status */
 	uint64_t devices[INODE_DEVICES]; /* as makedev(), the root's first */
 	uint32_t device_count;		 /* guard: mutex */
+
+	/*
+	 * rows beyond the arena's: address space, which becomes memory piece by piece. Guard: mutex
+	 */
+	struct inode *more;
+	pthread_mutex_t more_mutex; /* one thread makes rows. Taken before mutex */
+	_Atomic uint32_t more_made;
+	uint32_t more_max, more_free; /* rows; the first free one, or POOL_NONE */
+
+	/* descriptors (inode-fd.c). Guard: mutex */
+	struct inode_mount mounts[INODE_MOUNTS];
+	uint32_t oldest, newest; /* rows whose descriptors can be dropped, or POOL_NONE */
+	_Atomic uint32_t fds;	 /* rows that have a descriptor */
+	uint32_t fd_limit;	 /* of these; fixed before serving */
 };
 
 /* Plans ARENA_INODES for COUNT rows, and ARENA_INODE_HASH. 0 or -EOVERFLOW. */
@@ -89,17 +135,47 @@ void inode_table_destroy(struct inode_table *table);
  */
 int inode_table_set_root(struct inode_table *table, int root_fd);
 
-/* The row of NODEID, or NULL where it names none (-ESTALE for the kernel). */
+/*
+ * The row of NODEID, whose descriptor is open until the calling thread's next inode_unpin(). NULL
+ * where NODEID names none (-ESTALE for the kernel) or where it can't be opened any more, see
+ * inode_unpin(). Opening it may wait for the backing filesystem; with the daemon's identity.
+ */
 struct inode *inode_get(struct inode_table *table, uint64_t nodeid);
+
+/* Which inode NODEID is, for the gate that it has (gate.h): false where it names none. Doesn't wait. */
+bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
+		    uint64_t *ret_ino);
+
+/* inode_get() without any waiting: NULL also where inode_get() would have to open it. */
+struct inode *inode_get_at_hand(struct inode_table *table, uint64_t nodeid);
+
+/*
+ * Ends the calling thread's use of all that inode_get() has given it: by whoever runs a handler,
+ * after it. ERROR is the handler's; where that is -ESTALE because an inode couldn't be opened, what
+ * opening it failed with is returned in its place.
+ */
+int inode_unpin(int error);
+
+/*
+ * NAME in the directory DIR_FD is about to lose its name: as long as the kernel knows the inode, it
+ * is to have a descriptor, for without a name or a descriptor there is no file. Until
+ * inode_unpin(); a descriptor of an unlinked file isn't dropped. Nothing where there is no such
+ * name or no row. With the daemon's identity.
+ */
+void inode_pin_name(struct inode_table *table, int dir_fd, const char *name);
 
 static inline struct inode *inode_at(const struct inode_table *table, uint32_t row)
 {
-	return &table->rows[row];
+	return row < table->count ? &table->rows[row] : &table->more[row - table->count];
 }
 
 static inline uint32_t inode_row(const struct inode_table *table, const struct inode *inode)
 {
-	return (uint32_t)(inode - table->rows);
+	uintptr_t off = (uintptr_t)inode - (uintptr_t)table->rows;
+
+	if (off < table->count * sizeof(*inode))
+		return (uint32_t)(off / sizeof(*inode));
+	return table->count + (uint32_t)(inode - table->more);
 }
 
 static inline uint64_t inode_nodeid(const struct inode_table *table, const struct inode *inode)
@@ -107,13 +183,29 @@ static inline uint64_t inode_nodeid(const struct inode_table *table, const struc
 	return (uint64_t)inode->generation << 32 | (inode_row(table, inode) + 1);
 }
 
+/* What inode_remember() needs to know. */
+#define INODE_STATX_MASK (STATX_TYPE | STATX_INO | STATX_BTIME | STATX_MNT_ID)
+
 /*
- * Finds or makes the row of the inode that STX (stx_dev, stx_ino, stx_mode) describes and *FD, an
+ * Finds or makes the row of the inode that STX, asked with INODE_STATX_MASK, describes and *FD, an
  * O_PATH descriptor, refers to, and counts one lookup by the kernel. Takes *FD, also on error: a
- * known inode keeps the descriptor that it has. Returns 0, or -ENFILE where the table is full.
+ * known inode keeps the descriptor that it has. Returns 0, or -ENFILE where there is neither a row
+ * nor memory for one.
  */
 int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		   struct inode **ret_inode);
+
+/* Whether inode_remember() finds a row, for all one can tell. */
+bool inode_has_room(const struct inode_table *table);
+
+/*
+ * Opening something failed for want of descriptors: drops some that rows can do without. Whether it
+ * is worth trying again. May wait for the backing filesystem.
+ */
+bool inode_make_room(struct inode_table *table);
+
+/* As many rows have descriptors as may: the next one makes others lose theirs. */
+bool inode_is_short_of_fds(const struct inode_table *table);
 
 /* The kernel forgets COUNT lookups of NODEID. An unknown one or too many are ignored. */
 void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count);
@@ -133,9 +225,9 @@ void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_k
 		     uint64_t len, uint64_t capacity_len);
 
 /*
- * Room is short: more than 3/4 of the rows are in use, or somebody found the process out of
- * descriptors. The kernel gives inodes back only when its own memory is short, so evict.c asks for
- * some: it waits for pressure_fd, and calls inode_relieve() when it has done what it can.
+ * Room is short: more than 3/4 of the arena's rows are in use, or descriptors are short and none
+ * can be dropped. The kernel gives inodes back only when its own memory is short, so evict.c asks
+ * for some: it waits for pressure_fd, and calls inode_relieve() when it has done what it can.
  */
 bool inode_is_pressed(const struct inode_table *table);
 void inode_press(struct inode_table *table);
@@ -143,7 +235,7 @@ void inode_relieve(struct inode_table *table);
 
 /*
  * More than 7/8 are in use although evict.c is at it: whoever brings new inodes should slow down,
- * or there will be no room at all.
+ * or the table will take more memory.
  */
 bool inode_is_tight(const struct inode_table *table);
 

@@ -16,6 +16,8 @@
 
 static struct inode *call_inode(const struct call *call)
 {
+	if (call->brief)
+		return inode_get_at_hand(&call->fs->inodes, call->in->nodeid);
 	return inode_get(&call->fs->inodes, call->in->nodeid);
 }
 
@@ -24,7 +26,7 @@ int op_getattr(struct call *call)
 	struct inode *inode = call_inode(call);
 
 	if (!inode)
-		return -ESTALE;
+		return call->brief ? CALL_WAITS : -ESTALE;
 	if (call->brief && !op_is_local(call->fs, inode))
 		return CALL_WAITS;
 	/* the O_PATH descriptor reaches the inode also when it has no name left: fh isn't needed */

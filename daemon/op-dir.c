@@ -36,7 +36,7 @@ struct backing_dirent {
 struct listing {
 	struct fs *fs;
 	struct file *file;
-	const struct inode *dir;
+	struct inode *dir;
 	bool plus;
 	uint8_t *out;
 	uint32_t used, room;
@@ -182,7 +182,9 @@ static int read_directory(struct call *call, bool plus)
 
 	if (!file)
 		return -EBADF;
-	listing.dir = inode_at(&call->fs->inodes, file->inode);
+	listing.dir = inode_get(&call->fs->inodes, call->in->nodeid);
+	if (!listing.dir)
+		return -ESTALE;
 	/* offset 0 is also rewinddir(), which is to show what was added since */
 	if (arg->offset == 0 || arg->offset != file->dir_off) {
 		r = seek(file, arg->offset);
@@ -190,7 +192,7 @@ static int read_directory(struct call *call, bool plus)
 			return r;
 	}
 	if (plus) {
-		r = op_zone_ask(inode_at(&call->fs->inodes, file->inode));
+		r = op_zone_ask(listing.dir);
 		if (r < 0)
 			return r;
 	}

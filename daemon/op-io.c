@@ -285,7 +285,7 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
 		return -EBADF;
 	if (result < 0)
-		inode_record_error(&io->fs->inodes.rows[file->inode], (int)result);
+		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
 	r = file_report_error(io->fs, file);
 	/* another thread of the same opener may have been told for it meanwhile: this one failed too */
 	return r ? r : (int)MIN(result, 0);

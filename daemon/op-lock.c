@@ -83,7 +83,7 @@ void lock_destroy(struct fs *fs)
  */
 static int open_for_locks(struct fs *fs, const struct file *file, uint32_t type, int *ret_fd)
 {
-	int fd = inode_at(&fs->inodes, file->inode)->fd;
+	int fd = file->fd;
 	int r = store_reopen(&fs->store, fd, O_RDWR, ret_fd);
 
 	if (r == -EPERM) /* append-only */

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "creds.h"
 #include "fs.h"
+#include "gate.h"
 #include "op-zone.h"
 
 static struct caller caller_of(const struct call *call)
@@ -57,7 +58,8 @@ int op_error(struct fs *fs, int error)
 {
 	if (error != -EMFILE)
 		return error;
-	inode_press(&fs->inodes);
+	if (!inode_make_room(&fs->inodes))
+		inode_press(&fs->inodes);
 	return -ENFILE;
 }
 
@@ -133,7 +135,7 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 	struct statx stx;
 	int r;
 
-	r = store_statx(*fd, STATX_BASIC_STATS, &stx);
+	r = store_statx(*fd, STATX_BASIC_STATS | INODE_STATX_MASK, &stx);
 	if (r < 0) {
 		close_fd(fd);
 		return r;
@@ -162,6 +164,8 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 	int fd, r;
 
 	r = store_open_child(dir->fd, name, &fd);
+	if (r == -EMFILE && inode_make_room(&fs->inodes))
+		r = store_open_child(dir->fd, name, &fd);
 	if (r == 0)
 		r = remember_entry(fs, &fd, ret_entry, &inode);
 	if (r < 0)
@@ -180,7 +184,8 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 
 	/* rights to check, a zone to recognise, or a table that may have to be waited for */
 	if (!fs->default_permissions || !op_is_local(fs, dir) ||
-	    zone_kind(&dir->zone) != ZONE_NONE || inode_is_pressed(&fs->inodes))
+	    zone_kind(&dir->zone) != ZONE_NONE || inode_is_pressed(&fs->inodes) ||
+	    inode_is_short_of_fds(&fs->inodes))
 		return -EAGAIN;
 	r = store_open_cached(dir->fd, name, &fd);
 	if (r == -ENOENT)
@@ -190,31 +195,35 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 	return remember_entry(fs, &fd, ret_entry, &inode);
 }
 
-struct inode *op_gated_inode(const struct call *call)
+/* The nodeid of the file whose data CALL changes, or 0. */
+static uint64_t changed_nodeid(const struct call *call)
 {
 	const struct fuse_setattr_in *setattr = call->arg;
 	const struct fuse_open_in *open = call->arg;
 	const struct fuse_copy_file_range_in *copy = call->arg;
-	uint64_t nodeid = call->in->nodeid;
 
-	if (call->fs->cache != CACHE_NONE)
-		return NULL;
 	switch (call->in->opcode) {
 	case FUSE_SETATTR:
-		if (setattr->valid & FATTR_SIZE)
-			break;
-		return NULL;
+		return setattr->valid & FATTR_SIZE ? call->in->nodeid : 0;
 	case FUSE_OPEN:
-		if (open->flags & O_TRUNC)
-			break;
-		return NULL;
+		return open->flags & O_TRUNC ? call->in->nodeid : 0;
 	case FUSE_COPY_FILE_RANGE:
-		nodeid = copy->nodeid_out;
-		break;
+		return copy->nodeid_out;
 	default:
-		return NULL;
+		return 0;
 	}
-	return inode_get(&call->fs->inodes, nodeid);
+}
+
+uint32_t op_gate(const struct call *call)
+{
+	uint64_t nodeid, dev, ino;
+
+	if (call->fs->cache != CACHE_NONE)
+		return GATE_NO_NUMBER;
+	nodeid = changed_nodeid(call);
+	if (!nodeid || !inode_identity(&call->fs->inodes, nodeid, &dev, &ino))
+		return GATE_NO_NUMBER;
+	return gate_of(dev, ino);
 }
 
 bool op_is_local(const struct fs *fs, const struct inode *inode)

@@ -67,10 +67,10 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		     struct fuse_entry_out *ret_entry);
 
 /*
- * The inode whose data CALL changes through the page cache below, so that it has to enter that inode's
- * gate first (gate.h); or NULL: there is none, or all goes that way. The queue's thread.
+ * The gate that CALL has to enter first (gate.h), because it changes the data of a file through the page
+ * cache below; or GATE_NO_NUMBER: none, or all goes that way. Doesn't wait.
  */
-struct inode *op_gated_inode(const struct call *call);
+uint32_t op_gate(const struct call *call);
 
 /* Whether INODE is known to be on a local filesystem; others may be mounted below BACKING. */
 bool op_is_local(const struct fs *fs, const struct inode *inode);

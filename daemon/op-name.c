@@ -18,6 +18,8 @@
 
 static struct inode *call_inode(const struct call *call)
 {
+	if (call->brief)
+		return inode_get_at_hand(&call->fs->inodes, call->in->nodeid);
 	return inode_get(&call->fs->inodes, call->in->nodeid);
 }
 
@@ -61,7 +63,7 @@ int op_lookup(struct call *call)
 	int r;
 
 	if (!dir)
-		return -ESTALE;
+		return call->brief ? CALL_WAITS : -ESTALE;
 	r = look_up(call, dir);
 	if (r == -EAGAIN && call->brief)
 		return CALL_WAITS;
@@ -172,9 +174,12 @@ int op_mkdir(struct call *call)
 
 static int remove_name(struct call *call, int flags)
 {
-	struct inode *dir;
-	int r = begin(call, NULL, &dir);
+	struct inode *dir = call_inode(call);
+	int r;
 
+	if (dir)
+		inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
+	r = begin(call, NULL, &dir);
 	if (r < 0)
 		return r;
 	r = unlinkat(dir->fd, call->name[0], flags) < 0 ? -errno : 0;
@@ -206,6 +211,7 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
+	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
 	r = op_assume(call);
 	if (r < 0)
 		return r;

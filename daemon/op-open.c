@@ -290,8 +290,7 @@ static int reply_created(struct call *call, struct file *fill)
 /* Whether there is, for all one can tell, room for one more: or a file would be made for nothing. */
 static bool has_room(const struct fs *fs)
 {
-	return atomic_load(&fs->files.used) < fs->files.count &&
-	       atomic_load(&fs->inodes.used) < fs->inodes.count;
+	return atomic_load(&fs->files.used) < fs->files.count && inode_has_room(&fs->inodes);
 }
 
 /* CREATE where NAME isn't NULL, otherwise TMPFILE. */

@@ -18,12 +18,18 @@
 #define INODES_DEFAULT 65536u
 #define FILES_DEFAULT  16384u
 
-/* Of one inode: its own; of one open file: with and without O_DIRECT, and its inode's sync_fd. */
-#define FDS_PER_INODE 1u
-#define FDS_PER_FILE  3u
-/* Of the daemon itself, and of one queue: ring, device, eventfd. */
-#define FDS_OWN	      64u
-#define FDS_PER_QUEUE 4u
+/*
+ * Of one open file: with and without O_DIRECT, and its inode's sync_fd. Its inode has another one,
+ * which it keeps as long as it is open.
+ */
+#define FDS_PER_FILE   3u
+#define FDS_PER_INODE  1u
+/* Of the daemon itself; of one queue: ring, device, eventfd; of a thread in a handler. */
+#define FDS_OWN	       64u
+#define FDS_PER_QUEUE  4u
+#define FDS_PER_WORKER 6u
+/* Of inodes that aren't open: enough for those that handlers are at, and then some. */
+#define FDS_IDLE       128u
 
 static int refuse_path(const char *path, const char *action, int error)
 {
@@ -147,40 +153,36 @@ static struct rlimit raise_limit(int resource, rlim_t wanted)
 
 int options_fit(struct options *options, uint64_t nofile)
 {
-	uint64_t own = FDS_OWN + (uint64_t)options->queues * FDS_PER_QUEUE;
+	uint64_t own = FDS_OWN + (uint64_t)options->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
+		       (uint64_t)options->workers * FDS_PER_WORKER + FDS_IDLE;
 	uint64_t room = nofile > own ? nofile - own : 0;
-	uint64_t inodes = options->inodes, files = options->files;
+	uint64_t files = options->files, wanted;
 
-	/* what wasn't asked for makes room for what was; without either, half of it for each */
-	if (!inodes) {
-		uint64_t rest = files ? room - MIN(room, files * FDS_PER_FILE) : room / 2;
-
-		inodes = MIN((uint64_t)INODES_DEFAULT, rest / FDS_PER_INODE);
-	}
-	if (!files) {
-		uint64_t rest = room - MIN(room, inodes * FDS_PER_INODE);
-
-		files = MIN((uint64_t)FILES_DEFAULT, rest / FDS_PER_FILE);
-	}
-	if (inodes < OPTIONS_INODES_MIN || files < OPTIONS_FILES_MIN ||
-	    inodes * FDS_PER_INODE + files * FDS_PER_FILE > room) {
-		inodes = MAX(inodes, (uint64_t)OPTIONS_INODES_MIN);
-		files = MAX(files, (uint64_t)OPTIONS_FILES_MIN);
-		log_fail("RLIMIT_NOFILE: serve inodes=%llu and files=%llu: too few descriptors, "
-			 "%llu of %llu",
-			 (unsigned long long)inodes, (unsigned long long)files,
-			 (unsigned long long)nofile,
-			 (unsigned long long)(own + inodes * FDS_PER_INODE + files * FDS_PER_FILE));
+	/* the number of inodes that are known doesn't depend on descriptors: see inode-fd.h */
+	if (!options->inodes)
+		options->inodes = INODES_DEFAULT;
+	/* three quarters, so that some stay for inodes that aren't open */
+	if (!files)
+		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));
+	files = MAX(files, (uint64_t)OPTIONS_FILES_MIN);
+	wanted = files * (FDS_PER_FILE + FDS_PER_INODE);
+	if (wanted > room) {
+		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",
+			 (unsigned long long)files, (unsigned long long)nofile,
+			 (unsigned long long)(own + wanted));
 		return -EMFILE;
 	}
-	options->inodes = (uint32_t)inodes;
 	options->files = (uint32_t)files;
+	options->inode_fds =
+		(uint32_t)MIN(FDS_IDLE + room - files * FDS_PER_FILE, (uint64_t)UINT32_MAX);
 	return 0;
 }
 
 int options_fit_limits(struct options *options)
 {
-	/* later mappings, a thread's stack among them, count against it when CAP_IPC_LOCK is gone */
+	/*
+	 * later mappings, a thread's stack among them, count against it when CAP_IPC_LOCK is gone
+	 */
 	(void)raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
 	return options_fit(options, raise_limit(RLIMIT_NOFILE, read_nr_open()).rlim_cur);
 }

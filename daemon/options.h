@@ -32,6 +32,7 @@ struct options {
 	bool queue_depth_given;
 	uint32_t workers;
 	uint32_t inodes, files;	   /* 0: default, until options_fit_limits() */
+	uint32_t inode_fds;	   /* inodes that may have a descriptor; options_fit_limits() */
 	uint32_t max_write;	   /* bytes, a multiple of the page size */
 	uint32_t extent_size_hint; /* bytes that are allocated at once in sparse files; 0: off */
 	uint32_t poll_us;	   /* for which a queue looks for requests before it sleeps */

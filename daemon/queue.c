@@ -184,11 +184,10 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	started(queue, request, r, body_len);
 }
 
-/* To a worker, at once or when REQUEST has entered the gate of the inode GATED, if any. */
-static void submit_metadata(struct queue *queue, struct request *request, const struct inode *gated)
+/* To a worker, at once or when REQUEST has entered GATE, if it has to. */
+static void submit_metadata(struct queue *queue, struct request *request, uint32_t gate)
 {
-	if (!gated ||
-	    gate_enter(queue->gates, gate_of(gated->dev, gated->ino), GATE_CACHED, request))
+	if (gate == GATE_NO_NUMBER || gate_enter(queue->gates, gate, GATE_CACHED, request))
 		worker_submit(queue->workers, request);
 }
 
@@ -196,7 +195,7 @@ static void submit_metadata(struct queue *queue, struct request *request, const 
  * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
  * and large enough, otherwise the data slot goes along, and comes back by queue_put_slot().
  */
-static void hand_over(struct queue *queue, struct request *request, const struct inode *gated)
+static void hand_over(struct queue *queue, struct request *request, uint32_t gate)
 {
 	struct request *moved = worker_adopt(queue->workers, request);
 
@@ -204,7 +203,7 @@ static void hand_over(struct queue *queue, struct request *request, const struct
 		drop(queue, request);
 		request = moved;
 	}
-	submit_metadata(queue, request, gated);
+	submit_metadata(queue, request, gate);
 }
 
 /*
@@ -212,7 +211,7 @@ static void hand_over(struct queue *queue, struct request *request, const struct
  * that it leaves some for those that it waits for (S7).
  */
 static void lend(struct queue *queue, struct request *request, const struct call *call,
-		 const struct inode *gated)
+		 uint32_t gate)
 {
 	struct queue_cpu *cpu = &queue->cpus[request->cpu];
 
@@ -222,7 +221,7 @@ static void lend(struct queue *queue, struct request *request, const struct call
 		reply(queue, request, -ENOLCK, 0);
 		return;
 	}
-	submit_metadata(queue, request, gated);
+	submit_metadata(queue, request, gate);
 }
 
 /* Anything left that an answer or a buffer of ours depends on. */
@@ -264,22 +263,22 @@ static bool try_briefly(struct queue *queue, struct request *request, const stru
 /* Here, if that keeps no data waiting, otherwise by the metadata workers. */
 static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
 {
-	const struct inode *gated = op_gated_inode(call);
+	uint32_t gate = op_gate(call);
 
 	stat_add(&queue->stats->metadata, 1);
 	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
 		refuse(queue, request, -EIO); /* these don't come this way */
 		return;
 	}
-	if (!gated && is_at_leisure(queue) &&
+	if (gate == GATE_NO_NUMBER && is_at_leisure(queue) &&
 	    worker_try_here(queue->workers, queue->qid, request, call))
 		return;
 	if (try_briefly(queue, request, call))
 		return;
 	if (request->entry)
-		lend(queue, request, call, gated);
+		lend(queue, request, call, gate);
 	else
-		hand_over(queue, request, gated);
+		hand_over(queue, request, gate);
 }
 
 static void received(void *arg, struct request *request)

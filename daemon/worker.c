@@ -266,7 +266,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0)
-		r = must_not_wait(request, &call) ? -ENOLCK : entry->handler(&call);
+		r = must_not_wait(request, &call) ? -ENOLCK : dispatch_handle(entry, &call);
 	if (request->in_gate)
 		gate_leave(set->gates, request);
 	if (r == CALL_PARKED)
@@ -320,7 +320,7 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 	call.out_cap = sizeof(buffers->body);
 	call.scratch = buffers->scratch;
 	call.brief = true;
-	r = entry->handler(&call);
+	r = dispatch_handle(entry, &call);
 	if (r == CALL_WAITS)
 		return false;
 

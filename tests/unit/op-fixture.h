@@ -147,7 +147,7 @@ static inline int ask(int (*handler)(struct call *), struct ask what)
 	int r;
 
 	memset(world.out, 0xaa, sizeof(world.out));
-	r = handler(&call);
+	r = inode_unpin(handler(&call));
 	world.out_len = call.out_len;
 	CHECK(r <= 0 || (r == CALL_WAITS && what.brief && world.out_len == 0));
 	return r;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inode table: counts, generations, what is held by opens, numbers of other filesystems. */
+/*
+ * The inode table: counts, generations, what is held by opens, numbers of other filesystems, rows
+ * beyond the arena's. Descriptors: test-inode-fd.c.
+ */
 #include "inode.h"
 
 #include <errno.h>
@@ -31,6 +34,7 @@ static void make(uint32_t count)
 
 static void end(void)
 {
+	(void)inode_unpin(0);
 	inode_table_destroy(&table);
 	arena_destroy(&arena);
 }
@@ -142,6 +146,7 @@ static void a_full_table_refuses_what_is_new(void)
 	CHECK_EQ(remember(1, 1, &known), 0);
 	CHECK_EQ(remember(1, 2, &inode), 0);
 	CHECK_EQ(remember(1, 3, &inode), 0);
+	table.more_max = 0;
 	CHECK_EQ(remember(1, 4, &inode), -ENFILE);
 	CHECK_EQ(atomic_load(&table.refusals), 1u);
 	CHECK_EQ(remember(1, 1, &inode), 0);
@@ -160,6 +165,7 @@ static void each_shortage_leaves_the_table_sound(void)
 		struct inode *inodes[INODES] = { NULL };
 
 		make(INODES + 1);
+		table.more_max = 0;
 		atomic_store(&table.pool.fail_in, nth);
 		for (uint32_t i = 0; i < INODES; i++)
 			CHECK_EQ(remember(1, i, &inodes[i]), i + 1 == nth ? -ENFILE : 0);
@@ -192,6 +198,41 @@ static void chains_survive_any_order(void)
 		}
 		CHECK_EQ(atomic_load(&table.used), 1u);
 	}
+	end();
+}
+
+/* The arena's rows are a working set: there is a row for whatever the kernel asks for. */
+static void rows_are_made_when_all_are_used(void)
+{
+	enum { INODES = 10000 };
+	static struct inode *inodes[INODES];
+	struct inode *again;
+	uint32_t made = 0;
+
+	make(64);
+	for (uint32_t round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < INODES; i++)
+			CHECK_EQ(remember(1, i, &inodes[i]), 0);
+		CHECK_EQ(atomic_load(&table.used), INODES + 1u);
+		for (uint32_t i = 0; i < INODES; i++) {
+			uint64_t nodeid = inode_nodeid(&table, inodes[i]);
+
+			CHECK_EQ(inode_row(&table, inode_at(&table, inode_row(&table, inodes[i]))),
+				 inode_row(&table, inodes[i]));
+			CHECK(inode_get(&table, nodeid) == inodes[i]);
+			CHECK_EQ(inode_unpin(0), 0);
+			CHECK_EQ(remember(1, i, &again), 0);
+			CHECK(again == inodes[i]);
+			inode_forget(&table, nodeid, 2);
+			CHECK(inode_get(&table, nodeid) == NULL);
+		}
+		CHECK_EQ(atomic_load(&table.used), 1u);
+		/* the second round finds those of the first */
+		if (round == 0)
+			made = atomic_load(&table.more_made);
+		CHECK(made >= INODES - 64 && made == atomic_load(&table.more_made));
+	}
+	CHECK_EQ(atomic_load(&table.refusals), 0u);
 	end();
 }
 
@@ -271,6 +312,7 @@ int main(void)
 	RUN(a_full_table_refuses_what_is_new);
 	RUN(each_shortage_leaves_the_table_sound);
 	RUN(chains_survive_any_order);
+	RUN(rows_are_made_when_all_are_used);
 	RUN(filesystems_are_told_apart);
 	RUN(idle_rows_are_collected_in_turn);
 	RUN(pressure_is_told_once);

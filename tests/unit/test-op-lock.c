@@ -237,7 +237,7 @@ static int ask(int (*handler)(struct call *), struct lock_ask what, struct fuse_
 		.out = ret_out,
 		.out_cap = ret_out ? sizeof(*ret_out) : 0,
 	};
-	int r = handler(&call);
+	int r = inode_unpin(handler(&call));
 
 	CHECK_EQ(call.out_len, r == 0 && ret_out ? sizeof(*ret_out) : 0u);
 	return r;

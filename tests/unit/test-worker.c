@@ -74,6 +74,11 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 	return opcode == FUSE_FORGET ? &forget : &other;
 }
 
+int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
+{
+	return entry->handler(call);
+}
+
 int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
 {
 	static const struct fuse_lk_in lock = { .lk.type = F_WRLCK };

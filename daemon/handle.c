@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "macro.h"
+
+/* Linux 6.5: a handle that tells inodes apart, where the filesystem can't open any */
+#define AT_HANDLE_FID_ 0x200
+
+/* What digests are of, where they aren't of a handle. */
+#define BIRTH_TIME_TYPE (-1)
+
+/* A handle as the kernel has it, with room for the longest. */
+union kernel_handle {
+	struct file_handle head;
+	uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+};
+
+static void digest(struct handle *handle, int type, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+	uint64_t hash[2] = { len, ~(uint64_t)len };
+
+	for (size_t i = 0; i < len; i++) {
+		hash[0] = mix_bits(hash[0] ^ at[i]);
+		hash[1] = mix_bits(hash[1] + at[i] + 1);
+	}
+	*handle = (struct handle){ .type = type, .is_digest = true };
+	memcpy(handle->bytes, hash, sizeof(hash));
+}
+
+static bool read_kernel_handle(int fd, int flags, union kernel_handle *ret)
+{
+	int mount_id;
+
+	ret->head.handle_bytes = MAX_HANDLE_SZ;
+	return name_to_handle_at(fd, "", &ret->head, &mount_id, AT_EMPTY_PATH | flags) == 0;
+}
+
+void handle_read(int fd, const struct statx *stx, struct handle *ret_handle)
+{
+	union kernel_handle found;
+	bool opens = read_kernel_handle(fd, 0, &found);
+
+	if (opens || read_kernel_handle(fd, AT_HANDLE_FID_, &found)) {
+		if (!opens || found.head.handle_bytes > HANDLE_LEN_MAX) {
+			digest(ret_handle, found.head.handle_type, found.head.f_handle,
+			       found.head.handle_bytes);
+			return;
+		}
+		*ret_handle = (struct handle){
+			.type = found.head.handle_type,
+			.len = (uint8_t)found.head.handle_bytes,
+		};
+		memcpy(ret_handle->bytes, found.head.f_handle, found.head.handle_bytes);
+	} else if (stx->stx_mask & STATX_BTIME) {
+		int64_t born[2] = { stx->stx_btime.tv_sec, stx->stx_btime.tv_nsec };
+
+		digest(ret_handle, BIRTH_TIME_TYPE, born, sizeof(born));
+	} else {
+		*ret_handle = (struct handle){ 0 };
+	}
+}
+
+int handle_open(int mount_fd, const struct handle *handle, int flags, int *ret_fd)
+{
+	union kernel_handle wanted = {
+		.head = { .handle_bytes = handle->len, .handle_type = handle->type },
+	};
+	int fd;
+
+	memcpy(wanted.head.f_handle, handle->bytes, handle->len);
+	fd = open_by_handle_at(mount_fd, &wanted.head, flags | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+bool handle_equal(const struct handle *a, const struct handle *b)
+{
+	return a->type == b->type && a->len == b->len && a->is_digest == b->is_digest &&
+	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+bool handle_is_lasting(int fd)
+{
+	static const unsigned long types[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+	};
+	struct statfs statfs;
+
+	if (fstatfs(fd, &statfs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if ((unsigned long)statfs.f_type == types[i])
+			return true;
+	}
+	return false;
+}
