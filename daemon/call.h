@@ -37,6 +37,7 @@ struct call {
 	const char *name[2]; /* the names or strings behind arg, in order; or NULL */
 	const void *data;    /* the bytes behind arg and names (setxattr value, forgets, ioctl) */
 	uint32_t data_len;
+	uint32_t moved;	   /* of a WRITE: bytes written before the handler was asked */
 	uint32_t supp_gid; /* FUSE_EXT_GROUPS' one group, or UINT32_MAX */
 	void *out;	   /* the reply's body, 8-byte aligned */
 	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */

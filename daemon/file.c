@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "arena.h"
+#include "cached-open.h"
 #include "cleanup.h"
 #include "fs.h"
 #include "macro.h"
@@ -92,7 +93,8 @@ int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint6
 	file->dio_off_align = fill->dio_off_align;
 	file->flags = fill->flags;
 	file->directory = fill->directory;
-	file->cached = false;
+	atomic_store(&file->cached, false);
+	atomic_store(&file->writing, false);
 	file->dir_off = 0;
 	/* failures before this opening aren't this opener's */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
@@ -110,8 +112,8 @@ void file_close(struct fs *fs, struct file *file)
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
-	if (file->cached)
-		atomic_fetch_sub(&inode->cached_opens, 1);
+	cached_open_flushed(inode, file);
+	cached_open_end(inode, file);
 	close_all(file);
 	inode_put_open(&fs->inodes, inode);
 	atomic_fetch_sub(&fs->files.used, 1);

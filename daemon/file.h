@@ -38,7 +38,8 @@ struct file {
 	uint32_t dio_off_align; /* 0: fd is itself buffered */
 	uint32_t flags;		/* O_ACCMODE, O_SYNC, O_DSYNC, O_APPEND as fd was opened */
 	bool directory;
-	bool cached;		     /* counted in the inode's cached_opens */
+	_Atomic bool cached;	     /* counted in the inode's cached_opens; see cached-open.h */
+	_Atomic bool writing;	     /* counted in the inode's writing */
 	bool lent;		     /* fd is the inode's sync_fd, and the inode's to close */
 	_Atomic uint32_t error_seen; /* the inode's error_seq up to which this opener was told */
 	/* of a directory: the kernel reads one open directory from one thread at a time */

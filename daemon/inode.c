@@ -306,7 +306,8 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct can
 	atomic_store(&inode->thin, false);
 	atomic_store(&inode->setid, false);
 	atomic_store(&inode->cached_opens, 0);
-	atomic_store(&inode->direct, false);
+	atomic_store(&inode->writing, 0);
+	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;
 	*head = row;
 	inode_fd_install(table, inode, fd);
@@ -504,7 +505,6 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	mutex_lock(&table->mutex);
 	assert(inode->opens > 0);
 	if (--inode->opens == 0) {
-		atomic_store(&inode->direct, false);
 		zone_unload(&inode->zone);
 		sync_fd = atomic_exchange(&inode->sync_fd, -1);
 		backing_id = atomic_exchange(&inode->backing_id, PASSTHROUGH_NONE);

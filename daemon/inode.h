@@ -39,6 +39,13 @@
 struct arena;
 struct statx;
 
+/* How a backing file was when the page cache above was last known to be true to it. */
+struct inode_seen {
+	uint64_t len;
+	int64_t mtime_ns;
+	bool known, sure; /* known: the kernel may have cached something; sure: mtime tells */
+};
+
 /* Lives in the arena: no pointers. Guard: the table's mutex, unless it says otherwise. */
 struct inode {
 	uint64_t dev, ino;	    /* as makedev(). Constant while in use */
@@ -64,8 +71,9 @@ struct inode {
 	_Atomic uint64_t known_len; /* bytes that it is known to have; for ahead.h: */
 	_Atomic bool thin;	    /* … among which there may be holes */
 	_Atomic uint32_t holes;	    /* counts what may have made some */
-	_Atomic uint32_t cached_opens; /* open files that use the page cache above */
-	_Atomic bool direct;	       /* since it was opened somebody has gone around that cache */
+	struct inode_seen seen;	    /* guard: see cached-open.c */
+	_Atomic uint32_t writing;   /* open files that are written to through the cache above */
+	_Atomic uint64_t cached_opens; /* readers, and writers << 32; see cached-open.h */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };

@@ -19,4 +19,10 @@
  */
 int fuse_notify_attributes(int dev_fd, uint64_t nodeid);
 
+/*
+ * The same of LEN bytes of data at OFF: their pages are dropped. This waits for pages that a READ or WRITE
+ * has locked until we answer it, so it is not for a thread that answers those.
+ */
+int fuse_notify_data(int dev_fd, uint64_t nodeid, uint64_t off, uint64_t len);
+
 #endif

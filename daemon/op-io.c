@@ -9,6 +9,7 @@
 
 #include "ahead.h"
 #include "arena.h"
+#include "cached-open.h"
 #include "call.h"
 #include "engine.h"
 #include "fs.h"
@@ -83,22 +84,24 @@ static void leave_gate(struct op_io *io, struct request *request)
 }
 
 /*
- * Of requests, only those that go around the page cache above carry a LOCKOWNER flag (fuse_direct_io() in
- * fs/fuse/file.c): it tells a loop device with direct I/O from others who have opened FILE without O_DIRECT.
+ * Whether a request with these flags goes around the page cache above: only such ones have a LOCKOWNER flag
+ * (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O from others who have opened
+ * FILE without O_DIRECT.
  */
-static void note_direct(const struct op_io *io, const struct file *file, bool has_owner)
+static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
 {
-	if (file->cached && has_owner)
-		atomic_store_explicit(&inode_of(io, file)->direct, true, memory_order_relaxed);
+	if (has_owner && atomic_load_explicit(&file->cached, memory_order_relaxed))
+		cached_open_end(inode_of(io, file), file);
+	return has_owner;
 }
 
-static int start_read(struct op_io *io, struct request *request, const struct file *file,
+static int start_read(struct op_io *io, struct request *request, struct file *file,
 		      const struct fuse_read_in *in)
 {
 	struct io *row = io_row(io, request);
 
 	stat_add(&io->stats->reads, 1);
-	note_direct(io, file, in->read_flags & FUSE_READ_LOCKOWNER);
+	(void)goes_around(io, file, in->read_flags & FUSE_READ_LOCKOWNER);
 	if (in->size == 0)
 		return 0;
 	*row = (struct io){ .op = IO_READ, .buf_off = request->buf_off };
@@ -172,7 +175,7 @@ static bool may_clear_setid(const struct op_io *io, const struct file *file,
 	       !zone_is_file(zone_of(io, file));
 }
 
-static int start_write(struct op_io *io, struct request *request, const struct file *file,
+static int start_write(struct op_io *io, struct request *request, struct file *file,
 		       const struct call *call, uint32_t *ret_body_len)
 {
 	const struct fuse_write_in *in = call->arg;
@@ -180,7 +183,9 @@ static int start_write(struct op_io *io, struct request *request, const struct f
 	enum gate_kind kind;
 
 	stat_add(&io->stats->writes, 1);
-	note_direct(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
+	request->around = goes_around(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
+	if (!request->around)
+		cached_open_written(inode_of(io, file), file);
 	if (in->size == 0) {
 		struct fuse_write_out *out = request_payload(io->engine->arena, request);
 
@@ -238,7 +243,7 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 {
 	/* each of the four argument structs begins with the file handle */
 	uint64_t fh = *(const uint64_t *)call->arg;
-	const struct file *file = file_get(&io->fs->files, fh);
+	struct file *file = file_get(&io->fs->files, fh);
 
 	*ret_body_len = 0;
 	if (!file || file->directory)
@@ -369,11 +374,17 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 		*ret_body_len = (uint32_t)result;
 		return 0;
 	}
-	if (write_needs_repair(io, request, result))
+	if (write_needs_repair(io, request, result)) {
+		request->moved = 0;
 		return OP_IO_WORKER;
+	}
 	if (result < 0)
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);
+	if (request->around && file && cached_open_readers_only(inode_of(io, file))) {
+		request->moved = (uint32_t)result;
+		return OP_IO_WORKER;
+	}
 	out = request_payload(io->engine->arena, request);
 	*out = (struct fuse_write_out){ .size = (uint32_t)result };
 	*ret_body_len = sizeof(*out);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cached-open.h"
 #include "cleanup.h"
 #include "creds.h"
 #include "fs.h"
@@ -131,15 +132,8 @@ static void look_for_holes(const struct fs *fs, struct inode *inode, const struc
  * that they have the same backing file, without which the kernel would refuse them, and then read
  * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
  *
- * Otherwise a file is opened through the kernel's page cache, which its mappings use, too. With
- * FOPEN_DIRECT_IO a write(2) and a store to a mapping would be two ways to the same page, and undo each
- * other. The first opener finds nothing cached, and so sees what was changed behind the mount. Later ones
- * must keep the cache: to drop a page while a write to it is under way would let a reader bring back what
- * was there before.
- *
- * Once somebody goes around the page cache (O_DIRECT, or a loop device with direct I/O, which shows only
- * by its requests), so do all who open the file after that, until the last one closes it: asynchronous
- * direct writes don't drop what others have cached meanwhile. ASKED: the flags of the client's open.
+ * Otherwise a file is opened through the kernel's page cache, unless the client's open (ASKED: its flags)
+ * has O_DIRECT and the kernel can have several direct writes under way; see cached-open.h.
  */
 static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 			  struct caisson_fuse_open_out *ret_out)
@@ -147,6 +141,7 @@ static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 	struct file *file = file_get(&call->fs->files, fh);
 	struct inode *inode = inode_at(&call->fs->inodes, file->inode);
 	bool is_zone = zone_is_file(&inode->zone);
+	bool is_direct = (asked & O_DIRECT) && call->fs->parallel_direct_writes;
 	int32_t backing_id = PASSTHROUGH_NONE;
 
 	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
@@ -158,14 +153,11 @@ static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 		if ((file->flags & O_ACCMODE) == O_RDONLY)
 			return;
 	}
-	if (!(asked & O_DIRECT) && !is_zone && !call->fs->passthrough &&
-	    !atomic_load(&inode->direct)) {
-		file->cached = true;
-		if (atomic_fetch_add(&inode->cached_opens, 1) > 0)
-			ret_out->open_flags |= FOPEN_KEEP_CACHE;
+	if (!is_direct && !is_zone && !call->fs->passthrough) {
+		cached_open_begin(&call->fs->inodes, inode, file);
+		ret_out->open_flags |= FOPEN_KEEP_CACHE;
 		return;
 	}
-	atomic_store(&inode->direct, true);
 	ret_out->open_flags |= FOPEN_DIRECT_IO;
 	if (call->fs->parallel_direct_writes)
 		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
@@ -365,15 +357,19 @@ int op_flush(struct call *call)
 {
 	const struct fuse_flush_in *arg = call->arg;
 	struct file *file = call_file(call, arg->fh);
+	struct inode *inode;
 	int fd, r = 0;
 	bool local;
 
 	if (!file)
 		return -EBADF;
-	local = op_is_local(call->fs, inode_at(&call->fs->inodes, file->inode));
-	if (call->brief && !(local && lock_none(call->fs)))
+	inode = inode_at(&call->fs->inodes, file->inode);
+	local = op_is_local(call->fs, inode);
+	/* cached_open_flushed() waits for somebody who waits for READs */
+	if (call->brief && (!local || !lock_none(call->fs) || atomic_load(&file->writing)))
 		return CALL_WAITS;
 	lock_release_owner(call->fs, file->inode, arg->lock_owner);
+	cached_open_flushed(inode, file);
 	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0 || close(fd) < 0)
@@ -403,6 +399,27 @@ int op_lseek(struct call *call)
 }
 
 /*
+ * How much of CALL's copy from IN is made at once: bytes, 0 at the end of IN, or -errno. After the answer
+ * the kernel drops each page that a byte was copied to, and with it what others have stored to a mapping of
+ * that page meanwhile (__fuse_copy_file_range() in fs/fuse/file.c). So only whole pages are: -EOPNOTSUPP
+ * has it copy the rest itself, through its page cache.
+ */
+static int64_t copy_len(const struct fuse_copy_file_range_in *arg, const struct file *in)
+{
+	uint64_t len = MIN(arg->len, (uint64_t)COPY_LEN);
+	struct stat st;
+
+	if (fstat(in->fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size <= arg->off_in)
+		return 0;
+	len = MIN(len, (uint64_t)st.st_size - arg->off_in) & ~(uint64_t)(PAGE_BYTES - 1);
+	if (!len || !is_aligned(arg->off_out, PAGE_BYTES))
+		return -EOPNOTSUPP;
+	return (int64_t)len;
+}
+
+/*
  * Through the buffered descriptors: where blocks can't be shared, the kernel copies through the
  * page cache, at any alignment. So that the dirty pages stay few (S2), what was copied begins its
  * way to the disk at once; errors of that are for fsync to find.
@@ -414,6 +431,7 @@ int op_copy_file_range(struct call *call)
 	struct fuse_write_out *reply = call->out;
 	off_t in_off = (off_t)arg->off_in, out_off = (off_t)arg->off_out;
 	ssize_t copied;
+	int64_t len;
 	int r;
 
 	if (!in || !out)
@@ -423,6 +441,9 @@ int op_copy_file_range(struct call *call)
 	/* the kernel then copies by reading and writing, and the zone has its say on the writes */
 	if (zone_is_file(&inode_at(&call->fs->inodes, out->inode)->zone))
 		return -EOPNOTSUPP;
+	len = copy_len(arg, in);
+	if (len < 0)
+		return (int)len;
 	/* who writes without CAP_FSETID clears the set-id bits; the request doesn't tell: not root */
 	if (call->in->uid != 0)
 		r = op_assume_without_fsetid(call);
@@ -431,7 +452,7 @@ int op_copy_file_range(struct call *call)
 	if (r < 0)
 		return r;
 	copied = copy_file_range(file_buffered_fd(in), &in_off, file_buffered_fd(out), &out_off,
-				 MIN(arg->len, (uint64_t)COPY_LEN), 0);
+				 len, 0);
 	r = copied < 0 ? -errno : 0;
 	creds_resume();
 	if (r < 0)

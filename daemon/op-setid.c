@@ -65,6 +65,14 @@ int op_worker_write(struct call *call)
 	if (!file)
 		return -EBADF;
 	inode = inode_at(&call->fs->inodes, file->inode);
+	if (call->moved) {
+		/* it is there; who has cached what was there before mustn't keep it */
+		(void)fuse_notify_data(call->fs->inodes.session_fd, call->in->nodeid, arg->offset,
+				       call->moved);
+		*out = (struct fuse_write_out){ .size = call->moved };
+		call->out_len = sizeof(*out);
+		return 0;
+	}
 	if (zone_is_file(&inode->zone))
 		return op_zone_repair(call);
 

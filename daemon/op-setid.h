@@ -18,7 +18,10 @@ struct call;
 struct fs;
 struct inode;
 
-/* WRITE to such a file, or, of a zone, its repair (op_zone_repair()). */
+/*
+ * What of a WRITE is a worker's: to a file with set-id bits, all of it; of a zone, its repair
+ * (op_zone_repair()); of one that went around the page cache above, to drop what others have cached.
+ */
 int op_worker_write(struct call *call);
 
 /* FALLOCATE of such a file. */

@@ -72,6 +72,7 @@ struct request {
 	uint8_t setid;	       /* a WRITE that may clear set-id bits: a worker makes it */
 	uint8_t waits;	       /* of an entry: counted among those that may wait for ever */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
+	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
 	uint32_t gate;	       /* the number of its gate; see gate.h */
@@ -86,7 +87,7 @@ struct request {
 	uint32_t reply_len;    /* bytes of the reply, header included */
 	uint32_t opcode;
 	uint64_t unique;
-	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's */
+	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's, or a worker */
 	uint64_t fh;	/* of a data request */
 };
 

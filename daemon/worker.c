@@ -249,6 +249,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	struct call call = {
 		.fs = set->fs,
 		.in = in,
+		.moved = request->opcode == FUSE_WRITE ? request->moved : 0,
 		.out = buffers->body,
 		.out_cap = sizeof(buffers->body),
 		.scratch = buffers->scratch,

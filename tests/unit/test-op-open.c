@@ -52,40 +52,24 @@ static uint64_t open_with(uint64_t f, uint32_t flags, uint32_t *ret_open_flags)
 	return opened_fh();
 }
 
-/*
- * Files share the page cache above with their mappings, and only the first opener may drop it; those who
- * go around it, and all who come after them until the last has closed the file, don't.
- */
-static void opens_share_the_cache_until_one_goes_around_it(void)
+/* Files share the page cache above with their mappings, unless the client goes around it. */
+static void opens_share_the_cache(void)
 {
-	const uint32_t direct = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-	uint64_t f, first, second, third, fourth;
 	uint32_t flags;
+	uint64_t f;
 
 	world_make(8);
-	world.fs.parallel_direct_writes = true;
 	f = make_file(0644);
-	first = open_with(f, O_RDWR, &flags);
-	CHECK_EQ(flags, 0u);
-	second = open_with(f, O_RDONLY, &flags);
+	release(open_with(f, O_RDWR, &flags));
 	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);
-	release(first);
-	release(second);
-	first = open_with(f, O_RDWR, &flags);
-	CHECK_EQ(flags, 0u);
-	second = open_with(f, O_RDWR | O_DIRECT, &flags);
-	CHECK_EQ(flags, direct);
-	third = open_with(f, O_RDWR, &flags);
-	CHECK_EQ(flags, direct);
-	release(second);
-	fourth = open_with(f, O_RDWR, &flags);
-	CHECK_EQ(flags, direct);
-	release(first);
-	release(third);
-	release(fourth);
-	first = open_with(f, O_RDWR, &flags);
-	CHECK_EQ(flags, 0u);
-	release(first);
+	/* a kernel that lets one direct write in at a time is as quick through its cache */
+	release(open_with(f, O_RDWR | O_DIRECT, &flags));
+	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);
+	world.fs.parallel_direct_writes = true;
+	release(open_with(f, O_RDONLY, &flags));
+	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);
+	release(open_with(f, O_RDWR | O_DIRECT, &flags));
+	CHECK_EQ(flags, (uint32_t)(FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES));
 	forget(f, 1);
 	world_end();
 }
@@ -363,8 +347,8 @@ static void holes_are_found(void)
 
 static void ranges_are_copied(void)
 {
-	struct fuse_copy_file_range_in arg = { .len = 3000, .off_in = 1000, .off_out = 501 };
-	char data[5000], copy[3000];
+	struct fuse_copy_file_range_in arg = { .len = 9000, .off_in = 1000, .off_out = 8192 };
+	char data[6000], copy[4096];
 	struct stat st;
 	uint64_t f, g;
 
@@ -384,11 +368,20 @@ static void ranges_are_copied(void)
 	      (ssize_t)sizeof(data));
 	CHECK(chmod(backing("g"), 06755) == 0);
 	CHECK_EQ(ask(op_copy_file_range, (struct ask){ .by = some_user, .arg = &arg }), 0);
-	CHECK_EQ(((struct fuse_write_out *)world.out)->size, 3000u);
-	CHECK(pread(file_buffered_fd(file_of(arg.fh_out)), copy, sizeof(copy), 501) == 3000);
+	/* of the 5000 bytes that there are, whole pages */
+	CHECK_EQ(((struct fuse_write_out *)world.out)->size, 4096u);
+	CHECK(pread(file_buffered_fd(file_of(arg.fh_out)), copy, sizeof(copy), 8192) == 4096);
 	CHECK_MEM(copy, data + 1000, sizeof(copy));
 	CHECK(stat(backing("g"), &st) == 0);
 	CHECK_EQ(st.st_mode & 07777, 0755u);
+	/* the rest, and what isn't a page of the copy's, the kernel copies itself */
+	arg.off_in += 4096;
+	CHECK_EQ(ask(op_copy_file_range, (struct ask){ .by = some_user, .arg = &arg }),
+		 -EOPNOTSUPP);
+	arg.off_in = 0;
+	arg.off_out = 8193;
+	CHECK_EQ(ask(op_copy_file_range, (struct ask){ .by = some_user, .arg = &arg }),
+		 -EOPNOTSUPP);
 	/* at the end of the source there is nothing more to copy */
 	arg.off_in = sizeof(data);
 	CHECK_EQ(ask(op_copy_file_range, (struct ask){ .by = some_user, .arg = &arg }), 0);
@@ -456,7 +449,7 @@ int main(void)
 {
 	fixture_init();
 	RUN(cache_none_opens_both_ways);
-	RUN(opens_share_the_cache_until_one_goes_around_it);
+	RUN(opens_share_the_cache);
 	RUN(cached_modes_open_once);
 	RUN(opening_can_truncate_and_clear_setid);
 	RUN(rights_are_the_callers);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cached-open.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "file.h"
+#include "inode.h"
+#include "inval.h"
+#include "macro.h"
+#include "mutex.h"
+
+/* inode->cached_opens: both counts in one word, so that they are seen together. */
+#define READER 1ull
+#define WRITER (1ull << 32)
+
+/* A second change within so many nanoseconds of the first may get the same mtime: a tick, or two. */
+#define SAME_MTIME_NS 20000000
+
+/* Guards of inode->seen, each of the rows with one remainder. Held while the kernel drops a cache. */
+static pthread_mutex_t turns[] = {
+	[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static pthread_mutex_t *turn_of(const struct inode *inode)
+{
+	return &turns[mix_bits(inode->ino) % ARRAY_SIZE(turns)];
+}
+
+static uint64_t share_of(const struct file *file)
+{
+	return (file->flags & O_ACCMODE) == O_RDONLY ? READER : WRITER;
+}
+
+static int64_t to_ns(const struct timespec *time)
+{
+	return time->tv_sec * 1000000000ll + time->tv_nsec;
+}
+
+/* How FILE's inode is now. Not sure where it can't be told, or was changed just now. */
+static struct inode_seen look(const struct file *file)
+{
+	struct inode_seen seen = { .known = true };
+	struct timespec now;
+	struct stat st;
+
+	if (fstat(file->fd, &st) < 0)
+		return seen;
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail for this clock */
+	seen.len = (uint64_t)st.st_size;
+	seen.mtime_ns = to_ns(&st.st_mtim);
+	seen.sure = to_ns(&now) - seen.mtime_ns > SAME_MTIME_NS;
+	return seen;
+}
+
+static bool is_same(const struct inode_seen *a, const struct inode_seen *b)
+{
+	return a->sure && a->len == b->len && a->mtime_ns == b->mtime_ns;
+}
+
+void cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file)
+{
+	struct inode_seen now = look(file);
+
+	mutex_lock(turn_of(inode));
+	if (atomic_load(&inode->writing) == 0) {
+		if (inode->seen.known && !is_same(&inode->seen, &now))
+			(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), 0, 0);
+		inode->seen = now;
+	}
+	mutex_unlock(turn_of(inode));
+	atomic_store(&file->cached, true);
+	atomic_fetch_add(&inode->cached_opens, share_of(file));
+}
+
+void cached_open_end(struct inode *inode, struct file *file)
+{
+	if (atomic_exchange(&file->cached, false))
+		atomic_fetch_sub(&inode->cached_opens, share_of(file));
+}
+
+void cached_open_written(struct inode *inode, struct file *file)
+{
+	if (!atomic_load_explicit(&file->writing, memory_order_relaxed) &&
+	    !atomic_exchange(&file->writing, true))
+		atomic_fetch_add(&inode->writing, 1);
+}
+
+void cached_open_flushed(struct inode *inode, struct file *file)
+{
+	struct inode_seen now;
+
+	if (!atomic_exchange(&file->writing, false))
+		return;
+	now = look(file);
+	mutex_lock(turn_of(inode));
+	inode->seen = now;
+	mutex_unlock(turn_of(inode));
+	atomic_fetch_sub(&inode->writing, 1);
+}
+
+bool cached_open_readers_only(const struct inode *inode)
+{
+	uint64_t opens = atomic_load(&inode->cached_opens);
+
+	return opens > 0 && opens < WRITER;
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The page cache of the mount is true: to what was changed in the backing directory before a file is
+# opened, to direct writes of others, and to those of a loop device with direct I/O, for readers that
+# keep the file open.
+#
+#@ packages: e2fsprogs python3
+#@ timeout: 90
+. "$(dirname "$0")/../lib/mount.sh"
+
+make_backing ext4 256M
+serve
+head -c 64k /dev/zero >"$mnt/file"
+head -c 8M /dev/zero >"$mnt/disk"
+attach "$mnt/disk" --direct-io=on --sector-size 4096
+
+python3 - "$mnt/file" "$backing/file" "$mnt/disk" "$loop" <<'END'
+import mmap, os, sys, threading
+
+path, behind, disk, loop = sys.argv[1:]
+page = mmap.mmap(-1, 4096)
+
+
+def direct(fd, value):
+    page[:] = bytes([value]) * 4096
+    os.pwrite(fd, page, 4096)
+
+
+def check(what, fd, value):
+    seen = os.pread(fd, 4096, 4096)
+    if seen != bytes([value]) * 4096:
+        sys.exit(f"{what}: byte is {seen[0]}, not {value}")
+
+
+# same length each time, within one tick of the clock
+for value in range(1, 200):
+    with open(behind, "r+b", buffering=0) as file:
+        file.seek(4096)
+        file.write(bytes([value]) * 4096)
+    fd = os.open(path, os.O_RDONLY)
+    check("changed behind the mount", fd, value)
+    os.close(fd)
+
+reader = os.open(path, os.O_RDONLY)
+writer = os.open(path, os.O_RDWR | os.O_DIRECT)
+for value in range(1, 200):
+    direct(writer, value)
+    check("written with O_DIRECT", reader, value)
+os.close(writer)
+
+# a descriptor that writes through the cache sees its own, whoever opens the file meanwhile
+own = os.open(path, os.O_RDWR)
+for value in range(1, 200):
+    os.pwrite(own, bytes([value]) * 4096, 4096)
+    os.close(os.open(path, os.O_RDONLY))
+    check("written by itself", own, value)
+    check("written by another", reader, value)
+os.close(own)
+
+# others read all the time, and so may cache what is just being replaced
+reader = os.open(disk, os.O_RDONLY)
+device = os.open(loop, os.O_RDWR | os.O_DIRECT)
+done = threading.Event()
+
+
+def read_on():
+    while not done.is_set():
+        os.pread(reader, 4096, 4096)
+
+
+threads = [threading.Thread(target=read_on, daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for value in range(2000):
+    direct(device, value % 256)
+    check("written by a loop device", reader, value % 256)
+done.set()
+for thread in threads:
+    thread.join()
+END
+detach "$loop"
+unserve
