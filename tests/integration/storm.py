@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""storm.py MOUNT BACKING PLAIN: random operations, on a mount and on plain ext4 side by side.
+"""storm.py aside|behind MOUNT BACKING PLAIN: random operations, on a mount and on plain ext4 side by side.
 
 A storm is a sequence of episodes. Each begins with two empty directories, one on the mount and one
 on the plain filesystem, and does the same operations in both, by several identities. After each
@@ -41,6 +41,7 @@ KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO_RANGE, INSERT, UNSHARE = 1, 2, 8, 16, 32, 
 RWF = {"HIPRI": 1, "DSYNC": 2, "SYNC": 4, "NOWAIT": 8, "APPEND": 16, "NOAPPEND": 32}
 PAGE = 4096
 LARGEST = 1 << 21
+BEHIND = sys.argv[1] == "behind"
 LEFT_OUT = os.environ.get("STORM_WITHOUT", "").split()
 
 # --- identities ---
@@ -235,6 +236,9 @@ def draw_open(rng):
                          (os.O_NOFOLLOW, 0.1), (os.O_DIRECTORY, 0.05), (os.O_PATH, 0.02)):
         if rng.random() < chance:
             flags |= flag
+    if BEHIND:
+        # where an append goes is settled by the mount's kernel, by the size that it remembers
+        flags &= ~os.O_APPEND
     path = draw_path(rng)
     if rng.random() < 0.07:
         flags = flags & ~(os.O_CREAT | os.O_DIRECTORY | os.O_PATH) | os.O_TMPFILE
@@ -265,6 +269,8 @@ def draw_write(rng):
     if rng.random() < 0.3:
         flags = rng.choice([RWF["DSYNC"], RWF["SYNC"], RWF["APPEND"], RWF["NOAPPEND"], RWF["HIPRI"],
                             RWF["APPEND"] | RWF["NOAPPEND"], RWF["DSYNC"] | RWF["APPEND"], 1 << 20])
+    if BEHIND:
+        flags &= ~RWF["APPEND"]
     return {"slot": draw_slot(rng), "size": draw_size(rng), "flags": flags,
             "offset": rng.choice([-1, draw_offset(rng), draw_offset(rng)]),
             "shift": rng.choice([0, 0, 0, 512, 1, 100])}
@@ -716,7 +722,10 @@ def do_access(side, number, path, mode, flags):
 
 
 def draw_setfl(rng):
-    return {"slot": draw_slot(rng), "flags": rng.choice([0, os.O_APPEND, os.O_DIRECT, os.O_NOATIME, os.O_APPEND | os.O_DIRECT]) | os.O_NONBLOCK}
+    flags = rng.choice([0, os.O_APPEND, os.O_DIRECT, os.O_NOATIME, os.O_APPEND | os.O_DIRECT])
+    if BEHIND:
+        flags &= ~os.O_APPEND
+    return {"slot": draw_slot(rng), "flags": flags | os.O_NONBLOCK}
 
 
 def do_setfl(side, number, slot, flags):
@@ -745,6 +754,9 @@ OPERATIONS = {
 }
 
 
+if BEHIND:
+    # what is mapped may be as old as the cache of the mount
+    LEFT_OUT += ["map"]
 for word in LEFT_OUT:
     OPERATIONS.pop(word, None)
 
@@ -760,6 +772,7 @@ class Operation:
         self.umask = rng.choice([0, 0, 0o022, 0o077, 0o027])
         self.args = globals()["draw_" + self.name](rng) | args
         self.check = rng.choices([0, 1, 2], [10, 10, 1])[0]
+        self.behind = BEHIND and not args and rng.random() < 0.4
 
     def do(self, side):
         os.umask(self.umask)
@@ -780,7 +793,7 @@ class Operation:
                 return f"{value[:16]!r}...{len(value)}"
             return repr(value)
         arguments = ", ".join(f"{key}={text(key, value)}" for key, value in self.args.items())
-        return f"{self.number:4} {IDENTITIES[self.identity].name} umask {self.umask:o}: {self.name}({arguments})"
+        return f"{self.number:4} {'BEHIND ' * self.behind}{IDENTITIES[self.identity].name} umask {self.umask:o}: {self.name}({arguments})"
 
 
 # --- trees ---
@@ -884,6 +897,8 @@ def episode(mount, backing, plain, operations, trace=None):
     name = f"e{os.getpid()}.{counter}"
     sides = [Side(f"{plain}/{name}", True), Side(f"{mount}/{name}", False)]
     below = f"{backing}/{name}"
+    # who works behind the mount has descriptors of its own, on both sides
+    behind = [Side(f"{plain}/{name}", True), Side(below, True)]
     for side in sides:
         os.mkdir(side.root)
         os.chmod(side.root, 0o777)
@@ -891,10 +906,11 @@ def episode(mount, backing, plain, operations, trace=None):
         for operation in operations:
             watch(operation)
             become(operation.identity)
-            on_mount = operation.do(sides[1])
+            pair = behind if operation.behind else sides
+            on_mount = operation.do(pair[1])
             if is_left_out(operation, on_mount):
                 continue
-            on_plain = operation.do(sides[0])
+            on_plain = operation.do(pair[0])
             if STATS is not None:
                 key = (operation.name, "ok" if not isinstance(on_plain, str) else on_plain if len(on_plain) < 13 else "ok")
                 STATS[key] = STATS.get(key, 0) + 1
@@ -903,14 +919,14 @@ def episode(mount, backing, plain, operations, trace=None):
                                  f"plain {brief(on_plain, on_mount)}, mount {brief(on_mount, on_plain)}")
             if operation.check:
                 become(0)
-                after(operation, sides)
+                after(operation, pair, sides)
             if operation.check == 2:
                 whole(operation, sides, below)
         become(0)
         whole(operations[-1], sides, below)
     finally:
         become(0)
-        for side in sides:
+        for side in sides + behind:
             side.close_all()
         if any(one.name == "chattr" for one in operations):
             os.system(f"chattr -R -f -i -a {sides[0].root} {sides[1].root}")
@@ -928,7 +944,7 @@ def kind_of(plain, mount):
     return "result"
 
 
-def after(operation, sides):
+def after(operation, pair, sides):
     for key in ("path", "old", "new"):
         if key in operation.args:
             seen = []
@@ -940,8 +956,8 @@ def after(operation, sides):
             if seen[0] != seen[1]:
                 raise Difference(operation, f"{operation.name} stat after", f"status of {operation.args[key]}: plain {seen[0]}, mount {seen[1]}")
     for key in ("slot", "target"):
-        if operation.args.get(key) in sides[0].fds and operation.args[key] in sides[1].fds:
-            seen = [show(os.fstat(side.fds[operation.args[key]])) for side in sides]
+        if operation.args.get(key) in pair[0].fds and operation.args[key] in pair[1].fds:
+            seen = [show(os.fstat(side.fds[operation.args[key]])) for side in pair]
             if seen[0] != seen[1]:
                 raise Difference(operation, f"{operation.name} fstat after", f"status of {key} {operation.args[key]}: plain {seen[0]}, mount {seen[1]}")
 
@@ -958,7 +974,8 @@ def draw_episode(seed, count):
     rng = random.Random(seed)
     operations = [Operation(rng, i, "mkdir", path=path) for i, path in enumerate(DIRS[1:])]
     for slot, path in enumerate(("a", "b", "d1/a", "d2/a")):
-        flags = os.O_CREAT | os.O_RDWR | rng.choice([0, 0, os.O_DIRECT, os.O_APPEND])
+        flags = os.O_CREAT | os.O_RDWR
+        flags |= rng.choice([0, 0, os.O_DIRECT, 0 if BEHIND else os.O_APPEND])
         operations.append(Operation(rng, len(operations), "open", slot=slot, path=path, flags=flags))
     return operations + [Operation(rng, i) for i in range(len(operations), count)]
 
@@ -989,7 +1006,7 @@ def shrink(run, operations, kind, seconds):
 
 
 def main():
-    mount, backing, plain = sys.argv[1:]
+    mount, backing, plain = sys.argv[2:]
     seed = int(os.environ.get("STORM_SEED") or random.randrange(1 << 30))
     seconds = float(os.environ.get("STORM_SECONDS") or 15)
     count = int(os.environ.get("STORM_OPS") or 200)

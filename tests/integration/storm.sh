@@ -20,7 +20,7 @@ storm() {
 	say "${*:-default options}"
 	serve "$backing" "$mnt" "allow_other,suid,dev,trusted_xattr${1:+,$1}"
 	chmod 755 "$mnt" "$plain"
-	python3 "$tests_dir/integration/storm.py" "$mnt" "$backing" "$plain"
+	python3 "$tests_dir/integration/storm.py" aside "$mnt" "$backing" "$plain"
 	unserve
 }
 
