@@ -8,6 +8,7 @@
  *	sector=N	unit of aligned requests (512)
  *	seed=N		how the file is divided (drawn)
  *	kinds=LETTERS	who takes part (default: dDpoOzcte)
+ *	bystander=1	somebody holds the file open with O_DIRECT, and does nothing with it
  *	below=FILE	the same file in the backing directory: must have the same bytes at the end
  *
  * The file is cut into slices, and each slice belongs to one thread. The thread stores one byte
@@ -82,7 +83,7 @@ struct owner {
 
 static const char *path, *below_path;
 static char kinds[32] = "dDpoOxzcte";
-static uint32_t sector = 512;
+static uint32_t sector = 512, bystander;
 static struct slice slices[SLICES_MAX];
 static unsigned int slice_count;
 static atomic_bool stop;
@@ -278,7 +279,9 @@ static int store(struct owner *owner, const struct slice *slice, uint8_t value)
 	case 'D':
 		return store_by(owner->direct, owner->buffer, slice->len, slice->off);
 	case 'x':
-		r = store_by(owner->direct, owner->buffer, slice->len, slice->off);
+		r = owner->direct < 0
+			    ? -EINVAL
+			    : store_by(owner->direct, owner->buffer, slice->len, slice->off);
 		if (r != -EINVAL)
 			return r;
 		break;
@@ -321,7 +324,7 @@ static int load(struct owner *owner, const struct slice *slice, bool direct,
 /* Reads by mapping aren't coherent with O_DIRECT anywhere; nor are O_DIRECT reads with stores. */
 static bool reads_direct(struct owner *owner)
 {
-	return !strchr(kinds, 'm') && draw(&owner->random) % 3 == 0;
+	return owner->direct >= 0 && draw(&owner->random) % 3 == 0;
 }
 
 static void report_wrong(struct owner *owner, struct slice *slice, uint32_t at, uint8_t got,
@@ -527,8 +530,9 @@ static void prepare(struct owner *owner, char kind, uint64_t random)
 	owner->stride = owner->stride ?: 1;
 	owner->random = random | 1;
 	owner->plain = open(path, O_RDWR);
-	owner->direct = open(path, O_RDWR | O_DIRECT);
-	if (owner->plain < 0 || owner->direct < 0)
+	/* where the file is mapped, nobody else goes around the page cache */
+	owner->direct = strchr(kinds, 'm') ? -1 : open(path, O_RDWR | O_DIRECT);
+	if (owner->plain < 0 || (owner->direct < 0 && !strchr(kinds, 'm')))
 		die("open");
 	if (posix_memalign((void **)&owner->buffer, PAGE, FILE_BYTES + TAIL_MAX + PAGE))
 		abort();
@@ -601,6 +605,7 @@ static bool parse(int count, char **words, uint64_t *ret_random)
 {
 	for (int i = 3; i < count; i++) {
 		if (sscanf(words[i], "sector=%" SCNu32, &sector) == 1 ||
+		    sscanf(words[i], "bystander=%" SCNu32, &bystander) == 1 ||
 		    sscanf(words[i], "seed=%" SCNu64, ret_random) == 1 ||
 		    sscanf(words[i], "kinds=%31s", kinds) == 1)
 			continue;
@@ -625,7 +630,7 @@ int main(int count, char **words)
 
 	if (!parse(count, words, &random)) {
 		fprintf(stderr, "usage: neighbours FILE SECONDS [sector=N] [seed=N] "
-				"[kinds=LETTERS] [below=FILE]\n");
+				"[kinds=LETTERS] [bystander=1] [below=FILE]\n");
 		return 2;
 	}
 	path = words[1];
@@ -634,6 +639,8 @@ int main(int count, char **words)
 	random |= 1;
 	cut_file(&random);
 	make_file(&first);
+	if (bystander && open(path, O_RDONLY | O_DIRECT) < 0)
+		die("open with O_DIRECT");
 	for (const char *kind = kinds; *kind; kind++) {
 		for (unsigned int i = 0; i < threads_of(*kind); i++) {
 			struct owner *owner = &owners[running++];
