@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Names change behind the mount while a user works with them on the mount: the user must not get at
+# files of root's that the permissions deny (intruder.py). ext4 by itself is looked at first.
+#
+#@ packages: python3 e2fsprogs
+#@ timeout: 900
+. "$(dirname "$0")/../lib/mount.sh"
+
+seconds=${STORM_SECONDS:-5}
+make_backing ext4 256M
+chmod 755 "$backing"
+say "without a mount"
+python3 "$tests_dir/integration/intruder.py" "$backing" "$backing" 2
+
+# one run shows all that are red
+red=()
+for options in attr_timeout=1,entry_timeout=1 attr_timeout=0,entry_timeout=0; do
+	say "$options"
+	serve "$backing" "$mnt" "allow_other,$options"
+	python3 "$tests_dir/integration/intruder.py" "$mnt" "$backing" "$seconds" || red+=("$options")
+	unserve
+done
+same "${red[*]}" "" "list of red timeouts"
