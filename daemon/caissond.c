@@ -48,6 +48,7 @@
 #include "options.h"
 #include "preflight.h"
 #include "privdrop.h"
+#include "remount.h"
 #include "server-status.h"
 #include "server.h"
 #include "status.h"
@@ -343,6 +344,11 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		return EXIT_USAGE;
 	if (self->options.done)
 		return 0;
+	if (self->options.remount)
+		return remount_run(&self->options);
+	/* who goes to the background says nothing when all is well, nor does mount(8) warn */
+	if (!self->options.foreground && self->options.log == LOG_TARGET_SYSLOG)
+		log_split(self->options.helper ? LOG_LEVEL_FAIL : LOG_LEVEL_WARN);
 
 	/* 3 */
 	r = options_check_paths(&self->options);

@@ -54,8 +54,9 @@ static struct {
 	int wake_fd, syslog_fd;
 	int done_fd;		/* eventfd: the log thread has ended, or has changed its target */
 	enum log_target target; /* log thread */
+	enum log_level split;	/* less urgent: to syslog; log thread, while there is one */
 	pthread_t thread;
-} ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1 };
+} ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1, .split = LOG_LEVEL_INFO };
 
 __attribute__((format(printf, 2, 0))) static void format_line(char text[static TEXT_LEN],
 							      const char *format, va_list args)
@@ -130,7 +131,8 @@ static bool write_syslog(enum log_level level, const char *text)
 
 static bool write_line(enum log_level level, const char *text)
 {
-	return ring.target == LOG_TARGET_SYSLOG ? write_syslog(level, text) : write_stderr(text);
+	return ring.target == LOG_TARGET_SYSLOG || level > ring.split ? write_syslog(level, text)
+								      : write_stderr(text);
 }
 
 static void tell_done(void)
@@ -161,6 +163,7 @@ static bool consume(void)
 		return false;
 	if (line->retarget) {
 		ring.target = line->target;
+		ring.split = LOG_LEVEL_INFO;
 		tell_done();
 	} else if (!write_line(line->level, line->text)) {
 		atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
@@ -253,6 +256,14 @@ static void close_all(void)
 	close_fd(&ring.syslog_fd);
 }
 
+void log_split(enum log_level level)
+{
+	/* without it such lines are dropped and counted, as without a listener */
+	if (ring.syslog_fd < 0)
+		(void)open_syslog();
+	ring.split = level;
+}
+
 int log_start(enum log_target target, int (*prepare)(void))
 {
 	int r;
@@ -271,7 +282,7 @@ int log_start(enum log_target target, int (*prepare)(void))
 		r = -errno;
 		goto err_fds;
 	}
-	if (target == LOG_TARGET_SYSLOG)
+	if (target == LOG_TARGET_SYSLOG && ring.syslog_fd < 0)
 		r = open_syslog();
 	else
 		r = 0;
@@ -298,6 +309,7 @@ void log_stop(void)
 	if (wait_for_done()) {
 		(void)pthread_join(ring.thread, NULL); /* ours, once */
 		close_all();
+		ring.split = LOG_LEVEL_INFO;
 	} else {
 		/* stuck in its target: it keeps the descriptors, the process is about to end */
 		(void)pthread_detach(ring.thread);
@@ -370,7 +382,7 @@ void log_message(enum log_level level, const char *format, ...)
 		char text[TEXT_LEN];
 
 		format_line(text, format, args);
-		if (!write_stderr(text))
+		if (!(level > ring.split ? write_syslog(level, text) : write_stderr(text)))
 			atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
 	} else if ((line = claim(&at))) {
 		line->retarget = false;

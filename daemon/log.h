@@ -23,6 +23,12 @@ enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 int log_start(enum log_target target, int (*prepare)(void));
 
 /*
+ * Before log_start(), one thread: while the target is STDERR, lines that are less urgent than LEVEL
+ * go to syslog instead. Ends with log_retarget() and log_stop().
+ */
+void log_split(enum log_level level);
+
+/*
  * From the next line on writes to TARGET; what was logged before goes where it went. Waits for
  * that for at most a second. One thread at a time, after log_start(). Returns 0; -ETIMEDOUT where
  * the old target is stuck; or -errno.

@@ -10,6 +10,7 @@
 #include "mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "procfs.h"
 
 #define SYMLINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
 
@@ -74,7 +76,8 @@ static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info
 	unescape(field[4]);
 	if (strcmp(field[4], mountpoint) != 0)
 		return false;
-	if (sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
+	if (sscanf(field[0], "%u", &info.id) != 1 ||
+	    sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
 		return false;
 	/* no field before it can be a lone dash: options come first, tags have a colon */
 	rest = strstr(rest, " - ");
@@ -115,6 +118,31 @@ int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
 		r = errno ? -errno : -EIO;
 	(void)fclose(file); /* read only */
 	return r;
+}
+
+void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN])
+{
+	(void)snprintf(path, MOUNTINFO_FD_PATH_LEN, "/proc/self/fd/%d", fd); /* fits */
+}
+
+int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *ret_fd)
+{
+	autoclose int fd = open(mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char path[MOUNTINFO_FD_PATH_LEN + 4];
+	uint64_t id;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	/* rather than statx(), which may ask the mounted filesystem */
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd); /* fits */
+	r = procfs_read_number(path, "mnt_id", 10, &id);
+	if (r < 0)
+		return r;
+	if (id != info->id)
+		return -ESTALE;
+	*ret_fd = steal_fd(&fd);
+	return 0;
 }
 
 /* PATH's directory and last component, which may have no slash or "." after it. */

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 struct mountinfo {
+	uint32_t id;	       /* of the mount, STATX_MNT_ID; given anew after it has gone */
 	uint32_t major, minor; /* st_dev of the mount */
 	uid_t owner;	       /* FUSE's user_id=, 0 where there is none */
 	bool is_fuse;	       /* of type fuse, fuse.X, fuseblk … */
@@ -22,6 +23,19 @@ struct mountinfo {
  * where nothing is mounted there, or -errno.
  */
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
+
+/*
+ * Opens the mount INFO, which was found at MOUNTPOINT, with O_PATH: its root, which isn't asked for
+ * anything. Returns 0; -ESTALE where another mount is topmost there now; or -errno.
+ */
+int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *ret_fd);
+
+/*
+ * A path to what FD is open on, for calls that take nothing but a path: no name on the way to the
+ * mount is looked up again.
+ */
+#define MOUNTINFO_FD_PATH_LEN 32
+void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN]);
 
 /*
  * PATH as mountinfo names it: absolute, without symlinks. What is mounted at it isn't asked

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "log.h"
 #include "macro.h"
@@ -319,6 +320,7 @@ void options_set_defaults(struct options *options)
 		cpu_count = MAX((uint32_t)CPU_COUNT(&cpus), 1u);
 	options->queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)OPTIONS_QUEUES_DEFAULT);
 	options->log_given = options->queue_depth_given = false;
+	options->remount_flags = MS_NOSUID | MS_NODEV; /* as libfuse mounts */
 }
 
 void options_print_help(void)
@@ -342,7 +344,48 @@ void options_print_help(void)
 	printf("\nmount options that are passed on:\n ");
 	for (size_t i = 0; i < ARRAY_SIZE(mount_words); i++)
 		printf(" %s", mount_words[i]);
-	printf("\n");
+	printf("\n\nremount,FLAG...: gives a mount other flags, and starts no daemon\n");
+}
+
+void options_take_remount_word(struct options *options, const char *word)
+{
+	static const struct {
+		const char *word;
+		unsigned long flag;
+		bool on;
+	} flags[] = {
+		{ "ro", MS_RDONLY, true },
+		{ "rw", MS_RDONLY, false },
+		{ "nosuid", MS_NOSUID, true },
+		{ "suid", MS_NOSUID, false },
+		{ "nodev", MS_NODEV, true },
+		{ "dev", MS_NODEV, false },
+		{ "noexec", MS_NOEXEC, true },
+		{ "exec", MS_NOEXEC, false },
+		{ "sync", MS_SYNCHRONOUS, true },
+		{ "async", MS_SYNCHRONOUS, false },
+		{ "noatime", MS_NOATIME, true },
+		{ "atime", MS_NOATIME, false },
+		{ "nodiratime", MS_NODIRATIME, true },
+		{ "diratime", MS_NODIRATIME, false },
+		{ "relatime", MS_RELATIME, true },
+		{ "norelatime", MS_RELATIME, false },
+		{ "strictatime", MS_STRICTATIME, true },
+		{ "nostrictatime", MS_STRICTATIME, false },
+		{ "lazytime", MS_LAZYTIME, true },
+		{ "nolazytime", MS_LAZYTIME, false },
+		{ "bind", MS_BIND, true },
+	};
+
+	options->subtype_given |= strncmp(word, "subtype=", 8) == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (strcmp(word, flags[i].word) != 0)
+			continue;
+		if (flags[i].on)
+			options->remount_flags |= flags[i].flag;
+		else
+			options->remount_flags &= ~flags[i].flag;
+	}
 }
 
 int options_refuse(const char *word, const char *why)

@@ -14,6 +14,12 @@ void options_set_defaults(struct options *options);
  */
 int options_take_word(struct options *options, const char *word, char **mount_options);
 
+/*
+ * The same for a remount: takes the words that the kernel can change of a mount, and passes by all
+ * others, known or not, as a remount of other filesystems does with those of its beginning.
+ */
+void options_take_remount_word(struct options *options, const char *word);
+
 /* Logs that WORD can't be taken, and why. Returns -1. */
 int options_refuse(const char *word, const char *why);
 

@@ -102,6 +102,10 @@ static int take(void *data, const char *word, int key, struct fuse_args *out)
 	default:
 		break;
 	}
+	if (word[0] != '-' && options->remount) {
+		options_take_remount_word(options, word);
+		return 0;
+	}
 	if (word[0] != '-')
 		return options_take_word(options, word, &parse->mount_options);
 	if (strcmp(word, "--") == 0)
@@ -148,6 +152,36 @@ static bool is_mount_helper(const char *argv0)
 	return strncmp(slash ? slash + 1 : argv0, "mount.", 6) == 0;
 }
 
+/* Whether LIST, with commas in between, has WORD. */
+static bool list_has(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (;; list++) {
+		if (strncmp(list, word, len) == 0 && (list[len] == ',' || list[len] == '\0'))
+			return true;
+		list = strchr(list, ',');
+		if (!list)
+			return false;
+	}
+}
+
+/* It may come after words that only a mount has to understand. */
+static bool asks_for_remount(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *list = NULL;
+
+		if (strcmp(argv[i], "--") == 0)
+			break;
+		if (strncmp(argv[i], "-o", 2) == 0)
+			list = argv[i][2] ? argv[i] + 2 : argv[++i]; /* ends with NULL */
+		if (list && list_has(list, "remount"))
+			return true;
+	}
+	return false;
+}
+
 int options_parse(struct options *options, int argc, char **argv)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
@@ -156,6 +190,7 @@ int options_parse(struct options *options, int argc, char **argv)
 
 	options_set_defaults(options);
 	options->helper = argc > 0 && is_mount_helper(argv[0]);
+	options->remount = asks_for_remount(argc, argv);
 	fuse_set_log_func(log_for_libfuse);
 
 	r = fuse_opt_parse(&args, &parse, spec, take) < 0 ? -EINVAL : 0;

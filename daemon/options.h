@@ -47,6 +47,9 @@ struct options {
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */
 	struct fuse_args mount_args;
 
+	bool remount; /* remount_run() and nothing else; only MOUNTPOINT and these count: */
+	unsigned long remount_flags; /* MS_… */
+
 	bool done; /* nothing to serve: --help, --version or mount's -f did all */
 	bool log_given, sloppy, helper; /* while parsing */
 	bool fsname_given, subtype_given;

@@ -31,8 +31,10 @@ options=$(daemon_options "")
 
 say "mount -t fuse.caisson"
 defer end_it
-mount -t fuse.caisson "$backing" "$mnt" -o "allow_other,nodev,noatime${options:+,$options}"
+mount -t fuse.caisson "$backing" "$mnt" -o "allow_other,nodev,noatime${options:+,$options}" \
+	>"$scratch/said" 2>&1
 is_served
+same "$(<"$scratch/said")" "" "what a mount that went well says"
 same "$(findmnt -n -o SOURCE "$mnt")" "$backing" source
 matches "$(findmnt -n -o OPTIONS "$mnt")" nodev options
 echo text >"$mnt/file"
@@ -50,6 +52,47 @@ end_it
 say "read-only"
 mount -t fuse.caisson "$backing" "$mnt" -o "ro${options:+,$options}"
 refused 'Read-only file system' touch "$mnt/new"
+end_it
+
+say "remount"
+daemons() { pgrep -f "$mnt" | sort; }
+flags() { findmnt -n -o VFS-OPTIONS "$mnt"; }
+remount_says() { mount -t fuse.caisson -o "remount,$1" "$backing" "$mnt"; }
+remount() { remount_says "$1" >"$scratch/said" 2>&1; }
+mount -t fuse.caisson "$backing" "$mnt" -o "allow_other${options:+,$options}"
+before=$(daemons)
+was=$(flags)
+matches "$was" 'rw,nosuid,nodev' flags
+echo text >"$mnt/file"
+remount ro
+same "$(<"$scratch/said")" "" "what a remount says"
+refused 'Read-only file system' touch "$mnt/file"
+same "$(<"$mnt/file")" text content
+# all that a mount takes, what it wouldn't take, and what mount(8) finds in mountinfo
+remount "rw,allow_other,user_id=0,group_id=0,queues=0,nonsense${options:+,$options}"
+same "$(flags)" "$was" "flags after remount,rw"
+touch "$mnt/file"
+# mount(8) keeps suid to itself
+"$helpers/mount.fuse.caisson" "$backing" "$mnt" -o remount,noexec,suid
+matches "$(flags)" 'rw,nodev,noexec' flags
+mount -o remount,ro "$mnt" # with what it finds itself
+refused 'Read-only file system' touch "$mnt/file"
+mount -o remount,rw "$mnt"
+exec {writer}>>"$mnt/file"
+refused 'busy' remount_says ro
+exec {writer}>&-
+same "$(daemons)" "$before" "processes that serve"
+is_served
+end_it
+refused 'nothing is mounted' remount_says ro
+mount -t tmpfs none "$mnt"
+refused "isn't of type fuse.caisson" remount_says ro
+umount "$mnt"
+
+say "a daemon in the background says nothing either, but warns"
+"$CAISSOND" -o "$options" "$backing" "$mnt" >"$scratch/said" 2>&1
+is_served
+! grep -v 'not safe to stack on' "$scratch/said" || fail "it isn't silent"
 end_it
 
 say "errors reach mount(8)"

@@ -317,6 +317,23 @@ static void talk_to_syslog(void)
 	expect_packet(fd, 24 + 6, "late");
 	log_stop();
 	close(fd);
+
+	/* a terminal that is for what is urgent, until all goes elsewhere */
+	fd = listen_syslog();
+	capture_start();
+	log_split(LOG_LEVEL_WARN);
+	log_info("quietly");
+	expect_packet(fd, 24 + 6, "quietly");
+	log_warn("aloud");
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
+	log_fail("louder");
+	log_info("still quietly");
+	expect_packet(fd, 24 + 6, "still quietly");
+	CHECK_EQ(log_retarget(LOG_TARGET_STDERR), 0);
+	log_info("aloud as well");
+	log_stop();
+	CHECK_STR(capture_read(), "caissond: aloud\ncaissond: louder\ncaissond: aloud as well\n");
+	close(fd);
 }
 
 static void speaks_to_syslog(void)

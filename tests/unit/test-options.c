@@ -257,6 +257,40 @@ static void helps_mount(void)
 	options_destroy(&options);
 }
 
+static void remounts(void)
+{
+	static const struct {
+		const char *words;
+		unsigned long flags;
+	} cases[] = {
+		{ "remount", MS_NOSUID | MS_NODEV },
+		{ "remount,ro", MS_NOSUID | MS_NODEV | MS_RDONLY },
+		{ "ro,remount,rw", MS_NOSUID | MS_NODEV },
+		{ "suid,dev,noexec,sync,remount", MS_NOEXEC | MS_SYNCHRONOUS },
+		{ "noatime,remount,atime,relatime", MS_NOSUID | MS_NODEV | MS_RELATIME },
+		{ "queues=0,nonsense,user_id=0,remount", MS_NOSUID | MS_NODEV },
+	};
+	struct options options;
+	char words[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CHECK(snprintf(words, sizeof(words), "mount.fuse.caisson /b /m -o %s",
+			       cases[i].words) < (int)sizeof(words));
+		expect_fine(&options, words);
+		CHECK(options.remount);
+		CHECK_EQ(options.remount_flags, cases[i].flags);
+		CHECK_STR(options.mountpoint, "/m");
+		options_destroy(&options);
+	}
+	expect_fine(&options, "caissond -oallow_other,remount /b /m");
+	CHECK(options.remount);
+	options_destroy(&options);
+	expect_fine(&options, "caissond -o fsname=remount /b /m");
+	CHECK(!options.remount);
+	options_destroy(&options);
+	expect_refusal("caissond -o remounts /b /m", "caissond: option remounts: parse: unknown\n");
+}
+
 static void helps_people(void)
 {
 	static const char *const words[] = {
@@ -534,6 +568,7 @@ int main(void)
 	RUN(reads_numbers_and_units);
 	RUN(refuses_with_one_line);
 	RUN(helps_mount);
+	RUN(remounts);
 	RUN(helps_people);
 	RUN(escapes_names);
 	RUN(fits_tables_to_descriptors);
