@@ -4,7 +4,7 @@
  * matters: what each may still allocate, and which tasks inherit what it sets.
  *
  * In main(), one process, one thread:
- *   1. mark			every later task inherits it (S1)
+ *   1. mark			every later task inherits it (S1); close what the caller left open
  *   2. command line
  *   3. paths, limits, backing directory
  *   4. mount			from here on, whatever fails unmounts again
@@ -36,6 +36,7 @@
 
 #include "backing-lock.h"
 #include "caisson/reclaim.h"
+#include "cleanup.h"
 #include "control.h"
 #include "creds.h"
 #include "exit-code.h"
@@ -334,9 +335,32 @@ static int keep(struct caissond *self)
 	return keeper_run(&config, self->fuse);
 }
 
+/*
+ * What the caller has left open may lie on the stack above, or keep another mount busy (S8): all but
+ * standard input, output and error is closed. Those three have to be open, or the next files to be
+ * opened would be taken for them.
+ */
+static int close_inherited(void)
+{
+	int fd, r = close_range(STDERR_FILENO + 1, ~0u, 0) < 0 ? -errno : 0;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0 && !r)
+		r = -errno;
+	close_fd(&fd);
+	if (r < 0)
+		log_fail("inherited descriptors: close: %s", strerror(-r));
+	return r;
+}
+
 static int run(struct caissond *self, int argc, char **argv, int marked)
 {
 	int code, r;
+
+	if (close_inherited() < 0)
+		return EXIT_CANNOT_SERVE;
 
 	/* 2 */
 	r = options_parse(&self->options, argc, argv);
