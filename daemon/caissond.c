@@ -291,6 +291,9 @@ static int serve(void *arg, const struct keeper_link *link)
 		code = serve_with_server(self);
 	}
 
+	/* BACKING first, before all that takes longer: it may be about to be unmounted */
+	server_join(&self->server);
+	store_close(&self->store);
 	server_close(&self->server);
 	control_close(&self->control);
 	creds_destroy();
@@ -316,6 +319,14 @@ static int mount_it(struct caissond *self)
 	return 0;
 }
 
+/* The keeper keeps nothing of BACKING open: that is unmounted as soon as the server has let go. */
+static void let_go(void *arg)
+{
+	struct caissond *self = arg;
+
+	store_close(&self->store);
+}
+
 /* Phase 5. */
 static int keep(struct caissond *self)
 {
@@ -327,6 +338,7 @@ static int keep(struct caissond *self)
 		.require_mlock = self->options.require_mlock,
 		.log = self->options.log,
 		.serve = serve,
+		.let_go = let_go,
 		.arg = self,
 	};
 

@@ -293,6 +293,8 @@ static int start_server(struct keeper *keeper)
 	close_fd(&fds[1]);
 	if (keeper->server < 0)
 		return -errno;
+	if (keeper->config->let_go)
+		keeper->config->let_go(keeper->config->arg);
 	keeper->server_fd = pidfd_open(keeper->server, 0);
 	return keeper->server_fd < 0 ? -errno : 0;
 }

@@ -38,6 +38,8 @@ struct keeper_config {
 	 * any more. Returns an exit code.
 	 */
 	int (*serve)(void *arg, const struct keeper_link *link);
+	/* In the keeper, when the server has been started: closes what is the server's alone. */
+	void (*let_go)(void *arg);
 	void *arg;
 };
 

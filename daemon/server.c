@@ -365,7 +365,7 @@ int server_fault(const struct server *server)
 	return atomic_load(&server->holds.fault);
 }
 
-void server_close(struct server *server)
+void server_join(struct server *server)
 {
 	if (server->crew.threads) {
 		crew_give_up(&server->crew);
@@ -376,20 +376,27 @@ void server_close(struct server *server)
 		hold_stop(&server->holds);
 		worker_stop(&server->workers);
 		crew_join(&server->crew, &worker_role);
+		crew_destroy(&server->crew);
 	}
+	if (server->fs.files.rows)
+		file_table_destroy(&server->fs.files);
+	if (server->fs.inodes.rows)
+		inode_table_destroy(&server->fs.inodes);
+	server->fs.files.rows = NULL;
+	server->fs.inodes.rows = NULL;
+}
+
+void server_close(struct server *server)
+{
+	server_join(server);
 	if (server->workers.stats)
 		worker_destroy(&server->workers);
 	hold_shared_destroy(&server->holds);
 	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
-	crew_destroy(&server->crew);
 	evict_destroy(&server->evict);
 	lock_destroy(&server->fs);
-	if (server->fs.files.rows)
-		file_table_destroy(&server->fs.files);
-	if (server->fs.inodes.rows)
-		inode_table_destroy(&server->fs.inodes);
 	arena_destroy(&server->arena);
 	plan_destroy(&server->plan);
 	close_fd(&server->ended_fd);
