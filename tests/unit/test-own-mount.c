@@ -68,6 +68,37 @@ static void leaves_others_alone(void)
 	CHECK(!is_mounted());
 }
 
+/* It is the mount that counts, not its name nor its device number, which others may come to have. */
+static void is_told_by_its_id(void)
+{
+	char decoy[64];
+	struct own_mount own;
+	struct mountinfo info;
+	int fd;
+
+	CHECK(snprintf(decoy, sizeof(decoy), "%s.decoy", mountpoint) > 0);
+	mount_one();
+	CHECK_EQ(own_mount_find(&own, mountpoint, NULL), 0);
+	CHECK_EQ(mountinfo_find(mountpoint, &info), 0);
+	CHECK_EQ(mountinfo_open(mountpoint, &info, &fd), 0);
+	CHECK(close(fd) == 0);
+
+	/* another mount of the same filesystem, so also of the same device number, lies on it */
+	CHECK(mount(mountpoint, mountpoint, NULL, MS_BIND, NULL) == 0);
+	CHECK_EQ(mountinfo_open(mountpoint, &info, &fd), -ESTALE);
+	CHECK(!own_mount_unmount(&own));
+	CHECK_EQ(lines, 2u);
+	CHECK(umount2(mountpoint, 0) == 0);
+	CHECK(is_mounted());
+
+	/* a symlink isn't followed, whatever is mounted where it leads */
+	CHECK(symlink(mountpoint, decoy) == 0);
+	CHECK(mountinfo_open(decoy, &info, &fd) == -ESTALE);
+	CHECK(unlink(decoy) == 0);
+	CHECK(own_mount_unmount(&own));
+	CHECK(!is_mounted());
+}
+
 static void can_run(void)
 {
 	SKIP("needs root, to mount");
@@ -84,6 +115,7 @@ int main(void)
 	RUN(is_to_be_found);
 	RUN(unmounts_once);
 	RUN(leaves_others_alone);
+	RUN(is_told_by_its_id);
 	CHECK(rmdir(mountpoint) == 0);
 	return test_result();
 }
