@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson zoned create`: everything is made in a directory beside DIR, synced, and then renamed to
- * DIR. So DIR is a zoned directory or isn't, also after a crash; and it never is a directory that
- * somebody has known before it was marked.
+ * `caisson zoned create`: everything is made out of sight, synced, and then renamed to DIR. So DIR is
+ * a zoned directory or isn't, also after a crash; and it never is a directory that somebody has known
+ * before it was marked.
+ *
+ * DIR's parent may be another user's, who can rename what is in it at any moment, and may have something
+ * of ours to put in its place. So what is made is made below a directory beside DIR in which nobody
+ * else can rename anything (the workshop), and is reached by descriptors alone. A directory that isn't
+ * ours alone is no workshop; whatever passes for one gets nothing but the new directory put into it.
  */
 #include "tell.h"
 #include "zoned.h"
@@ -32,6 +37,9 @@ struct creation {
 	struct stat replaced; /* the empty directory that DIR is so far; st_mode 0: there is none */
 };
 
+/* Of the new directory in the workshop. */
+#define NEW_NAME "new"
+
 static int failed(const char *object, const char *name, const char *action, int error)
 {
 	tell("%s%s%s: %s: %s", object, name ? "/" : "", name ? name : "", action, strerror(-error));
@@ -59,6 +67,17 @@ static void catch_interruptions(void)
 		if (inherited.sa_handler != SIG_IGN) /* nohup(1) */
 			(void)sigaction(signals[i], &action, NULL);
 	}
+}
+
+/* Opens the directory NAME in DIR_FD, no symlink. 0 or -errno. */
+static int open_directory(int dir_fd, const char *name, int *ret_fd)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
 }
 
 /* Makes the file of zone NUMBER in the directory FD, on stable storage. 0 or -errno, told. */
@@ -91,10 +110,6 @@ static int fill(const struct creation *creation, int fd)
 {
 	int r;
 
-	if (creation->replaced.st_mode &&
-	    (fchown(fd, creation->replaced.st_uid, creation->replaced.st_gid) < 0 ||
-	     fchmod(fd, creation->replaced.st_mode & 07777) < 0))
-		return failed(creation->dir, NULL, "keep its owner and mode", -errno);
 	r = zone_mark_write(fd, &creation->geometry);
 	if (r == -EPERM) {
 		tell("%s: mark: %s: zoned directories are made in BACKING, not through the mount",
@@ -106,13 +121,29 @@ static int fill(const struct creation *creation, int fd)
 	for (uint32_t i = 0; i < creation->geometry.zones && r == 0; i++)
 		r = interrupted ? failed(creation->dir, NULL, "create", -EINTR)
 				: make_zone(creation, fd, i);
-	if (r == 0 && fsync(fd) < 0)
-		r = failed(creation->dir, NULL, "sync", -errno);
 	return r;
 }
 
-/* Removes the directory NAME, which is open as FD, with the zones in it. */
-static void undo(const struct creation *creation, int fd, const char *name)
+/* Renames NAME in the workshop, which is open as FD, to DIR. 0 or -errno, told. */
+static int put_in_place(const struct creation *creation, int workshop_fd, int fd)
+{
+	const struct stat *replaced = &creation->replaced;
+
+	if (replaced->st_mode && fchown(fd, replaced->st_uid, replaced->st_gid) < 0)
+		return failed(creation->dir, NULL, "keep its owner", -errno);
+	/* its own mode, which to rename a directory may not do with, comes last */
+	if (replaced->st_mode && fchmod(fd, (replaced->st_mode & 07777) | S_IRWXU) < 0)
+		return failed(creation->dir, NULL, "keep its mode", -errno);
+	if (fsync(fd) < 0)
+		return failed(creation->dir, NULL, "sync", -errno);
+	/* over a directory only if that is empty, as the kernel sees to */
+	if (renameat(workshop_fd, NEW_NAME, creation->parent_fd, creation->name) < 0)
+		return failed(creation->dir, NULL, "put in place", -errno);
+	return 0;
+}
+
+/* Removes the new directory, which is open as FD, with the zones in it. */
+static void undo(const struct creation *creation, int workshop_fd, int fd)
 {
 	char zone[ZONE_NAME_LEN];
 
@@ -121,38 +152,76 @@ static void undo(const struct creation *creation, int fd, const char *name)
 		if (unlinkat(fd, zone, 0) < 0)
 			break; /* they were made in this order */
 	}
-	if (unlinkat(creation->parent_fd, name, AT_REMOVEDIR) < 0)
+	if (unlinkat(workshop_fd, NEW_NAME, AT_REMOVEDIR) < 0)
 		(void)failed(creation->dir, NULL, "remove what was begun beside it", -errno);
+}
+
+/* Makes DIR by way of the workshop. 0 or -errno, told. */
+static int create_in(const struct creation *creation, int workshop_fd)
+{
+	const struct stat *replaced = &creation->replaced;
+	autoclose int fd = -1;
+	int r;
+
+	if (mkdirat(workshop_fd, NEW_NAME, 0700) < 0)
+		return failed(creation->dir, NULL, "create", -errno);
+	r = open_directory(workshop_fd, NEW_NAME, &fd);
+	if (r < 0) {
+		(void)unlinkat(workshop_fd, NEW_NAME, AT_REMOVEDIR); /* empty as it is */
+		return failed(creation->dir, NULL, "open", r);
+	}
+	r = fill(creation, fd);
+	if (r == 0)
+		r = put_in_place(creation, workshop_fd, fd);
+	if (r < 0) {
+		undo(creation, workshop_fd, fd);
+		return r;
+	}
+	if (replaced->st_mode && (fchmod(fd, replaced->st_mode & 07777) < 0 || fsync(fd) < 0))
+		return failed(creation->dir, NULL, "keep its mode", -errno);
+	if (fsync(creation->parent_fd) < 0)
+		return failed(creation->dir, NULL, "sync its parent", -errno);
+	return 0;
+}
+
+/* A directory NAME beside DIR that is ours alone. 0 or -errno. */
+static int make_workshop(const struct creation *creation, const char *name, int *ret_fd)
+{
+	autoclose int fd = -1;
+	struct stat st;
+	int r;
+
+	if (mkdirat(creation->parent_fd, name, 0700) < 0)
+		return -errno;
+	r = open_directory(creation->parent_fd, name, &fd);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* it may have been replaced since it was made */
+	if (st.st_uid != geteuid() || st.st_mode & 077)
+		return -EPERM;
+	*ret_fd = steal_fd(&fd);
+	return 0;
 }
 
 /* 0 or -errno, told. */
 static int create(const struct creation *creation)
 {
 	char name[] = ".caisson-zoned-XXXXXXXXXXX";
-	autoclose int fd = -1;
+	autoclose int workshop_fd = -1;
 	int r;
 
 	(void)snprintf(name, sizeof(name), ".caisson-zoned-%d", (int)getpid());
 	catch_interruptions();
-	if (mkdirat(creation->parent_fd, name, 0700) < 0)
-		return failed(creation->dir, NULL, "create", -errno);
-	fd = openat(creation->parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		r = failed(creation->dir, NULL, "open", -errno);
-		(void)unlinkat(creation->parent_fd, name, AT_REMOVEDIR); /* empty as it is */
-		return r;
-	}
-	r = fill(creation, fd);
-	/* over a directory only if that is empty, as the kernel sees to */
-	if (r == 0 && renameat(creation->parent_fd, name, creation->parent_fd, creation->name) < 0)
-		r = failed(creation->dir, NULL, "put in place", -errno);
-	if (r < 0) {
-		undo(creation, fd, name);
-		return r;
-	}
-	if (fsync(creation->parent_fd) < 0)
-		return failed(creation->dir, NULL, "sync its parent", -errno);
-	return 0;
+	r = make_workshop(creation, name, &workshop_fd);
+	if (r < 0)
+		return failed(creation->dir, NULL, "create a directory of our own beside it", r);
+	r = create_in(creation, workshop_fd);
+	/* only what is empty goes */
+	if (unlinkat(creation->parent_fd, name, AT_REMOVEDIR) < 0 && r == 0)
+		r = failed(creation->dir, NULL, "remove what was begun beside it", -errno);
+	return r;
 }
 
 /* Whether there is anything in the directory FD, which it takes. 0, -ENOTEMPTY or -errno. */

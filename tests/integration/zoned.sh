@@ -143,6 +143,26 @@ ASAN_OPTIONS=detect_leaks=0 refused 'Interrupted' strace -f -q -o /dev/null -e t
 		-e inject=fsync:signal=HUP:when=2 "$CAISSON" zoned create "$backing/kept" "${sane[@]}"
 ) || fail "create was ended by a signal that its caller ignores"
 rm -r "$backing/kept"
+# the owner of its parent puts a directory of root's in place of what is being made
+mkdir "$backing/theirs" "$backing/theirs/0" "$backing/theirs/secret"
+chmod 700 "$backing/theirs/secret"
+touch "$backing/theirs/secret/file"
+chown 65534:65534 "$backing/theirs" "$backing/theirs/0"
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+begun() { compgen -G "$backing/theirs/.caisson-zoned-*" >"$scratch/begun"; }
+swap() {
+	wait_until 20 begun
+	as_nobody mv -T "$(<"$scratch/begun")" "$backing/theirs/begun"
+	as_nobody mv -T "$backing/theirs/secret" "$(<"$scratch/begun")"
+}
+swap &
+swapper=$!
+ASAN_OPTIONS=detect_leaks=0 exits 2 strace -f -q -o /dev/null -e trace=mkdirat \
+	-e inject=mkdirat:delay_exit=3000000:when=1 "$CAISSON" zoned create "$backing/theirs/0" "${sane[@]}"
+wait "$swapper"
+same "$(stat -c '%u %a' "$(<"$scratch/begun")")" "0 700" "owner and mode of root's directory"
+same "$(ls -A "$(<"$scratch/begun")")" file "content of root's directory"
+rm -r "$backing/theirs"
 long=$(printf '%0255u' 0)
 create "$backing/$long" --size 2M --zone-size 1M
 rm -r "${backing:?}/$long"
