@@ -12,6 +12,7 @@
 #include "op-dir.h"
 #include "op-ioctl.h"
 #include "op-lock.h"
+#include "op-meta.h"
 #include "op-name.h"
 #include "op-open.h"
 #include "op-setid.h"
@@ -226,7 +227,13 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 {
-	return inode_unpin(entry->handler(call));
+	int r = inode_unpin(entry->handler(call));
+
+	/* nobody waits for a FORGET, and a RELEASE makes room */
+	if (entry->class == DISPATCH_META && !entry->no_reply && !call->brief &&
+	    entry->opcode != FUSE_RELEASE && entry->opcode != FUSE_RELEASEDIR)
+		op_slow_down(call->fs);
+	return r;
 }
 
 /* What of a message hasn't been taken yet. */

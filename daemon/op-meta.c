@@ -63,6 +63,26 @@ int op_error(struct fs *fs, int error)
 	return -ENFILE;
 }
 
+/* So much of LIMIT is in use that those who bring more should wait for others to let go. */
+static bool is_nearly_full(uint32_t used, uint32_t limit)
+{
+	return used > limit - limit / 16;
+}
+
+void op_slow_down(const struct fs *fs)
+{
+	/* short, because the FORGETs and RELEASEs that make room go through the workers too */
+	struct timespec pause = { .tv_nsec = 1000000 };
+	uint32_t fd_limit = fs->inodes.fd_limit;
+
+	/* descriptors that can't be dropped: of files without a name, or on other filesystems */
+	if (inode_is_tight(&fs->inodes) ||
+	    is_nearly_full(atomic_load(&fs->files.used), fs->files.count) ||
+	    (fd_limit < UINT32_MAX / 2 &&
+	     is_nearly_full(atomic_load(&fs->inodes.fds), fd_limit + fd_limit / 2)))
+		(void)nanosleep(&pause, NULL); /* interrupted is fine too */
+}
+
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
 {
 	*ret_sec = timeout_ns / 1000000000;
@@ -118,15 +138,6 @@ int op_reply_attr(struct call *call, struct inode *inode)
 	return 0;
 }
 
-/* Short, because the FORGETs that make room go through the workers too. No lock is held. */
-static void throttle(const struct fs *fs)
-{
-	struct timespec pause = { .tv_nsec = 1000000 };
-
-	if (inode_is_tight(&fs->inodes))
-		(void)nanosleep(&pause, NULL); /* interrupted is fine too */
-}
-
 /* Remembers the inode behind the O_PATH descriptor *FD, which it takes, and fills ENTRY. */
 static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_entry,
 			  struct inode **ret_inode)
@@ -141,7 +152,6 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 		return r;
 	}
 	r = inode_remember(&fs->inodes, fd, &stx, &inode);
-	throttle(fs);
 	if (r < 0)
 		return r;
 

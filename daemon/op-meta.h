@@ -28,15 +28,15 @@ int op_assume(const struct call *call);
 int op_assume_without_fsetid(const struct call *call);
 
 /*
- * The same with the caller's supplementary groups and none of our rights, for what is already open; without
- * CAP_FSETID where it is to be WITHOUT_FSETID.
+ * The same with the caller's supplementary groups and none of our rights, for what is already open;
+ * without CAP_FSETID where it is to be WITHOUT_FSETID.
  */
 int op_assume_with_groups(const struct call *call, bool without_fsetid);
 
 /*
- * The same as op_assume(), before something is made with a mode to which the kernel hasn't applied the caller's
- * UMASK_BITS (FUSE_DONT_MASK): sets the thread's own, and the backing filesystem heeds it unless the
- * directory has a default ACL.
+ * The same as op_assume(), before something is made with a mode to which the kernel hasn't applied
+ * the caller's UMASK_BITS (FUSE_DONT_MASK): sets the thread's own, and the backing filesystem heeds
+ * it unless the directory has a default ACL.
  */
 int op_assume_to_create(const struct call *call, uint32_t umask_bits);
 
@@ -45,6 +45,13 @@ int op_assume_to_create(const struct call *call, uint32_t umask_bits);
  * of files. Has idle inodes given back (inode_press()) where descriptors are what is short.
  */
 int op_error(struct fs *fs, int error);
+
+/*
+ * To be called after a handler that may have brought inodes or open files: waits a moment where
+ * room for these is getting short. What a client has let go of comes back later, as FORGET and
+ * RELEASE, so a fast one could fill tables that it doesn't need. No lock is held.
+ */
+void op_slow_down(const struct fs *fs);
 
 /*
  * Looks NAME up in DIR, of which op_zone_ask() has been told, remembers it with one lookup counted,
@@ -60,15 +67,15 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
 
 /*
- * op_lookup_entry() without any waiting: -EAGAIN, with nothing done, unless all that is known already and the
- * kernel has checked the caller's rights.
+ * op_lookup_entry() without any waiting: -EAGAIN, with nothing done, unless all that is known
+ * already and the kernel has checked the caller's rights.
  */
 int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		     struct fuse_entry_out *ret_entry);
 
 /*
- * The gate that CALL has to enter first (gate.h), because it changes the data of a file through the page
- * cache below; or GATE_NO_NUMBER: none, or all goes that way. Doesn't wait.
+ * The gate that CALL has to enter first (gate.h), because it changes the data of a file through the
+ * page cache below; or GATE_NO_NUMBER: none, or all goes that way. Doesn't wait.
  */
 uint32_t op_gate(const struct call *call);
 
