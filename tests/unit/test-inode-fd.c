@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inode table's descriptors: which are dropped, how they come back, and who is who meanwhile. */
+/*
+ * The inode table's descriptors: which are dropped, how they come back, and who is who meanwhile.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -212,6 +214,45 @@ static void a_file_that_has_gone_is_not_its_successor(void)
 	end();
 }
 
+/* As a network filesystem's: NAME is found with the inode number of another file. */
+static struct inode *look_up_renumbered(const char *name, const struct inode *as)
+{
+	struct inode *inode = NULL;
+	struct statx stx;
+	int fd = -1;
+
+	CHECK_EQ(store_open_child(root_fd, name, &fd), 0);
+	CHECK_EQ(store_statx(fd, INODE_STATX_MASK, &stx), 0);
+	stx.stx_ino = as->ino;
+	CHECK_EQ(inode_remember(&table, &fd, &stx, &inode), 0);
+	return inode;
+}
+
+/*
+ * Such a filesystem gives a number to another file although we have a descriptor. The handle tells,
+ * and the old row goes on being what it was.
+ */
+static void numbers_that_are_given_away_name_nobody(void)
+{
+	struct inode *old, *new;
+
+	if (!can_make())
+		return;
+	table.mounts[0].is_lasting = table.mounts[0].reopens = false;
+	make_file("a");
+	make_file("b");
+	old = look_up("a");
+	CHECK(look_up("a") == old);
+	new = look_up_renumbered("b", old);
+	CHECK(new != old &&new->ino == old->ino);
+	CHECK(look_up("a") == old);
+	CHECK(look_up_renumbered("b", old) == new);
+	CHECK_EQ(old->nlookup, 3u);
+	CHECK_EQ(new->nlookup, 2u);
+	CHECK(inode_get(&table, inode_nodeid(&table, old)) == old && old->fd >= 0);
+	end();
+}
+
 /* Not -ESTALE, which says that there is no such file. */
 static void what_opening_fails_with_is_told(void)
 {
@@ -250,6 +291,7 @@ int main(void)
 	RUN(what_is_in_use_keeps_its_descriptor);
 	RUN(files_without_their_name_are_found);
 	RUN(a_file_that_has_gone_is_not_its_successor);
+	RUN(numbers_that_are_given_away_name_nobody);
 	RUN(what_opening_fails_with_is_told);
 	RUN(without_handles_nothing_is_dropped);
 	return test_result();
