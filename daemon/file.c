@@ -85,6 +85,8 @@ int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint6
 	file = &fs->files.rows[row];
 	generation = atomic_load(&file->generation) + 1;
 	assert(generation & 1);
+	file->known = inode_row(&fs->inodes, inode);
+	inode = inode_primary(&fs->inodes, inode);
 	file->inode = inode_row(&fs->inodes, inode);
 	file->fd = steal_fd(&fd);
 	file->lent = is_writer(fill) && lend_sync_fd(inode, file->fd);
@@ -108,7 +110,7 @@ int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint6
 void file_close(struct fs *fs, struct file *file)
 {
 	uint32_t row = (uint32_t)(file - fs->files.rows);
-	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	struct inode *inode = inode_at(&fs->inodes, file->known);
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
@@ -142,7 +144,7 @@ int file_report_error(const struct fs *fs, struct file *file)
 
 int32_t file_backing_id(struct fs *fs, const struct file *file)
 {
-	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	struct inode *inode = inode_at(&fs->inodes, file->known);
 	int32_t known = atomic_load(&inode->backing_id), id;
 
 	if (known != PASSTHROUGH_NONE)

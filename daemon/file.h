@@ -31,7 +31,8 @@ struct inode;
 /* Lives in the arena: no pointers. */
 struct file {
 	_Atomic uint32_t generation; /* odd while open, even while free */
-	uint32_t inode;		     /* row in the inode table */
+	uint32_t inode;		     /* row in the inode table, a primary one (inode.h) */
+	uint32_t known;		     /* row by which the kernel knows it */
 	int32_t fd;		/* what reads and writes use: O_DIRECT where dio_off_align != 0 */
 	int32_t buffered_fd;	/* twin of fd without O_DIRECT, or -1: what isn't aligned */
 	uint32_t dio_mem_align; /* bytes, from statx STATX_DIOALIGN; powers of two */

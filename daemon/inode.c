@@ -250,6 +250,13 @@ static bool keeps_number(const struct inode_table *table, const struct inode *in
 	       table->mounts[inode->mount].is_lasting;
 }
 
+/* The table's mutex is held. dev, ino and mode are the same already. */
+static bool is_same_inode(const struct inode_table *table, const struct inode *inode,
+			  const struct candidate *candidate)
+{
+	return keeps_number(table, inode) || handle_equal(&inode->handle, &candidate->handle);
+}
+
 /*
  * The table's mutex is held. 0 with the row that is CANDIDATE, -ENOENT where there is none, -EAGAIN
  * where its identity has to be known to tell.
@@ -263,18 +270,36 @@ static int find(struct inode_table *table, const struct candidate *candidate,
 		struct inode *inode = inode_at(table, row);
 
 		if (inode->ino != candidate->ino || inode->dev != candidate->dev ||
-		    inode->mode != candidate->mode)
+		    inode->mode != candidate->mode || inode->mount_id != candidate->mount_id)
 			continue;
-		if (!keeps_number(table, inode)) {
-			if (!candidate->has_identity)
-				return -EAGAIN;
-			if (!handle_equal(&inode->handle, &candidate->handle))
-				continue;
-		}
+		if (!keeps_number(table, inode) && !candidate->has_identity)
+			return -EAGAIN;
+		if (!is_same_inode(table, inode, candidate))
+			continue;
 		*ret_inode = inode;
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/*
+ * The table's mutex is held. The primary row of CANDIDATE's inode, which is known by another mount;
+ * ROW where it isn't. Directories share nothing.
+ */
+static uint32_t find_primary(struct inode_table *table, const struct candidate *candidate,
+			     uint32_t row)
+{
+	uint32_t other = *bucket(table, candidate->dev, candidate->ino);
+
+	for (; other != POOL_NONE; other = inode_at(table, other)->hash_next) {
+		struct inode *inode = inode_at(table, other);
+
+		if (S_ISREG(candidate->mode) && inode->ino == candidate->ino &&
+		    inode->dev == candidate->dev && inode->mode == candidate->mode &&
+		    is_same_inode(table, inode, candidate))
+			return inode->primary;
+	}
+	return row;
 }
 
 /* The table's mutex is held. Takes *FD if there is a row for it. */
@@ -292,7 +317,12 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct can
 	inode->dev = candidate->dev;
 	inode->ino = candidate->ino;
 	inode->mode = candidate->mode;
+	inode->mount_id = candidate->mount_id;
 	inode->handle = candidate->handle;
+	inode->sharers = 0;
+	inode->primary = find_primary(table, candidate, row);
+	if (inode->primary != row)
+		inode_primary(table, inode)->sharers++;
 	inode->mount = inode_mount_get(table, candidate->mount_id, candidate->is_lasting);
 	inode->nlookup = 0;
 	inode->opens = 0;
@@ -315,20 +345,32 @@ static struct inode *insert(struct inode_table *table, int *fd, const struct can
 	return inode;
 }
 
-/* What a row that is given back leaves to be closed. */
+/* What rows that are given back leave to be closed. */
 struct leftover {
-	int fd, mount_fd;
+	int fds[4]; /* of a row and its mount, of the primary one and its mount */
+	uint32_t count;
 };
 
-/* The table's mutex is held. Frees the row if nothing holds it. */
-static struct leftover remove_unused(struct inode_table *table, struct inode *inode)
+static void leave(struct leftover *leftover, int fd)
 {
-	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
+	assert(leftover->count < ARRAY_SIZE(leftover->fds));
+	leftover->fds[leftover->count++] = fd;
+}
+
+/*
+ * The table's mutex is held. Frees the row if nothing holds it. One that only its sharers hold
+ * loses its descriptor: it isn't to keep its mount busy.
+ */
+static void remove_row(struct inode_table *table, struct inode *inode, struct leftover *leftover)
+{
 	uint32_t row = inode_row(table, inode);
 	uint32_t *link;
 
 	if (inode->nlookup || inode->opens || row == ROOT_ROW)
-		return leftover;
+		return;
+	leave(leftover, inode_fd_take(table, inode));
+	if (inode->sharers)
+		return;
 	for (link = bucket(table, inode->dev, inode->ino); *link != row;
 	     link = &inode_at(table, *link)->hash_next)
 		assert(*link != POOL_NONE);
@@ -336,22 +378,32 @@ static struct leftover remove_unused(struct inode_table *table, struct inode *in
 	inode->hash_next = POOL_NONE;
 	inode->generation++;
 	inode->used = false;
-	leftover.fd = inode_fd_take(table, inode);
-	leftover.mount_fd = inode_mount_put(table, inode->mount);
+	leave(leftover, inode_mount_put(table, inode->mount));
 	atomic_fetch_sub(&table->used, 1);
 	atomic_fetch_add(&table->freed, 1);
 	put_row(table, row);
-	return leftover;
+}
+
+/* The table's mutex is held. The same, and what then becomes of its primary row. */
+static void remove_unused(struct inode_table *table, struct inode *inode, struct leftover *leftover)
+{
+	struct inode *primary = inode_primary(table, inode);
+
+	remove_row(table, inode, leftover);
+	if (inode->used || primary == inode)
+		return;
+	primary->sharers--;
+	remove_row(table, primary, leftover);
 }
 
 /*
  * Closing the last descriptor of an unlinked file truncates it, which may take long: not under the
  * mutex.
  */
-static void close_leftover(struct leftover leftover)
+static void close_leftover(struct leftover *leftover)
 {
-	close_fd(&leftover.fd);
-	close_fd(&leftover.mount_fd);
+	for (uint32_t i = 0; i < leftover->count; i++)
+		close_fd(&leftover->fds[i]);
 }
 
 int inode_table_set_root(struct inode_table *table, int root_fd)
@@ -393,6 +445,33 @@ struct inode *inode_by_nodeid(struct inode_table *table, uint64_t nodeid)
 		return NULL;
 	inode = inode_at(table, row);
 	return inode->used && inode->generation == nodeid >> 32 ? inode : NULL;
+}
+
+uint32_t inode_list_sharers(struct inode_table *table, const struct inode *primary,
+			    uint64_t *nodeids, uint32_t max)
+{
+	uint32_t count = 0, row;
+
+	mutex_lock(&table->mutex);
+	for (row = *bucket(table, primary->dev, primary->ino); row != POOL_NONE && count < max;
+	     row = inode_at(table, row)->hash_next) {
+		const struct inode *inode = inode_at(table, row);
+
+		if (inode_primary(table, inode) == primary)
+			nodeids[count++] = inode_nodeid(table, inode);
+	}
+	mutex_unlock(&table->mutex);
+	return count;
+}
+
+bool inode_is_shared(struct inode_table *table, const struct inode *primary)
+{
+	bool is_shared;
+
+	mutex_lock(&table->mutex);
+	is_shared = primary->sharers;
+	mutex_unlock(&table->mutex);
+	return is_shared;
 }
 
 bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
@@ -452,17 +531,17 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 
 void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
 {
-	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
+	struct leftover leftover = { 0 };
 	struct inode *inode;
 
 	mutex_lock(&table->mutex);
 	inode = inode_by_nodeid(table, nodeid);
 	if (inode && inode_row(table, inode) != ROOT_ROW) {
 		inode->nlookup -= MIN(count, inode->nlookup);
-		leftover = remove_unused(table, inode);
+		remove_unused(table, inode, &leftover);
 	}
 	mutex_unlock(&table->mutex);
-	close_leftover(leftover);
+	close_leftover(&leftover);
 }
 
 void inode_pin_name(struct inode_table *table, int dir_fd, const char *name)
@@ -491,38 +570,56 @@ void inode_pin_name(struct inode_table *table, int dir_fd, const char *name)
 
 void inode_hold_open(struct inode_table *table, struct inode *inode)
 {
+	struct inode *primary = inode_primary(table, inode);
+
 	mutex_lock(&table->mutex);
 	inode->opens++;
+	if (primary != inode)
+		primary->opens++;
 	mutex_unlock(&table->mutex);
+}
+
+/* The table's mutex is held. INODE has lost an opener. Returns a descriptor to close, or -1. */
+static int put_primary(struct inode *primary)
+{
+	if (primary->opens)
+		return -1;
+	zone_unload(&primary->zone);
+	return atomic_exchange(&primary->sync_fd, -1);
 }
 
 void inode_put_open(struct inode_table *table, struct inode *inode)
 {
-	struct leftover leftover = { .fd = -1, .mount_fd = -1 };
+	struct inode *primary = inode_primary(table, inode);
+	struct leftover leftover = { 0 };
 	int32_t backing_id = PASSTHROUGH_NONE;
-	int sync_fd = -1;
+	int sync_fd;
 
 	mutex_lock(&table->mutex);
-	assert(inode->opens > 0);
-	if (--inode->opens == 0) {
-		zone_unload(&inode->zone);
-		sync_fd = atomic_exchange(&inode->sync_fd, -1);
+	assert(inode->opens > 0 && primary->opens > 0);
+	if (primary != inode)
+		primary->opens--;
+	if (--inode->opens == 0)
 		backing_id = atomic_exchange(&inode->backing_id, PASSTHROUGH_NONE);
-		leftover = remove_unused(table, inode);
-	}
+	sync_fd = put_primary(primary);
+	remove_unused(table, inode, &leftover);
+	if (inode->used && primary != inode)
+		remove_row(table, primary, &leftover);
 	mutex_unlock(&table->mutex);
 	close_fd(&sync_fd);
 	if (backing_id != PASSTHROUGH_NONE)
 		passthrough_close(table->session_fd, backing_id);
-	close_leftover(leftover);
+	close_leftover(&leftover);
 }
 
 void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
 		     uint64_t len, uint64_t capacity_len)
 {
+	struct zone *zone = &inode_primary(table, inode)->zone;
+
 	mutex_lock(&table->mutex);
-	if (!zone_is_file(&inode->zone))
-		zone_init(&inode->zone, kind, len, capacity_len);
+	if (!zone_is_file(zone))
+		zone_init(zone, kind, len, capacity_len);
 	mutex_unlock(&table->mutex);
 }
 

@@ -11,6 +11,12 @@
  * is opened again when it is asked for. Nor is the size of the table a limit: when all rows of the
  * arena are in use, more are made.
  *
+ * A file that is reached through two mounts below BACKING, one of them read-only perhaps, has a row
+ * for each, whose descriptor is of that mount: so what is refused below is refused above. The first
+ * of these rows is the primary one of them all. It stays as long as they do, and what belongs to
+ * the data of the inode is in it alone: sync_fd, error, known_len, thin, holes,
+ * setid and zone (inode_primary()).
+ *
  * Identity: (dev, ino) is found again in the table. On a filesystem that keeps a number for its
  * inode as long as a descriptor refers to it, that is the same inode if the row has a descriptor;
  * otherwise the file handles decide, because a number may have been given away.
@@ -49,10 +55,13 @@ struct inode_seen {
 /* Lives in the arena: no pointers. Guard: the table's mutex, unless it says otherwise. */
 struct inode {
 	uint64_t dev, ino;	    /* as makedev(). Constant while in use */
+	uint64_t mount_id;	    /* STATX_MNT_ID. Constant while in use */
 	uint64_t nlookup;	    /* the kernel's lookup count */
 	uint32_t generation;	    /* of the row */
 	uint32_t hash_next;	    /* row, or POOL_NONE */
-	uint32_t opens;		    /* rows of the file table that are open on it */
+	uint32_t opens;		    /* open files that know it, or whose primary it is */
+	uint32_t primary;	    /* row, maybe its own. Constant while in use */
+	uint32_t sharers;	    /* other rows whose primary it is */
 	uint32_t mode;		    /* S_IFMT bits. Constant while in use */
 	uint32_t older;		    /* rows between table.oldest and newest, */
 	uint32_t newer;		    /* … if the row is listed there */
@@ -113,9 +122,7 @@ struct inode_table {
 	uint64_t devices[INODE_DEVICES]; /* as makedev(), the root's first */
 	uint32_t device_count;		 /* guard: mutex */
 
-	/*
-	 * rows beyond the arena's: address space, which becomes memory piece by piece. Guard: mutex
-	 */
+	/* rows beyond the arena's: address space that becomes memory by and by. Guard: mutex */
 	struct inode *more;
 	pthread_mutex_t more_mutex; /* one thread makes rows. Taken before mutex */
 	_Atomic uint32_t more_made;
@@ -150,7 +157,10 @@ int inode_table_set_root(struct inode_table *table, int root_fd);
  */
 struct inode *inode_get(struct inode_table *table, uint64_t nodeid);
 
-/* Which inode NODEID is, for the gate that it has (gate.h): false where it names none. Doesn't wait. */
+/*
+ * Which inode NODEID is, for the gate that it has (gate.h): false where it names none. Doesn't
+ * wait.
+ */
 bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
 		    uint64_t *ret_ino);
 
@@ -190,6 +200,20 @@ static inline uint64_t inode_nodeid(const struct inode_table *table, const struc
 {
 	return (uint64_t)inode->generation << 32 | (inode_row(table, inode) + 1);
 }
+
+/* The row with what belongs to INODE's data. Lasts as long as INODE does. Any thread, no lock. */
+static inline struct inode *inode_primary(const struct inode_table *table,
+					  const struct inode *inode)
+{
+	return inode_at(table, inode->primary);
+}
+
+/* Whether others share PRIMARY's data: then each has a page cache above. */
+bool inode_is_shared(struct inode_table *table, const struct inode *primary);
+
+/* The nodeids of PRIMARY and its sharers, MAX at most. Returns how many. */
+uint32_t inode_list_sharers(struct inode_table *table, const struct inode *primary,
+			    uint64_t *nodeids, uint32_t max);
 
 /* What inode_remember() needs to know. */
 #define INODE_STATX_MASK (STATX_TYPE | STATX_INO | STATX_BTIME | STATX_MNT_ID)
@@ -263,15 +287,15 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
  */
 uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino);
 
-/* INODE was truncated to LEN bytes, or extended to so many. Any thread, no lock. */
+/* INODE, a primary row, was truncated to LEN bytes, or extended to so many. Any thread, no lock. */
 void inode_note_size(struct inode *inode, uint64_t len);
 
-/* Something was punched out of INODE. Any thread, no lock. */
+/* Something was punched out of INODE, a primary row. Any thread, no lock. */
 void inode_note_hole(struct inode *inode);
 
 /*
- * A flush of INODE failed with ERROR (-errno): every opener is to hear of it once. Any thread, no
- * lock.
+ * A flush of INODE, a primary row, failed with ERROR (-errno): every opener is to hear of it once.
+ * Any thread, no lock.
  */
 void inode_record_error(struct inode *inode, int error);
 

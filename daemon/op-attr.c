@@ -84,6 +84,7 @@ int op_statx(struct call *call)
 
 static int truncate_fd(struct call *call, struct inode *inode, int fd, uint64_t size)
 {
+	inode = inode_primary(&call->fs->inodes, inode);
 	if (zone_is_file(&inode->zone))
 		return op_zone_truncate(call->fs, inode, fd, size);
 	if (ftruncate(fd, (off_t)size) < 0)

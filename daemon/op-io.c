@@ -30,6 +30,12 @@ static struct inode *inode_of(const struct op_io *io, const struct file *file)
 	return inode_at(&io->fs->inodes, file->inode);
 }
 
+/* What the kernel knows the file as: the page cache above is that inode's. */
+static struct inode *known_of(const struct op_io *io, const struct file *file)
+{
+	return inode_at(&io->fs->inodes, file->known);
+}
+
 static struct zone *zone_of(const struct op_io *io, const struct file *file)
 {
 	return &inode_of(io, file)->zone;
@@ -91,7 +97,7 @@ static void leave_gate(struct op_io *io, struct request *request)
 static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
 {
 	if (has_owner && atomic_load_explicit(&file->cached, memory_order_relaxed))
-		cached_open_end(inode_of(io, file), file);
+		cached_open_end(known_of(io, file), file);
 	return has_owner;
 }
 
@@ -185,7 +191,7 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	stat_add(&io->stats->writes, 1);
 	request->around = goes_around(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
 	if (!request->around)
-		cached_open_written(inode_of(io, file), file);
+		cached_open_written(known_of(io, file), file);
 	if (in->size == 0) {
 		struct fuse_write_out *out = request_payload(io->engine->arena, request);
 
@@ -381,7 +387,7 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 	if (result < 0)
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);
-	if (request->around && file && cached_open_readers_only(inode_of(io, file))) {
+	if (request->around && file && cached_open_readers_only(known_of(io, file))) {
 		request->moved = (uint32_t)result;
 		return OP_IO_WORKER;
 	}

@@ -101,7 +101,7 @@ void op_fill_attr(struct fs *fs, struct inode *inode, const struct statx *stx,
 	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
 
 	if (stx->stx_mode & (S_ISUID | S_ISGID))
-		atomic_store(&inode->setid, true);
+		atomic_store(&inode_primary(&fs->inodes, inode)->setid, true);
 
 	*ret_attr = (struct fuse_attr){
 		.ino = inode_shown_ino(&fs->inodes, dev, stx->stx_ino),

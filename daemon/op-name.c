@@ -248,7 +248,7 @@ int op_link(struct call *call)
 	if (!dir || !target)
 		return -ESTALE;
 	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
-	if (zone_is_file(&target->zone))
+	if (zone_is_file(&inode_primary(&call->fs->inodes, target)->zone))
 		return op_zone_refused(call->fs, -EPERM);
 	r = op_zone_allow_name(call->fs, dir, call->name[0]);
 	if (r < 0)

@@ -153,8 +153,11 @@ static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 		if ((file->flags & O_ACCMODE) == O_RDONLY)
 			return;
 	}
-	if (!is_direct && !is_zone && !call->fs->passthrough) {
-		cached_open_begin(&call->fs->inodes, inode, file);
+	/* nor do two mounts' inodes above, each with a page cache, know of each other */
+	if (!is_direct && !is_zone && !call->fs->passthrough &&
+	    !inode_is_shared(&call->fs->inodes, inode)) {
+		cached_open_begin(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
+				  file);
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
 		return;
 	}
@@ -204,7 +207,7 @@ static int open_zone(struct call *call, struct inode *inode, uint64_t fh)
 int op_open(struct call *call)
 {
 	const struct fuse_open_in *arg = call->arg;
-	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
+	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid), *primary;
 	int flags = (int)arg->flags & OPEN_FLAGS;
 	struct file fill = unopened();
 	bool is_zone;
@@ -213,7 +216,8 @@ int op_open(struct call *call)
 
 	if (!inode)
 		return -ESTALE;
-	is_zone = zone_is_file(&inode->zone);
+	primary = inode_primary(&call->fs->inodes, inode);
+	is_zone = zone_is_file(&primary->zone);
 	if (is_zone)
 		flags &= ~O_TRUNC; /* open_zone() asks first */
 	/* the kernel opens the others itself; a FIFO or a device would do things when opened here */
@@ -237,14 +241,14 @@ int op_open(struct call *call)
 
 	fill.flags = (uint32_t)(flags & ~O_TRUNC);
 	if (flags & O_TRUNC)
-		inode_note_size(inode, 0);
+		inode_note_size(primary, 0);
 	else
-		look_for_holes(call->fs, inode, &fill);
+		look_for_holes(call->fs, primary, &fill);
 	r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)
 		return op_error(call->fs, r);
 	if (is_zone) {
-		r = open_zone(call, inode, fh);
+		r = open_zone(call, primary, fh);
 		if (r < 0)
 			return r;
 	}
@@ -369,7 +373,7 @@ int op_flush(struct call *call)
 	if (call->brief && (!local || !lock_none(call->fs) || atomic_load(&file->writing)))
 		return CALL_WAITS;
 	lock_release_owner(call->fs, file->inode, arg->lock_owner);
-	cached_open_flushed(inode, file);
+	cached_open_flushed(inode_at(&call->fs->inodes, file->known), file);
 	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0 || close(fd) < 0)

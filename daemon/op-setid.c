@@ -14,16 +14,22 @@
 #include "op-meta.h"
 #include "op-zone.h"
 
+/* Mounts of one file below BACKING whose inodes the kernel is told about. */
+#define SHARERS 16u
+
 void op_setid_cleared(struct fs *fs, struct inode *inode)
 {
+	uint64_t nodeids[SHARERS];
 	struct stat st;
+	uint32_t count;
 
 	if (!atomic_load(&inode->setid))
 		return;
 	if (fstat(inode->fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
 		atomic_store(&inode->setid, false);
-	/* fails only where nobody is left to be misled */
-	(void)fuse_notify_attributes(fs->inodes.session_fd, inode_nodeid(&fs->inodes, inode));
+	count = inode_list_sharers(&fs->inodes, inode, nodeids, SHARERS);
+	for (uint32_t i = 0; i < count; i++) /* fails only where nobody is left to be misled */
+		(void)fuse_notify_attributes(fs->inodes.session_fd, nodeids[i]);
 }
 
 static int sync_flags(const struct fs *fs, const struct fuse_write_in *arg)

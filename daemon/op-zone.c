@@ -65,7 +65,8 @@ int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, stru
 	enum zone_kind kind;
 	uint32_t number;
 
-	if (!S_ISREG(inode->mode) || zone_is_file(&inode->zone) || !zone_name_is_likely(name))
+	if (!S_ISREG(inode->mode) || zone_is_file(&inode_primary(&fs->inodes, inode)->zone) ||
+	    !zone_name_is_likely(name))
 		return 0;
 	if (is_hidden_zone(dir, name))
 		return op_zone_refused(fs, -EACCES);

@@ -136,6 +136,65 @@ static void one_descriptor_syncs_for_all(void)
 	end();
 }
 
+/* The same inode, found on another mount. */
+static struct inode *remember_by_mount(uint64_t mount_id)
+{
+	struct statx stx = { .stx_mask = STATX_MNT_ID,
+			     .stx_dev_major = 200,
+			     .stx_ino = 5,
+			     .stx_mode = S_IFREG,
+			     .stx_mnt_id = mount_id };
+	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+	struct inode *found;
+
+	CHECK(fd >= 0);
+	CHECK_EQ(inode_remember(&fs.inodes, &fd, &stx, &found), 0);
+	return found;
+}
+
+static void two_mounts_share_descriptor_and_errors(void)
+{
+	struct inode *first, *second;
+	struct file *reader, *writer;
+	uint64_t fh, nodeid;
+	int sync_fd;
+
+	make();
+	first = inode;
+	second = inode = remember_by_mount(7777);
+	CHECK(second != first && second->fd != first->fd);
+	CHECK(inode_primary(&fs.inodes, second) == first);
+	CHECK(remember_by_mount(7777) == second);
+	writer = opened(O_WRONLY, &fh);
+	inode = first;
+	reader = opened(O_RDONLY, &fh);
+	CHECK(reader->inode == writer->inode && reader->known != writer->known);
+	sync_fd = inode_fsync_fd(&fs, reader);
+	CHECK_EQ(sync_fd, writer->fd);
+	inode_record_error(inode_at(&fs.inodes, writer->inode), -EIO);
+	CHECK_EQ(file_report_error(&fs, reader), -EIO);
+	CHECK_EQ(file_report_error(&fs, writer), -EIO);
+	CHECK_EQ(file_report_error(&fs, reader), 0);
+
+	/* what they share lasts as long as one of them is known or open */
+	inode_make_zone(&fs.inodes, second, ZONE_CONVENTIONAL, 4096, 4096);
+	CHECK(zone_is_file(&first->zone));
+	nodeid = inode_nodeid(&fs.inodes, first);
+	inode_forget(&fs.inodes, nodeid, 1);
+	file_close(&fs, reader);
+	CHECK_EQ(inode_fsync_fd(&fs, writer), sync_fd);
+	file_close(&fs, writer);
+	CHECK(!is_open(sync_fd));
+	CHECK(first->used && first->fd < 0); /* its mount isn't kept busy */
+	CHECK_EQ(atomic_load(&fs.inodes.used), 3u);
+	CHECK(remember_by_mount(0) == first && first->fd >= 0);
+	inode_forget(&fs.inodes, nodeid, 1);
+	CHECK_EQ(atomic_load(&fs.inodes.used), 3u);
+	inode_forget(&fs.inodes, inode_nodeid(&fs.inodes, second), 2);
+	CHECK_EQ(atomic_load(&fs.inodes.used), 1u);
+	end();
+}
+
 static void each_opener_is_told_once(void)
 {
 	struct file *a, *b, *late;
@@ -210,6 +269,7 @@ int main(void)
 	RUN(handles_name_one_opening);
 	RUN(a_full_table_refuses_and_closes);
 	RUN(one_descriptor_syncs_for_all);
+	RUN(two_mounts_share_descriptor_and_errors);
 	RUN(each_opener_is_told_once);
 	RUN(threads_of_one_opener_share_what_they_are_told);
 	return test_result();
