@@ -76,6 +76,7 @@ def overwrite(directory, who, end, rng):
 
 def names(directory, who, end, rng):
     """links, renames and removes, until its time is over"""
+
     def path():
         return f"{directory}/names/{rng.choice(['', 'd1/', 'd2/'])}{rng.choice('abcde')}"
 
@@ -135,6 +136,7 @@ def races(directory, who, end, rng):
 
 # --- the rules ---
 
+
 def check_log(directory, acknowledged):
     with open(f"{directory}/log", "rb") as file:
         lines = file.read().split(b"\n")
@@ -165,7 +167,7 @@ def check_bytes(directory, written):
         content = file.read()
     for block in range(BLOCKS):
         writers = {who + 1 for who, blocks in written.items() if block in blocks} or {0}
-        found = set(content[block * BLOCK:(block + 1) * BLOCK])
+        found = set(content[block * BLOCK : (block + 1) * BLOCK])
         # each write was of whole blocks, but no write promises to be in one piece
         if not found <= writers:
             fault(f"block {block} has bytes of {sorted(found)}; its writers are {sorted(writers)}")
@@ -185,7 +187,7 @@ def walk(directory):
         for name in directories + files:
             path = f"{parent}/{name}"
             status = os.lstat(path)
-            found[path[len(directory):]] = (oct(status.st_mode), status.st_size, status.st_nlink)
+            found[path[len(directory) :]] = (oct(status.st_mode), status.st_size, status.st_nlink)
             if stat.S_ISREG(status.st_mode):
                 links.setdefault(status.st_ino, [status.st_nlink, []])[1].append(path)
     for number, paths in links.values():

@@ -16,8 +16,16 @@ import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 RWF = {
-    "HIPRI": 0x1, "DSYNC": 0x2, "SYNC": 0x4, "NOWAIT": 0x8, "APPEND": 0x10, "NOAPPEND": 0x20,
-    "ATOMIC": 0x40, "DONTCACHE": 0x80, "NOSIGNAL": 0x100, "no such flag": 1 << 30,
+    "HIPRI": 0x1,
+    "DSYNC": 0x2,
+    "SYNC": 0x4,
+    "NOWAIT": 0x8,
+    "APPEND": 0x10,
+    "NOAPPEND": 0x20,
+    "ATOMIC": 0x40,
+    "DONTCACHE": 0x80,
+    "NOSIGNAL": 0x100,
+    "no such flag": 1 << 30,
 }
 PAGE, CALLS = 4096, 16
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
@@ -50,6 +58,7 @@ def content(path):
 
 
 # --- results and errors ---
+
 
 class Iovec(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
@@ -91,11 +100,21 @@ def read_with(directory, open_flags, flags, size, offset):
 
 
 def compare_results(mount, plain):
-    opens = {"no flag": 0, "O_APPEND": os.O_APPEND, "O_DIRECT": os.O_DIRECT, "O_SYNC": os.O_SYNC,
-             "O_DIRECT|O_APPEND": os.O_DIRECT | os.O_APPEND}
+    opens = {
+        "no flag": 0,
+        "O_APPEND": os.O_APPEND,
+        "O_DIRECT": os.O_DIRECT,
+        "O_SYNC": os.O_SYNC,
+        "O_DIRECT|O_APPEND": os.O_DIRECT | os.O_APPEND,
+    }
     sets = [(name,) for name in RWF]
-    sets += [("APPEND", "NOAPPEND"), ("DSYNC", "APPEND"), ("SYNC", "NOAPPEND"),
-             ("DSYNC", "SYNC"), ("HIPRI", "DSYNC")]
+    sets += [
+        ("APPEND", "NOAPPEND"),
+        ("DSYNC", "APPEND"),
+        ("SYNC", "NOAPPEND"),
+        ("DSYNC", "SYNC"),
+        ("HIPRI", "DSYNC"),
+    ]
     compared = 0
     for open_name, open_flags in opens.items():
         for names in sets:
@@ -113,13 +132,16 @@ def compare_results(mount, plain):
                     if on_mount[0] == "ENOTSUP" and any(name in FUSE_REFUSES for name in names):
                         continue
                     bytes_only = ", other bytes" if on_plain[:2] == on_mount[:2] else ""
-                    fault(f"{what.__name__} RWF {' '.join(names)}, open with {open_name}, "
-                          f"{size} bytes at {offset}: ext4 {on_plain[:2]}, "
-                          f"mount {on_mount[:2]}{bytes_only}")
+                    fault(
+                        f"{what.__name__} RWF {' '.join(names)}, open with {open_name}, "
+                        f"{size} bytes at {offset}: ext4 {on_plain[:2]}, "
+                        f"mount {on_mount[:2]}{bytes_only}"
+                    )
     print(f"flags: {compared} results compared")
 
 
 # --- durability ---
+
 
 class Disk:
     def __init__(self, name):
@@ -133,12 +155,14 @@ class Disk:
 def rewritten(size=PAGE, flags=0):
     def call(fd, i):
         assert os.pwritev(fd, [memoryview(buffer)[:size]], i * PAGE, flags) == size
+
     return call
 
 
 def appended(size, flags=RWF["APPEND"]):
     def call(fd, i):
         assert os.pwritev(fd, [memoryview(buffer)[:size]], 0, flags) == size
+
     return call
 
 
@@ -146,6 +170,7 @@ def allocated(mode):
     def call(fd, i):
         if libc.fallocate(fd, mode, ctypes.c_long(i * PAGE + 100), ctypes.c_long(PAGE)):
             raise OSError(ctypes.get_errno(), "fallocate")
+
     return call
 
 
@@ -161,7 +186,7 @@ def sent(fd, i):
 
 def mapped(fd, i):
     with mmap.mmap(fd, CALLS * PAGE) as map:
-        map[i * PAGE:i * PAGE + 8] = b"mapped%02d" % i
+        map[i * PAGE : i * PAGE + 8] = b"mapped%02d" % i
         map.flush(i * PAGE, PAGE)
 
 
@@ -169,6 +194,7 @@ def written_then(sync):
     def call(fd, i):
         os.pwrite(fd, buffer[:PAGE], i * PAGE)
         sync(fd)
+
     return call
 
 

@@ -28,6 +28,7 @@ def fault(text):
 
 # --- the user, on the mount ---
 
+
 def try_open(path, rng):
     flags = rng.choice([os.O_RDWR, os.O_RDONLY, os.O_WRONLY])
     flags |= rng.choice([os.O_CREAT, os.O_CREAT, 0]) | rng.choice([0, 0, os.O_TRUNC, os.O_EXCL])
@@ -53,7 +54,10 @@ def try_link(path, rng):
 
 
 TRIES = [
-    try_open, try_open, try_open, try_link,
+    try_open,
+    try_open,
+    try_open,
+    try_link,
     lambda path, rng: os.unlink(path),
     lambda path, rng: os.rename(path, path + ".mine"),
     lambda path, rng: os.rename(os.path.dirname(path) + "/own", path),
@@ -85,6 +89,7 @@ def be_user(directory, end, seed):
 
 
 # --- root, behind it ---
+
 
 def look(path, fd, moment):
     """The file is as root has made it, and has its name."""
@@ -145,7 +150,9 @@ def main():
         users.append(pid)
     placed = be_root(f"{backing}/outer/sticky", end, seed)
     bad = sum(os.waitpid(pid, 0)[1] != 0 for pid in users)
-    print(f"intruder: root placed {placed} files; {faults} faults seen by root, {bad} users saw some")
+    print(
+        f"intruder: root placed {placed} files; {faults} faults seen by root, {bad} users saw some"
+    )
     os.system(f"rm -rf {backing}/outer")
     sys.exit(1 if faults or bad or not placed else 0)
 

@@ -16,7 +16,7 @@ plain=$scratch/plain
 make_backing ext4 256M
 make_backing ext4 256M "$plain"
 chmod 755 "$backing" "$plain"
-export STORM_SECONDS=${STORM_SECONDS:-10}
+export STORM_SECONDS=${STORM_SECONDS:-9}
 
 # storm aside|behind OPTIONS: a difference in one part doesn't hide those of another
 red=()
