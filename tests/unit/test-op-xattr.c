@@ -235,6 +235,11 @@ static void callers_have_their_own_rights(void)
 	/* whom the kernel has checked isn't refused again, by groups that we can't see, say */
 	world.fs.default_permissions = true;
 	CHECK_EQ(set_text(some_user, f, "user.a", "y"), 0);
+	/* but our own rights list nothing to somebody whom ext4 wouldn't list it to */
+	CHECK_EQ(list(some_user, g, 64u << 10), 0);
+	CHECK(listed("user.a") && !listed("trusted.a"));
+	CHECK_EQ(list(root_user, g, 64u << 10), 0);
+	CHECK(listed("user.a") && listed("trusted.a"));
 	forget(f, 1);
 	forget(g, 1);
 	world_end();
