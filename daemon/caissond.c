@@ -73,6 +73,7 @@ struct caissond {
 	struct control_loop loop;
 	struct timespec started;
 	bool keeper_gone;
+	bool told_transport; /* that the kernel has gone back to /dev/fuse */
 	bool stopping;
 };
 
@@ -111,11 +112,25 @@ static void count(void *arg, struct monitor_counters *counters)
 	server_count(&self->server, counters);
 }
 
+/* Once: that the kernel has taken back what it had offered. */
+static void tell_transport(struct caissond *self)
+{
+	int refusal = self->told_transport ? 0 : server_transport_refusal(&self->server);
+
+	if (!refusal)
+		return;
+	self->told_transport = true;
+	log_warn(
+		"%s: serve by /dev/fuse, not by FUSE-over-io_uring: the kernel refused an entry: %s",
+		self->options.mountpoint, strerror(-refusal));
+}
+
 static void tick(void *arg)
 {
 	struct caissond *self = arg;
 
 	server_tick(&self->server);
+	tell_transport(self);
 	monitor_tick(&self->monitor);
 }
 

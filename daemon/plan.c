@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "cpus.h"
 #include "creds.h"
 #include "engine.h"
+#include "fuse-kernel.h"
 #include "gate.h"
 #include "log.h"
 #include "macro.h"
@@ -149,20 +151,61 @@ static int refuse_option(const char *option, const char *reason)
 	return -EOPNOTSUPP;
 }
 
+/* What wasn't insisted on, and isn't to be had. */
+static void tell_fallback(const char *option, const char *instead, const char *reason)
+{
+	log_info("%s: serve %s: %s", option, instead, reason);
+}
+
+/* The most that the kernel puts into one message, of which it tells nobody. */
+static uint32_t kernel_max_write(const struct session *session)
+{
+	uint32_t pages = 256; /* FUSE_MAX_MAX_PAGES, before it could be set (Linux 6.13) */
+
+	FILE *file;
+
+	if (!(session->flags & FUSE_MAX_PAGES))
+		return session->max_write;
+	file = fopen("/proc/sys/fs/fuse/max_pages_limit", "re");
+	if (file && fscanf(file, "%u", &pages) != 1)
+		pages = 256;
+	if (file)
+		(void)fclose(file); /* read only */
+	return (uint32_t)MIN((uint64_t)pages * PAGE_BYTES, (uint64_t)session->max_write);
+}
+
+static void tell_max_write(const struct server *server)
+{
+	uint32_t wanted = server->options->max_write, got = kernel_max_write(&server->session);
+	char option[32], instead[48];
+
+	if (got >= wanted)
+		return;
+	(void)snprintf(option, sizeof(option), "max_write=%uK", wanted / 1024);
+	(void)snprintf(instead, sizeof(instead), "with messages of at most %uK", got / 1024);
+	tell_fallback(option, instead, "the kernel allows no more (fs.fuse.max_pages_limit)");
+}
+
 /* FUSE-over-io_uring where the kernel has offered it and there is room. */
 static int choose_transport(struct server *server)
 {
 	const struct options *options = server->options;
+	static const char missing[] =
+		"not to be had (needs Linux 6.14, fuse.enable_uring=1 and max_write=64K)";
+	static const char by_dev[] = "by /dev/fuse, not by FUSE-over-io_uring";
 	bool must = options->transport == TRANSPORT_URING;
+	const char *reason;
 	uint64_t len;
 	int r;
 
 	server->plan = plan_dev(options);
-	if (!(server->session.flags & CAISSON_FUSE_OVER_IO_URING))
-		return must ? refuse_option("transport=uring",
-					    "not to be had (needs Linux 6.14, fuse.enable_uring=1 "
-					    "and max_write=64K)")
-			    : 0;
+	if (!(server->session.flags & CAISSON_FUSE_OVER_IO_URING)) {
+		if (must)
+			return refuse_option("transport=uring", missing);
+		if (options->transport == TRANSPORT_AUTO)
+			tell_fallback("transport=auto", by_dev, missing);
+		return 0;
+	}
 	r = plan_uring(options, &server->plan);
 	if (!r)
 		r = plan_len(options, &server->plan, &len);
@@ -171,9 +214,11 @@ static int choose_transport(struct server *server)
 	plan_destroy(&server->plan);
 	server->plan = plan_dev(options);
 	server->session.flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
-	if (!must)
-		return 0;
-	return refuse_option("transport=uring", r < 0 ? strerror(-r) : "memory= is too small");
+	reason = r < 0 ? strerror(-r) : "memory= is too small";
+	if (must)
+		return refuse_option("transport=uring", reason);
+	tell_fallback("transport=auto", by_dev, reason);
+	return 0;
 }
 
 int plan_agree(struct server *server)
@@ -191,5 +236,9 @@ int plan_agree(struct server *server)
 		return refuse_option("passthrough=on",
 				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN; "
 				     "passthrough=auto does without)");
+	if (options->passthrough == PASSTHROUGH_AUTO && !server->fs.passthrough)
+		tell_fallback("passthrough=auto", "without passthrough",
+			      "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN)");
+	tell_max_write(server);
 	return choose_transport(server);
 }

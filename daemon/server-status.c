@@ -9,15 +9,24 @@
 #include "stats.h"
 #include "status.h"
 
+int server_transport_refusal(const struct server *server)
+{
+	for (uint32_t qid = 0; server->plan.deal.count && qid < server->plan.queues; qid++) {
+		int refusal = atomic_load(&server->queues[qid].uring.refusal);
+
+		if (refusal)
+			return refusal;
+	}
+	return 0;
+}
+
 /* Where the kernel refuses an entry, it goes back to /dev/fuse for all. */
 static const char *transport_name(const struct server *server)
 {
 	const struct queue *queue = server->queues;
 
-	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
-		if (!server->plan.deal.count || atomic_load(&queue[qid].uring.refusal))
-			return queue->dev.ops->name;
-	}
+	if (!server->plan.deal.count || server_transport_refusal(server))
+		return queue->dev.ops->name;
 	return queue->uring.ops->name;
 }
 

@@ -13,6 +13,12 @@ struct status;
 /* Fills what SERVER knows, and clears the other fields: those of the process and its watchers. */
 void server_fill_status(const struct server *server, struct status *status);
 
+/*
+ * 0, or the -errno with which the kernel has refused an entry of FUSE-over-io_uring, after which all
+ * requests come by /dev/fuse. Any thread.
+ */
+int server_transport_refusal(const struct server *server);
+
 /* What the monitor tells an increase of. */
 void server_count(const struct server *server, struct monitor_counters *ret_counters);
 

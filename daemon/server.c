@@ -226,6 +226,20 @@ static int start_threads(struct server *server)
 	return r ? r : ready;
 }
 
+/* Registering buffers is optional, and counts against RLIMIT_MEMLOCK. */
+static void tell_unpinned(const struct server *server)
+{
+	uint32_t unpinned = 0;
+
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
+		unpinned += server->queues[qid].engine.buf_len &&
+			    !server->queues[qid].engine.pinned;
+	if (unpinned)
+		log_info("buffers of %u queues: register with io_uring: refused by the kernel "
+			 "(RLIMIT_MEMLOCK): each request looks up its pages",
+			 unpinned);
+}
+
 int server_open(struct server *server, const struct options *options, const struct store *store,
 		int session_fd)
 {
@@ -259,7 +273,10 @@ int server_open(struct server *server, const struct options *options, const stru
 		log_fail("queues and workers: make: %s", strerror(-r));
 		return r;
 	}
-	return start_threads(server);
+	r = start_threads(server);
+	if (r == 0)
+		tell_unpinned(server);
+	return r;
 }
 
 int server_seal(struct server *server)
