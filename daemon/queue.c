@@ -17,8 +17,8 @@
 #include "stats.h"
 #include "worker.h"
 
-/* The eventfd's read and a cancellation, besides what the transport has under way. */
-#define OWN_SUBMISSIONS 2
+/* The eventfd's read and two cancellations, besides what the transport has under way. */
+#define OWN_SUBMISSIONS 3
 
 /* After a name that wasn't cached, so many are left to the workers untried: it costs some µs. */
 #define LOOKUPS_FORGONE 16
@@ -40,9 +40,35 @@ static void arm_wake(struct queue *queue)
 	queue->wake_armed = true;
 }
 
+/*
+ * This queue offers no slot any more, and may have been told of a message that it can't take: one that has
+ * a slot on offer is to look. Where none has, whoever offers the next one looks.
+ */
+static void have_sibling_look(struct queue *queue)
+{
+	if (queue->dev.ops->is_drained(&queue->dev))
+		return;
+	for (uint32_t i = 1; i < queue->sibling_count; i++) {
+		struct queue *sibling = &queue->siblings[(queue->qid + i) % queue->sibling_count];
+
+		if (atomic_load(&sibling->dev.armed) && !atomic_exchange(&sibling->look, true)) {
+			wake(sibling);
+			return;
+		}
+	}
+}
+
+/* Takes the slot on offer back, to offer it anew, where a sibling has asked for a look. */
+static void look_again(struct queue *queue)
+{
+	if (atomic_exchange(&queue->look, false))
+		queue->dev.ops->cancel(&queue->dev); /* nothing where none is on offer */
+}
+
 /* Offers a slot to the transport unless there is none or the queue is to end. */
 static void offer(struct queue *queue)
 {
+	bool was_starved = atomic_load(&queue->starved);
 	uint32_t index;
 
 	if (queue->dev.armed || queue->dev.ended || atomic_load(&queue->stopping))
@@ -53,8 +79,11 @@ static void offer(struct queue *queue)
 		atomic_store(&queue->starved, true);
 		/* again, now that whoever frees one will tell: it may have been just before */
 		index = pool_take(&queue->slots);
-		if (index == POOL_NONE)
+		if (index == POOL_NONE) {
+			if (!was_starved)
+				have_sibling_look(queue);
 			return;
+		}
 	}
 	atomic_store(&queue->starved, false);
 	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
@@ -265,6 +294,7 @@ static void start_metadata(struct queue *queue, struct request *request, const s
 		return;
 	}
 	if (gate == GATE_NO_NUMBER && is_at_leisure(queue) &&
+	    queue->dev.ops->is_drained(&queue->dev) &&
 	    worker_try_here(queue->workers, queue->qid, request, call))
 		return;
 	if (try_briefly(queue, request, call))
@@ -401,6 +431,8 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.arena = config->arena,
 		.requests = arena_table(config->arena, ARENA_REQUESTS),
 		.workers = config->workers,
+		.siblings = config->queues,
+		.sibling_count = config->queue_count,
 		.gates = config->gates,
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,
@@ -505,6 +537,7 @@ int queue_run(struct queue *queue)
 			break;
 		if (!ending && !queue->wake_armed)
 			arm_wake(queue);
+		look_again(queue);
 		offer(queue);
 		take_returned(queue);
 		r = engine_turn(&queue->engine);

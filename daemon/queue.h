@@ -10,6 +10,14 @@
  * stay with a metadata request until it is answered. A worker leaves the answer to the queue, which
  * alone may use its ring.
  *
+ * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A thread that
+ * was told of one message may have swallowed the wake-up for another (transport-dev.c). Mostly it looks at
+ * the device again at once, as each offer of a slot begins with a look. It doesn't where it is about to run
+ * a handler that may block, and where it has no slot left to offer. In the first case it looks before
+ * (is_drained()), and hands the request to a worker if there is anything. In the second case it has a
+ * sibling look that has a slot on offer (queue_look()). In either case its own poll is off the wait queue
+ * by then, so what comes later is told to others.
+ *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
  * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
  */
@@ -44,6 +52,8 @@ struct queue {
 	const struct arena *arena;
 	struct request *requests;
 	struct worker_set *workers;
+	struct queue *siblings; /* all queues, this one among them */
+	uint32_t sibling_count;
 	struct gate_table *gates;
 	struct queue_cpu *cpus;
 	const uint16_t *entries;
@@ -56,6 +66,7 @@ struct queue {
 	_Atomic bool starved;	   /* no slot was free to offer: whoever frees one wakes us */
 	_Atomic bool stopping;	   /* stop fetching, finish what there is */
 	_Atomic uint32_t returned; /* the first of the entries that workers have given back */
+	_Atomic bool look;	   /* the slot on offer is to be offered anew, see queue_look() */
 	bool wake_armed;
 	uint32_t replies;	  /* sent, not completed */
 	uint32_t parked;	  /* data requests that wait at a gate */
@@ -76,6 +87,8 @@ struct queue_config {
 	const struct arena *arena;
 	struct fs *fs;
 	struct worker_set *workers;
+	struct queue *queues; /* all of them, queue_count */
+	uint32_t queue_count;
 	struct gate_table *gates; /* whose entered() is queue_entered() */
 	uint32_t first_slot, depth;
 	uint32_t max_write;

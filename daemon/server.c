@@ -39,6 +39,8 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.workers = &server->workers,
+		.queues = server->queues,
+		.queue_count = server->plan.queues,
 		.gates = &server->gates,
 		.first_slot = qid * slots,
 		.depth = slots,

@@ -7,6 +7,10 @@
  *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
  *   - one message a wake-up: a queue that drains the device does all the copying itself while its
  *     siblings sleep;
+ *     But the kernel tells the same poll of two requests where its thread hasn't run in between: fuse
+ *     wakes without a key, and so leaves the entry on the wait queue until the poll's task work removes
+ *     it (io_poll_wake(), io_uring/poll.c). So a thread that is told of one message may be the only one
+ *     that was told of another: see queue.h for what follows;
  *   - without blocking, because a sibling may take the request between the poll and the read;
  *   - by read(2), not by a read linked to the poll: io_uring lets one of those that finds nothing
  *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()), not
@@ -17,6 +21,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -119,6 +124,7 @@ static void fetched(struct transport *t, struct request *request, int polled)
 		break;
 	case -ENOENT: /* the client gave its request up between poll and read */
 	case -EINTR:
+	case -ECANCELED: /* the slot was taken back */
 		break;
 	default:
 		end(t, result);
@@ -152,6 +158,14 @@ static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t in
 	}
 }
 
+/* The device is read by all queues: it is asked, and not what any of them knows. */
+static bool dev_is_drained(const struct transport *t)
+{
+	struct pollfd device = { .fd = t->fd, .events = POLLIN };
+
+	return poll(&device, 1, 0) == 0;
+}
+
 static void dev_destroy(struct transport *t)
 {
 	close_fd(&t->fd);
@@ -163,6 +177,7 @@ static const struct transport_ops dev_ops = {
 	.reply = dev_reply,
 	.answer = dev_answer,
 	.cancel = dev_cancel,
+	.is_drained = dev_is_drained,
 	.completion = dev_completion,
 	.destroy = dev_destroy,
 };

@@ -50,10 +50,15 @@ struct transport_ops {
 	 */
 	int (*answer)(struct transport *transport, const void *data, uint32_t len);
 	/*
-	 * Takes back the slot on offer: released() follows, and ended() with -ECANCELED; or, where a
-	 * message was faster, received() or released() alone. uring: NULL, entries end with the ring.
+	 * Takes back the slot on offer: released() follows; or, where a message was faster, received()
+	 * or released(). uring: NULL, entries end with the ring.
 	 */
 	void (*cancel)(struct transport *transport);
+	/*
+	 * Whether no message waits to be read, in a moment in which nothing is on offer. dev alone; uring:
+	 * NULL.
+	 */
+	bool (*is_drained)(const struct transport *transport);
 	/* A completion of one of this transport's tags. */
 	void (*completion)(struct transport *transport, enum engine_tag tag, uint32_t index,
 			   int result);
@@ -66,9 +71,9 @@ struct transport {
 	struct engine *engine;
 	struct request *requests; /* ARENA_REQUESTS */
 	struct stats_queue *stats;
-	int fd;		  /* dev: this queue's own clone of the session's /dev/fuse */
-	uint32_t offered; /* index of the slot on offer, while armed */
-	bool armed;	  /* dev: a slot is on offer */
+	int fd;		    /* dev: this queue's own clone of the session's /dev/fuse */
+	uint32_t offered;   /* index of the slot on offer, while armed */
+	_Atomic bool armed; /* dev: a slot is on offer; the thread writes, any reads */
 	bool ended;
 	_Atomic int refusal; /* uring: -errno of an entry that the kernel would not have, or 0 */
 };

@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <pthread.h>
@@ -582,6 +583,8 @@ uint64_t kernel_hash(uint64_t hash)
 
 int __real_open64(const char *path, int flags, ...);
 int __real_ioctl(int fd, unsigned long request, ...);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 ssize_t __real_read(int fd, void *buffer, size_t len);
 ssize_t __real_write(int fd, const void *data, size_t len);
 int __real_close(int fd);
@@ -644,6 +647,17 @@ ssize_t __wrap_read(int fd, void *buffer, size_t len)
 	events[fd - EVENT_FD].count -= units;
 	memcpy(buffer, &units, sizeof(units));
 	return sizeof(units);
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	if (!is_device(fds->fd))
+		return __real_poll(fds, count, timeout);
+	for (uint32_t i = 0; i < message_count; i++) {
+		if (is_for_device(i))
+			return 1;
+	}
+	return connection != CONNECTED;
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t len)

@@ -215,8 +215,7 @@ void world_begin(const struct scenario *scenario)
 	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
 		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
 		     file_table_init(&fs->files, &world.arena) == 0 &&
-		     lock_init(fs, &world.arena) == 0 &&
-		     worker_init(&world.workers, &workers) == 0,
+		     lock_init(fs, &world.arena) == 0 && worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
 	gate_init(&world.gates, &world.arena, queue_entered, &world.workers);
 	open_files(scenario);
@@ -226,6 +225,8 @@ void world_begin(const struct scenario *scenario)
 			.arena = &world.arena,
 			.fs = fs,
 			.workers = &world.workers,
+			.queues = world.queues,
+			.queue_count = scenario->queues,
 			.gates = &world.gates,
 			.first_slot = i * scenario->depth,
 			.depth = scenario->depth,
@@ -379,6 +380,7 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 		queue->engine.in_flight,
 		queue->parked,
 		atomic_load(&queue->starved),
+		atomic_load(&queue->look),
 		atomic_load(&queue->stopping),
 		atomic_load(&queue->returned),
 	};
