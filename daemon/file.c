@@ -71,26 +71,34 @@ struct file *file_get(const struct file_table *table, uint64_t fh)
 	return file;
 }
 
-int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
+int file_reserve(struct fs *fs, uint32_t *ret_row)
 {
-	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
-	struct file *file;
-	uint32_t row, generation;
+	uint32_t row = pool_take(&fs->files.pool);
 
-	row = pool_take(&fs->files.pool);
 	if (row == POOL_NONE)
 		return -ENFILE;
-	inode_hold_open(&fs->inodes, inode);
+	*ret_row = row;
+	return 0;
+}
 
-	file = &fs->files.rows[row];
-	generation = atomic_load(&file->generation) + 1;
+void file_unreserve(struct fs *fs, uint32_t row)
+{
+	pool_put(&fs->files.pool, row);
+}
+
+uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const struct file *fill)
+{
+	struct file *file = &fs->files.rows[row];
+	uint32_t generation = atomic_load(&file->generation) + 1;
+
 	assert(generation & 1);
+	inode_hold_open(&fs->inodes, inode);
 	file->known = inode_row(&fs->inodes, inode);
 	inode = inode_primary(&fs->inodes, inode);
 	file->inode = inode_row(&fs->inodes, inode);
-	file->fd = steal_fd(&fd);
+	file->fd = fill->fd;
 	file->lent = is_writer(fill) && lend_sync_fd(inode, file->fd);
-	file->buffered_fd = steal_fd(&buffered_fd);
+	file->buffered_fd = fill->buffered_fd;
 	file->dio_mem_align = fill->dio_mem_align;
 	file->dio_off_align = fill->dio_off_align;
 	file->flags = fill->flags;
@@ -102,8 +110,20 @@ int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint6
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&fs->files.used, 1);
+	return (uint64_t)generation << 32 | row;
+}
 
-	*ret_fh = (uint64_t)generation << 32 | row;
+int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
+{
+	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
+	uint32_t row;
+	int r;
+
+	r = file_reserve(fs, &row);
+	if (r < 0)
+		return r;
+	*ret_fh = file_publish(fs, row, inode, fill);
+	fd = buffered_fd = -1; /* the row's */
 	return 0;
 }
 

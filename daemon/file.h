@@ -73,6 +73,15 @@ struct file *file_get(const struct file_table *table, uint64_t fh);
  */
 int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh);
 
+/*
+ * The two halves of file_open(), for what must not be done in vain: file_reserve() sets a row aside,
+ * or fails with -ENFILE; file_publish(), which can't fail, opens it as file_open() does and returns
+ * the fh. A row that isn't needed goes back by file_unreserve(). See room.h.
+ */
+int file_reserve(struct fs *fs, uint32_t *ret_row);
+void file_unreserve(struct fs *fs, uint32_t row);
+uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const struct file *fill);
+
 /* Closes FILE: the kernel has released its fh. */
 void file_close(struct fs *fs, struct file *file);
 

@@ -302,16 +302,13 @@ static uint32_t find_primary(struct inode_table *table, const struct candidate *
 	return row;
 }
 
-/* The table's mutex is held. Takes *FD if there is a row for it. */
-static struct inode *insert(struct inode_table *table, int *fd, const struct candidate *candidate)
+/* The table's mutex is held. Takes *FD, and ROW, which is the caller's. */
+static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
+			    const struct candidate *candidate)
 {
 	uint32_t *head = bucket(table, candidate->dev, candidate->ino);
-	uint32_t row = take_row(table);
-	struct inode *inode;
+	struct inode *inode = inode_at(table, row);
 
-	if (row == POOL_NONE)
-		return NULL;
-	inode = inode_at(table, row);
 	assert(!inode->used && inode->fd < 0);
 	inode->used = true;
 	inode->dev = candidate->dev;
@@ -412,6 +409,7 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	autoclose int fd = -1;
 	struct inode *root;
 	struct statx stx;
+	uint32_t row;
 	int r;
 
 	fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
@@ -422,13 +420,13 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 		return r;
 	candidate = candidate_of(&stx);
 	identify(&candidate, fd, &stx);
+	r = inode_reserve(table, &row);
+	if (r < 0)
+		return r;
 	mutex_lock(&table->mutex);
-	root = insert(table, &fd, &candidate);
-	if (root)
-		root->nlookup = 1; /* the mount itself, which never forgets it */
+	root = insert(table, row, &fd, &candidate);
+	root->nlookup = 1; /* the mount itself, which never forgets it */
 	mutex_unlock(&table->mutex);
-	if (!root)
-		return -ENFILE;
 	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
 	table->devices[0] = root->dev;
 	table->device_count = 1;
@@ -489,8 +487,46 @@ bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_de
 	return inode;
 }
 
-int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
-		   struct inode **ret_inode)
+int inode_reserve(struct inode_table *table, uint32_t *ret_row)
+{
+	uint32_t row;
+	int r = 0;
+
+	do {
+		mutex_lock(&table->mutex);
+		row = take_row(table);
+		mutex_unlock(&table->mutex);
+		if (row == POOL_NONE)
+			r = make_more(table);
+	} while (row == POOL_NONE && r == 0);
+	if (r < 0) {
+		atomic_fetch_add(&table->refusals, 1);
+		return r;
+	}
+	*ret_row = row;
+	return 0;
+}
+
+void inode_unreserve(struct inode_table *table, uint32_t row)
+{
+	mutex_lock(&table->mutex);
+	put_row(table, row);
+	mutex_unlock(&table->mutex);
+}
+
+/* The table's mutex is held. In *ROW, or where that is POOL_NONE in any. NULL where there is none. */
+static struct inode *insert_at(struct inode_table *table, uint32_t *row, int *fd,
+			       const struct candidate *candidate)
+{
+	uint32_t taken = *row == POOL_NONE ? take_row(table) : *row;
+
+	*row = POOL_NONE;
+	return taken == POOL_NONE ? NULL : insert(table, taken, fd, candidate);
+}
+
+/* As inode_remember(), which has no *ROW, or inode_remember_at(). */
+static int remember(struct inode_table *table, uint32_t *row, int *fd, const struct statx *stx,
+		    struct inode **ret_inode)
 {
 	struct candidate candidate = candidate_of(stx);
 	struct inode *inode;
@@ -504,7 +540,7 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 			inode->warm = inode->recent = true;
 			inode_fd_install(table, inode, fd);
 		} else if (r == -ENOENT && candidate.has_identity) {
-			inode = insert(table, fd, &candidate);
+			inode = insert_at(table, row, fd, &candidate);
 		}
 		if (inode)
 			inode->nlookup++;
@@ -527,6 +563,26 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 	}
 	*ret_inode = inode;
 	return 0;
+}
+
+int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
+		   struct inode **ret_inode)
+{
+	uint32_t none = POOL_NONE;
+
+	return remember(table, &none, fd, stx, ret_inode);
+}
+
+struct inode *inode_remember_at(struct inode_table *table, uint32_t *row, int *fd,
+				const struct statx *stx)
+{
+	struct inode *inode;
+	int r;
+
+	assert(*row != POOL_NONE);
+	r = remember(table, row, fd, stx, &inode);
+	assert(r == 0);
+	return inode;
 }
 
 void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
@@ -626,11 +682,6 @@ void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_k
 bool inode_is_pressed(const struct inode_table *table)
 {
 	return atomic_load(&table->used) > table->count - table->count / 4;
-}
-
-bool inode_has_room(const struct inode_table *table)
-{
-	return atomic_load(&table->used) < table->count + table->more_max;
 }
 
 bool inode_is_tight(const struct inode_table *table)

@@ -227,8 +227,15 @@ uint32_t inode_list_sharers(struct inode_table *table, const struct inode *prima
 int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		   struct inode **ret_inode);
 
-/* Whether inode_remember() finds a row, for all one can tell. */
-bool inode_has_room(const struct inode_table *table);
+/*
+ * For an inode that is about to be made: inode_reserve() sets a row aside, or fails with -ENFILE, and
+ * inode_remember_at() is inode_remember() that can't fail: it takes *ROW if the inode isn't known, and
+ * sets it to POOL_NONE then. A row that isn't needed goes back by inode_unreserve(). See room.h.
+ */
+int inode_reserve(struct inode_table *table, uint32_t *ret_row);
+void inode_unreserve(struct inode_table *table, uint32_t row);
+struct inode *inode_remember_at(struct inode_table *table, uint32_t *row, int *fd,
+				const struct statx *stx);
 
 /*
  * Opening something failed for want of descriptors: drops some that rows can do without. Whether it

@@ -12,6 +12,7 @@
 #include "fs.h"
 #include "gate.h"
 #include "op-zone.h"
+#include "room.h"
 
 static struct caller caller_of(const struct call *call)
 {
@@ -138,10 +139,30 @@ int op_reply_attr(struct call *call, struct inode *inode)
 	return 0;
 }
 
-/* Remembers the inode behind the O_PATH descriptor *FD, which it takes, and fills ENTRY. */
-static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_entry,
-			  struct inode **ret_inode)
+/* In the row that ROOM has, or in whatever row there is. */
+static int remember(struct room *room, int *fd, const struct statx *stx, struct inode **ret_inode)
 {
+	struct inode_table *table = &room->fs->inodes;
+
+	if (room->inode_row == POOL_NONE)
+		return inode_remember(table, fd, stx, ret_inode);
+	*ret_inode = inode_remember_at(table, &room->inode_row, fd, stx);
+	return 0;
+}
+
+int op_path_fd(struct fs *fs, int fd, int *ret_fd)
+{
+	int r = store_reopen(&fs->store, fd, O_PATH, ret_fd);
+
+	if (r == -EMFILE && inode_make_room(&fs->inodes))
+		r = store_reopen(&fs->store, fd, O_PATH, ret_fd);
+	return r;
+}
+
+int op_entry_of(struct room *room, int *fd, struct fuse_entry_out *ret_entry,
+		struct inode **ret_inode)
+{
+	struct fs *fs = room->fs;
 	struct inode *inode;
 	struct statx stx;
 	int r;
@@ -151,7 +172,7 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 		close_fd(fd);
 		return r;
 	}
-	r = inode_remember(&fs->inodes, fd, &stx, &inode);
+	r = remember(room, fd, &stx, &inode);
 	if (r < 0)
 		return r;
 
@@ -167,9 +188,10 @@ static int remember_entry(struct fs *fs, int *fd, struct fuse_entry_out *ret_ent
 	return 0;
 }
 
-int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
-		    struct fuse_entry_out *ret_entry)
+int op_entry_made(struct room *room, const struct inode *dir, const char *name,
+		  struct fuse_entry_out *ret_entry)
 {
+	struct fs *fs = room->fs;
 	struct inode *inode = NULL;
 	int fd, r;
 
@@ -177,7 +199,7 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 	if (r == -EMFILE && inode_make_room(&fs->inodes))
 		r = store_open_child(dir->fd, name, &fd);
 	if (r == 0)
-		r = remember_entry(fs, &fd, ret_entry, &inode);
+		r = op_entry_of(room, &fd, ret_entry, &inode);
 	if (r < 0)
 		return op_error(fs, r);
 	r = op_zone_found(fs, dir, name, inode);
@@ -186,9 +208,18 @@ int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 	return r;
 }
 
+int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
+		    struct fuse_entry_out *ret_entry)
+{
+	autoroom room = room_none(fs);
+
+	return op_entry_made(&room, dir, name, ret_entry);
+}
+
 int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		     struct fuse_entry_out *ret_entry)
 {
+	autoroom room = room_none(fs);
 	struct inode *inode;
 	int fd, r;
 
@@ -202,7 +233,7 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		return r;
 	if (r < 0)
 		return -EAGAIN;
-	return remember_entry(fs, &fd, ret_entry, &inode);
+	return op_entry_of(&room, &fd, ret_entry, &inode);
 }
 
 /* The nodeid of the file whose data CALL changes, or 0. */
@@ -239,14 +270,4 @@ uint32_t op_gate(const struct call *call)
 bool op_is_local(const struct fs *fs, const struct inode *inode)
 {
 	return fs->store.local && inode->dev == fs->inodes.devices[0];
-}
-
-int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode)
-{
-	int path_fd, r;
-
-	r = store_reopen(&fs->store, fd, O_PATH, &path_fd);
-	if (r == 0)
-		r = remember_entry(fs, &path_fd, ret_entry, ret_inode);
-	return op_error(fs, r);
 }

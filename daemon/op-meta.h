@@ -13,6 +13,7 @@
 
 struct fs;
 struct inode;
+struct room;
 struct statx;
 
 /*
@@ -61,10 +62,19 @@ void op_slow_down(const struct fs *fs);
 int op_lookup_entry(struct fs *fs, const struct inode *dir, const char *name,
 		    struct fuse_entry_out *ret_entry);
 
+/* The same for NAME, which has just been made, in the row that ROOM has for its inode. */
+int op_entry_made(struct room *room, const struct inode *dir, const char *name,
+		  struct fuse_entry_out *ret_entry);
+
 /*
- * The same for the inode that FD, an open file or O_PATH, refers to, whatever its name is by now.
+ * The same for the inode behind the O_PATH descriptor *FD, which it takes, whatever its name is by
+ * now. Where ROOM has no row, one is taken if need be: -ENFILE where there is none.
  */
-int op_entry_of(struct fs *fs, int fd, struct fuse_entry_out *ret_entry, struct inode **ret_inode);
+int op_entry_of(struct room *room, int *fd, struct fuse_entry_out *ret_entry,
+		struct inode **ret_inode);
+
+/* An O_PATH descriptor of the inode behind FD, for op_entry_of(). 0 or -errno. */
+int op_path_fd(struct fs *fs, int fd, int *ret_fd);
 
 /*
  * op_lookup_entry() without any waiting: -EAGAIN, with nothing done, unless all that is known

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "creds.h"
 #include "fs.h"
 #include "macro.h"
 #include "op-meta.h"
 #include "op-zone.h"
+#include "room.h"
 
 static struct inode *call_inode(const struct call *call)
 {
@@ -107,12 +109,8 @@ int op_readlink(struct call *call)
 	return 0;
 }
 
-/*
- * Finds the call's directory, in which names are to change, and takes on its caller's identity,
- * with the caller's UMASK_BITS where something is made with a mode: 0, and creds_resume() is due,
- * or -errno.
- */
-static int begin(const struct call *call, const uint32_t *umask_bits, struct inode **ret_dir)
+/* Finds the call's directory, in which names are to change: 0 or -errno. */
+static int find_dir(const struct call *call, struct inode **ret_dir)
 {
 	struct inode *dir = call_inode(call);
 	int r;
@@ -123,16 +121,34 @@ static int begin(const struct call *call, const uint32_t *umask_bits, struct ino
 	if (r < 0)
 		return r;
 	*ret_dir = dir;
+	return 0;
+}
+
+/*
+ * The same before something is made there, with a row in ROOM for its inode. Takes on the caller's
+ * identity, with the caller's UMASK_BITS where it has a mode: 0, and creds_resume() is due, or
+ * -errno.
+ */
+static int begin(const struct call *call, struct room *room, const uint32_t *umask_bits,
+		 struct inode **ret_dir)
+{
+	int r = find_dir(call, ret_dir);
+
+	if (r < 0)
+		return r;
+	r = room_for_inode(room);
+	if (r < 0)
+		return r;
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
 }
 
 /* Whatever MADE says, the caller's identity ends here; then the reply is what NAME now is. */
-static int reply_made(struct call *call, const struct inode *dir, int made)
+static int reply_made(struct call *call, struct room *room, const struct inode *dir, int made)
 {
 	int r = made < 0 ? -errno : 0;
 
 	if (r == 0)
-		r = op_lookup_entry(call->fs, dir, call->name[0], call->out);
+		r = op_entry_made(room, dir, call->name[0], call->out);
 	creds_resume();
 	if (r == 0)
 		call->out_len = sizeof(struct fuse_entry_out);
@@ -141,45 +157,49 @@ static int reply_made(struct call *call, const struct inode *dir, int made)
 
 int op_symlink(struct call *call)
 {
+	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, NULL, &dir);
+	int r = begin(call, &room, NULL, &dir);
 
 	if (r < 0)
 		return r;
-	return reply_made(call, dir, symlinkat(call->name[1], dir->fd, call->name[0]));
+	return reply_made(call, &room, dir, symlinkat(call->name[1], dir->fd, call->name[0]));
 }
 
 int op_mknod(struct call *call)
 {
 	const struct fuse_mknod_in *arg = call->arg;
+	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, &arg->umask, &dir);
+	int r = begin(call, &room, &arg->umask, &dir);
 
 	if (r < 0)
 		return r;
 	/* rdev comes as new_encode_dev() made it, which is also how dev_t's low 32 bits look */
-	return reply_made(call, dir, mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
+	return reply_made(call, &room, dir, mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
 }
 
 int op_mkdir(struct call *call)
 {
 	const struct fuse_mkdir_in *arg = call->arg;
+	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, &arg->umask, &dir);
+	int r = begin(call, &room, &arg->umask, &dir);
 
 	if (r < 0)
 		return r;
-	return reply_made(call, dir, mkdirat(dir->fd, call->name[0], arg->mode & 07777));
+	return reply_made(call, &room, dir, mkdirat(dir->fd, call->name[0], arg->mode & 07777));
 }
 
 static int remove_name(struct call *call, int flags)
 {
-	struct inode *dir = call_inode(call);
-	int r;
+	struct inode *dir;
+	int r = find_dir(call, &dir);
 
-	if (dir)
-		inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
-	r = begin(call, NULL, &dir);
+	if (r < 0)
+		return r;
+	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
+	r = op_assume(call);
 	if (r < 0)
 		return r;
 	r = unlinkat(dir->fd, call->name[0], flags) < 0 ? -errno : 0;
@@ -236,24 +256,12 @@ int op_rename2(struct call *call)
 	return rename_name(call, arg->newdir, arg->flags);
 }
 
-int op_link(struct call *call)
+/* Gives TARGET another name, as the caller. 0 or -errno. */
+static int make_link(const struct call *call, const struct inode *dir, const struct inode *target)
 {
-	const struct fuse_link_in *arg = call->arg;
-	struct inode *dir = call_inode(call);
-	const struct inode *target = inode_get(&call->fs->inodes, arg->oldnodeid);
 	char path[STORE_FD_NAME_LEN];
-	struct inode *linked;
-	int r;
+	int r = op_assume(call);
 
-	if (!dir || !target)
-		return -ESTALE;
-	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
-	if (zone_is_file(&inode_primary(&call->fs->inodes, target)->zone))
-		return op_zone_refused(call->fs, -EPERM);
-	r = op_zone_allow_name(call->fs, dir, call->name[0]);
-	if (r < 0)
-		return r;
-	r = op_assume(call);
 	if (r < 0)
 		return r;
 	/*
@@ -264,8 +272,32 @@ int op_link(struct call *call)
 	if (linkat(call->fs->store.proc_fd, path, dir->fd, call->name[0], AT_SYMLINK_FOLLOW) < 0)
 		r = -errno;
 	creds_resume();
+	return r;
+}
+
+int op_link(struct call *call)
+{
+	const struct fuse_link_in *arg = call->arg;
+	const struct inode *target = inode_get(&call->fs->inodes, arg->oldnodeid);
+	autoroom room = room_none(call->fs); /* the target has its row */
+	autoclose int fd = -1;
+	struct inode *dir, *linked;
+	int r;
+
+	if (!target)
+		return -ESTALE;
+	r = find_dir(call, &dir);
+	if (r < 0)
+		return r;
+	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
+	if (zone_is_file(&inode_primary(&call->fs->inodes, target)->zone))
+		return op_zone_refused(call->fs, -EPERM);
+	r = op_path_fd(call->fs, target->fd, &fd);
+	if (r < 0)
+		return op_error(call->fs, r);
+	r = make_link(call, dir, target);
 	if (r == 0)
-		r = op_entry_of(call->fs, target->fd, call->out, &linked);
+		r = op_entry_of(&room, &fd, call->out, &linked);
 	if (r == 0)
 		call->out_len = sizeof(struct fuse_entry_out);
 	return r;

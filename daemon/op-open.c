@@ -17,13 +17,14 @@
 #include "op-setid.h"
 #include "op-zone.h"
 #include "passthrough.h"
+#include "room.h"
 
 /*
  * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
  * offset of every write comes from the kernel. Nor is O_DIRECT: cache= decides. Nor what can make
- * a regular file's descriptor refuse to wait (O_NONBLOCK).
+ * a regular file's descriptor refuse to wait (O_NONBLOCK). Nor O_TRUNC: see op_open().
  */
-#define OPEN_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
+#define OPEN_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME)
 
 /* The alignment for O_DIRECT where statx() doesn't tell: no page or block cache needs more. */
 #define DIO_ALIGN_LEAST 4096u
@@ -94,7 +95,7 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 
 	if (call->fs->cache != CACHE_NONE || !dio_alignment(fill->fd, &mem_align, &off_align))
 		return 0;
-	flags = (flags & ~(O_TRUNC | O_CREAT | O_EXCL)) | O_DIRECT;
+	flags |= O_DIRECT;
 	r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
 	if (r == -EACCES || r == -EPERM) {
 		/* a new file whose mode denies its maker: the first opening has settled the rights */
@@ -189,16 +190,88 @@ static int open_inode(struct call *call, const struct inode *inode, uint32_t ask
 	return r;
 }
 
-/* FH has been opened on the zone INODE. On error it is closed again. */
-static int open_zone(struct call *call, struct inode *inode, uint64_t fh)
+/* Empties INODE through FD, which is open for writing. */
+static int truncate_through(struct fs *fs, struct inode *inode, int fd)
+{
+	inode = inode_primary(&fs->inodes, inode);
+	if (zone_is_file(&inode->zone))
+		return op_zone_truncate(fs, inode, fd, 0);
+	if (ftruncate(fd, 0) < 0)
+		return -errno;
+	inode_note_size(inode, 0);
+	op_setid_cleared(fs, inode);
+	return 0;
+}
+
+/* Takes on the identity of CALL's caller, as it may truncate. As op_assume(). */
+static int assume_to_open(const struct call *call)
 {
 	const struct fuse_open_in *arg = call->arg;
-	struct file *file = file_get(&call->fs->files, fh);
-	int r = 0;
 
-	op_zone_load(inode, file->fd);
-	if ((arg->flags & O_TRUNC) && (file->flags & O_ACCMODE) != O_RDONLY)
-		r = op_zone_truncate(call->fs, inode, file->fd, 0);
+	if (arg->open_flags & FUSE_OPEN_KILL_SUIDGID)
+		return op_assume_without_fsetid(call);
+	return op_assume(call);
+}
+
+/* FILE has been opened on INODE with O_TRUNC. */
+static int truncate_opened(struct call *call, struct inode *inode, const struct file *file)
+{
+	autoclose int own_fd = -1;
+	int fd = file->fd, r;
+
+	r = assume_to_open(call);
+	if (r < 0)
+		return r;
+	if ((file->flags & O_ACCMODE) == O_RDONLY) {
+		/* whoever may write may also truncate what he opens for reading */
+		r = store_reopen(&call->fs->store, inode->fd, O_WRONLY, &own_fd);
+		fd = own_fd;
+	}
+	if (r == 0)
+		r = truncate_through(call->fs, inode, fd);
+	creds_resume();
+	return r;
+}
+
+/* The descriptors of INODE, opened with the caller's identity. On error none is open. */
+static int open_descriptors(struct call *call, const struct inode *inode, struct file *ret_fill)
+{
+	const struct fuse_open_in *arg = call->arg;
+	int flags = (int)arg->flags & OPEN_FLAGS;
+	int r = assume_to_open(call);
+
+	if (r < 0)
+		return r;
+	r = open_inode(call, inode, arg->flags, &flags, &ret_fill->fd);
+	if (r == 0)
+		r = add_direct(call, ret_fill, flags);
+	creds_resume();
+	if (r < 0)
+		close_both(ret_fill);
+	ret_fill->flags = (uint32_t)flags;
+	return r;
+}
+
+/* Opens INODE, and truncates it last: nothing that can fail comes after that. */
+static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
+{
+	const struct fuse_open_in *arg = call->arg;
+	struct inode *primary = inode_primary(&call->fs->inodes, inode);
+	struct file fill = unopened(), *file;
+	int r = open_descriptors(call, inode, &fill);
+
+	if (r == 0)
+		r = file_open(call->fs, inode, &fill, ret_fh);
+	if (r < 0)
+		return r;
+	file = file_get(&call->fs->files, *ret_fh);
+	if (zone_is_file(&primary->zone))
+		op_zone_load(primary, file->fd);
+	if (!(arg->flags & O_TRUNC)) {
+		look_for_holes(call->fs, primary, file);
+		return 0;
+	}
+	r = truncate_opened(call, inode, file);
 	if (r < 0)
 		file_close(call->fs, file);
 	return r;
@@ -207,51 +280,18 @@ static int open_zone(struct call *call, struct inode *inode, uint64_t fh)
 int op_open(struct call *call)
 {
 	const struct fuse_open_in *arg = call->arg;
-	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid), *primary;
-	int flags = (int)arg->flags & OPEN_FLAGS;
-	struct file fill = unopened();
-	bool is_zone;
+	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
 	uint64_t fh;
 	int r;
 
 	if (!inode)
 		return -ESTALE;
-	primary = inode_primary(&call->fs->inodes, inode);
-	is_zone = zone_is_file(&primary->zone);
-	if (is_zone)
-		flags &= ~O_TRUNC; /* open_zone() asks first */
 	/* the kernel opens the others itself; a FIFO or a device would do things when opened here */
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
-
-	if (arg->open_flags & FUSE_OPEN_KILL_SUIDGID)
-		r = op_assume_without_fsetid(call);
-	else
-		r = op_assume(call);
-	if (r < 0)
-		return r;
-	r = open_inode(call, inode, arg->flags, &flags, &fill.fd);
-	if (r == 0)
-		r = add_direct(call, &fill, flags);
-	creds_resume();
-	if (r < 0) {
-		close_both(&fill);
-		return op_error(call->fs, r);
-	}
-
-	fill.flags = (uint32_t)(flags & ~O_TRUNC);
-	if (flags & O_TRUNC)
-		inode_note_size(primary, 0);
-	else
-		look_for_holes(call->fs, primary, &fill);
-	r = file_open(call->fs, inode, &fill, &fh);
+	r = open_file(call, inode, &fh);
 	if (r < 0)
 		return op_error(call->fs, r);
-	if (is_zone) {
-		r = open_zone(call, primary, fh);
-		if (r < 0)
-			return r;
-	}
 	fill_open_out(call, arg->flags, fh, call->out);
 	call->out_len = sizeof(struct fuse_open_out);
 	return 0;
@@ -260,33 +300,56 @@ int op_open(struct call *call)
 /*
  * Answers with the entry and the handle of the new file that FILL, which it takes, is open on. The
  * entry is that of the descriptor's inode: somebody may have renamed another one into its place.
+ * ROOM is for both.
  */
-static int reply_created(struct call *call, struct file *fill)
+static int reply_created(struct call *call, struct room *room, struct file *fill)
 {
 	struct created_out *out = call->out;
 	struct inode *inode;
 	uint64_t fh;
-	int r;
+	int path_fd, r;
 
-	r = op_entry_of(call->fs, fill->fd, &out->entry, &inode);
+	r = op_path_fd(call->fs, fill->fd, &path_fd);
+	if (r == 0)
+		r = op_entry_of(room, &path_fd, &out->entry, &inode);
 	if (r < 0) {
 		close_both(fill);
-		return r;
-	}
-	r = file_open(call->fs, inode, fill, &fh);
-	if (r < 0) {
-		inode_forget(&call->fs->inodes, out->entry.nodeid, 1);
 		return op_error(call->fs, r);
 	}
+	fh = file_publish(call->fs, room->file_row, inode, fill);
+	room->file_row = POOL_NONE;
 	fill_open_out(call, ((const struct fuse_create_in *)call->arg)->flags, fh, &out->open);
 	call->out_len = sizeof(*out);
 	return 0;
 }
 
-/* Whether there is, for all one can tell, room for one more: or a file would be made for nothing. */
-static bool has_room(const struct fs *fs)
+/*
+ * Makes the file NAME in DIR, or a nameless one where that is NULL, and opens it. With the caller's
+ * identity.
+ */
+static int make_file(struct call *call, const struct inode *dir, const char *name,
+		     struct file *ret_fill)
 {
-	return atomic_load(&fs->files.used) < fs->files.count && inode_has_room(&fs->inodes);
+	const struct fuse_create_in *arg = call->arg;
+	int flags = (int)arg->flags & OPEN_FLAGS;
+	int r;
+
+	if (name)
+		r = store_create_child(dir->fd, name, flags, arg->mode, &ret_fill->fd);
+	else
+		r = store_create_tmpfile(dir->fd, flags | ((int)arg->flags & O_EXCL), arg->mode,
+					 &ret_fill->fd);
+	/*
+	 * The kernel has asked whether the caller may make a file, and would let him have whatever is
+	 * there as if it were his. So it is told to look at the name again (do_filp_open() in
+	 * fs/namei.c does, once), finds what is there, and checks that.
+	 */
+	if (r == -EEXIST && !(arg->flags & O_EXCL))
+		return -ESTALE;
+	if (r < 0)
+		return r;
+	ret_fill->flags = (uint32_t)flags;
+	return add_direct(call, ret_fill, flags);
 }
 
 /* CREATE where NAME isn't NULL, otherwise TMPFILE. */
@@ -294,34 +357,28 @@ static int create(struct call *call, const char *name)
 {
 	const struct fuse_create_in *arg = call->arg;
 	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
-	int flags = (int)arg->flags & (OPEN_FLAGS | O_EXCL);
+	autoroom room = room_none(call->fs);
 	struct file fill = unopened();
 	int r;
 
 	if (!dir)
 		return -ESTALE;
 	r = op_zone_allow_name(call->fs, dir, name ? name : "");
-	if (r < 0)
-		return r;
-	if (!has_room(call->fs))
-		return -ENFILE;
-	r = op_assume_to_create(call, arg->umask);
-	if (r < 0)
-		return r;
-	if (name)
-		r = store_create_child(&call->fs->store, dir->fd, name, flags, arg->mode, &fill.fd);
-	else
-		r = store_create_tmpfile(dir->fd, flags & ~O_TRUNC, arg->mode, &fill.fd);
 	if (r == 0)
-		r = add_direct(call, &fill, flags);
+		r = room_for_inode(&room);
+	if (r == 0)
+		r = room_for_file(&room);
+	if (r == 0)
+		r = op_assume_to_create(call, arg->umask);
+	if (r < 0)
+		return r;
+	r = make_file(call, dir, name, &fill);
 	creds_resume();
 	if (r < 0) {
 		close_both(&fill);
 		return op_error(call->fs, r);
 	}
-
-	fill.flags = (uint32_t)(flags & ~(O_TRUNC | O_EXCL));
-	return reply_created(call, &fill);
+	return reply_created(call, &room, &fill);
 }
 
 int op_create(struct call *call)
@@ -434,6 +491,7 @@ int op_copy_file_range(struct call *call)
 	const struct file *in = call_file(call, arg->fh_in), *out = call_file(call, arg->fh_out);
 	struct fuse_write_out *reply = call->out;
 	off_t in_off = (off_t)arg->off_in, out_off = (off_t)arg->off_out;
+	struct inode *out_inode;
 	ssize_t copied;
 	int64_t len;
 	int r;
@@ -442,8 +500,9 @@ int op_copy_file_range(struct call *call)
 		return -EBADF;
 	if (arg->flags)
 		return -EINVAL;
+	out_inode = inode_at(&call->fs->inodes, out->inode);
 	/* the kernel then copies by reading and writing, and the zone has its say on the writes */
-	if (zone_is_file(&inode_at(&call->fs->inodes, out->inode)->zone))
+	if (zone_is_file(&out_inode->zone))
 		return -EOPNOTSUPP;
 	len = copy_len(arg, in);
 	if (len < 0)
@@ -461,7 +520,7 @@ int op_copy_file_range(struct call *call)
 	creds_resume();
 	if (r < 0)
 		return r;
-	op_setid_cleared(call->fs, inode_at(&call->fs->inodes, out->inode));
+	op_setid_cleared(call->fs, out_inode);
 	if (call->fs->cache == CACHE_NONE && copied > 0)
 		(void)sync_file_range(file_buffered_fd(out), (off_t)arg->off_out, copied,
 				      SYNC_FILE_RANGE_WRITE); /* a head start: fsync finds errors */

@@ -17,9 +17,6 @@
 /* Before openat2() is taken at its word that a racing rename keeps it from being sure. */
 #define RESOLVE_TRIES 64
 
-/* Before an entry that now is there and now isn't is called stale. */
-#define CREATE_TRIES 8
-
 /*
  * Filesystems that have no flush operation (what fsync() finds, close() doesn't) and whose statx()
  * neither does I/O nor waits for any.
@@ -125,42 +122,9 @@ int store_open_cached(int dir_fd, const char *name, int *ret_fd)
 	return 0;
 }
 
-/* Opens the regular file NAME as it is. */
-static int open_existing(const struct store *store, int dir_fd, const char *name, int flags,
-			 int *ret_fd)
+int store_create_child(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd)
 {
-	autoclose int fd = -1;
-	struct stat st;
-	int r;
-
-	r = store_open_child(dir_fd, name, &fd);
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -ESTALE;
-	return store_reopen(store, fd, flags, ret_fd);
-}
-
-int store_create_child(const struct store *store, int dir_fd, const char *name, int flags,
-		       mode_t mode, int *ret_fd)
-{
-	int r = -ESTALE;
-
-	/*
-	 * O_CREAT alone would open whatever is there, and a FIFO or a device does things when it is
-	 * opened: so make it, or look at it first.
-	 */
-	for (int tries = 0; tries < CREATE_TRIES; tries++) {
-		r = open_beneath(dir_fd, name, flags | O_CREAT | O_EXCL, mode & 07777, ret_fd);
-		if (r != -EEXIST || (flags & O_EXCL))
-			return r;
-		r = open_existing(store, dir_fd, name, flags & ~O_CREAT, ret_fd);
-		if (r != -ENOENT)
-			return r;
-	}
-	return -ESTALE;
+	return open_beneath(dir_fd, name, flags | O_CREAT | O_EXCL, mode & 07777, ret_fd);
 }
 
 int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd)

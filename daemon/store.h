@@ -51,12 +51,10 @@ int store_open_child(int dir_fd, const char *name, int *ret_fd);
 int store_open_cached(int dir_fd, const char *name, int *ret_fd);
 
 /*
- * Opens NAME in DIR_FD with FLAGS | O_CREAT, as open(2) does: an existing regular file is opened
- * unless FLAGS has O_EXCL. Never blocks on a FIFO and never opens a device: -ESTALE for whatever
- * exists and isn't a regular file. Returns 0 or -errno.
+ * Makes the regular file NAME in DIR_FD and opens it with FLAGS: -EEXIST for whatever exists, which
+ * is left alone. Returns 0 or -errno.
  */
-int store_create_child(const struct store *store, int dir_fd, const char *name, int flags,
-		       mode_t mode, int *ret_fd);
+int store_create_child(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd);
 
 /* Makes a nameless file in the directory DIR_FD; FLAGS: access mode, O_EXCL, O_SYNC, O_DSYNC. */
 int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);

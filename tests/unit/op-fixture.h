@@ -82,6 +82,7 @@ static inline void world_make(uint32_t inodes)
 	CHECK(store_open(&world.fs.store, world.path) == 0);
 	CHECK(store_open_proc(&world.fs.store) == 0);
 	CHECK(inode_table_set_root(&world.fs.inodes, world.fs.store.root_fd) == 0);
+	world.fs.inodes.session_fd = -1; /* nobody to notify */
 	world.fs.cache = CACHE_WRITEBACK;
 	world.fs.dont_mask = true;
 	world.umask = 022;

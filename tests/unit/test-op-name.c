@@ -325,6 +325,37 @@ static int look_briefly(const char *name)
 }
 
 /* Whatever would take more than what is in memory is left to who may wait for it. */
+/* What can't be answered with a nodeid isn't made; a second name needs none. */
+static void a_full_table_makes_nothing(void)
+{
+	struct fuse_mknod_in mknod_in = { .mode = S_IFIFO | 0600 };
+	struct fuse_link_in link_in;
+	uint64_t f;
+
+	world_make(2);
+	world.fs.inodes.more_max = 0; /* and no more rows can be made */
+	touch("f");
+	f = look(ROOT, "f");
+	CHECK_EQ(make_dir(root_user, ROOT, "n", 0755), -ENFILE);
+	CHECK_EQ(ask(op_mknod, (struct ask){ .nodeid = ROOT, .arg = &mknod_in, .name = "n" }),
+		 -ENFILE);
+	CHECK_EQ(ask(op_symlink, (struct ask){ .nodeid = ROOT, .name = "n", .name2 = "target" }),
+		 -ENFILE);
+	CHECK(faccessat(AT_FDCWD, backing("n"), F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT);
+	link_in.oldnodeid = f;
+	CHECK_EQ(ask(op_link, (struct ask){ .nodeid = ROOT, .arg = &link_in, .name = "n" }), 0);
+	CHECK_EQ(entry_out()->nodeid, f);
+	CHECK_EQ(ask(op_unlink, (struct ask){ .nodeid = ROOT, .name = "n" }), 0);
+	forget(f, 2);
+	/* a row that was set aside for what failed has been given back */
+	CHECK(mkdir(backing("d"), 0700) == 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(make_dir(root_user, ROOT, "d", 0755), -EEXIST);
+	CHECK_EQ(make_dir(root_user, ROOT, "n", 0755), 0);
+	forget(entry_out()->nodeid, 1);
+	world_end();
+}
+
 static void brief_lookups_find_what_is_cached(void)
 {
 	struct inode *root;
@@ -374,6 +405,7 @@ int main(void)
 	RUN(fifos_never_block_us);
 	RUN(renames_keep_nodeids);
 	RUN(a_full_table_refuses);
+	RUN(a_full_table_makes_nothing);
 	RUN(brief_lookups_find_what_is_cached);
 	return test_result();
 }

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "macro.h"
 #include "op-fixture.h"
 
 static struct file *file_of(uint64_t fh)
@@ -201,26 +202,28 @@ static void an_unlinked_open_file_goes_on(void)
 	world_end();
 }
 
-static void creating_opens_what_is_there(void)
+/* Whatever it is: the kernel has not seen it, and so has not checked it. */
+static void creating_leaves_alone_what_is_there(void)
 {
-	uint64_t f, fh;
+	static const char *const names[] = { "f", "d", "link", "dangling", "p" };
+	struct stat st;
 
 	world_make(8);
-	f = make_file(0600);
+	forget(make_file(0600), 1);
 	CHECK(truncate(backing("f"), 10) == 0);
-	CHECK_EQ(create_file(root_user, ROOT, "f", O_RDWR | O_EXCL, 0600), -EEXIST);
-	CHECK_EQ(create_file(root_user, ROOT, "f", O_RDWR, 0644), 0);
-	CHECK_EQ(entry_out()->nodeid, f);
-	CHECK_EQ(entry_out()->attr.size, 10u);
-	CHECK_EQ(entry_out()->attr.mode & 07777, 0600u);
-	fh = created_fh();
-	release(fh);
-	CHECK_EQ(create_file(root_user, ROOT, "f", O_RDWR | O_TRUNC, 0644), 0);
-	CHECK_EQ(entry_out()->attr.size, 0u);
-	release(created_fh());
 	CHECK(mkdir(backing("d"), 0755) == 0);
-	CHECK_EQ(create_file(root_user, ROOT, "d", O_RDWR, 0644), -ESTALE);
-	forget(f, 3);
+	CHECK(symlink("f", backing("link")) == 0);
+	CHECK(symlink("nowhere", backing("dangling")) == 0);
+	CHECK(mkfifo(backing("p"), 0600) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		CHECK_EQ(create_file(root_user, ROOT, names[i], O_RDWR | O_EXCL, 0600), -EEXIST);
+		CHECK_EQ(create_file(root_user, ROOT, names[i], O_RDWR | O_TRUNC, 0644), -ESTALE);
+		CHECK_EQ(create_file(some_user, ROOT, names[i], O_RDONLY, 0644), -ESTALE);
+	}
+	CHECK(stat(backing("f"), &st) == 0);
+	CHECK_EQ(st.st_size, 10);
+	CHECK_EQ(st.st_mode & 07777, 0600u);
+	CHECK(access(backing("nowhere"), F_OK) < 0 && errno == ENOENT);
 	world_end();
 }
 
@@ -421,18 +424,81 @@ static void append_only_inodes_are_appended_to(void)
 	world_end();
 }
 
-/* No row for the handle: what was opened or counted on the way is let go of again. */
-static void a_full_file_table_leaves_nothing_behind(void)
+/* Opens NODEID with FLAGS and closes it: how often the kernel is told that its attributes changed. */
+static unsigned attributes_told(int fd, uint64_t nodeid, int flags)
+{
+	struct {
+		struct fuse_out_header header;
+		struct fuse_notify_inval_inode_out inode;
+	} got;
+	unsigned told = 0;
+
+	CHECK_EQ(open_file(root_user, nodeid, flags, 0), 0);
+	release(opened_fh());
+	while (read(fd, &got, sizeof(got)) == (ssize_t)sizeof(got))
+		told += got.header.error == FUSE_NOTIFY_INVAL_INODE && got.inode.ino == nodeid &&
+			got.inode.off < 0;
+	return told;
+}
+
+/* The kernel asks for the mode again, which it would otherwise show and use as it was. */
+static void the_kernel_hears_that_setid_bits_have_gone(void)
+{
+	int ends[2];
+	uint64_t f;
+
+	world_make(8);
+	CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	world.fs.inodes.session_fd = ends[1];
+	f = make_file(06777);
+	CHECK_EQ(attributes_told(ends[0], f, O_WRONLY), 0u);
+	CHECK_EQ(attributes_told(ends[0], f, O_WRONLY | O_TRUNC), 1u);
+	/* for the last time when they have gone */
+	CHECK(chmod(backing("f"), 0777) == 0);
+	CHECK_EQ(attributes_told(ends[0], f, O_WRONLY | O_TRUNC), 1u);
+	CHECK_EQ(attributes_told(ends[0], f, O_WRONLY | O_TRUNC), 0u);
+	CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+	forget(f, 1);
+	world_end();
+}
+
+static void who_may_write_truncates_what_he_opens_for_reading(void)
+{
+	struct stat st;
+	uint64_t f;
+
+	if (!can_act())
+		return;
+	world_make(8);
+	f = make_file(0644);
+	CHECK(truncate(backing("f"), 10) == 0);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY | O_TRUNC, 0), -EACCES);
+	CHECK(stat(backing("f"), &st) == 0 && st.st_size == 10);
+	CHECK_EQ(open_file(root_user, f, O_RDONLY | O_TRUNC, 0), 0);
+	CHECK_EQ(flags_of(file_of(opened_fh())->fd) & O_ACCMODE, O_RDONLY);
+	release(opened_fh());
+	CHECK(stat(backing("f"), &st) == 0 && st.st_size == 0);
+	forget(f, 1);
+	world_end();
+}
+
+/* No row for the handle: nothing is made or truncated, opened or counted. */
+static void a_full_file_table_leaves_everything_as_it_was(void)
 {
 	uint64_t f, fh[16];
+	struct stat st;
 
 	world_make(8);
 	f = make_file(0600);
+	CHECK(truncate(backing("f"), 10) == 0);
 	for (int i = 0; i < 16; i++) {
 		CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
 		fh[i] = opened_fh();
 	}
 	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), -ENFILE);
+	CHECK_EQ(open_file(root_user, f, O_RDWR | O_TRUNC, 0), -ENFILE);
+	CHECK_EQ(open_file(root_user, f, O_RDONLY | O_TRUNC, 0), -ENFILE);
+	CHECK(stat(backing("f"), &st) == 0 && st.st_size == 10);
 	CHECK_EQ(create_file(root_user, ROOT, "g", O_RDWR, 0600), -ENFILE);
 	CHECK(access(backing("g"), F_OK) < 0 && errno == ENOENT);
 	CHECK_EQ(atomic_load(&world.fs.inodes.used), 2u);
@@ -445,6 +511,32 @@ static void a_full_file_table_leaves_nothing_behind(void)
 	world_end();
 }
 
+/* A file table that has one row, and an inode table that has none: each is asked before the act. */
+static void a_full_inode_table_makes_no_file(void)
+{
+	struct fuse_create_in arg = { .flags = O_TMPFILE | O_RDWR, .mode = S_IFREG | 0640 };
+	uint64_t f;
+
+	world_make(2);
+	world.fs.inodes.more_max = 0; /* and no more rows can be made */
+	f = make_file(0600);
+	CHECK_EQ(create_file(root_user, ROOT, "g", O_RDWR, 0600), -ENFILE);
+	CHECK(access(backing("g"), F_OK) < 0 && errno == ENOENT);
+	CHECK_EQ(ask(op_tmpfile, (struct ask){ .nodeid = ROOT, .arg = &arg, .name = "/" }),
+		 -ENFILE);
+	forget(f, 1);
+	/* what was set aside on the way has been given back */
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(create_file(root_user, ROOT, "f", O_RDWR | O_EXCL, 0600), -EEXIST);
+		CHECK_EQ(create_file(root_user, ROOT, "g", O_RDWR, 0600), 0);
+		f = entry_out()->nodeid;
+		release(created_fh());
+		forget(f, 1);
+		CHECK(unlink(backing("g")) == 0);
+	}
+	world_end();
+}
+
 int main(void)
 {
 	fixture_init();
@@ -454,13 +546,16 @@ int main(void)
 	RUN(opening_can_truncate_and_clear_setid);
 	RUN(rights_are_the_callers);
 	RUN(an_unlinked_open_file_goes_on);
-	RUN(creating_opens_what_is_there);
+	RUN(creating_leaves_alone_what_is_there);
 	RUN(nameless_files_can_get_a_name);
 	RUN(closing_releases_locks_and_tells_errors_once);
 	RUN(brief_closing_is_for_files_without_locks);
 	RUN(holes_are_found);
 	RUN(ranges_are_copied);
 	RUN(append_only_inodes_are_appended_to);
-	RUN(a_full_file_table_leaves_nothing_behind);
+	RUN(a_full_file_table_leaves_everything_as_it_was);
+	RUN(a_full_inode_table_makes_no_file);
+	RUN(the_kernel_hears_that_setid_bits_have_gone);
+	RUN(who_may_write_truncates_what_he_opens_for_reading);
 	return test_result();
 }
