@@ -294,15 +294,19 @@ static int serve(void *arg, const struct keeper_link *link)
 			 strerror(-r));
 
 	/* 8 */
-	r = creds_init();
+	r = privdrop_process(&plan);
 	if (r == 0)
-		r = privdrop_process(&plan);
+		r = creds_init();
 	if (r == 0) /* what fails before it is ready, the launcher's terminal is told */
 		r = log_start(LOG_TARGET_STDERR, privdrop_thread);
 	if (r < 0) {
 		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
 	} else {
+		if (creds_act_for_callers() && !creds_see_callers())
+			log_warn(
+				"/proc: hides callers' groups and capabilities (hidepid): what the "
+				"kernel has checked has to do");
 		code = serve_with_server(self);
 	}
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "macro.h"
 
 #define CAP_WORDS 2
 
@@ -22,10 +23,23 @@ static const unsigned fs_caps[] = {
 	CAP_FSETID, CAP_LINUX_IMMUTABLE, CAP_MAC_OVERRIDE, CAP_SETFCAP,		CAP_SYS_ADMIN,
 };
 
+/* Those of them that a user namespace gives over its own inodes (capable_wrt_inode_uidgid()). */
+static const unsigned inode_caps[] = {
+	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
+};
+
+/* PF_KTHREAD in include/linux/sched.h of the kernel, in field 9 of /proc/PID/stat. */
+#define KERNEL_THREAD 0x00200000u
+
+/* Of a file of /proc/PID: CREDS_GROUPS groups of any common number, a hundred extents of a map. */
+#define STATUS_LEN (16u << 10)
+#define MAP_LEN	   4096u
+
 /* Written by creds_init(), before there are threads. */
 static struct {
-	bool acting;
-	int proc_fd; /* /proc */
+	bool acting, seeing;
+	int proc_fd;			 /* /proc */
+	char uid_map[128], gid_map[128]; /* as /proc shows it; "" where it is longer */
 	gid_t *groups;
 	int group_count;
 } own = { .proc_fd = -1 };
@@ -54,6 +68,11 @@ static int caps_set(const struct __user_cap_data_struct caps[CAP_WORDS])
 	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
 }
 
+static bool set_has(uint64_t set, unsigned cap)
+{
+	return set & 1ull << cap;
+}
+
 static bool caps_have(const struct __user_cap_data_struct caps[CAP_WORDS], unsigned cap)
 {
 	return caps[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
@@ -64,12 +83,61 @@ static void caps_lower(struct __user_cap_data_struct caps[CAP_WORDS], unsigned c
 	caps[CAP_TO_INDEX(cap)].effective &= ~CAP_TO_MASK(cap);
 }
 
+/* "PID/NAME", without stdio. */
+static void proc_path(uint32_t pid, const char *name, char path[static 24])
+{
+	char digits[10];
+	unsigned len = 0;
+
+	do
+		digits[len++] = (char)('0' + pid % 10);
+	while (pid /= 10);
+	while (len)
+		*path++ = digits[--len];
+	*path++ = '/';
+	memcpy(path, name, strlen(name) + 1);
+}
+
+/*
+ * The first SIZE - 1 bytes of the file NAME of PID, with a NUL behind them. Returns how many, or
+ * -errno: -ENOENT and -ESRCH where there is no such process.
+ */
+static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
+{
+	autoclose int fd = -1;
+	size_t used = 0;
+	ssize_t len;
+	char path[24];
+
+	proc_path(pid, name, path);
+	fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (used < size - 1 && (len = read(fd, text + used, size - 1 - used)) != 0) {
+		if (len < 0)
+			return -errno;
+		used += (size_t)len;
+	}
+	text[used] = '\0';
+	return (ssize_t)used;
+}
+
+/* Reads how the daemon's own ids are mapped, as proc_read() will see those of callers. */
+static void read_own_map(const char *name, char *map, size_t size)
+{
+	ssize_t len = proc_read((uint32_t)getpid(), name, map, size);
+
+	if (len < 0 || (size_t)len == size - 1)
+		map[0] = '\0';
+}
+
 int creds_init(void)
 {
 	struct __user_cap_data_struct caps[CAP_WORDS];
 	autoclose int proc_fd = -1;
 	autofree gid_t *groups = NULL;
 	int count, r;
+	char byte[2];
 
 	assert(own.proc_fd < 0);
 	r = caps_get(caps);
@@ -93,6 +161,10 @@ int creds_init(void)
 	own.groups = groups;
 	own.group_count = count;
 	groups = NULL;
+	/* the one process that is always there; hidepid= hides it from whoever has fewer capabilities */
+	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
+	read_own_map("uid_map", own.uid_map, sizeof(own.uid_map));
+	read_own_map("gid_map", own.gid_map, sizeof(own.gid_map));
 	return 0;
 }
 
@@ -107,6 +179,11 @@ void creds_destroy(void)
 bool creds_act_for_callers(void)
 {
 	return own.acting;
+}
+
+bool creds_see_callers(void)
+{
+	return own.seeing;
 }
 
 /* They answer with what was set before, and an id of -1 changes nothing: that is how to read. */
@@ -136,123 +213,196 @@ int creds_thread_init(void)
 	return 0;
 }
 
-/*
- * Reads /proc/PID/status as it comes, in pieces. Of interest are
- *	Uid:	real	effective	saved	filesystem
- *	Groups:	gid gid …
- */
-struct status_reader {
-	char key[8];
-	unsigned key_len;
-	bool in_value, in_number;
-	unsigned field; /* of the line's value */
-	uint32_t number;
-	uint32_t fsuid;
+/* What a caller may do. */
+struct rights {
+	bool trusted;  /* we don't know: groups and capabilities stay the daemon's, but for some */
+	uint64_t caps; /* as CapEff */
+	int count;     /* of groups */
 	gid_t *groups;
-	int count;
 };
 
-static bool key_is(const struct status_reader *reader, const char *key)
+/* A decimal number at *AT, which moves behind it; false where there is none. */
+static bool parse_number(const char **at, uint64_t *ret_number)
 {
-	return strlen(key) == reader->key_len && !memcmp(reader->key, key, reader->key_len);
+	const char *start;
+
+	while (**at == ' ' || **at == '\t')
+		(*at)++;
+	*ret_number = 0;
+	for (start = *at; **at >= '0' && **at <= '9'; (*at)++)
+		*ret_number = *ret_number * 10 + (uint64_t)(**at - '0');
+	return *at != start;
 }
 
-static void number_ends(struct status_reader *reader)
+/* The value of the line that begins with KEY in TEXT, or NULL. */
+static const char *find_line(const char *text, const char *key)
 {
-	if (!reader->in_number)
-		return;
-	reader->in_number = false;
-	if (key_is(reader, "Uid") && reader->field == 3)
-		reader->fsuid = reader->number;
-	else if (key_is(reader, "Groups") && reader->count < CREDS_GROUPS)
-		reader->groups[reader->count++] = reader->number;
-	reader->field++;
-}
+	size_t len = strlen(key);
 
-static void status_char(struct status_reader *reader, char c)
-{
-	if (c == '\n') {
-		number_ends(reader);
-		reader->in_value = false;
-		reader->key_len = 0;
-	} else if (!reader->in_value) {
-		reader->in_value = c == ':';
-		reader->field = 0;
-		/* a longer key isn't one of ours: its length alone tells */
-		if (!reader->in_value && reader->key_len < sizeof(reader->key))
-			reader->key[reader->key_len++] = c;
-	} else if (c >= '0' && c <= '9') {
-		reader->number =
-			(reader->in_number ? reader->number * 10 : 0) + (uint32_t)(c - '0');
-		reader->in_number = true;
-	} else {
-		number_ends(reader);
+	while (text && strncmp(text, key, len) != 0) {
+		text = strchr(text, '\n');
+		text = text ? text + 1 : NULL;
 	}
-}
-
-/* "PID/status", without stdio. */
-static void status_path(uint32_t pid, char path[static 20])
-{
-	char digits[10];
-	unsigned len = 0;
-
-	do
-		digits[len++] = (char)('0' + pid % 10);
-	while (pid /= 10);
-	while (len)
-		*path++ = digits[--len];
-	memcpy(path, "/status", sizeof("/status"));
+	return text ? text + len : NULL;
 }
 
 /*
- * The groups of CALLER, which waits for our answer, so its pid is still its own. Whatever goes
- * wrong (it was killed meanwhile, /proc hides it) leaves it fewer groups than it has, never more.
+ * Reads from TEXT, /proc/PID/status, the end of which may be missing:
+ *	Uid:	real	effective	saved	filesystem
+ *	Groups:	gid gid …
+ * Returns whether it is the status of somebody whose filesystem uid is UID.
  */
-static int read_groups(const struct caller *caller, gid_t groups[static CREDS_GROUPS])
+static bool parse_status(const char *text, uint32_t uid, struct rights *rights)
 {
-	struct status_reader reader = { .groups = groups, .fsuid = UINT32_MAX };
-	autoclose int fd = -1;
-	char path[20], piece[1024];
-	ssize_t len;
+	const char *at = find_line(text, "Uid:");
+	uint64_t number = 0;
 
-	if (!caller->pid)
-		return 0;
-	status_path(caller->pid, path);
-	fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	while ((len = read(fd, piece, sizeof(piece))) > 0) {
-		for (ssize_t i = 0; i < len; i++)
-			status_char(&reader, piece[i]);
+	for (int field = 0; field < 4; field++) {
+		if (!at || !parse_number(&at, &number))
+			return false;
 	}
-	return len == 0 && reader.fsuid == caller->uid ? reader.count : 0;
+	if (number != uid)
+		return false;
+	at = find_line(at, "Groups:");
+	while (at && rights->count < CREDS_GROUPS && parse_number(&at, &number) && *at)
+		rights->groups[rights->count++] = (gid_t)number;
+	return true;
 }
 
-static int collect_groups(const struct caller *caller, gid_t groups[static CREDS_GROUPS])
+/* PID is a thread of the kernel: who it acts for isn't who it is. */
+static bool is_kernel_thread(uint32_t pid)
 {
-	int count = read_groups(caller, groups);
+	char text[MAP_LEN];
+	const char *at;
+	uint64_t number;
 
-	if (caller->supp_gid == UINT32_MAX || count == CREDS_GROUPS)
-		return count;
-	for (int i = 0; i < count; i++) {
-		if (groups[i] == caller->supp_gid)
-			return count;
+	if (proc_read(pid, "stat", text, sizeof(text)) < 0)
+		return false;
+	at = strrchr(text, ')'); /* "pid (name) state ppid pgrp session tty_nr tpgid flags" */
+	if (!at || strlen(at) < 4)
+		return false;
+	at += 3;
+	for (int field = 4; field <= 9; field++) {
+		while (*at == ' ' || *at == '-')
+			at++;
+		if (!parse_number(&at, &number))
+			return false;
 	}
-	groups[count++] = caller->supp_gid;
-	return count;
+	return number & KERNEL_THREAD;
 }
 
-static int take_on(const struct caller *caller)
+/* Whether ID has a number in MAP: lines of "inside outside count", seen from our namespace. */
+static bool map_has(const char *map, uint32_t id)
 {
-	bool limited = !caller->checked && caller->uid != 0;
+	uint64_t inside, outside, count;
+
+	while (parse_number(&map, &inside) && parse_number(&map, &outside) &&
+	       parse_number(&map, &count)) {
+		if (id >= outside && id - outside < count)
+			return true;
+		if (*map == '\n')
+			map++;
+	}
+	return false;
+}
+
+/* Whether all that CALLER acts on belongs to somebody in the namespace with these maps. */
+static bool maps_have_objects(const struct caller *caller, const char *uid_map, const char *gid_map)
+{
+	for (uint32_t i = 0; i < caller->objects; i++) {
+		struct stat st;
+
+		if (fstat(caller->object_fd[i], &st) < 0 || !map_has(uid_map, st.st_uid) ||
+		    !map_has(gid_map, st.st_gid))
+			return false;
+	}
+	return caller->objects > 0;
+}
+
+/* What CAPS, which CALLER has in its user namespace, are in ours. */
+static uint64_t caps_here(const struct caller *caller, uint64_t caps)
+{
+	char uid_map[MAP_LEN], gid_map[MAP_LEN];
+	uint64_t here = 0;
+
+	if (!caps)
+		return 0;
+	if (proc_read(caller->pid, "uid_map", uid_map, sizeof(uid_map)) < 0 ||
+	    proc_read(caller->pid, "gid_map", gid_map, sizeof(gid_map)) < 0)
+		return 0;
+	if (own.uid_map[0] && strcmp(uid_map, own.uid_map) == 0 &&
+	    strcmp(gid_map, own.gid_map) == 0)
+		return caps;
+	if (!maps_have_objects(caller, uid_map, gid_map))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(inode_caps); i++)
+		here |= caps & 1ull << inode_caps[i];
+	return here;
+}
+
+static void add_group(struct rights *rights, gid_t gid)
+{
+	if (gid == UINT32_MAX || rights->count == CREDS_GROUPS)
+		return;
+	for (int i = 0; i < rights->count; i++) {
+		if (rights->groups[i] == gid)
+			return;
+	}
+	rights->groups[rights->count++] = gid;
+}
+
+/*
+ * Finds out what CALLER, whose thread has the capabilities CAPS, may do. It waits for our answer, so
+ * its pid is still its own, unless it has been killed. Whatever goes wrong leaves it fewer rights
+ * than it has, never more.
+ */
+static void find_rights(const struct caller *caller, uint64_t caps, struct rights *rights)
+{
+	char text[STATUS_LEN];
+
+	if (!caller->pid || !own.seeing)
+		rights->trusted = caller->checked;
+	else if (proc_read(caller->pid, "status", text, sizeof(text)) < 0)
+		rights->caps = 0; /* it has gone */
+	else if (parse_status(text, caller->uid, rights))
+		rights->caps = caps_here(caller, caps);
+	else
+		rights->trusted = caller->checked && is_kernel_thread(caller->pid);
+	if (rights->trusted)
+		rights->caps = ~(1ull << CAP_FOWNER);
+	add_group(rights, caller->supp_gid);
+}
+
+/* The effective capabilities of the thread PID; none where it has gone. */
+static uint64_t caps_of(uint32_t pid)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3,
+						   .pid = (int)pid };
 	struct __user_cap_data_struct caps[CAP_WORDS];
-	int count;
 
-	if (limited) {
-		count = collect_groups(caller, mine.groups);
+	if (syscall(SYS_capget, &header, caps) < 0)
+		return 0;
+	return caps[0].effective | (uint64_t)caps[1].effective << 32;
+}
+
+/* Whether CAPS are all the filesystem capabilities that we have. */
+static bool has_all(uint64_t caps)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
+		if (caps_have(mine.caps, fs_caps[i]) && !set_has(caps, fs_caps[i]))
+			return false;
+	}
+	return true;
+}
+
+static int take_on(const struct caller *caller, const struct rights *rights)
+{
+	struct __user_cap_data_struct caps[CAP_WORDS];
+
+	if (!rights->trusted) {
 		/* noted first: creds_resume() then sets them back also where this fails */
 		mine.groups_changed = true;
-		if (syscall(SYS_setgroups, count, mine.groups) < 0)
+		if (syscall(SYS_setgroups, rights->count, rights->groups) < 0)
 			return -errno;
 	}
 	/* these two don't tell whether they did it */
@@ -266,8 +416,8 @@ static int take_on(const struct caller *caller)
 	 * (cap_task_fix_setuid()): say what is meant.
 	 */
 	memcpy(caps, mine.caps, sizeof(caps));
-	if (limited) {
-		for (unsigned i = 0; i < sizeof(fs_caps) / sizeof(fs_caps[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
+		if (!set_has(rights->caps, fs_caps[i]))
 			caps_lower(caps, fs_caps[i]);
 	}
 	if (caller->without_fsetid)
@@ -277,6 +427,8 @@ static int take_on(const struct caller *caller)
 
 int creds_assume(const struct caller *caller)
 {
+	struct rights rights = { .groups = mine.groups };
+	uint64_t caps;
 	int r;
 
 	assert(mine.ready && !mine.assumed);
@@ -285,13 +437,20 @@ int creds_assume(const struct caller *caller)
 	/* -1 is nobody, and the calls below take it for "leave it as it is" */
 	if (caller->uid == UINT32_MAX || caller->gid == UINT32_MAX)
 		return -EPERM;
-	/* the daemon's own user, and nothing to take away: the common case of root */
-	if (caller->uid == 0 && mine.fsuid == 0 && caller->gid == mine.fsgid &&
-	    !caller->without_fsetid)
-		return 0;
+	/* where root isn't visible, it is as much as root is anywhere */
+	caps = caller->pid ? caps_of(caller->pid) : UINT64_MAX;
+	if (caller->uid == 0 && has_all(caps)) {
+		/* the daemon's own user, and nothing to take away: the common case of root */
+		if (mine.fsuid == 0 && caller->gid == mine.fsgid && !caller->without_fsetid)
+			return 0;
+		rights.trusted = true;
+		rights.caps = UINT64_MAX;
+	} else {
+		find_rights(caller, caps, &rights);
+	}
 
 	mine.assumed = true;
-	r = take_on(caller);
+	r = take_on(caller, &rights);
 	if (r < 0)
 		creds_resume();
 	return r;

@@ -3,6 +3,29 @@
  * Acting for a caller: filesystem uid and gid, supplementary groups and filesystem capabilities of
  * the calling thread. Each is a per-task property set by a raw system call (the C library's
  * wrappers would change every thread). A scope restores what was there (S9).
+ *
+ * Why the caller's rights and no more, although the kernel has checked them (default_permissions):
+ * it has checked what it knew. A name may lead to another file by now, and a mode may have changed,
+ * where somebody works in BACKING or by another mount. With the caller's own rights the backing
+ * filesystem checks the very object that is acted on, in the same step, as it does for everybody:
+ * sticky directories, owners, modes, ACLs. To verify names first would leave a gap between that and
+ * the act.
+ *
+ * The rights are what /proc/PID/status says of the thread that waits for the answer: its groups and
+ * its effective capabilities. They are read each time: a caller that has just dropped a group mustn't
+ * keep its rights. Whoever has all capabilities that we have, as root has, needs no groups, and is
+ * asked about by capget() alone.
+ *
+ * Of a caller in another user namespace the capabilities count as in the kernel
+ * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. The root
+ * of a container then does with its files what it does on any filesystem, and whoever makes himself a
+ * namespace gains nothing.
+ *
+ * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER, so that
+ * sticky directories and owners are respected all the same: it is in a pid namespace that isn't
+ * below ours; /proc hides it (hidepid); or it is a kernel thread that acts for somebody, as NFS
+ * servers do. None of that is a client's to choose. One whose identity isn't its thread's (an
+ * io_uring personality), or that has been killed, gets no groups and no capabilities.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H
@@ -10,21 +33,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Objects that one operation acts on. */
+#define CREDS_OBJECTS 2
+
 struct caller {
 	uint32_t uid, gid;
 	uint32_t pid;	   /* of its thread, in our pid namespace; 0 where it isn't visible */
 	uint32_t supp_gid; /* one group known from the request, or UINT32_MAX */
-	/*
-	 * The kernel has checked the caller's rights (default_permissions): only the ownership of
-	 * what gets made matters, and the filesystem capabilities stay effective, so that a caller
-	 * whose groups or capabilities we can't see isn't refused what the kernel has allowed.
-	 */
+	/* the kernel has checked the caller's rights (default_permissions) */
 	bool checked;
 	/*
 	 * CAP_FSETID is off meanwhile: a write, truncation or copy then clears the set-id bits as
 	 * it does for somebody who may not keep them (setattr_should_drop_suidgid() in fs/attr.c).
 	 */
 	bool without_fsetid;
+	/* descriptors of what is acted on, for callers in other user namespaces */
+	int object_fd[CREDS_OBJECTS];
+	uint32_t objects;
 };
 
 /* Supplementary groups of one caller that are taken on; the rest of a longer list is left out. */
@@ -42,6 +67,9 @@ void creds_destroy(void);
 /* Whether creds_assume() changes anything. Constant after creds_init(): any thread. */
 bool creds_act_for_callers(void);
 
+/* Whether /proc shows us other users' processes. Constant after creds_init(): any thread. */
+bool creds_see_callers(void);
+
 /*
  * To be called once by each thread that will assume callers' identities: gives it a umask of its
  * own (unshare(CLONE_FS)), set to 0, and notes what creds_resume() goes back to. Returns 0 or
@@ -50,9 +78,7 @@ bool creds_act_for_callers(void);
 int creds_thread_init(void);
 
 /*
- * Takes on CALLER's identity until creds_resume(). Reads the caller's groups from /proc/PID/status
- * where they matter: not when CALLER is root or checked. They are read anew each time: a caller
- * that has just dropped a group mustn't keep its rights. Scopes don't nest.
+ * Takes on CALLER's identity and rights until creds_resume(). Scopes don't nest.
  * Returns 0 or -errno (-ENOMEM, -EPERM); on error nothing has changed. After creds_thread_init().
  */
 int creds_assume(const struct caller *caller);

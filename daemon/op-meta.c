@@ -16,19 +16,32 @@
 
 static struct caller caller_of(const struct call *call)
 {
-	return (struct caller){
+	const struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
+	struct caller caller = {
 		.uid = call->in->uid,
 		.gid = call->in->gid,
 		.pid = call->in->pid,
 		.supp_gid = call->supp_gid,
 		.checked = call->fs->default_permissions,
 	};
+
+	if (inode)
+		caller.object_fd[caller.objects++] = inode->fd;
+	return caller;
 }
 
 int op_assume(const struct call *call)
 {
 	struct caller caller = caller_of(call);
 
+	return creds_assume(&caller);
+}
+
+int op_assume_over(const struct call *call, const struct inode *other)
+{
+	struct caller caller = caller_of(call);
+
+	caller.object_fd[caller.objects++] = other->fd;
 	return creds_assume(&caller);
 }
 

@@ -22,6 +22,9 @@ struct statx;
  */
 int op_assume(const struct call *call);
 
+/* The same for what acts on OTHER beside the inode that the message names. */
+int op_assume_over(const struct call *call, const struct inode *other);
+
 /*
  * The same without CAP_FSETID: what is written, truncated or copied loses its set-id bits. Where
  * the daemon doesn't act for callers this changes nothing: it has no such capability then.

@@ -161,6 +161,16 @@ int op_listxattr(struct call *call)
 	return get(call, NULL);
 }
 
+/*
+ * What others change loses its file capabilities: the kernel takes them away in their name, with no
+ * right of theirs (cap_inode_killpriv() in security/commoncap.c). When a caller asks for it, the
+ * kernel has asked for CAP_SETFCAP, in any mount.
+ */
+static bool is_taken_by_the_kernel(const char *name)
+{
+	return strcmp(name, "security.capability") == 0;
+}
+
 int op_removexattr(struct call *call)
 {
 	const struct inode *inode;
@@ -169,7 +179,10 @@ int op_removexattr(struct call *call)
 
 	if (op_zone_is_mark(call->name[0]))
 		return op_zone_refused(call->fs, -EPERM);
-	r = begin(call, path, &inode);
+	if (is_taken_by_the_kernel(call->name[0]))
+		r = find(call, path, &inode);
+	else
+		r = begin(call, path, &inode);
 	if (r < 0)
 		return r;
 	if (removexattr(path, call->name[0]) < 0)

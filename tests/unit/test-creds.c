@@ -7,6 +7,8 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -151,7 +153,8 @@ static void takes_on_all_of_a_caller_and_sheds_it(void)
 	check_same(&before, &after);
 }
 
-static void checked_callers_keep_the_capabilities(void)
+/* What the kernel has checked of somebody who can't be seen: but names and owners are respected. */
+static void checked_callers_of_whom_nothing_is_known(void)
 {
 	struct identity before = identity(), during, after;
 	struct caller caller = caller_of(0);
@@ -165,7 +168,7 @@ static void checked_callers_keep_the_capabilities(void)
 	after = identity();
 	CHECK_EQ(during.fsuid, (unsigned)UID);
 	CHECK_EQ(during.fsgid, (unsigned)GID);
-	CHECK_EQ(during.effective, before.effective);
+	CHECK_EQ(during.effective, before.effective & ~cap(CAP_FOWNER));
 	check_same(&before, &after);
 
 	caller.without_fsetid = true;
@@ -173,8 +176,217 @@ static void checked_callers_keep_the_capabilities(void)
 	during = identity();
 	creds_resume();
 	after = identity();
-	CHECK_EQ(during.effective, before.effective & ~cap(CAP_FSETID));
+	CHECK_EQ(during.effective, before.effective & ~cap(CAP_FOWNER) & ~cap(CAP_FSETID));
 	check_same(&before, &after);
+}
+
+/* Of one who can be seen, the same rights count whoever has checked. */
+static void checked_callers_have_no_more_rights_than_others(void)
+{
+	struct identity during[2];
+	struct client client;
+	struct caller caller;
+
+	if (!can_act())
+		return;
+	client = client_start(3);
+	caller = caller_of(client.pid);
+	for (int checked = 0; checked < 2; checked++) {
+		caller.checked = checked;
+		CHECK_EQ(creds_assume(&caller), 0);
+		during[checked] = identity();
+		creds_resume();
+	}
+	client_end(&client);
+	CHECK_EQ(during[1].groups, 3);
+	check_same(&during[0], &during[1]);
+
+	/* it has been killed: it can't be told from one who never was */
+	CHECK_EQ(creds_assume(&caller), 0);
+	during[0] = identity();
+	creds_resume();
+	CHECK_EQ(during[0].groups, 0);
+	CHECK_EQ(during[0].effective & cap(CAP_DAC_OVERRIDE), 0u);
+}
+
+static void no_identity_is_taken_from_a_thread_that_has_another(void)
+{
+	struct caller caller = caller_of(getpid());
+	struct identity during;
+
+	if (!can_act())
+		return;
+	caller.checked = true;
+	CHECK_EQ(creds_assume(&caller), 0);
+	during = identity();
+	creds_resume();
+	CHECK_EQ(during.groups, 0);
+	CHECK_EQ(during.effective & (cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER)), 0u);
+}
+
+/* A client with CAPS, kept over the change of its uid. */
+static struct client client_with_caps(uint64_t caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	struct client client;
+	int ready[2], end[2];
+	char byte;
+
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(end, O_CLOEXEC) == 0);
+	client.pid = fork();
+	CHECK(client.pid >= 0);
+	if (client.pid == 0) {
+		CHECK(close(end[1]) == 0);
+		data[0].effective = data[0].permitted = (uint32_t)caps;
+		CHECK(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0);
+		CHECK(setgroups(0, NULL) == 0 && setresgid(GID, GID, GID) == 0);
+		CHECK(setresuid(UID, UID, UID) == 0);
+		CHECK(syscall(SYS_capset, &header, data) == 0);
+		CHECK(write(ready[1], "", 1) == 1);
+		(void)!read(end[0], &byte, 1);
+		_exit(0);
+	}
+	CHECK(close(ready[1]) == 0 && close(end[0]) == 0);
+	CHECK(read(ready[0], &byte, 1) == 1);
+	CHECK(close(ready[0]) == 0);
+	client.end_fd = end[1];
+	return client;
+}
+
+static void capabilities_without_uid_0_count(void)
+{
+	const uint64_t all = cap(CAP_CHOWN) | cap(CAP_DAC_OVERRIDE) | cap(CAP_DAC_READ_SEARCH) |
+			     cap(CAP_FOWNER) | cap(CAP_FSETID) | cap(CAP_MKNOD) |
+			     cap(CAP_LINUX_IMMUTABLE) | cap(CAP_SETFCAP) | cap(CAP_SYS_ADMIN);
+	const uint64_t some = cap(CAP_FOWNER) | cap(CAP_DAC_READ_SEARCH);
+	struct identity during, before = identity();
+	struct client client;
+	struct caller caller;
+
+	if (!can_act())
+		return;
+	client = client_with_caps(some);
+	caller = caller_of(client.pid);
+	CHECK_EQ(creds_assume(&caller), 0);
+	during = identity();
+	creds_resume();
+	client_end(&client);
+	CHECK_EQ(during.effective & all, some & before.effective);
+}
+
+/* Root without capabilities, as in many a container, isn't what root usually is. */
+static void root_has_no_more_capabilities_than_it_has(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	struct caller caller = { .supp_gid = UINT32_MAX, .checked = true };
+	struct identity during, before = identity(), after;
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	if (!can_act() || before.fsuid != 0)
+		return;
+	CHECK(pipe2(ready, O_CLOEXEC) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		data[0].effective = data[0].permitted = (uint32_t)cap(CAP_CHOWN);
+		CHECK(syscall(SYS_capset, &header, data) == 0);
+		CHECK(write(ready[1], "", 1) == 1);
+		(void)pause();
+		_exit(0);
+	}
+	CHECK(read(ready[0], &byte, 1) == 1);
+	caller.pid = (uint32_t)pid;
+	CHECK_EQ(creds_assume(&caller), 0);
+	during = identity();
+	creds_resume();
+	after = identity();
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	CHECK(close(ready[0]) == 0 && close(ready[1]) == 0);
+	CHECK_EQ(during.fsuid, 0u);
+	CHECK_EQ(during.effective & (cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER)), 0u);
+	CHECK_EQ(during.effective & cap(CAP_CHOWN), cap(CAP_CHOWN));
+	check_same(&before, &after);
+}
+
+static void write_line(pid_t pid, const char *file, const char *line)
+{
+	char path[64];
+	int fd;
+
+	CHECK(snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file) > 0);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK(write(fd, line, strlen(line)) == (ssize_t)strlen(line));
+	CHECK(close(fd) == 0);
+}
+
+static uint64_t effective_over(struct caller *caller, int fd, int other_fd)
+{
+	struct identity during;
+
+	caller->objects = 0;
+	if (fd >= 0)
+		caller->object_fd[caller->objects++] = fd;
+	if (other_fd >= 0)
+		caller->object_fd[caller->objects++] = other_fd;
+	CHECK_EQ(creds_assume(caller), 0);
+	during = identity();
+	creds_resume();
+	return during.effective;
+}
+
+/* A user namespace gives rights over what belongs to its own, and over nothing else. */
+static void capabilities_of_another_namespace_count_there(void)
+{
+	const uint64_t caps = cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER);
+	char its[] = "/tmp/test-creds.XXXXXX", ours[] = "/tmp/test-creds.XXXXXX";
+	int its_fd = mkostemp(its, O_CLOEXEC), ours_fd = mkostemp(ours, O_CLOEXEC);
+	int ready[2], go[2];
+	struct caller caller;
+	char byte;
+	pid_t pid;
+
+	CHECK(its_fd >= 0 && ours_fd >= 0);
+	CHECK(unlink(its) == 0 && unlink(ours) == 0);
+	if (!can_act())
+		return;
+	CHECK(fchown(its_fd, UID + 7, GID + 7) == 0);
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		bool made = setresgid(GID, GID, GID) == 0 && setresuid(UID, UID, UID) == 0 &&
+			    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && unshare(CLONE_NEWUSER) == 0;
+
+		CHECK(write(ready[1], made ? "y" : "n", 1) == 1);
+		(void)!read(go[0], &byte, 1);
+		(void)pause();
+		_exit(0);
+	}
+	CHECK(read(ready[0], &byte, 1) == 1);
+	if (byte == 'y') {
+		/* as a container's: its root is UID, and it has 100 ids */
+		write_line(pid, "uid_map", "0 61001 100\n");
+		write_line(pid, "gid_map", "0 61002 100\n");
+		caller = caller_of(pid);
+		caller.checked = true;
+		CHECK_EQ(effective_over(&caller, its_fd, -1) & caps, caps);
+		CHECK_EQ(effective_over(&caller, ours_fd, -1) & caps, 0u);
+		CHECK_EQ(effective_over(&caller, its_fd, ours_fd) & caps, 0u);
+		CHECK_EQ(effective_over(&caller, its_fd, its_fd) & caps, caps);
+		CHECK_EQ(effective_over(&caller, -1, -1) & caps, 0u);
+		CHECK_EQ(effective_over(&caller, its_fd, -1) & cap(CAP_MKNOD), 0u);
+	} else {
+		SKIP("user namespaces");
+	}
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	for (int i = 0; i < 2; i++)
+		CHECK(close(ready[i]) == 0 && close(go[i]) == 0);
+	CHECK(close(its_fd) == 0 && close(ours_fd) == 0);
 }
 
 static void root_keeps_everything_but_its_group(void)
@@ -320,7 +532,12 @@ int main(void)
 	CHECK_EQ(creds_init(), 0);
 	CHECK_EQ(creds_thread_init(), 0);
 	RUN(takes_on_all_of_a_caller_and_sheds_it);
-	RUN(checked_callers_keep_the_capabilities);
+	RUN(checked_callers_of_whom_nothing_is_known);
+	RUN(checked_callers_have_no_more_rights_than_others);
+	RUN(no_identity_is_taken_from_a_thread_that_has_another);
+	RUN(capabilities_without_uid_0_count);
+	RUN(root_has_no_more_capabilities_than_it_has);
+	RUN(capabilities_of_another_namespace_count_there);
 	RUN(root_keeps_everything_but_its_group);
 	RUN(unsure_groups_are_left_out);
 	RUN(nobody_in_particular_is_refused);

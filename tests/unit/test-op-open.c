@@ -181,6 +181,25 @@ static void rights_are_the_callers(void)
 	world_end();
 }
 
+static void programs_need_not_be_readable_to_be_executed(void)
+{
+	const int to_execute = 040;
+	uint64_t f;
+
+	if (!can_act())
+		return;
+	world_make(8);
+	world.fs.cache = CACHE_NONE;
+	f = make_file(0711);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY, 0), -EACCES);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute, 0), 0);
+	release(opened_fh());
+	CHECK(chmod(backing("f"), 0700) == 0);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute, 0), -EACCES);
+	forget(f, 1);
+	world_end();
+}
+
 static void an_unlinked_open_file_goes_on(void)
 {
 	uint64_t f, fh;
@@ -545,6 +564,7 @@ int main(void)
 	RUN(cached_modes_open_once);
 	RUN(opening_can_truncate_and_clear_setid);
 	RUN(rights_are_the_callers);
+	RUN(programs_need_not_be_readable_to_be_executed);
 	RUN(an_unlinked_open_file_goes_on);
 	RUN(creating_leaves_alone_what_is_there);
 	RUN(nameless_files_can_get_a_name);
