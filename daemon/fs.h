@@ -28,6 +28,7 @@ struct fs {
 	/* fixed before serving */
 	enum cache_mode cache;
 	bool default_permissions; /* the kernel has checked the caller's rights already */
+	bool noatime;		  /* what is read below keeps its access time */
 	uint64_t entry_timeout_ns, attr_timeout_ns;
 
 	/* what INIT agreed on; fixed before the first request */

@@ -57,6 +57,8 @@ int op_opendir(struct call *call)
 		return r;
 	r = store_reopen(&call->fs->store, inode->fd, O_RDONLY | O_DIRECTORY, &fill.fd);
 	creds_resume();
+	if (r == 0 && call->fs->noatime)
+		store_keep_atime(fill.fd);
 	if (r == 0)
 		r = file_open(call->fs, inode, &fill, &fh);
 	if (r < 0)

@@ -207,6 +207,16 @@ static int open_for_exec(struct call *call, const struct inode *inode, int *ret_
 	return store_reopen(&call->fs->store, inode->fd, O_RDONLY, ret_fd);
 }
 
+/* Both descriptors have just been opened; with the daemon's identity, which may do so for any file. */
+static void keep_atime(const struct fs *fs, const struct file *fill)
+{
+	if (!fs->noatime)
+		return;
+	store_keep_atime(fill->fd);
+	if (fill->buffered_fd >= 0)
+		store_keep_atime(fill->buffered_fd);
+}
+
 /* Empties INODE through FD, which is open for writing. */
 static int truncate_through(struct fs *fs, struct inode *inode, int fd)
 {
@@ -265,10 +275,13 @@ static int open_descriptors(struct call *call, const struct inode *inode, struct
 	if (r == 0)
 		r = add_direct(call, ret_fill, flags);
 	creds_resume();
-	if (r < 0)
+	if (r < 0) {
 		close_both(ret_fill);
+		return r;
+	}
 	ret_fill->flags = (uint32_t)flags;
-	return r;
+	keep_atime(call->fs, ret_fill);
+	return 0;
 }
 
 /* Opens INODE, and truncates it last: nothing that can fail comes after that. */
@@ -397,6 +410,7 @@ static int create(struct call *call, const char *name)
 		close_both(&fill);
 		return op_error(call->fs, r);
 	}
+	keep_atime(call->fs, &fill);
 	return reply_created(call, &room, &fill);
 }
 

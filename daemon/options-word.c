@@ -433,6 +433,8 @@ int options_take_word(struct options *options, const char *word, char **mount_op
 	if (is_listed(word, mount_words, ARRAY_SIZE(mount_words))) {
 		options->allow_other |= strcmp(word, "allow_other") == 0;
 		options->default_permissions |= strcmp(word, "default_permissions") == 0;
+		if (strcmp(word, "atime") == 0 || strcmp(word, "noatime") == 0)
+			options->noatime = word[0] == 'n';
 		options->fsname_given |= strncmp(word, "fsname=", 7) == 0;
 		options->subtype_given |= strncmp(word, "subtype=", 8) == 0;
 		return fuse_opt_add_opt_escaped(mount_options, word);

@@ -41,7 +41,7 @@ struct options {
 	enum transport_mode transport;
 	enum passthrough_mode passthrough; /* anything but off keeps CAP_SYS_ADMIN */
 	uint64_t attr_timeout_ns, entry_timeout_ns;
-	bool default_permissions, allow_other;
+	bool default_permissions, allow_other, noatime;
 	bool trusted_xattr; /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */

@@ -139,7 +139,9 @@ struct session_config plan_session(const struct server *server)
 		/* the kernel's default of 12 would cap every loop device */
 		.background = MAX(server->plan.queues * server->plan.queue_depth, 256u),
 		.posix_acl = creds_act_for_callers(),
-		.passthrough = options->passthrough != PASSTHROUGH_OFF && privdrop_has_sys_admin(),
+		/* the kernel reads as the client has opened, which changes access times */
+		.passthrough = options->passthrough != PASSTHROUGH_OFF && !options->noatime &&
+			       privdrop_has_sys_admin(),
 		/* an entry has to hold any reply; one that is larger takes /dev/fuse */
 		.uring = options->transport != TRANSPORT_DEV && options->max_write >= CALL_OUT_LEN,
 	};
@@ -234,11 +236,11 @@ int plan_agree(struct server *server)
 	}
 	if (options->passthrough == PASSTHROUGH_ON && !server->fs.passthrough)
 		return refuse_option("passthrough=on",
-				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN; "
-				     "passthrough=auto does without)");
+				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no "
+				     "noatime; passthrough=auto does without)");
 	if (options->passthrough == PASSTHROUGH_AUTO && !server->fs.passthrough)
 		tell_fallback("passthrough=auto", "without passthrough",
-			      "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN)");
+			      "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no noatime)");
 	tell_max_write(server);
 	return choose_transport(server);
 }

@@ -143,6 +143,7 @@ static void set_fs(struct server *server, const struct store *store)
 	fs->store = *store;
 	fs->cache = server->options->cache;
 	fs->default_permissions = server->options->default_permissions;
+	fs->noatime = server->options->noatime;
 	fs->entry_timeout_ns = server->options->entry_timeout_ns;
 	fs->attr_timeout_ns = server->options->attr_timeout_ns;
 }

@@ -145,6 +145,14 @@ int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
 	return 0;
 }
 
+void store_keep_atime(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME); /* -EPERM: it isn't ours */
+}
+
 int store_statx(int fd, unsigned int mask, struct statx *ret_stx)
 {
 	return statx(fd, "", AT_EMPTY_PATH, mask, ret_stx) < 0 ? -errno : 0;

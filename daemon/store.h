@@ -65,6 +65,12 @@ int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);
  */
 int store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
 
+/*
+ * What is read through the open file FD from now on keeps its access time, where the calling thread
+ * may have it so: for its own files, and with CAP_FOWNER. A wish, not a promise.
+ */
+void store_keep_atime(int fd);
+
 /* statx() of the inode behind FD with MASK. 0 or -errno. */
 int store_statx(int fd, unsigned int mask, struct statx *ret_stx);
 
