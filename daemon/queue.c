@@ -115,6 +115,12 @@ static void push(struct queue *queue, struct request *request)
 		wake(queue); /* whoever put the first one there has told, too */
 }
 
+void queue_return(struct queue *queue, struct request *request)
+{
+	request_move(request, REQUEST_QUEUED);
+	push(queue, request);
+}
+
 void queue_entered(void *arg, struct request *request)
 {
 	struct worker_set *workers = arg;
@@ -347,9 +353,14 @@ static void received(void *arg, struct request *request)
 	}
 }
 
-/* A request that has entered its gate, or an entry that a worker has had, with its answer. */
+/* An entry that a worker has had: with its answer, or with a request that is not for workers. */
 static void take_back(struct queue *queue, struct request *request)
 {
+	if (request_state(request) == REQUEST_QUEUED) {
+		request_move(request, REQUEST_RUN);
+		received(queue, request);
+		return;
+	}
 	if (request_state(request) == REQUEST_GATE) {
 		queue->parked--;
 		request_move(request, REQUEST_RUN);

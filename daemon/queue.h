@@ -7,8 +7,9 @@
  * the queue's go on serving data (S7).
  *
  * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
- * stay with a metadata request until it is answered. A worker leaves the answer to the queue, which
- * alone may use its ring.
+ * stay with a metadata request until it is answered. The worker that has made the answer sends it
+ * by a ring of its own, and so has the entry from then on (hold.h); or leaves it to the queue, which
+ * alone may use its ring. What comes by an entry that a worker has and isn't for workers comes back here.
  *
  * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A thread that
  * was told of one message may have swallowed the wake-up for another (transport-dev.c). Mostly it looks at
@@ -130,6 +131,12 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
  * A worker is through with a data slot of this queue that gets no answer. Any thread.
  */
 void queue_drop(struct queue *queue, struct request *request);
+
+/*
+ * A worker holds an entry of this queue, REQUEST (state RUN), and what came by it is not for workers: the
+ * queue has both from here on. Doesn't block. Any thread.
+ */
+void queue_return(struct queue *queue, struct request *request);
 
 /*
  * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it. Doesn't

@@ -8,7 +8,7 @@
  *
  * An entry belongs to the ring that it was last committed by, or registered, and not to one thread a
  * CPU: several queues have some on every CPU, so that the requests of one busy CPU are copied by several
- * threads.
+ * threads; and with the answer that a metadata worker commits the entry becomes that worker's (hold.h).
  * Of those on offer the kernel fills the one that was committed last (fuse_uring_ent_avail()).
  *
  * An entry is in use from its request to the answer; it can't be replaced meanwhile, as a slot of

@@ -29,6 +29,7 @@
  * @ clean: 3-lockers -DLOCKERS=3 -DWRITERS=1
  * @ clean: direct-reclaim -DDIRECT_RECLAIM -DLOCKERS=1
  * @ clean: entries -DSLOTS=2 -DENTRIES -DMETAS=0
+ * @ clean: entries-held -DSLOTS=3 -DENTRIES -DMETAS=0 -DWORKERS=2 -DHOLDS=1
  * @ clean: crash -DCRASH
  * @ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DLOCKERS=1
  * @ live: writes-are-answered all_answered -DFOREVER -DLOCKERS=1
@@ -43,6 +44,7 @@
  * @ finds: S6 -DBREAK=6 -DWORKERS=2 -DWRITERS=0
  * @ finds: S7-no-worker -DBREAK=7 -DLOCKERS=0
  * @ finds: S7-data-behind-locks -DBREAK=77 -DLOCKERS=3 -DWRITERS=1
+ * @ finds: S7-all-hold -DENTRIES -DMETAS=0 -DSLOTS=3 -DWORKERS=1 -DHOLDS=1 -DWRITERS=0
  * @ finds: S8 -DBREAK=8 -DLOCKERS=0
  * @ finds: S9 -DBREAK=9 -DLOCKERS=1
  * @ finds: S10-twice -DBREAK=10 -DWRITERS=0
@@ -63,6 +65,9 @@
 #endif
 #ifndef WORKERS
 #define WORKERS 1	/* metadata workers */
+#endif
+#ifndef HOLDS
+#define HOLDS 0		/* … that may hold one of the kernel's entries; with one queue thread */
 #endif
 #ifndef METAS
 #define METAS 1		/* metadata slots */
@@ -126,6 +131,10 @@ byte free_pages = MEMORY, dirty[2], under_writeback;
 bool down, crashed;	/* caissond is, has; once */
 bool worker_busy[THREADS];
 byte busy;		/* metadata workers */
+
+/* Workers that hold an entry, those of them that have it on offer, and by whom what came is held. */
+byte holding, on_offer;
+bool by_worker[REQUESTS];
 
 /* Only where a rule is broken: threads that wait, and what they then lack. */
 bool stuck[THREADS], unmarked[THREADS], worker_made[THREADS];
@@ -313,8 +322,9 @@ inline hand_over_lock(waiter)
 
 /* Of threads that have nothing under way the first one takes it: they are alike. */
 #define is_idle(q) (data_used[q] == 0 && !worker_busy[q])
-#define can_take(q) (data_used[q] < SLOTS && !stuck[q])
+#define can_take(q) (data_used[q] + on_offer < SLOTS && !stuck[q])
 #define acts(q) (!down && !stuck[q])
+#define answers(r) (by_worker[r] -> !down : acts(queue_of[r]))
 
 proctype request(byte r)
 {
@@ -337,9 +347,30 @@ end:	do
 	:: state[r] == FETCH && acts(queue_of[r]) -> atomic { moves(FETCH, RUN); state[r] = RUN }
 #endif
 
+#if HOLDS
+	/* or a worker does, which holds an entry: what isn't for it goes to the queue */
+	:: atomic {
+		is_next(r) && !down && on_offer > 0 ->
+		on_offer--;
+		take(r, 0)	/*: a worker takes it, by the entry that it holds */;
+		by_worker[r] = true
+	   }
+	:: atomic {
+		state[r] == RUN && by_worker[r] && !unlocks[r] ->	/*: isn't for workers, or may wait: goes to the queue */
+		moves(RUN, QUEUED);
+		moves(QUEUED, RUN);
+		by_worker[r] = false;
+		holding--
+	   }
+	:: atomic {
+		state[r] == RUN && by_worker[r] && unlocks[r] ->
+		d_step { hand_over_lock(waiter); moves(RUN, REPLY); state[r] = REPLY }	/*: the worker unlocks */
+	   }
+#endif
+
 	/* data: the queue thread, the disk, the queue thread */
 	:: atomic {
-		state[r] == RUN && is_write(r) && acts(queue_of[r]) ->
+		state[r] == RUN && is_write(r) && acts(queue_of[r]) && !by_worker[r] ->
 #if BREAK == 1 || BREAK == 9
 		if
 		:: r < FIRST_OWN -> allocate(queue_of[r])
@@ -398,7 +429,7 @@ end:	do
 
 	/* metadata: the queue thread, a worker */
 	:: atomic {
-		state[r] == RUN && !is_write(r) && acts(queue_of[r]) ->
+		state[r] == RUN && !is_write(r) && acts(queue_of[r]) && !by_worker[r] ->
 		if
 		:: meta_used < METAS ->
 			data_used[queue_of[r]]--;
@@ -416,7 +447,7 @@ end:	do
 		state[r] = QUEUED
 	   }
 	:: atomic {
-		state[r] == QUEUED && !down && busy < WORKERS ->
+		state[r] == QUEUED && !down && busy + holding < WORKERS ->
 		moves(QUEUED, RUN);
 		if
 		:: unlocks[r] ->
@@ -428,7 +459,9 @@ end:	do
 			d_step {
 				hand_over_lock(waiter);
 				moves(RUN, REPLY);
-				state[r] = REPLY	/*: a worker unlocks */
+				state[r] = REPLY	/*: a worker unlocks */;
+				by_worker[r] = (holding < HOLDS);	/* and has its entry from then on */
+				holding = holding + by_worker[r]
 			}
 		:: !unlocks[r] && !locked ->
 			locked = true;
@@ -466,7 +499,7 @@ end:	do
 
 	/* the answer, by whoever has made it */
 	:: atomic {
-		state[r] == REPLY && acts(queue_of[r]) ->
+		state[r] == REPLY && answers(r) ->
 		answer(r)	/*: is answered */;
 #ifdef CRASH
 		state[r] = SENT
@@ -476,6 +509,8 @@ end:	do
 #endif
 #ifdef ENTRIES
 		moves(REPLY, FETCH);
+		on_offer = on_offer + by_worker[r];
+		by_worker[r] = false;
 #else
 		moves(REPLY, FREE);
 #endif
