@@ -23,8 +23,6 @@ enum arena_table {
 	ARENA_INODES,	      /* struct inode */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
-	ARENA_LOCKS,	      /* see lock-owner.h */
-	ARENA_LOCK_WAITERS,   /* see lock-wait.h */
 	ARENA_AHEAD,	      /* see ahead.h */
 	ARENA_GATES,	      /* see gate.h */
 	ARENA_TABLES

@@ -6,9 +6,7 @@
  * The contract of a handler, `int op_x(struct call *call)`:
  *   - every length, name and string in the call has been validated; nodeids and file handles have
  *     not: inode_get() and file_get() do that;
- *   - it returns 0 with the body's length in out_len, or -errno (then there is no body), or
- *     CALL_PARKED: it has taken over the answer and call_answer() will be called for call->ticket
- *     later, by any thread (op-lock.c);
+ *   - it returns 0 with the body's length in out_len, or -errno (then there is no body);
  *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing done,
  *     unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of a file;
  *   - it runs as the daemon; it takes on the caller's identity itself where that matters
@@ -18,15 +16,13 @@
 #ifndef CAISSON_CALL_H
 #define CAISSON_CALL_H
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "fuse-kernel.h"
 
-#define CALL_PARKED 1
-#define CALL_WAITS  2
+#define CALL_WAITS 1
 
 struct fs;
 
@@ -42,34 +38,12 @@ struct call {
 	void *out;	   /* the reply's body, 8-byte aligned */
 	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */
 	uint32_t out_len;
-	void *scratch;	 /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
-	uint32_t ticket; /* the request's index: what call_answer() wants back */
-	bool brief;	 /* wait for nothing: whoever asks has other things to do */
+	void *scratch; /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
+	bool brief;    /* wait for nothing: whoever asks has other things to do */
 };
 
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */
 #define CALL_OUT_LEN	 (64u << 10)
 #define CALL_SCRATCH_LEN (64u << 10)
-
-/*
- * Whether CALL, which has been parsed, may have to wait without end: for a lock. To give one up by
- * F_SETLKW, as some programs do, never waits.
- */
-static inline bool call_may_wait(const struct call *call)
-{
-	const struct fuse_lk_in *lock = call->arg;
-
-	return call->in->opcode == FUSE_SETLKW && lock->lk.type != F_UNLCK;
-}
-
-/*
- * For a handler that answers later. call_park() comes first, while nobody else knows the ticket;
- * from the moment that another thread may call call_answer() the handler touches neither its call
- * nor the message any more, and returns CALL_PARKED. call_answer() gives the one answer, ERROR (0
- * or -errno) without a body: any thread, once, with no lock held: it writes to the kernel.
- * Whoever runs the handlers implements them.
- */
-void call_park(uint32_t ticket);
-void call_answer(uint32_t ticket, int error);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "cpus.h"
 #include "macro.h"
-#include "queue.h"
 
 /*
  * A request waits for an entry of its own CPU: 24 keep a disk as busy as 32 requests under way ask for
@@ -23,19 +22,14 @@ int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint3
 
 	*deal = (struct deal){ 0 };
 	deal->entries = calloc(count, sizeof(*deal->entries));
-	deal->cpus = calloc(cpus->possible, sizeof(*deal->cpus));
-	if (!deal->entries || !deal->cpus) {
-		deal_destroy(deal);
+	if (!deal->entries)
 		return -ENOMEM;
-	}
-	deal->cpu_count = cpus->possible;
 	deal->count = count;
 	deal->per_queue = (count + queues - 1) / queues;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = i < online ? i % cpus->online : cpus->online + (i - online);
 
 		deal->entries[i] = cpus->list[at];
-		deal->cpus[cpus->list[at]].entries++;
 	}
 	return 0;
 }
@@ -50,7 +44,6 @@ uint32_t deal_depth(uint32_t online, uint32_t queues)
 void deal_destroy(struct deal *deal)
 {
 	free(deal->entries);
-	free(deal->cpus);
 	*deal = (struct deal){ 0 };
 }
 

@@ -11,13 +11,10 @@
 #include <stdint.h>
 
 struct cpus;
-struct queue_cpu;
 
 struct deal {
-	uint32_t cpu_count;	/* possible CPUs */
-	struct queue_cpu *cpus; /* by number: what all queues share */
-	uint16_t *entries;	/* the CPU of each: those of queue 0, of queue 1, … */
-	uint32_t per_queue;	/* entries of a queue at most; the last queue may have fewer */
+	uint16_t *entries;  /* the CPU of each: those of queue 0, of queue 1, … */
+	uint32_t per_queue; /* entries of a queue at most; the last queue may have fewer */
 	uint32_t count;
 };
 

@@ -11,7 +11,6 @@
 #include "op-attr.h"
 #include "op-dir.h"
 #include "op-ioctl.h"
-#include "op-lock.h"
 #include "op-meta.h"
 #include "op-name.h"
 #include "op-open.h"
@@ -90,18 +89,6 @@ static int check_setattr(const struct call *call, uint32_t max_write)
 	return in->valid & FATTR_SIZE ? check_range(in->size, 0) : 0;
 }
 
-static int check_lock(const struct call *call, uint32_t max_write)
-{
-	const struct fuse_lk_in *in = call->arg;
-
-	(void)max_write;
-	if (in->lk.type != F_RDLCK && in->lk.type != F_WRLCK && in->lk.type != F_UNLCK)
-		return -EINVAL;
-	if (in->lk.start > in->lk.end || in->lk.end > INT64_MAX)
-		return -EINVAL;
-	return in->lk_flags & ~(uint32_t)FUSE_LK_FLOCK ? -EINVAL : 0;
-}
-
 static int check_setxattr(const struct call *call, uint32_t max_write)
 {
 	const struct fuse_setxattr_in *in = call->arg;
@@ -152,7 +139,10 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
 /*
  * Without POLL the kernel calls every file ready, which these are (fuse_file_poll()); without BMAP
  * a swap file can't be made on it, as is right; COPY_FILE_RANGE_64 (7.45) falls back on
- * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own.
+ * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own. GETLK, SETLK and SETLKW aren't sent,
+ * as file locks are the kernel's (session.c). An INTERRUPT is answered -ENOSYS, too: no request waits for
+ * anything that a signal could end. Where the answer goes by the descriptor that the interrupted request
+ * was read from, the kernel sends no more of them (fuse_dev_do_write() in fs/fuse/dev.c); else it ignores it.
  */
 static const struct dispatch_entry table[] = {
 	META(LOOKUP, .handler = op_lookup, COMPONENT, .brief = true),
@@ -188,12 +178,8 @@ static const struct dispatch_entry table[] = {
 	META(READDIR, .handler = op_readdir, ARG(fuse_read_in)),
 	META(RELEASEDIR, .handler = op_releasedir, ARG(fuse_release_in)),
 	META(FSYNCDIR, .handler = op_fsyncdir, ARG(fuse_fsync_in)),
-	META(GETLK, .handler = op_getlk, ARG(fuse_lk_in), .check = check_lock),
-	META(SETLK, .handler = op_setlk, ARG(fuse_lk_in), .check = check_lock),
-	META(SETLKW, .handler = op_setlkw, ARG(fuse_lk_in), .check = check_lock),
 	META(ACCESS, .handler = op_access, ARG(fuse_access_in)),
 	META(CREATE, .handler = op_create, ARG(fuse_create_in), COMPONENT),
-	META(INTERRUPT, .handler = op_interrupt, ARG(fuse_interrupt_in), .no_reply = true),
 	ENTRY(DESTROY, DISPATCH_SESSION),
 	META(IOCTL, .handler = op_ioctl, ARG(fuse_ioctl_in), .data = true, .check = check_ioctl),
 	META(BATCH_FORGET, .handler = op_batch_forget, ARG(fuse_batch_forget_in), .data = true,

@@ -39,7 +39,7 @@ struct dispatch_entry {
 	const char *name; /* "LOOKUP" */
 	uint32_t opcode;
 	enum dispatch_class class;
-	bool no_reply;			 /* FORGET, BATCH_FORGET, INTERRUPT */
+	bool no_reply;			 /* FORGET, BATCH_FORGET */
 	bool brief;			 /* its handler knows call->brief */
 	uint32_t arg_len;		 /* bytes of the fixed struct behind the header */
 	enum dispatch_string strings[2]; /* … behind that */

@@ -15,13 +15,10 @@
 /* How backing files are opened; the names are QEMU's. */
 enum cache_mode { CACHE_NONE, CACHE_WRITEBACK, CACHE_WRITETHROUGH };
 
-struct lock_table;
-
 struct fs {
 	struct store store;
 	struct inode_table inodes;
 	struct file_table files;
-	struct lock_table *locks;
 	struct ahead ahead;
 	_Atomic uint64_t zone_refusals; /* what zones don't allow, for status */
 

@@ -13,7 +13,6 @@
 #include "fs.h"
 #include "log.h"
 #include "macro.h"
-#include "op-lock.h"
 
 #define AUDIT_EACH_TICKS (1000 / CONTROL_TICK_MS)
 
@@ -148,7 +147,6 @@ int monitor_start(struct monitor *monitor)
 
 void monitor_tick(struct monitor *monitor)
 {
-	lock_tick(monitor->fs);
 	if (++monitor->ticks % AUDIT_EACH_TICKS)
 		return;
 	(void)audit(monitor); /* logged, and counted as an alarm */

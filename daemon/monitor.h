@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The monitor: what the server's main thread does at each tick. It audits our own tasks, tells
- * what the data path only counts, looks how full the backing filesystem is (ahead.h), and lets lock
- * requests time out (op-lock.h). No allocation.
+ * what the data path only counts, and looks how full the backing filesystem is (ahead.h). No allocation.
  */
 #ifndef CAISSON_MONITOR_H
 #define CAISSON_MONITOR_H

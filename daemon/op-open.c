@@ -13,7 +13,6 @@
 #include "creds.h"
 #include "fs.h"
 #include "macro.h"
-#include "op-lock.h"
 #include "op-meta.h"
 #include "op-setid.h"
 #include "op-zone.h"
@@ -438,7 +437,6 @@ int op_release(struct call *call)
 
 	if (!file)
 		return -EBADF;
-	lock_release_flock(call->fs, file); /* whether or not release_flags knows of any */
 	file_close(call->fs, file);
 	return 0;
 }
@@ -460,9 +458,8 @@ int op_flush(struct call *call)
 	inode = inode_at(&call->fs->inodes, file->inode);
 	local = op_is_local(call->fs, inode);
 	/* cached_open_flushed() waits for somebody who waits for READs */
-	if (call->brief && (!local || !lock_none(call->fs) || atomic_load(&file->writing)))
+	if (call->brief && (!local || atomic_load(&file->writing)))
 		return CALL_WAITS;
-	lock_release_owner(call->fs, file->inode, arg->lock_owner);
 	cached_open_flushed(inode_at(&call->fs->inodes, file->known), file);
 	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {
 		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);

@@ -17,19 +17,11 @@
 #include "gate.h"
 #include "log.h"
 #include "macro.h"
-#include "op-lock.h"
 #include "options.h"
 #include "privdrop.h"
 #include "request.h"
 #include "server.h"
 #include "stats.h"
-
-/*
- * Of the metadata slots, the most that may wait for a lock: so that waiting lockers, who may wait for
- * ever, leave as many for everybody else.
- */
-#define LOCK_WAITERS (PLAN_META_SLOTS / 2)
-#define LOCK_OWNERS  4096
 
 /*
  * Slots of a queue for what comes by /dev/fuse while FUSE-over-io_uring serves: FORGET, INTERRUPT,
@@ -63,7 +55,6 @@ int plan_arena(struct arena *arena, const struct options *options, const struct 
 	r = r ? r : file_table_plan(arena, options->files);
 	r = r ? r : ahead_plan(arena, options->extent_size_hint);
 	r = r ? r : gate_plan(arena);
-	r = r ? r : lock_plan(arena, LOCK_OWNERS, LOCK_WAITERS);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
 			   options->workers + plan->queues, PAGE_BYTES);

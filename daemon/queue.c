@@ -235,24 +235,6 @@ static void hand_over(struct queue *queue, struct request *request, uint32_t gat
 	submit_metadata(queue, request, gate);
 }
 
-/*
- * The same of an entry, which goes along. What may wait for ever gets half of a CPU's entries, so
- * that it leaves some for those that it waits for (S7).
- */
-static void lend(struct queue *queue, struct request *request, const struct call *call,
-		 uint32_t gate)
-{
-	struct queue_cpu *cpu = &queue->cpus[request->cpu];
-
-	request->waits = call_may_wait(call);
-	if (request->waits && atomic_fetch_add(&cpu->waiting, 1) >= cpu->entries / 2) {
-		atomic_fetch_sub(&cpu->waiting, 1);
-		reply(queue, request, -ENOLCK, 0);
-		return;
-	}
-	submit_metadata(queue, request, gate);
-}
-
 /* Anything left that an answer or a buffer of ours depends on. */
 static bool busy(const struct queue *queue)
 {
@@ -301,12 +283,12 @@ static void start_metadata(struct queue *queue, struct request *request, const s
 	}
 	if (gate == GATE_NO_NUMBER && is_at_leisure(queue) &&
 	    queue->dev.ops->is_drained(&queue->dev) &&
-	    worker_try_here(queue->workers, queue->qid, request, call))
+	    worker_try_here(queue->workers, queue->qid, request))
 		return;
 	if (try_briefly(queue, request, call))
 		return;
 	if (request->entry)
-		lend(queue, request, call, gate);
+		submit_metadata(queue, request, gate); /* the entry goes along */
 	else
 		hand_over(queue, request, gate);
 }
@@ -367,9 +349,6 @@ static void take_back(struct queue *queue, struct request *request)
 		started(queue, request, op_io_resume(&queue->op_io, request), 0);
 		return;
 	}
-	if (request->waits)
-		atomic_fetch_sub(&queue->cpus[request->cpu].waiting, 1);
-	request->waits = false;
 	send_reply(queue, request);
 }
 
@@ -448,7 +427,6 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,
 		.max_write = config->max_write,
-		.cpus = config->cpus,
 		.entries = config->entries,
 		.entry_count = config->entry_count,
 		.wake_fd = -1,

@@ -56,7 +56,6 @@ struct queue {
 	struct queue *siblings; /* all queues, this one among them */
 	uint32_t sibling_count;
 	struct gate_table *gates;
-	struct queue_cpu *cpus;
 	const uint16_t *entries;
 	uint32_t entry_count;
 	struct stats_queue *stats;
@@ -77,12 +76,6 @@ struct queue {
 	bool made;
 };
 
-/* The entries of all queues for the requests of one CPU. */
-struct queue_cpu {
-	uint32_t entries;
-	_Atomic uint32_t waiting; /* that lock requests have which may wait for ever */
-};
-
 struct queue_config {
 	uint16_t qid;
 	const struct arena *arena;
@@ -97,7 +90,6 @@ struct queue_config {
 	struct engine_shared *shared; /* of all queues' engines */
 	uint64_t poll_ns;
 	int session_fd;
-	struct queue_cpu *cpus;	 /* by number; for all queues; where uring serves */
 	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
 	uint32_t entry_count;
 };

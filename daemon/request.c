@@ -11,11 +11,10 @@
 static const uint8_t allowed[REQUEST_STATES] = {
 	[REQUEST_FREE] = TO(FETCH) | TO(RUN),
 	[REQUEST_FETCH] = TO(FREE) | TO(RUN),
-	[REQUEST_RUN] = TO(FREE) | TO(GATE) | TO(IO) | TO(QUEUED) | TO(PARKED) | TO(REPLY),
+	[REQUEST_RUN] = TO(FREE) | TO(GATE) | TO(IO) | TO(QUEUED) | TO(REPLY),
 	[REQUEST_GATE] = TO(RUN),
 	[REQUEST_IO] = TO(RUN),
 	[REQUEST_QUEUED] = TO(RUN),
-	[REQUEST_PARKED] = TO(REPLY),
 	[REQUEST_REPLY] = TO(FREE) | TO(FETCH),
 };
 
@@ -57,8 +56,6 @@ const char *request_state_name(enum request_state state)
 		return "io";
 	case REQUEST_QUEUED:
 		return "queued";
-	case REQUEST_PARKED:
-		return "parked";
 	case REQUEST_REPLY:
 		return "reply";
 	case REQUEST_STATES:

@@ -28,8 +28,6 @@
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
  *				     its backing I/O; or given back to the queue, see below
  *	QUEUED	→ RUN	 [worker]    taken up by one; or by the queue
- *	RUN	→ PARKED [worker]    waits for a lock, holds no thread
- *	PARKED	→ REPLY	 [any]	     it got it, or was interrupted
  *	RUN	→ REPLY	 [owner]     the answer is on its way
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
@@ -38,8 +36,8 @@
  * to RUN and from REPLY to FETCH; and what is not for workers goes by QUEUED to the queue's RUN.
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
- * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. PARKED: exactly one lock waiter names it. A
- * request passes REPLY exactly once (S10): what isn't in the list above ends the process.
+ * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request passes
+ * REPLY exactly once (S10): what isn't in the list above ends the process.
  */
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H
@@ -59,7 +57,6 @@ enum request_state {
 	REQUEST_GATE,
 	REQUEST_IO,
 	REQUEST_QUEUED,
-	REQUEST_PARKED,
 	REQUEST_REPLY,
 	REQUEST_STATES
 };
@@ -70,7 +67,6 @@ struct request {
 	uint8_t meta;	       /* a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
 	uint8_t setid;	       /* a WRITE that may clear set-id bits: a worker makes it */
-	uint8_t waits;	       /* of an entry: counted among those that may wait for ever */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */

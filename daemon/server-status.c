@@ -2,7 +2,6 @@
 #include "server-status.h"
 
 #include "monitor.h"
-#include "op-lock.h"
 #include "options.h"
 #include "queue.h"
 #include "server.h"
@@ -52,7 +51,6 @@ void server_fill_status(const struct server *server, struct status *status)
 		.inodes_limit = fs->inodes.count,
 		.inodes_refused = atomic_load(&fs->inodes.refusals),
 		.zone_refusals = atomic_load(&fs->zone_refusals),
-		.lock_waiters = fs->locks ? lock_waiting(fs) : 0,
 		.files_used = atomic_load(&fs->files.used),
 		.files_limit = fs->files.count,
 		.meta_free_slots = atomic_load(&server->workers.slots.free),

@@ -14,7 +14,6 @@
 #include "engine.h"
 #include "log.h"
 #include "macro.h"
-#include "op-lock.h"
 #include "options.h"
 #include "plan.h"
 #include "queue.h"
@@ -49,7 +48,6 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.shared = &server->engines,
 		.poll_ns = options->poll_us * 1000ull,
 		.session_fd = server->session_fd,
-		.cpus = server->plan.deal.cpus,
 		.entries = entries,
 		.entry_count = entry_count,
 	};
@@ -185,8 +183,6 @@ static int make_fs(struct server *server)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
 	if (!r)
 		r = file_table_init(&fs->files, &server->arena);
-	if (!r)
-		r = lock_init(fs, &server->arena);
 	/* another machine's filesystem may keep waiting whoever asks how full it is */
 	ahead_init(&fs->ahead, &server->arena,
 		   fs->store.local ? server->options->extent_size_hint : 0);
@@ -194,7 +190,7 @@ static int make_fs(struct server *server)
 	if (!r)
 		r = evict_init(&server->evict, fs);
 	if (r < 0)
-		log_fail("tables of inodes, files and locks: make: %s", strerror(-r));
+		log_fail("tables of inodes and files: make: %s", strerror(-r));
 	return r;
 }
 
@@ -392,7 +388,6 @@ void server_join(struct server *server)
 		stop_evicting(server);
 		crew_join(&server->crew, &queue_role);
 		/* the queues have handed over all that they took in: the workers answer it */
-		lock_abort_all(&server->fs);
 		hold_stop(&server->holds);
 		worker_stop(&server->workers);
 		crew_join(&server->crew, &worker_role);
@@ -416,7 +411,6 @@ void server_close(struct server *server)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
 	evict_destroy(&server->evict);
-	lock_destroy(&server->fs);
 	arena_destroy(&server->arena);
 	plan_destroy(&server->plan);
 	close_fd(&server->ended_fd);

@@ -17,6 +17,8 @@
 
 /*
  * Asked for wherever the kernel has it. Not among them, on purpose:
+ *   POSIX_LOCKS, FLOCK_LOCKS: the kernel then keeps file locks among the mount's clients itself, at once
+ *     and without a message;
  *   WRITEBACK_CACHE: dirty pages of a client would then be ours to write back under pressure, and
  *     an fsync above would no longer order them with what other descriptors see;
  *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
@@ -29,8 +31,6 @@ static const struct {
 	const char *name;
 } wanted[] = {
 	{ FUSE_ASYNC_READ, "async_read" },
-	{ FUSE_POSIX_LOCKS, "posix_locks" },
-	{ FUSE_FLOCK_LOCKS, "flock_locks" },
 	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc" },
 	{ FUSE_BIG_WRITES, "big_writes" },
 	{ FUSE_DONT_MASK, "dont_mask" },

@@ -74,7 +74,6 @@ static const struct field fields[] = {
 	{ "files_used", "files used", OFF(files_used), KIND_NUMBER, LOOK_PLAIN },
 	{ "files_limit", "files limit", OFF(files_limit), KIND_NUMBER, LOOK_PLAIN },
 	{ "zone_refusals", "zone refusals", OFF(zone_refusals), KIND_NUMBER, LOOK_PLAIN },
-	{ "lock_waiters", "lock waiters", OFF(lock_waiters), KIND_NUMBER, LOOK_PLAIN },
 	{ "log_dropped", "log lines dropped", OFF(log_dropped), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_calls", "metadata calls", OFF(meta_calls), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_errors", "metadata errors", OFF(meta_errors), KIND_NUMBER, LOOK_PLAIN },

@@ -48,7 +48,6 @@ struct status {
 	uint64_t tasks, tasks_unmarked, alarms;
 	uint64_t inodes_used, inodes_limit, inodes_refused, files_used, files_limit;
 	uint64_t zone_refusals;
-	uint64_t lock_waiters; /* requests that wait for a lock now */
 	uint64_t log_dropped;
 
 	uint64_t meta_calls, meta_errors, meta_lost, meta_held;

@@ -25,9 +25,6 @@ struct worker_buffers {
 	uint8_t scratch[CALL_SCRATCH_LEN];
 };
 
-/* Of this process: what call_park() and call_answer() mean. Written by worker_init(). */
-static struct worker_set *the_set;
-
 uint64_t worker_buffer_len(void)
 {
 	return sizeof(struct worker_buffers);
@@ -63,7 +60,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.here_max = config->queue_count / 2,
 		.work_fd = -1,
 	};
-	the_set = set;
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
 	r = pool_init(&set->slots, config->first_slot, config->slots);
@@ -218,28 +214,6 @@ static int answer(struct worker_set *set, struct hold *hold, struct request *req
 	return r;
 }
 
-void call_park(uint32_t ticket)
-{
-	request_move(&the_set->requests[ticket], REQUEST_PARKED);
-}
-
-void call_answer(uint32_t ticket, int error)
-{
-	struct request *request = &the_set->requests[ticket];
-	struct fuse_out_header out;
-
-	(void)answer(the_set, NULL, request, &out, error, 0); /* -ENOENT: its client has gone */
-}
-
-/*
- * What may wait without end must not hold a data slot meanwhile: only where every metadata slot is in
- * use has it come in one (S7). Of entries the queue sees to that.
- */
-static bool must_not_wait(const struct request *request, const struct call *call)
-{
-	return !request->meta && !request->entry && call_may_wait(call);
-}
-
 /* HOLD is the worker's, or NULL: a queue's thread runs it. */
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
 		struct hold *hold, struct request *request)
@@ -253,25 +227,21 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 		.out = buffers->body,
 		.out_cap = sizeof(buffers->body),
 		.scratch = buffers->scratch,
-		.ticket = request->index,
 	};
 	int r;
 
 	/* S7: what the handler may wait for must not keep an entry waiting that others can be put into */
 	assert(!hold || !hold->request || hold->request == request);
-	/* what may wait and what is data ends elsewhere, or goes on in its queue */
-	if (!hold || !request->entry || request->waits || entry->class != DISPATCH_META ||
-	    !hold_take(hold, request))
+	/* what is data ends elsewhere, or goes on in its queue */
+	if (!hold || !request->entry || entry->class != DISPATCH_META || !hold_take(hold, request))
 		hold = NULL;
 	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0)
-		r = must_not_wait(request, &call) ? -ENOLCK : dispatch_handle(entry, &call);
+		r = dispatch_handle(entry, &call);
 	if (request->in_gate)
 		gate_leave(set->gates, request);
-	if (r == CALL_PARKED)
-		return; /* it may be answered and gone by now: hands off */
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
 	if (entry->no_reply && r >= 0) {
@@ -289,13 +259,10 @@ static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t 
 	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
 }
 
-bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request,
-		     const struct call *call)
+bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request)
 {
 	uint32_t number = set->count + qid;
 
-	if (call_may_wait(call))
-		return false;
 	if (atomic_fetch_add(&set->here, 1) >= set->here_max) {
 		atomic_fetch_sub(&set->here, 1);
 		return false;
@@ -343,7 +310,7 @@ static bool is_for_worker(const struct worker_set *set, const struct fuse_in_hea
 	struct call call = { .fs = set->fs };
 
 	return entry->class == DISPATCH_META && !entry->no_reply &&
-	       dispatch_parse(in, len, set->max_write, &call) == 0 && !call_may_wait(&call);
+	       dispatch_parse(in, len, set->max_write, &call) == 0;
 }
 
 static void serve_entry(struct worker_set *set, uint32_t number)

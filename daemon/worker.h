@@ -14,8 +14,6 @@
  * A queue thread that has nothing else to do may run a handler itself, which saves waking a worker,
  * as long as most of them remain for data: worker_try_here(). Whatever it has to do, it may run one
  * that has nothing to wait for: worker_try_briefly().
- *
- * A process has one set: call_park() and call_answer() of call.h are about its requests.
  */
 #ifndef CAISSON_WORKER_H
 #define CAISSON_WORKER_H
@@ -101,12 +99,10 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 void worker_submit(struct worker_set *set, struct request *request);
 
 /*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's
- * thread and answers it, unless half of the queues' threads do so already (S7), or it is a request
- * that may wait for ever. Returns whether it did.
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID) in that queue's
+ * thread and answers it, unless half of the queues' threads do so already (S7). Returns whether it did.
  */
-bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request,
-		     const struct call *call);
+bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request);
 
 /*
  * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's

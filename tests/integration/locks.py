@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""locks.py FILE OTHER STATUS-COMMAND...: fcntl and flock locks between processes. No step depends on timing: a
-process tells through a pipe where it is, and whether it waits is read from /proc."""
+"""locks.py FILE OTHER: fcntl and flock locks between processes. No step depends on timing: a process tells
+through a pipe where it is, and whether it waits is read from /proc."""
 
 import errno
 import fcntl
-import json
 import os
+import re
 import signal
 import struct
-import subprocess
 import sys
 import time
 
-path, other_path = sys.argv[1:3]
-status_command = sys.argv[3:]
+path, other_path = sys.argv[1:]
+
+
+children = []
 
 
 class Child:
@@ -34,6 +35,7 @@ class Child:
             finally:
                 os._exit(status)
         os.close(writer)
+        children.append(self.pid)
         self.words = os.fdopen(self.reader)
 
     def expect(self, word):
@@ -41,25 +43,13 @@ class Child:
         assert got == word, f"child said '{got}', not '{word}'"
 
     def wait_until_blocked(self):
-        """It is inside the kernel's FUSE, waiting for an answer."""
+        """It waits for a lock in the kernel."""
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            with open(f"/proc/{self.pid}/wchan") as file:
-                if "fuse" in file.read() or "request_wait_answer" in self.stack():
-                    return
-            time.sleep(0.01)
-        raise AssertionError("does not block")
-
-    def wait_until_parked(self):
-        """It waits for a lock, and the daemon knows. Of a signal that comes before that the kernel
-        doesn't tell by FUSE-over-io_uring."""
-        self.wait_until_blocked()
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            if json.loads(subprocess.check_output(status_command))["lock_waiters"]:
+            if re.search("setlk|flock", self.stack()):
                 return
             time.sleep(0.01)
-        raise AssertionError("the daemon has nobody waiting")
+        raise AssertionError("does not block")
 
     def stack(self):
         with open(f"/proc/{self.pid}/stack") as file:
@@ -67,6 +57,7 @@ class Child:
 
     def end(self, status=0):
         _, got = os.waitpid(self.pid, 0)
+        children.remove(self.pid)
         assert got == status, f"child ended with {got}"
         self.words.close()
 
@@ -150,6 +141,62 @@ def take(tell):
     tell("taken")
 
 
+def exit_with_lock(tell, how):
+    fd = os.open(path, os.O_RDWR)
+    lock(fd, fcntl.F_WRLCK)
+    tell("taken")
+    if how == "killed":
+        signal.pause()
+
+
+def ends_with_its_owner():
+    """By exit, by SIGKILL; and there is somebody who waits for it."""
+    for how, status in (("exits", 0), ("killed", signal.SIGKILL)):
+        child = Child(exit_with_lock, how)
+        child.expect("taken")
+        if how == "killed":
+            waiter = Child(wait_for_it)
+            waiter.expect("waiting")
+            waiter.wait_until_blocked()
+            os.kill(child.pid, signal.SIGKILL)
+            waiter.expect("granted")
+            waiter.end()
+        child.end(status)
+        child = Child(take)
+        child.expect("taken")
+        child.end()
+
+
+def ofd_lock(fd, kind, wait=False):
+    command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
+    fcntl.fcntl(fd, command, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+
+
+def ofd_wait(tell):
+    fd = os.open(path, os.O_RDWR)
+    fails((errno.EAGAIN, errno.EACCES), ofd_lock, fd, fcntl.F_RDLCK)
+    tell("busy")
+    ofd_lock(fd, fcntl.F_WRLCK, wait=True)
+    tell("granted")
+
+
+def open_files():
+    """Locks of open files: between two of one process, too, and not given up by another one's closing."""
+    first, second = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+    ofd_lock(first, fcntl.F_WRLCK)
+    fails((errno.EAGAIN, errno.EACCES), ofd_lock, second, fcntl.F_RDLCK)
+    os.close(second)
+    copy = os.dup(first)
+    child = Child(ofd_wait)
+    child.expect("busy")
+    child.wait_until_blocked()
+    os.close(first)
+    child.wait_until_blocked()
+    os.close(copy)
+    child.expect("granted")
+    child.end()
+
+
 def wait_for_it(tell):
     fd = os.open(path, os.O_RDWR)
     tell("waiting")
@@ -158,7 +205,7 @@ def wait_for_it(tell):
 
 
 def waiting():
-    """Several wait at once, and the metadata workers must not be used up by them."""
+    """Several wait at once; nothing else waits with them."""
     fd = os.open(path, os.O_RDWR)
     lock(fd, fcntl.F_WRLCK)
     children = [Child(wait_for_it) for _ in range(12)]
@@ -191,14 +238,14 @@ def interrupted():
     lock(fd, fcntl.F_WRLCK)
     child = Child(wait_interrupted)
     child.expect("waiting")
-    child.wait_until_parked()
+    child.wait_until_blocked()
     os.kill(child.pid, signal.SIGUSR1)
     child.expect("interrupted")
     child.end()
     # one that is killed outright, too
     child = Child(wait_interrupted)
     child.expect("waiting")
-    child.wait_until_parked()
+    child.wait_until_blocked()
     os.kill(child.pid, signal.SIGKILL)
     child.end(signal.SIGKILL)
     lock(fd, fcntl.F_UNLCK)
@@ -229,7 +276,6 @@ def crossed():
     child = Child(take_both)
     child.expect("waiting")
     child.wait_until_blocked()
-    # the child waits for an answer: its request may still be on the way to the daemon
     signal.signal(signal.SIGALRM, no_deadlock_found)
     signal.setitimer(signal.ITIMER_REAL, 20)
     try:
@@ -277,6 +323,12 @@ def whole_files():
 
 
 os.close(os.open(path, os.O_CREAT | os.O_RDWR))
-for test in (ranges, shared, closed_elsewhere, waiting, interrupted, crossed, whole_files):
-    print(test.__name__, flush=True)
-    test()
+try:
+    for test in (ranges, shared, closed_elsewhere, ends_with_its_owner, open_files, waiting, interrupted, crossed,
+                 whole_files):
+        print(test.__name__, flush=True)
+        test()
+finally:
+    # those that a test which has failed leaves
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)

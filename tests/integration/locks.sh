@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Locks between processes (locks.py): ranges, whole files, waiting, interruption, and what happens
-# to them when their owner dies.
+# File locks among the clients of a mount (locks.py): POSIX, flock and those of open files; waiting,
+# interruption by a signal, deadlock, and their end by close and exit. The kernel keeps them: caissond isn't
+# asked, and what is locked in BACKING is another matter.
 #
 #@ packages: python3 util-linux e2fsprogs
 #@ sanitize: yes
@@ -10,7 +11,10 @@
 
 make_backing ext4 256M
 serve
-python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other" "$CAISSON" status "$mnt" --json
+say "on ext4 itself"
+python3 "$tests_dir/integration/locks.py" "$backing/file" "$backing/other"
+say "on the mount"
+python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other"
 
 say "flock(1)"
 exec {held}>"$mnt/lock"
@@ -22,11 +26,34 @@ exec {held}>&-
 wait "$waiter"
 test -e "$mnt/got"
 
-say "locks of the mount count below it"
+say "caissond isn't asked"
+python3 - "$mnt/lock" "$(server_pid)" <<-'END'
+	import fcntl, os, signal, sys
+
+	def is_asked(*_):
+	    raise AssertionError("a lock waits for caissond")
+
+	first, second = open(sys.argv[1], "w"), open(sys.argv[1], "w")
+	signal.signal(signal.SIGALRM, is_asked)
+	signal.alarm(20)
+	os.kill(int(sys.argv[2]), signal.SIGSTOP)
+	try:
+	    fcntl.flock(first, fcntl.LOCK_EX)
+	    try:
+	        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+	        raise AssertionError("two have it")
+	    except BlockingIOError:
+	        pass
+	    fcntl.lockf(first, fcntl.LOCK_EX)
+	    fcntl.flock(first, fcntl.LOCK_UN)
+	    fcntl.flock(second, fcntl.LOCK_EX)
+	finally:
+	    os.kill(int(sys.argv[2]), signal.SIGCONT)
+END
+
+say "below the mount they aren't seen"
 exec {held}>"$mnt/lock"
 flock "$held"
-exits 1 flock --nonblock "$backing/lock" true
+flock --nonblock "$backing/lock" true
 exec {held}>&-
-# the kernel sends RELEASE, which ends a flock, after close() has returned
-wait_until 10 flock --nonblock "$backing/lock" true
 unserve

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Both ways in which requests come from the kernel: which one is chosen, what insisting on one does,
-# and what FUSE-over-io_uring makes different: FORGET and INTERRUPT come by /dev/fuse all the same,
-# and who waits for ever leaves entries to others.
+# and what FUSE-over-io_uring makes different: FORGET and INTERRUPT come by /dev/fuse all the same.
 #
 #@ packages: python3 util-linux e2fsprogs
 #@ sanitize: yes
@@ -86,26 +85,3 @@ more "$(status_total meta_held)" 100 "requests straight to workers"
 cat "$backing"/dir/new-* | sort -n | cmp - <(seq 100)
 rm "$mnt"/dir/new-*
 unserve
-
-say "waiting for locks on one CPU"
-serve "$backing" "$mnt" "transport=uring,queues=1,queue_depth=$((8 * cpus))"
-python3 "$tests_dir/integration/transport.py" "$mnt" 4 "$CAISSON" status "$mnt" --json
-unserve
-
-say "the connection ends under those who wait"
-serve "$backing" "$mnt" transport=uring
-exec {held}>"$mnt/lock"
-flock "$held"
-for i in 1 2 3; do
-	flock "$mnt/lock" true {held}>&- 2>/dev/null &
-	waiters[i]=$!
-done
-asleep() { (($(cat /proc/[0-9]*/comm 2>/dev/null | grep -cx flock) >= 3)); }
-wait_until 10 asleep
-abort_connection "$mnt"
-for i in 1 2 3; do
-	! wait "${waiters[i]}" || fail "a lock was granted by nobody"
-done
-exec {held}>&-
-umount -l "$mnt" 2>/dev/null || true
-await_daemon "$mnt" 2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Caisson under the storage that it serves: clients above that write and lock, their memory, their dirty
+ * Caisson under the storage that it serves: clients above that write and make files, their memory, their dirty
  * pages, the kernel's queue of requests, and below it caissond's queue threads, slots, io-wq workers and
  * metadata workers, with one crash, and the takeover that design.md has for it.
  *
@@ -9,6 +9,10 @@
  * requests, and with -DDIRECT_RECLAIM a writer without a page does so, too; what has been answered is free
  * again. So when all memory is dirty only caissond can free any:
  * whatever in caissond waits for memory then, or for the stack above, waits for itself.
+ *
+ * The backing filesystem may be frozen, for a snapshot: a change of metadata then waits in its handler. The
+ * operator thaws it again after a look at a file of the mount. So whatever that read waits for must not
+ * wait for the thaw.
  *
  * Below, each process is the life of one request, whose steps are a thread's or a worker's. All that one of
  * those knows between two steps is in the arena, so that a crash can come between any two; and none of them
@@ -22,34 +26,31 @@
  * @ clean: 1-thread-3-slots -DTHREADS=1 -DSLOTS=3
  * @ clean: 2-threads-1-slot -DTHREADS=2 -DSLOTS=1
  * @ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2
- * @ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3
- * @ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DLOCKERS=1
- * @ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DLOCKERS=1
- * @ clean: 3-threads-3-slots -DTHREADS=3 -DSLOTS=3 -DLOCKERS=1
- * @ clean: 3-lockers -DLOCKERS=3 -DWRITERS=1
- * @ clean: direct-reclaim -DDIRECT_RECLAIM -DLOCKERS=1
- * @ clean: entries -DSLOTS=2 -DENTRIES -DMETAS=0
- * @ clean: entries-held -DSLOTS=3 -DENTRIES -DMETAS=0 -DWORKERS=2 -DHOLDS=1
- * @ clean: crash -DCRASH
- * @ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DLOCKERS=1
- * @ live: writes-are-answered all_answered -DFOREVER -DLOCKERS=1
- * @ live: locks-are-answered all_answered -DFOREVER -DWRITERS=0
- * @ starves: served-in-any-order all_answered -DFOREVER -DANY_ORDER -DLOCKERS=1
- * @ finds: S1 -DBREAK=1 -DLOCKERS=0
- * @ finds: S1-2-threads -DBREAK=1 -DTHREADS=2 -DMEMORY=4 -DLOCKERS=0
- * @ finds: S2 -DBREAK=2 -DLOCKERS=0
- * @ finds: S3 -DBREAK=3 -DLOCKERS=0
- * @ finds: S4 -DBREAK=4 -DLOCKERS=0
- * @ finds: S5 -DBREAK=5
- * @ finds: S6 -DBREAK=6 -DWORKERS=2 -DWRITERS=0
- * @ finds: S7-no-worker -DBREAK=7 -DLOCKERS=0
- * @ finds: S7-data-behind-locks -DBREAK=77 -DLOCKERS=3 -DWRITERS=1
- * @ finds: S7-all-hold -DENTRIES -DMETAS=0 -DSLOTS=3 -DWORKERS=1 -DHOLDS=1 -DWRITERS=0
- * @ finds: S8 -DBREAK=8 -DLOCKERS=0
- * @ finds: S9 -DBREAK=9 -DLOCKERS=1
+ * @ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3 -DCHANGERS=1
+ * @ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DCHANGERS=1
+ * @ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DCHANGERS=1
+ * @ clean: 3-changers -DCHANGERS=3 -DWRITERS=1
+ * @ clean: direct-reclaim -DDIRECT_RECLAIM -DCHANGERS=1
+ * @ clean: entries -DSLOTS=3 -DENTRIES
+ * @ clean: crash -DCRASH -DCHANGERS=1
+ * @ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DCHANGERS=1 -DWRITERS=1
+ * @ live: writes-are-answered all_answered -DFOREVER -DCHANGERS=1
+ * @ live: changes-are-answered all_answered -DFOREVER -DWRITERS=0
+ * @ starves: served-in-any-order all_answered -DFOREVER -DANY_ORDER -DCHANGERS=1
+ * @ finds: S1 -DBREAK=1 -DCHANGERS=0
+ * @ finds: S1-2-threads -DBREAK=1 -DTHREADS=2 -DMEMORY=4 -DCHANGERS=0
+ * @ finds: S2 -DBREAK=2 -DCHANGERS=0
+ * @ finds: S3 -DBREAK=3 -DCHANGERS=0
+ * @ finds: S4 -DBREAK=4 -DCHANGERS=0
+ * @ finds: S5 -DBREAK=5 -DWRITERS=0
+ * @ finds: S6 -DBREAK=6 -DWRITERS=0
+ * @ finds: S7-no-worker -DBREAK=7 -DCHANGERS=0
+ * @ finds: S7-data-behind-metadata -DBREAK=77 -DWRITERS=0
+ * @ finds: S8 -DBREAK=8 -DCHANGERS=0
+ * @ finds: S9 -DBREAK=9 -DCHANGERS=1
  * @ finds: S10-twice -DBREAK=10 -DWRITERS=0
- * @ finds: S10-dropped -DBREAK=101 -DCRASH -DLOCKERS=1 -DWRITERS=0
- * @ finds: S10-overlooked -DBREAK=102 -DCRASH -DLOCKERS=0 -DWRITERS=1
+ * @ finds: S10-dropped -DBREAK=101 -DCRASH -DCHANGERS=1 -DWRITERS=0
+ * @ finds: S10-overlooked -DBREAK=102 -DCRASH -DCHANGERS=0 -DWRITERS=1
  */
 
 #include "moves.h"
@@ -66,17 +67,14 @@
 #ifndef WORKERS
 #define WORKERS 1	/* metadata workers */
 #endif
-#ifndef HOLDS
-#define HOLDS 0		/* … that may hold one of the kernel's entries; with one queue thread */
-#endif
 #ifndef METAS
-#define METAS 1		/* metadata slots */
+#define METAS CHANGERS	/* metadata slots */
 #endif
 #ifndef WRITERS
 #define WRITERS 2	/* each has a file of its own */
 #endif
-#ifndef LOCKERS
-#define LOCKERS 2	/* all want the same lock */
+#ifndef CHANGERS
+#define CHANGERS 2	/* each makes a file */
 #endif
 #define WRITES 2	/* of a writer */
 #ifndef MEMORY
@@ -86,19 +84,19 @@
 #define BACKGROUND 2	/* requests of the flusher at a time: what FUSE calls max_background */
 
 /*
- * Requests by number: the flusher's; one of each locker; and, where a rule is broken, one of each queue
- * thread, that it sends to itself.
+ * Requests by number: the flusher's; one of each changer; the operator's; and, where a rule is broken, one of
+ * each queue thread, that it sends to itself.
  */
-#define FIRST_LOCK BACKGROUND
-#define FIRST_OWN (FIRST_LOCK + LOCKERS)
+#define FIRST_CHANGE BACKGROUND
+#define OPERATOR (FIRST_CHANGE + CHANGERS)
+#define FIRST_OWN (OPERATOR + 1)
 #define REQUESTS (FIRST_OWN + THREADS)
-#define is_write(r) (r < FIRST_LOCK || r >= FIRST_OWN)
+#define is_write(r) (r < FIRST_CHANGE || r >= FIRST_OWN)
+#define is_change(r) (r >= FIRST_CHANGE && r < OPERATOR)
 #define own_request(thread) (FIRST_OWN + thread)
 
-/* What the kernel knows of them. */
-bool asked[REQUESTS];	/* an answer is due */
-bool unlocks[REQUESTS], granted[REQUESTS];
-bool interrupted;	/* the first locker is */
+bool asked[REQUESTS];	/* the kernel waits for its answer */
+bool frozen;		/* the backing filesystem changes no metadata */
 
 /* What is in the arena. The states are request.h's, where IO has four; moves() names a transition there. */
 #define moves(from, to) assert(MAY_##from##_##to)
@@ -111,7 +109,7 @@ bool interrupted;	/* the first locker is */
 #define IO_PUNTED_NOW 5	/* it has it, and has given it to the disk */
 #define IO_DONE 6	/* its completion is in the ring */
 #define QUEUED 7
-#define PARKED 8
+#define WORK 8		/* its handler runs, on a metadata worker */
 #define REPLY 9
 #define SENT 10		/* the kernel has the answer, and the slot doesn't tell yet */
 /* Only a crash can tell these two from the next one. */
@@ -122,8 +120,7 @@ bool interrupted;	/* the first locker is */
 #endif
 byte state[REQUESTS], queue_of[REQUESTS];
 bool in_meta_slot[REQUESTS], was_short;	/* of number 0: its I/O may be short once */
-byte data_used[THREADS], meta_used, parked;
-bool locked;
+byte data_used[THREADS], meta_used;
 
 byte free_pages = MEMORY, dirty[2], under_writeback;
 #define all_dirty (dirty[0] + dirty[1] + under_writeback)
@@ -132,13 +129,9 @@ bool down, crashed;	/* caissond is, has; once */
 bool worker_busy[THREADS];
 byte busy;		/* metadata workers */
 
-/* Workers that hold an entry, those of them that have it on offer, and by whom what came is held. */
-byte holding, on_offer;
-bool by_worker[REQUESTS];
-
 /* Only where a rule is broken: threads that wait, and what they then lack. */
 bool stuck[THREADS], unmarked[THREADS], worker_made[THREADS];
-bool mutex;		/* of the lock table, as a broken worker keeps it */
+bool mutex;		/* of the inode table, as a broken worker keeps it */
 
 /* --- above --- */
 
@@ -148,10 +141,17 @@ chan pending = [REQUESTS] of { byte };
 #define send(r) asked[r] = true; state[r] = PENDING; pending!r
 #define is_next(r) (state[r] == PENDING && pending?[eval(r)])
 #define take_next(r) pending?eval(r)
+chan inbox = [REQUESTS] of { byte };	/* the metadata workers' */
+#define put_in(r) inbox!r
+#define is_first(r) (state[r] == QUEUED && inbox?[eval(r)])
+#define take_first(r) inbox?eval(r)
 #else
 #define send(r) asked[r] = true; state[r] = PENDING
 #define is_next(r) (state[r] == PENDING)
 #define take_next(r) skip
+#define put_in(r) skip
+#define is_first(r) (state[r] == QUEUED)
+#define take_first(r) skip
 #endif
 
 /* Whether a dirty page can be sent now, and sends one, by request R. FUSE lets BACKGROUND be under way. */
@@ -208,29 +208,21 @@ end:	do
 	od
 }
 
-proctype locker(byte r)
+proctype changer(byte r)
 {
 	do
-	:: atomic { state[r] == FREE && !asked[r] -> unlocks[r] = false; send(r) }	/*: asks for the lock */;
-		if	/*: waits for the lock */
-		:: !asked[r]
-		:: atomic { r == FIRST_LOCK && asked[r] -> interrupted = true }	/*: is interrupted */;
-			!asked[r]	/*: waits for the answer */
-		fi;
-		if
-		:: r == FIRST_LOCK -> interrupted = false
-		:: else
-		fi;
-		if
-		:: granted[r] ->
-			atomic { state[r] == FREE -> granted[r] = false; unlocks[r] = true; send(r) }	/*: unlocks */;
-			!asked[r]	/*: waits for the unlocking to be answered */
-		:: else
-		fi;
+	:: atomic { state[r] == FREE && !asked[r] -> send(r) }	/*: makes a file */;
+		!asked[r]	/*: waits for its file to be made */;
 #ifndef FOREVER
 		break
 #endif
 	od
+}
+
+proctype operator()
+{
+	atomic { frozen = true; send(OPERATOR) }	/*: freezes the backing filesystem, and reads a file of the mount */;
+	atomic { !asked[OPERATOR] -> frozen = false }	/*: thaws it when it has read that file */
 }
 
 /* --- caissond --- */
@@ -268,13 +260,6 @@ inline take(r, q)
 	}
 }
 
-/* Whether what may wait for ever may be given request R's slot for that (S7). */
-#ifdef ENTRIES
-#define may_park(r) (parked < THREADS * SLOTS / 2)
-#else
-#define may_park(r) (in_meta_slot[r] || BREAK == 77)
-#endif
-
 inline answer(r)
 {
 	/* one that was sent again after a crash is nothing to the kernel */
@@ -301,35 +286,13 @@ inline free_slot(r)
 	state[r] = FREE
 }
 
-/* The lock goes from who unlocks to the first who waits. */
-inline hand_over_lock(waiter)
-{
-	locked = false;
-	waiter = FIRST_LOCK;
-	do
-	:: waiter < FIRST_OWN && state[waiter] == PARKED ->
-		locked = true;
-		granted[waiter] = true;
-		parked--;
-		moves(PARKED, REPLY);
-		state[waiter] = REPLY;
-		break
-	:: waiter < FIRST_OWN && state[waiter] != PARKED -> waiter++
-	:: waiter == FIRST_OWN -> break
-	od;
-	waiter = 0
-}
-
 /* Of threads that have nothing under way the first one takes it: they are alike. */
 #define is_idle(q) (data_used[q] == 0 && !worker_busy[q])
-#define can_take(q) (data_used[q] + on_offer < SLOTS && !stuck[q])
+#define can_take(q) (data_used[q] < SLOTS && !stuck[q])
 #define acts(q) (!down && !stuck[q])
-#define answers(r) (by_worker[r] -> !down : acts(queue_of[r]))
 
 proctype request(byte r)
 {
-	byte waiter;
-
 end:	do
 	/* a queue thread takes it from the kernel */
 	:: atomic {
@@ -347,30 +310,9 @@ end:	do
 	:: state[r] == FETCH && acts(queue_of[r]) -> atomic { moves(FETCH, RUN); state[r] = RUN }
 #endif
 
-#if HOLDS
-	/* or a worker does, which holds an entry: what isn't for it goes to the queue */
-	:: atomic {
-		is_next(r) && !down && on_offer > 0 ->
-		on_offer--;
-		take(r, 0)	/*: a worker takes it, by the entry that it holds */;
-		by_worker[r] = true
-	   }
-	:: atomic {
-		state[r] == RUN && by_worker[r] && !unlocks[r] ->	/*: isn't for workers, or may wait: goes to the queue */
-		moves(RUN, QUEUED);
-		moves(QUEUED, RUN);
-		by_worker[r] = false;
-		holding--
-	   }
-	:: atomic {
-		state[r] == RUN && by_worker[r] && unlocks[r] ->
-		d_step { hand_over_lock(waiter); moves(RUN, REPLY); state[r] = REPLY }	/*: the worker unlocks */
-	   }
-#endif
-
 	/* data: the queue thread, the disk, the queue thread */
 	:: atomic {
-		state[r] == RUN && is_write(r) && acts(queue_of[r]) && !by_worker[r] ->
+		state[r] == RUN && !is_change(r) && acts(queue_of[r]) ->
 #if BREAK == 1 || BREAK == 9
 		if
 		:: r < FIRST_OWN -> allocate(queue_of[r])
@@ -385,6 +327,8 @@ end:	do
 		fi;
 #elif BREAK == 2
 		wait_in_thread(queue_of[r], all_dirty < DIRTY_LIMIT)	/*: its thread is throttled: waits for fewer dirty pages */;
+#elif BREAK == 6
+		wait_in_thread(queue_of[r], !mutex)	/*: its thread waits for the inode table's mutex */;
 #endif
 		moves(RUN, IO);
 		if
@@ -417,7 +361,7 @@ end:	do
 		:: else
 		fi;
 #elif BREAK == 5
-		wait_in_thread(queue_of[r], parked == 0)	/*: its completion takes an object, of which the lock that waits has the last */;
+		wait_in_thread(queue_of[r], busy == 0)	/*: its completion takes an object, of which the change that waits has the last */;
 #endif
 		if
 		:: r == 0 && !was_short -> was_short = true; state[r] = IO	/*: was short: the rest goes on */
@@ -429,9 +373,10 @@ end:	do
 
 	/* metadata: the queue thread, a worker */
 	:: atomic {
-		state[r] == RUN && !is_write(r) && acts(queue_of[r]) && !by_worker[r] ->
+		state[r] == RUN && is_change(r) && acts(queue_of[r]) ->
+#ifndef ENTRIES
 		if
-		:: meta_used < METAS ->
+		:: meta_used < METAS && BREAK != 77 ->
 			data_used[queue_of[r]]--;
 			meta_used++;
 			moves(FREE, RUN);
@@ -440,66 +385,40 @@ end:	do
 			queue_of[r] = 0	/* any may send its answer */
 		:: else	/* its data slot goes along */
 		fi;
+#endif
 #if BREAK == 9
 		unmarked[queue_of[r]] = true	/*: an inner scope ends, and takes the mark with it */;
 #endif
 		moves(RUN, QUEUED);
-		state[r] = QUEUED
+		put_in(r);
+		state[r] = QUEUED	/*: goes to the metadata workers */
 	   }
-	:: atomic {
-		state[r] == QUEUED && !down && busy + holding < WORKERS ->
-		moves(QUEUED, RUN);
-		if
-		:: unlocks[r] ->
-#if BREAK == 6
-			busy++;
-			!mutex	/*: the worker that unlocks takes the table's mutex, which the one that waits has */;
-			busy--;
-#endif
-			d_step {
-				hand_over_lock(waiter);
-				moves(RUN, REPLY);
-				state[r] = REPLY	/*: a worker unlocks */;
-				by_worker[r] = (holding < HOLDS);	/* and has its entry from then on */
-				holding = holding + by_worker[r]
-			}
-		:: !unlocks[r] && !locked ->
-			locked = true;
-			granted[r] = true;
-			state[r] = REPLY	/*: a worker gives it the lock */
-		:: !unlocks[r] && locked ->
-#if BREAK == 6
-			busy++;
-			mutex = true;
-			!locked	/*: a worker waits for the lock, with the table's mutex */;
-			locked = true;
-			granted[r] = true;
-			mutex = false;
-			busy--;
-			state[r] = REPLY
-#else
-			if
-			:: may_park(r) -> moves(RUN, PARKED); parked++; state[r] = PARKED	/*: is parked until the lock is free */
-			:: else -> moves(RUN, REPLY); state[r] = REPLY	/*: is refused: its slot can't wait */
-			fi;
-#endif
-		fi
-	   }
-	:: atomic {
-		state[r] == PARKED && r == FIRST_LOCK && interrupted && !down ->
 #if BREAK == 10
-		answer(r);
-		interrupted = false	/*: is interrupted and answered, and still waits for the lock */
-#else
-		parked--;
-		moves(PARKED, REPLY);
-		state[r] = REPLY	/*: is interrupted */
+	:: atomic { state[r] == QUEUED && asked[r] && !down -> answer(r)	/*: its client is answered, and it stays in the workers' inbox */ }
 #endif
+	:: atomic {
+		is_first(r) && !down && busy < WORKERS ->
+		take_first(r);
+		busy++;
+		moves(QUEUED, RUN);
+#if BREAK == 6
+		mutex = true;
+#endif
+		state[r] = WORK	/*: is taken up by a metadata worker */
+	   }
+	:: atomic {
+		state[r] == WORK && !down && !frozen ->	/*: is made, as soon as the backing filesystem isn't frozen */
+		busy--;
+#if BREAK == 6
+		mutex = false;
+#endif
+		moves(RUN, REPLY);
+		state[r] = REPLY
 	   }
 
 	/* the answer, by whoever has made it */
 	:: atomic {
-		state[r] == REPLY && answers(r) ->
+		state[r] == REPLY && acts(queue_of[r]) ->
 		answer(r)	/*: is answered */;
 #ifdef CRASH
 		state[r] = SENT
@@ -509,8 +428,6 @@ end:	do
 #endif
 #ifdef ENTRIES
 		moves(REPLY, FETCH);
-		on_offer = on_offer + by_worker[r];
-		by_worker[r] = false;
 #else
 		moves(REPLY, FREE);
 #endif
@@ -543,6 +460,7 @@ proctype keeper()
 				state[r] = RUN
 #endif
 			:: state[r] == IO_PUNTED || state[r] == IO_DONE -> state[r] = RUN
+			:: state[r] == WORK -> state[r] = QUEUED
 			:: state[r] == SENT -> state[r] = REPLY
 #if BREAK == 101
 			:: state[r] == QUEUED -> free_slot(r)	/*: the next one forgets what was in the workers' inbox */
@@ -552,6 +470,7 @@ proctype keeper()
 			r++
 		:: else -> break
 		od;
+		busy = 0;
 		down = false	/*: another one takes over */
 	}
 }
@@ -570,16 +489,20 @@ init {
 		od;
 		i = 0;
 		do
-		:: i < LOCKERS -> run locker(FIRST_LOCK + i); i++
+		:: i < CHANGERS -> run changer(FIRST_CHANGE + i); i++
 		:: else -> break
-		od
-#ifdef CRASH
-		; run keeper()
+		od;
+#if CHANGERS
+		run operator();
 #endif
+#ifdef CRASH
+		run keeper();
+#endif
+		i = 0
 	}
 }
 
 #ifdef FOREVER
 #define answered(r) ([] (asked[r] -> <> !asked[r]))
-ltl all_answered { answered(0) && answered(1) && answered(2) }
+ltl all_answered { answered(0) && answered(1) && answered(FIRST_CHANGE) }
 #endif

@@ -7,19 +7,17 @@
  *	explore/	sees them all in the daemon's code, and no other
  *	moves.py	compares this with request.h, and replays what a daemon under load has done
  */
-#define MAY_FREE_FETCH	 1
-#define MAY_FETCH_FREE	 1
-#define MAY_FETCH_RUN	 1
-#define MAY_FREE_RUN	 1
-#define MAY_RUN_FREE	 1
-#define MAY_RUN_GATE	 1
-#define MAY_GATE_RUN	 1
-#define MAY_RUN_IO	 1
-#define MAY_IO_RUN	 1
-#define MAY_RUN_QUEUED	 1
-#define MAY_QUEUED_RUN	 1
-#define MAY_RUN_PARKED	 1
-#define MAY_PARKED_REPLY 1
-#define MAY_RUN_REPLY	 1
-#define MAY_REPLY_FREE	 1
-#define MAY_REPLY_FETCH	 1
+#define MAY_FREE_FETCH	1
+#define MAY_FETCH_FREE	1
+#define MAY_FETCH_RUN	1
+#define MAY_FREE_RUN	1
+#define MAY_RUN_FREE	1
+#define MAY_RUN_GATE	1
+#define MAY_GATE_RUN	1
+#define MAY_RUN_IO	1
+#define MAY_IO_RUN	1
+#define MAY_RUN_QUEUED	1
+#define MAY_QUEUED_RUN	1
+#define MAY_RUN_REPLY	1
+#define MAY_REPLY_FREE	1
+#define MAY_REPLY_FETCH 1

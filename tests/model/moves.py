@@ -17,10 +17,10 @@ import re
 import sys
 
 MODEL_DIR = pathlib.Path(__file__).resolve().parent
-STATES = ("FREE", "FETCH", "RUN", "GATE", "IO", "QUEUED", "PARKED", "REPLY")  # enum request_state
+STATES = ("FREE", "FETCH", "RUN", "GATE", "IO", "QUEUED", "REPLY")  # enum request_state
 NOT_MODELLED = {("FETCH", "FREE")}  # of a slot that gets no request
 COMMON = {("FREE", "FETCH"), ("FETCH", "RUN"), ("RUN", "IO"), ("IO", "RUN"), ("RUN", "REPLY"),
-          ("RUN", "QUEUED"), ("QUEUED", "RUN"), ("RUN", "PARKED"), ("PARKED", "REPLY")}
+          ("RUN", "QUEUED"), ("QUEUED", "RUN")}
 RECORDED = 1 << 31  # see trace.c
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a daemon under load has done with its requests, held against the model's transitions: data, metadata,
-# locks that wait and are interrupted, by a caissond that records each change of a state (trace.c).
+# What a daemon under load has done with its requests, held against the model's transitions: data and
+# metadata, by a caissond that records each change of a state (trace.c).
 #
 #@ packages: fio e2fsprogs python3 util-linux
 #@ timeout: 120
@@ -15,7 +15,6 @@ export CAISSON_TRACE=$scratch/trace
 serve
 load "$mnt" data 4k 64m
 load "$mnt" more 128k 64m
-python3 "$tests_dir/integration/locks.py" "$mnt/file" "$mnt/other" "$CAISSON" status "$mnt" --json
 mkdir "$mnt/tree"
 for ((i = 0; i < 200; i++)); do
 	echo "$i" >"$mnt/tree/$i"

@@ -107,7 +107,7 @@ def search(model, variant, directory):
     flags = ["-DNOREDUCE", "-DCOLLAPSE"] if variant.property else ["-DSAFETY"]
     flags += ["-DBFS"] if variant.by_breadth else []
     flags += ["-DCOLLAPSE"] if variant.kind == "clean" else []
-    made = run([os.environ.get("CC", "cc"), "-O2", "-w", "-DNFAIR=3", f"-DMEMLIM={MEMORY_MIB}", *flags,
+    made = run([os.environ.get("CC", "cc"), "-O2", "-w", "-DNFAIR=4", f"-DMEMLIM={MEMORY_MIB}", *flags,
                 "-o", "pan", "pan.c"], directory)
     if made.returncode:
         sys.exit(f"{model}: {made.stdout}")

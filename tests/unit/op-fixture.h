@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Drives metadata handlers directly, with calls made by hand, on a temporary directory: what the
- * tests of op-name, op-attr, op-dir and op-open share. The locks' part in closing is counted only.
+ * tests of op-name, op-attr, op-dir and op-open share.
  */
 #ifndef CAISSON_TEST_OP_FIXTURE_H
 #define CAISSON_TEST_OP_FIXTURE_H
@@ -17,7 +17,6 @@
 #include "creds.h"
 #include "fs.h"
 #include "op-dir.h"
-#include "op-lock.h"
 #include "op-name.h"
 #include "op-open.h"
 #include "test.h"
@@ -41,27 +40,6 @@ struct world {
 	uint32_t out_len;
 };
 static struct world world;
-
-static uint32_t released_owners, released_flocks;
-static bool locks_held;
-
-bool lock_none(const struct fs *fs)
-{
-	(void)fs;
-	return !locks_held;
-}
-
-void lock_release_owner(struct fs *fs, uint32_t inode_row, uint64_t lock_owner)
-{
-	(void)fs, (void)inode_row, (void)lock_owner;
-	released_owners++;
-}
-
-void lock_release_flock(struct fs *fs, struct file *file)
-{
-	(void)fs, (void)file;
-	released_flocks++;
-}
 
 /* An empty directory that anyone may write to, served with room for INODES. */
 static inline void world_make(uint32_t inodes)

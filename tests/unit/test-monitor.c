@@ -9,7 +9,6 @@
 #include "fs.h"
 #include "log.h"
 #include "macro.h"
-#include "op-lock.h"
 #include "test.h"
 
 #define MARKED CAISSON_FLUSHER_MASK
@@ -22,7 +21,7 @@ static uint32_t keeper_flags = MARKED; /* of its only task */
 static enum caisson_memory_state memory;
 static int audit_error;
 
-static unsigned audits, lock_ticks, looks, lines;
+static unsigned audits, looks, lines;
 static struct fs served;
 static char last_line[512];
 static struct monitor_counters counters;
@@ -62,12 +61,6 @@ int caisson_stack_prefault(size_t bytes)
 	return 0;
 }
 
-void lock_tick(struct fs *fs)
-{
-	(void)fs;
-	lock_ticks++;
-}
-
 void ahead_look(struct ahead *ahead, int root_fd)
 {
 	CHECK(ahead == &served.ahead && root_fd == served.store.root_fd);
@@ -104,7 +97,7 @@ static void set_tasks(uint32_t marked, uint32_t unmarked)
 
 static struct monitor make(bool required)
 {
-	audits = lock_ticks = looks = lines = 0;
+	audits = looks = lines = 0;
 	audit_error = 0;
 	memory = CAISSON_MEMORY_LOCKED;
 	counters = (struct monitor_counters){ 0 };
@@ -138,7 +131,6 @@ static void is_quiet_when_all_is_well(void)
 	CHECK_EQ(audits, 1u);
 	for (int i = 0; i < 10; i++)
 		second(&monitor);
-	CHECK_EQ(lock_ticks, 20u);
 	CHECK_EQ(looks, 10u);
 	CHECK_EQ(lines, 0u);
 	CHECK_EQ(monitor.tasks, (uint64_t)5);

@@ -26,16 +26,13 @@ static struct worker_set set;
 static struct queue queues[QUEUES];
 static _Atomic uint8_t answers[UNIQUES];
 static _Atomic int32_t errors[UNIQUES];
-static _Atomic uint32_t parked_ticket = POOL_NONE;
 
 /*
- * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent, SETLKW parks; LOOKUP
- * knows brief calls, and waits unless its nodeid is 1.
+ * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent; LOOKUP knows brief
+ * calls, and waits unless its nodeid is 1.
  */
 static int handle(struct call *call)
 {
-	uint32_t none = POOL_NONE;
-
 	switch (call->in->opcode) {
 	case FUSE_LOOKUP:
 		CHECK(call->brief);
@@ -50,13 +47,6 @@ static int handle(struct call *call)
 		return 0;
 	case FUSE_STATFS:
 		return -EIO;
-	case FUSE_SETLKW:
-		call_park(call->ticket);
-		/* one at a time can be parked: the next one, or the end of the test, answers it */
-		none = atomic_exchange(&parked_ticket, call->ticket);
-		if (none != POOL_NONE)
-			call_answer(none, -EINTR);
-		return CALL_PARKED;
 	}
 	return 0;
 }
@@ -81,11 +71,8 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 
 int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
 {
-	static const struct fuse_lk_in lock = { .lk.type = F_WRLCK };
-
 	(void)max_write;
 	call->in = msg;
-	call->arg = &lock;
 	return len == call->in->len ? 0 : -EINVAL;
 }
 
@@ -133,7 +120,6 @@ static void open_all(void)
 	struct worker_config config;
 
 	memset(answers, 0, sizeof(answers));
-	atomic_store(&parked_ticket, POOL_NONE);
 	arena_init(&arena);
 	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), requests, 64) == 0);
 	CHECK(arena_plan(&arena, ARENA_META_RING, sizeof(struct worker_cell),
@@ -204,8 +190,7 @@ static void submit(uint16_t qid, uint64_t unique, uint32_t opcode)
 
 static uint32_t opcode_of(uint64_t unique)
 {
-	static const uint32_t opcodes[] = { FUSE_GETATTR, FUSE_STATFS, FUSE_GETATTR, FUSE_FORGET,
-					    FUSE_SETLKW };
+	static const uint32_t opcodes[] = { FUSE_GETATTR, FUSE_STATFS, FUSE_GETATTR, FUSE_FORGET };
 
 	return opcodes[unique % ARRAY_SIZE(opcodes)];
 }
@@ -228,7 +213,6 @@ static void *worker(void *arg)
 static void every_request_is_answered_once(void)
 {
 	pthread_t workers[WORKERS], submitters[QUEUES];
-	uint32_t left;
 
 	open_all();
 	for (uintptr_t i = 0; i < WORKERS; i++)
@@ -240,18 +224,13 @@ static void every_request_is_answered_once(void)
 	worker_stop(&set);
 	for (int i = 0; i < WORKERS; i++)
 		CHECK(pthread_join(workers[i], NULL) == 0);
-	left = atomic_exchange(&parked_ticket, POOL_NONE);
-	CHECK(left != POOL_NONE);
-	call_answer(left, -EINTR);
 
 	for (uint64_t unique = 0; unique < (uint64_t)QUEUES * PER_QUEUE; unique++) {
 		uint32_t opcode = opcode_of(unique);
 		int want = opcode == FUSE_STATFS ? -EIO : 0, got = atomic_load(&errors[unique]);
 
 		CHECK(atomic_load(&answers[unique]) == (opcode == FUSE_FORGET ? 0 : 1));
-		if (opcode == FUSE_SETLKW) /* interrupted, or come while no slot was free */
-			CHECK(got == -EINTR || got == -ENOLCK);
-		else if (opcode != FUSE_FORGET)
+		if (opcode != FUSE_FORGET)
 			CHECK(got == want);
 	}
 	close_all();
@@ -268,13 +247,11 @@ static void short_of_slots_uses_the_queue_s_own(void)
 		held[i] = pool_take(&set.slots);
 	submit(0, 1, FUSE_GETATTR);
 	submit(1, 2, FUSE_STATFS);
-	submit(0, 3, FUSE_SETLKW); /* which must not park there */
-	CHECK(atomic_load(&queues[0].slots.free) == DEPTH - 2);
+	CHECK(atomic_load(&queues[0].slots.free) == DEPTH - 1);
 	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
 	worker_stop(&set);
 	CHECK(pthread_join(thread, NULL) == 0);
 	CHECK(atomic_load(&answers[1]) == 1 && atomic_load(&answers[2]) == 1);
-	CHECK(atomic_load(&answers[3]) == 1 && atomic_load(&errors[3]) == -ENOLCK);
 	for (int i = 0; i < META; i++)
 		pool_put(&set.slots, held[i]);
 	close_all();

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +15,8 @@
 /* Others of a message's fields may follow. */
 #define WRITE_AT(file, off)                                                                        \
 	.opcode = FUSE_WRITE, .fh = FH(file), .offset = (off), .size = BLOCK_BYTES
-/* FILE's opener locks the whole of it, or gives it back. */
-#define SET_LOCK(file, type)                                                                       \
-	.opcode = FUSE_SETLK, .fh = FH(file), .lock_type = (type), .lock_owner = (file) + 1
-/* … or waits until it can. */
-#define WAIT_FOR_LOCK(file)                                                                        \
-	.opcode = FUSE_SETLKW, .fh = FH(file), .lock_type = F_WRLCK, .lock_owner = (file) + 1
+/* FILE's opener looks for data: metadata, which a worker serves. */
+#define SEEK(file) .opcode = FUSE_LSEEK, .fh = FH(file), .errors = { -ENXIO }
 
 static const struct message writes[] = { { WRITE_AT(0, 0) }, { WRITE_AT(0, BLOCK_BYTES) } };
 
@@ -34,7 +29,7 @@ static const struct message all_data[] = {
 static const struct message mixed[] = {
 	{ WRITE_AT(0, 0) },
 	{ .opcode = FUSE_FORGET },
-	{ SET_LOCK(0, F_RDLCK), .errors = { -ENOLCK } },
+	{ SEEK(0) },
 };
 
 /* A sequential zone: one write at a time, each where the last one ended; one at the wrong place. */
@@ -55,38 +50,26 @@ static const struct message zone_writes[] = {
 	  .must_fail = true },
 };
 
-/* One has a lock and gives it back, another waits for it, and may be interrupted. */
-static const struct message locks[] = {
-	{ SET_LOCK(0, F_WRLCK) },
-	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -EINTR, -ENOLCK } },
-	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
-	{ SET_LOCK(0, F_UNLCK), .after = 1 },
+/* More of it than a worker serves at a time, each after none or one of the others. */
+static const struct message metadata[] = {
+	{ SEEK(0) },
+	{ SEEK(1) },
+	{ .opcode = FUSE_FORGET },
+	{ SEEK(0), .after = 1 },
 };
 
-/* A lock that nobody gives back: who waits for it can only be interrupted. */
+/* A signal finds a client waiting for what goes on all the same. */
 static const struct message interrupt[] = {
-	{ SET_LOCK(0, F_WRLCK) },
-	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -EINTR, -ENOLCK }, .must_fail = true },
-	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(1) },
-};
-
-static const struct message lock_and_write[] = {
-	{ SET_LOCK(0, F_WRLCK) },
-	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -ENOLCK, -ECONNABORTED } },
 	{ WRITE_AT(0, 0) },
-	{ SET_LOCK(0, F_UNLCK), .after = 1 | 4 },
+	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(0) },
+	{ SEEK(1) },
 };
 
-static const struct message lock_and_wait[] = {
-	{ SET_LOCK(0, F_WRLCK) },
-	{ WAIT_FOR_LOCK(1), .after = 1, .errors = { -ENOLCK } },
-	{ SET_LOCK(0, F_UNLCK), .after = 1 },
-};
-
-static const struct message lock_write_and_lock[] = {
-	{ SET_LOCK(0, F_WRLCK) },
-	{ WRITE_AT(0, 0), .after = 1 },
-	{ SET_LOCK(0, F_UNLCK), .after = 1 },
+static const struct message metadata_and_write[] = {
+	{ SEEK(0) },
+	{ SEEK(1) },
+	{ WRITE_AT(0, 0) },
+	{ SEEK(1), .after = 1 | 4 },
 };
 
 /* A direct write and a cached one to one file. */
@@ -154,37 +137,28 @@ static const struct scenario scenarios[] = {
 		.preemptions = 2,
 	},
 	{
-		.name = "locks",
-		.about = "a lock, who waits for it, an interrupt, and its end",
+		.name = "metadata",
+		.about = "more metadata than there are workers",
 		.queues = 1,
 		.depth = 2,
 		.workers = 1,
 		.metas = 2,
-		MESSAGES_OF(locks),
+		MESSAGES_OF(metadata),
 		.preemptions = 1,
 	},
 	{
-		.name = "locks-workers",
-		.about = "the same, two workers",
-		.queues = 1,
-		.depth = 2,
-		.workers = 2,
-		.metas = 2,
-		MESSAGES_OF(locks),
-		.preemptions = 1,
-	},
-	{
-		.name = "locks-slot",
-		.about = "the same, one slot and no metadata slot: nobody may wait there",
-		.queues = 1,
+		.name = "meta-workers",
+		.about = "the same, two workers, two queues",
+		.queues = 2,
 		.depth = 1,
-		.workers = 1,
-		MESSAGES_OF(locks),
+		.workers = 2,
+		.metas = 1,
+		MESSAGES_OF(metadata),
 		.preemptions = 1,
 	},
 	{
 		.name = "interrupt",
-		.about = "a lock that nobody gives back, and an interrupt for who waits for it",
+		.about = "a signal for who waits for a write",
 		.queues = 1,
 		.depth = 2,
 		.workers = 2,
@@ -194,13 +168,13 @@ static const struct scenario scenarios[] = {
 	},
 	{
 		.name = "entries",
-		.about = "a lock that waits in a ring's entry, and data beside it",
+		.about = "metadata in a ring's entries, and data beside it",
 		.queues = 1,
 		.depth = 3,
 		.entries = 2,
 		.workers = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_and_write),
+		MESSAGES_OF(metadata_and_write),
 		.freedom.entries = true,
 		.preemptions = 1,
 	},
@@ -213,22 +187,9 @@ static const struct scenario scenarios[] = {
 		.workers = 2,
 		.holds = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_write_and_lock),
+		MESSAGES_OF(metadata_and_write),
 		.freedom.entries = true,
 		.preemptions = 1,
-	},
-	{
-		.name = "held-locks",
-		.about = "the same, and a lock that waits",
-		.queues = 1,
-		.depth = 3,
-		.entries = 2,
-		.workers = 2,
-		.holds = 1,
-		.metas = 1,
-		MESSAGES_OF(lock_and_wait),
-		.freedom.entries = true,
-		.preemptions = 0,
 	},
 	{
 		.name = "held-abort",
@@ -239,7 +200,7 @@ static const struct scenario scenarios[] = {
 		.workers = 2,
 		.holds = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_write_and_lock),
+		MESSAGES_OF(metadata_and_write),
 		.freedom = { .entries = true, .abort = true },
 		.preemptions = 0,
 	},
@@ -252,7 +213,7 @@ static const struct scenario scenarios[] = {
 		.workers = 2,
 		.holds = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_write_and_lock),
+		MESSAGES_OF(metadata_and_write),
 		.freedom = { .entries = true, .stop = true },
 		.preemptions = 0,
 	},
@@ -263,7 +224,7 @@ static const struct scenario scenarios[] = {
 		.depth = 2,
 		.workers = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_and_write),
+		MESSAGES_OF(metadata_and_write),
 		.freedom.abort = true,
 		.preemptions = 1,
 	},
@@ -274,7 +235,7 @@ static const struct scenario scenarios[] = {
 		.depth = 2,
 		.workers = 1,
 		.metas = 1,
-		MESSAGES_OF(lock_and_write),
+		MESSAGES_OF(metadata_and_write),
 		.freedom.stop = true,
 		.preemptions = 1,
 	},

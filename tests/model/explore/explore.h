@@ -2,8 +2,8 @@
 /*
  * The daemon's own code in every order of events, up to a bound.
  *
- * What runs is what caissond is linked from: queues, transports, engine, workers, requests, pools, zones
- * and the waiting for locks. Its threads are fibers of one thread here, and what it asks the kernel for by
+ * What runs is what caissond is linked from: queues, transports, engine, workers, requests, pools and
+ * zones. Its threads are fibers of one thread here, and what it asks the kernel for by
  * io_uring, /dev/fuse and eventfds goes to a kernel of ours (kernel.c, ring.c), which has the other side of
  * every choice: who runs next, which message comes, which I/O completes, and how.
  *
@@ -84,8 +84,6 @@ struct message {
 	uint64_t fh;
 	uint64_t offset;
 	uint32_t size;
-	uint32_t lock_type;
-	uint64_t lock_owner;
 	uint64_t interrupts; /* unique of whom */
 	uint32_t after;	     /* bit mask of those that must be over before */
 	int32_t errors[4];   /* that may come besides success; ends with 0 */

@@ -14,8 +14,6 @@
 #include "fs.h"
 #include "gate.h"
 #include "hold.h"
-#include "lock-wait.h"
-#include "op-lock.h"
 #include "op-zone.h"
 #include "queue.h"
 #include "stats.h"
@@ -37,7 +35,6 @@ static struct {
 	struct queue queues[QUEUES];
 	struct queue_config configs[QUEUES];
 	struct engine_shared shared;
-	struct queue_cpu cpus[1];
 	struct gate_table gates;
 	const struct scenario *scenario;
 	struct inode *inode;
@@ -74,7 +71,6 @@ void world_make(void)
 	r = r ? r : file_table_plan(arena, FILES);
 	r = r ? r : ahead_plan(arena, 0);
 	r = r ? r : gate_plan(arena);
-	r = r ? r : lock_plan(arena, 4, 4);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
 			   4096);
@@ -95,8 +91,8 @@ void world_make(void)
 static void clear_arena(void)
 {
 	static const enum arena_table used[] = {
-		ARENA_QUEUE_STATS, ARENA_REQUESTS, ARENA_IOS,	ARENA_META_RING,
-		ARENA_INODES,	   ARENA_FILES,	   ARENA_LOCKS, ARENA_LOCK_WAITERS,
+		ARENA_QUEUE_STATS, ARENA_REQUESTS, ARENA_IOS,
+		ARENA_META_RING,   ARENA_INODES,   ARENA_FILES,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
@@ -170,7 +166,6 @@ static void close_server(void *arg, uint32_t number)
 {
 	(void)number;
 	fiber_wait(queues_have_ended, arg, true, "waits for the queues to end");
-	lock_abort_all(&world.fs);
 	hold_stop(&world.holds);
 	worker_stop(&world.workers);
 }
@@ -218,7 +213,6 @@ void world_begin(const struct scenario *scenario)
 		.engines = &world.shared,
 		.max = scenario->holds,
 	};
-	world.cpus[0] = (struct queue_cpu){ .entries = scenario->entries };
 	kernel_on_stop = stop_queues;
 	kernel_reset(scenario->messages, scenario->message_count, &scenario->freedom);
 	ring_reset();
@@ -227,7 +221,7 @@ void world_begin(const struct scenario *scenario)
 	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
 		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
 		     file_table_init(&fs->files, &world.arena) == 0 &&
-		     lock_init(fs, &world.arena) == 0 && hold_shared_init(&world.holds) == 0 &&
+		     hold_shared_init(&world.holds) == 0 &&
 		     worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
 	gate_init(&world.gates, &world.arena, queue_entered, &world.workers);
@@ -246,7 +240,6 @@ void world_begin(const struct scenario *scenario)
 			.max_write = MAX_WRITE,
 			.iowq_workers = 1,
 			.shared = &world.shared,
-			.cpus = world.cpus,
 			.entries = entry_cpus,
 			.entry_count = scenario->entries,
 		};
@@ -335,19 +328,12 @@ static void check_pools(const struct scenario *scenario)
 	}
 	must(atomic_load(&world.workers.slots.free) == scenario->metas,
 	     "a metadata slot that was not given back");
-	must(lock_waiting(&world.fs) == 0, "somebody still waits for a lock");
 	must(atomic_load(&world.holds.held) == 0, "an entry that a worker still holds");
 	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
 	for (uint32_t i = 0; i < METAS + SLOTS; i++)
 		must(!((const struct request *)arena_table(&world.arena, ARENA_REQUESTS))[i]
 			      .in_gate,
 		     "a gate that was not left");
-}
-
-/* Whoever waits for a lock does so no more; nobody is told. */
-static void forget_waiters(void)
-{
-	world.fs.locks->waiting = POOL_NONE;
 }
 
 void world_check_end(void)
@@ -364,12 +350,10 @@ void world_end(void)
 {
 	const struct scenario *scenario = world.scenario;
 
-	forget_waiters();
 	for (uint32_t i = 0; i < scenario->queues; i++)
 		queue_destroy(&world.queues[i]);
 	worker_destroy(&world.workers);
 	hold_shared_destroy(&world.holds);
-	lock_destroy(&world.fs);
 	file_table_destroy(&world.fs.files);
 	inode_table_destroy(&world.fs.inodes);
 }
@@ -453,8 +437,7 @@ bool world_is_direct(int fd)
 
 uint64_t world_hash(void)
 {
-	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES, ARENA_LOCKS,
-						   ARENA_LOCK_WAITERS };
+	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES };
 	uint64_t hash = hash_requests(kernel_hash(0));
 	struct stat st;
 
@@ -471,8 +454,6 @@ uint64_t world_hash(void)
 	hash = hash_inbox(hash, &world.workers);
 	hash = hash_bytes(hash, &world.gates.words[gate_of(world.inode->dev, world.inode->ino)],
 			  sizeof(uint64_t));
-	hash = hash_bytes(hash, world.cpus, sizeof(world.cpus));
-	hash = hash_bytes(hash, world.fs.locks, sizeof(*world.fs.locks));
 	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)
 		hash = hash_bytes(hash, &st.st_size, sizeof(st.st_size));
 	return hash;
