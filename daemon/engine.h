@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The io_uring engine: backing I/O of one queue thread, and whatever else that thread waits for, on
- * one ring; or, without I/O, what a metadata worker waits for that holds an entry (hold.h). All calls
- * are made by the thread that called engine_init(); the ring refuses any other
+ * one ring. All calls are made by the thread that called engine_init(); the ring refuses any other
  * (IORING_SETUP_SINGLE_ISSUER).
  *
  * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its index.

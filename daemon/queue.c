@@ -89,11 +89,6 @@ static void offer(struct queue *queue)
 	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
 }
 
-void queue_release(struct queue *queue, struct request *request)
-{
-	pool_put(&queue->slots, request->index);
-}
-
 void queue_drop(struct queue *queue, struct request *request)
 {
 	assert(!request->entry);
@@ -103,7 +98,7 @@ void queue_drop(struct queue *queue, struct request *request)
 		wake(queue);
 }
 
-/* An entry comes back to the queue's thread, which takes them in any order. */
+/* REQUEST goes back to the queue's thread, which takes what comes in any order. */
 static void push(struct queue *queue, struct request *request)
 {
 	uint32_t head = atomic_load(&queue->returned);
@@ -113,12 +108,6 @@ static void push(struct queue *queue, struct request *request)
 	} while (!atomic_compare_exchange_weak(&queue->returned, &head, request->index));
 	if (head == POOL_NONE)
 		wake(queue); /* whoever put the first one there has told, too */
-}
-
-void queue_return(struct queue *queue, struct request *request)
-{
-	request_move(request, REQUEST_QUEUED);
-	push(queue, request);
 }
 
 void queue_entered(void *arg, struct request *request)
@@ -169,7 +158,7 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 static void drop(struct queue *queue, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
-	queue_release(queue, request);
+	pool_put(&queue->slots, request->index);
 }
 
 static void refuse(struct queue *queue, struct request *request, int error)
@@ -335,14 +324,9 @@ static void received(void *arg, struct request *request)
 	}
 }
 
-/* An entry that a worker has had: with its answer, or with a request that is not for workers. */
+/* What another thread has handed back: a request that may enter its gate now, or an entry with its answer. */
 static void take_back(struct queue *queue, struct request *request)
 {
-	if (request_state(request) == REQUEST_QUEUED) {
-		request_move(request, REQUEST_RUN);
-		received(queue, request);
-		return;
-	}
 	if (request_state(request) == REQUEST_GATE) {
 		queue->parked--;
 		request_move(request, REQUEST_RUN);
@@ -371,7 +355,7 @@ static void released(void *arg, struct request *request)
 {
 	struct queue *queue = arg;
 
-	queue_release(queue, request);
+	pool_put(&queue->slots, request->index);
 }
 
 static void ended(void *arg, int reason)

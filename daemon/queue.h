@@ -7,16 +7,15 @@
  * the queue's go on serving data (S7).
  *
  * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
- * stay with a metadata request until it is answered. The worker that has made the answer sends it
- * by a ring of its own, and so has the entry from then on (hold.h); or leaves it to the queue, which
- * alone may use its ring. What comes by an entry that a worker has and isn't for workers comes back here.
+ * stay with a metadata request until it is answered. The worker that has made the answer leaves it in the
+ * entry and hands the entry back: the queue's thread sends it, which alone may use the queue's ring.
  *
  * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A thread that
  * was told of one message may have swallowed the wake-up for another (transport-dev.c). Mostly it looks at
  * the device again at once, as each offer of a slot begins with a look. It doesn't where it is about to run
  * a handler that may block, and where it has no slot left to offer. In the first case it looks before
  * (is_drained()), and hands the request to a worker if there is anything. In the second case it has a
- * sibling look that has a slot on offer (queue_look()). In either case its own poll is off the wait queue
+ * sibling look that has a slot on offer. In either case its own poll is off the wait queue
  * by then, so what comes later is told to others.
  *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
@@ -61,12 +60,13 @@ struct queue {
 	struct stats_queue *stats;
 	uint32_t max_write;
 
-	int wake_fd;		   /* eventfd; written to by other threads, see queue_wake() */
-	uint64_t wake_count;	   /* its read buffer */
-	_Atomic bool starved;	   /* no slot was free to offer: whoever frees one wakes us */
-	_Atomic bool stopping;	   /* stop fetching, finish what there is */
-	_Atomic uint32_t returned; /* the first of the entries that workers have given back */
-	_Atomic bool look;	   /* the slot on offer is to be offered anew, see queue_look() */
+	int wake_fd;	       /* eventfd; written to by other threads, see queue_wake() */
+	uint64_t wake_count;   /* its read buffer */
+	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
+	_Atomic bool stopping; /* stop fetching, finish what there is */
+	_Atomic uint32_t
+		returned;  /* the first of the requests that other threads have handed back */
+	_Atomic bool look; /* the slot on offer is to be offered anew: a sibling asks */
 	bool wake_armed;
 	uint32_t replies;	  /* sent, not completed */
 	uint32_t parked;	  /* data requests that wait at a gate */
@@ -125,19 +125,10 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 void queue_drop(struct queue *queue, struct request *request);
 
 /*
- * A worker holds an entry of this queue, REQUEST (state RUN), and what came by it is not for workers: the
- * queue has both from here on. Doesn't block. Any thread.
- */
-void queue_return(struct queue *queue, struct request *request);
-
-/*
  * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it. Doesn't
  * block. Any thread.
  */
 void queue_entered(void *arg, struct request *request);
-
-/* Puts a slot of this queue, which is in state FREE, into its pool. Any thread. */
-void queue_release(struct queue *queue, struct request *request);
 
 /* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
 void queue_destroy(struct queue *queue);

@@ -26,14 +26,11 @@
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
- *				     its backing I/O; or given back to the queue, see below
- *	QUEUED	→ RUN	 [worker]    taken up by one; or by the queue
+ *				     its backing I/O
+ *	QUEUED	→ RUN	 [worker]    taken up by one
  *	RUN	→ REPLY	 [owner]     the answer is on its way
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
- *
- * Of an entry that a worker holds (hold.h) it is the worker that does what the queue does here: from FETCH
- * to RUN and from REPLY to FETCH; and what is not for workers goes by QUEUED to the queue's RUN.
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
  * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request passes

@@ -63,7 +63,6 @@ void server_fill_status(const struct server *server, struct status *status)
 		status->meta_calls += atomic_load(&stats->calls);
 		status->meta_errors += atomic_load(&stats->errors);
 		status->meta_lost += atomic_load(&stats->lost);
-		status->meta_held += atomic_load(&stats->held);
 	}
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		status_fill_queue(&status->queue[qid], server->queues[qid].stats);

@@ -95,37 +95,17 @@ static int take_umask(void *arg, uint32_t number)
 	return creds_thread_init();
 }
 
-/* Where entries of the kernel's serve, a worker may hold one. */
-static int open_hold(void *arg, uint32_t number)
-{
-	struct server *server = arg;
-
-	return server->plan.deal.count ? hold_open(&server->workers.holds[number], &server->holds)
-				       : 0;
-}
-
-static int start_hold(void *arg, uint32_t number)
-{
-	struct server *server = arg;
-	int r = server->plan.deal.count ? hold_start(&server->workers.holds[number]) : 0;
-
-	return r < 0 ? r : take_umask(arg, number);
-}
-
 static void run_worker(void *arg, uint32_t number)
 {
 	struct server *server = arg;
 
 	worker_run(&server->workers, number);
-	if (server->plan.deal.count)
-		follow_end(&server->workers.holds[number].follow);
 }
 
 static const struct crew_role worker_role = {
 	.name = "meta",
-	.before = { "make its ring", open_hold },
 	/* it notes what to go back to behind each caller */
-	.after = { "start its ring, take a umask of its own", start_hold },
+	.after = { "take a umask of its own", take_umask },
 	.run = run_worker,
 };
 
@@ -224,19 +204,6 @@ static int make_queues_and_workers(struct server *server)
 	}
 	workers.queues = server->queues;
 	gate_init(&server->gates, &server->arena, queue_entered, &server->workers);
-	server->holds = (struct hold_shared){
-		.arena = &server->arena,
-		.queues = server->queues,
-		.queue_count = server->plan.queues,
-		.engines = &server->engines,
-		.poll_ns = options->poll_us * 1000ull,
-		.session_fd = server->session_fd,
-		/* the rest is the inbox's: of one worker, all */
-		.max = options->workers - MAX(options->workers / 4, 1),
-	};
-	r = hold_shared_init(&server->holds);
-	if (r < 0)
-		return r;
 	return worker_init(&server->workers, &workers);
 }
 
@@ -281,7 +248,6 @@ int server_open(struct server *server, const struct options *options, const stru
 		.options = options,
 		.session_fd = session_fd,
 		.ended_fd = -1,
-		.holds.stop_fd = -1,
 		.evict.stop_fd = -1,
 		.arena.memfd = -1,
 	};
@@ -334,11 +300,6 @@ void server_tick(struct server *server)
 
 		follow_look(&queue->follow, stat_get(&queue->stats->turns));
 	}
-	for (uint32_t i = 0; server->plan.deal.count && i < server->workers.count; i++) {
-		struct hold *hold = &server->workers.holds[i];
-
-		follow_look(&hold->follow, stat_get(&hold->stats.turns));
-	}
 }
 
 /*
@@ -378,7 +339,7 @@ int server_fault(const struct server *server)
 		if (fault)
 			return fault;
 	}
-	return atomic_load(&server->holds.fault);
+	return 0;
 }
 
 void server_join(struct server *server)
@@ -388,7 +349,6 @@ void server_join(struct server *server)
 		stop_evicting(server);
 		crew_join(&server->crew, &queue_role);
 		/* the queues have handed over all that they took in: the workers answer it */
-		hold_stop(&server->holds);
 		worker_stop(&server->workers);
 		crew_join(&server->crew, &worker_role);
 		crew_destroy(&server->crew);
@@ -406,7 +366,6 @@ void server_close(struct server *server)
 	server_join(server);
 	if (server->workers.stats)
 		worker_destroy(&server->workers);
-	hold_shared_destroy(&server->holds);
 	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);

@@ -16,7 +16,6 @@
 #include "evict.h"
 #include "fs.h"
 #include "gate.h"
-#include "hold.h"
 #include "plan.h"
 #include "session.h"
 #include "worker.h"
@@ -34,7 +33,6 @@ struct server {
 	struct plan plan;
 	struct gate_table gates;
 	struct worker_set workers;
-	struct hold_shared holds;
 	struct evict evict;
 	struct crew crew;
 	int session_fd;		  /* the mount's /dev/fuse */

@@ -78,7 +78,6 @@ static const struct field fields[] = {
 	{ "meta_calls", "metadata calls", OFF(meta_calls), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_errors", "metadata errors", OFF(meta_errors), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_lost", "metadata lost", OFF(meta_lost), KIND_NUMBER, LOOK_PLAIN },
-	{ "meta_held", "metadata straight to workers", OFF(meta_held), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_free_slots", "metadata slots free", OFF(meta_free_slots), KIND_NUMBER, LOOK_PLAIN },
 	{ "meta_shortages", "metadata shortages", OFF(meta_shortages), KIND_NUMBER, LOOK_PLAIN },
 };

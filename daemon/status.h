@@ -50,7 +50,7 @@ struct status {
 	uint64_t zone_refusals;
 	uint64_t log_dropped;
 
-	uint64_t meta_calls, meta_errors, meta_lost, meta_held;
+	uint64_t meta_calls, meta_errors, meta_lost;
 	uint64_t meta_free_slots, meta_shortages;
 
 	struct status_queue queue[STATUS_QUEUES]; /* the first `queues` of them */

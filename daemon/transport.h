@@ -5,7 +5,7 @@
  *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one: also where the other kind
  *          serves, FORGET, INTERRUPT and what was sent before come by it
  *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
- *          rings, and stay so; a metadata worker has one, too, for the entry that it may hold (hold.h)
+ *          rings, and stay so
  *
  * All calls but answer() are those of the thread whose engine it is.
  */

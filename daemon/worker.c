@@ -13,7 +13,6 @@
 #include "creds.h"
 #include "dispatch.h"
 #include "gate.h"
-#include "hold.h"
 #include "queue.h"
 #include "request.h"
 
@@ -71,16 +70,10 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		goto err_pool;
 	}
 	memset(set->stats, 0, stats_len);
-	set->holds = aligned_alloc(CACHE_LINE_BYTES, config->count * sizeof(*set->holds));
-	if (!set->holds) {
-		r = -ENOMEM;
-		goto err_stats;
-	}
-	memset(set->holds, 0, config->count * sizeof(*set->holds));
 	set->work_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	if (set->work_fd < 0) {
 		r = -errno;
-		goto err_holds;
+		goto err_stats;
 	}
 
 	for (uint32_t i = 0; i < config->slots; i++) {
@@ -94,9 +87,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		atomic_init(&set->cells[i].turn, i);
 	return 0;
 
-err_holds:
-	free(set->holds);
-	set->holds = NULL;
 err_stats:
 	free(set->stats);
 	set->stats = NULL;
@@ -108,10 +98,6 @@ err_pool:
 void worker_destroy(struct worker_set *set)
 {
 	close_fd(&set->work_fd);
-	for (uint32_t i = 0; i < set->count; i++)
-		hold_destroy(&set->holds[i]);
-	free(set->holds);
-	set->holds = NULL;
 	free(set->stats);
 	set->stats = NULL;
 	pool_destroy(&set->slots);
@@ -191,9 +177,9 @@ static void drop(struct worker_set *set, struct request *request)
 		queue_drop(&set->queues[request->qid], request);
 }
 
-/* Ends REQUEST, by HOLD or, where that is NULL, by its queue. Returns 0 or -errno. */
-static int answer(struct worker_set *set, struct hold *hold, struct request *request,
-		  struct fuse_out_header *out, int error, uint32_t body_len)
+/* Ends REQUEST with an answer. Returns 0 or -errno. */
+static int answer(struct worker_set *set, struct request *request, struct fuse_out_header *out,
+		  int error, uint32_t body_len)
 {
 	bool meta = request->meta;
 	int r;
@@ -204,19 +190,14 @@ static int answer(struct worker_set *set, struct hold *hold, struct request *req
 		.unique = request->unique,
 	};
 	request_move(request, REQUEST_REPLY);
-	if (hold) {
-		hold_answer(hold, request, out);
-		return 0;
-	}
 	r = queue_answer(&set->queues[request->qid], request, out);
 	if (meta)
 		put_slot(set, request);
 	return r;
 }
 
-/* HOLD is the worker's, or NULL: a queue's thread runs it. */
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
-		struct hold *hold, struct request *request)
+		struct request *request)
 {
 	const struct fuse_in_header *in = request_message(set->arena, request);
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
@@ -230,11 +211,6 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	};
 	int r;
 
-	/* S7: what the handler may wait for must not keep an entry waiting that others can be put into */
-	assert(!hold || !hold->request || hold->request == request);
-	/* what is data ends elsewhere, or goes on in its queue */
-	if (!hold || !request->entry || entry->class != DISPATCH_META || !hold_take(hold, request))
-		hold = NULL;
 	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
@@ -249,7 +225,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 		return;
 	}
 	assert(r <= 0 && call.out_len <= call.out_cap);
-	r = answer(set, hold, request, &buffers->out, r, r < 0 ? 0 : call.out_len);
+	r = answer(set, request, &buffers->out, r, r < 0 ? 0 : call.out_len);
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }
@@ -267,7 +243,7 @@ bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *reque
 		atomic_fetch_sub(&set->here, 1);
 		return false;
 	}
-	run(set, buffers_of(set, number), &set->stats[number], NULL, request);
+	run(set, buffers_of(set, number), &set->stats[number], request);
 	atomic_fetch_sub(&set->here, 1);
 	return true;
 }
@@ -302,49 +278,17 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 	return true;
 }
 
-/* Whether a message of LEN bytes that came by a worker's entry is for workers; its queue knows what else. */
-static bool is_for_worker(const struct worker_set *set, const struct fuse_in_header *in,
-			  uint32_t len)
-{
-	const struct dispatch_entry *entry = dispatch_entry(in->opcode);
-	struct call call = { .fs = set->fs };
-
-	return entry->class == DISPATCH_META && !entry->no_reply &&
-	       dispatch_parse(in, len, set->max_write, &call) == 0;
-}
-
-static void serve_entry(struct worker_set *set, uint32_t number)
-{
-	struct hold *hold = &set->holds[number];
-	struct request *request;
-
-	while ((request = hold_wait(hold))) {
-		const struct fuse_in_header *in = request_message(set->arena, request);
-
-		if (!is_for_worker(set, in, request->msg_len)) {
-			hold_give_back(hold);
-			continue;
-		}
-		request->unique = in->unique;
-		request->opcode = in->opcode;
-		atomic_fetch_add_explicit(&set->stats[number].held, 1, memory_order_relaxed);
-		run(set, buffers_of(set, number), &set->stats[number], hold, request);
-	}
-}
-
 void worker_run(struct worker_set *set, uint32_t number)
 {
 	struct request *request;
 	uint64_t unit;
 
 	for (;;) {
-		serve_entry(set, number);
 		if (read(set->work_fd, &unit, sizeof(unit)) < 0)
 			continue; /* EINTR */
 		request = take(set);
 		if (request)
-			run(set, buffers_of(set, number), &set->stats[number], &set->holds[number],
-			    request);
+			run(set, buffers_of(set, number), &set->stats[number], request);
 		else if (atomic_load(&set->stopping))
 			return; /* a unit for each worker follows the requests' own */
 	}

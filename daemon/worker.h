@@ -8,9 +8,6 @@
  * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
  * eventfd that counts what is in it puts idle workers to sleep.
  *
- * Where FUSE-over-io_uring serves a worker may hold an entry of the kernel's, and be asked without the
- * inbox (hold.h).
- *
  * A queue thread that has nothing else to do may run a handler itself, which saves waking a worker,
  * as long as most of them remain for data: worker_try_here(). Whatever it has to do, it may run one
  * that has nothing to wait for: worker_try_briefly().
@@ -29,7 +26,6 @@ struct arena;
 struct call;
 struct fs;
 struct gate_table;
-struct hold;
 struct queue;
 struct request;
 
@@ -42,7 +38,6 @@ struct worker_cell {
 /* What one worker counts: its own thread writes, anyone reads. */
 struct worker_stats {
 	_Atomic uint64_t calls, errors, lost;
-	_Atomic uint64_t held; /* calls that came by an entry which it holds */
 } __attribute__((aligned(64)));
 
 struct worker_set {
@@ -59,7 +54,6 @@ struct worker_set {
 	uint32_t max_write;
 	int work_fd; /* eventfd semaphore: requests in the inbox, and ends to come */
 	_Atomic bool stopping;
-	struct hold *holds; /* one a worker, all zero where FUSE-over-io_uring doesn't serve */
 	struct worker_stats *stats; /* one a worker, then one a queue */
 	uint32_t here_max;	    /* queue threads that may run a handler at the same time */
 	_Atomic uint32_t here;	    /* … and do */
@@ -117,8 +111,7 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 void worker_run(struct worker_set *set, uint32_t number);
 
 /*
- * No more requests will be submitted: lets every worker return once all are answered. Those that hold an
- * entry return from hold_wait() by hold_stop().
+ * No more requests will be submitted: lets every worker return once all are answered.
  */
 void worker_stop(struct worker_set *set);
 

@@ -13,7 +13,7 @@ import sys
 import time
 
 CLIENTS = 12
-BLOCKED = 2  # workers at least: those that never hold an entry
+BLOCKED = 2  # workers at least
 LIMIT = 20
 PIECE = 64 << 10
 
@@ -58,7 +58,6 @@ def read_all(fd):
 
 fd = os.open(os.path.join(mountpoint, "data"), os.O_RDONLY | os.O_DIRECT)
 before = read_all(fd)
-# by io_uring workers hold entries after that
 for cpu in cpus:
     for i in range(20):
         make(f"before-{cpu}-{i}", cpu)

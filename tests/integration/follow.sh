@@ -3,7 +3,7 @@
 #
 # A queue's thread follows a client that waits for each answer to its CPU, and isn't left there: not when
 # several requests are under way, not by a client of another CPU, and not when it can't go on (S7): who
-# has nothing to do looks the same from outside as who can't. A worker that holds an entry does likewise.
+# has nothing to do looks the same from outside as who can't.
 #
 #@ packages: fio util-linux e2fsprogs
 #@ sanitize: yes
@@ -72,13 +72,4 @@ kill -CONT "$client"
 await is_kept_to "${cpus[0]}"
 end_client
 
-say "a worker"
-thread='meta-[0-9]*'
-await is_free
-# shellcheck disable=SC2016 # for the other shell
-taskset -c "${cpus[-1]}" bash -c 'while : >"$1/file"; do :; done' - "$mnt" &
-client=$!
-await is_kept_to "${cpus[-1]}"
-end_client
-await is_free
 unserve

@@ -68,20 +68,9 @@ wait_until 30 forgotten
 unserve
 
 say "what waits for nothing is done in passing"
-# one worker is the inbox's, and holds no entry
 serve "$backing" "$mnt" transport=uring,workers=1,attr_timeout=0,entry_timeout=0
 ls -l "$mnt/dir" >/dev/null
 before=$(status_total brief)
 seq -f "$mnt/dir/file-%03g" 200 | xargs stat --format '' --
 more "$(($(status_total brief) - before))" 200 "requests done in passing"
-unserve
-
-say "a worker that has answered has the entry, and gives it back for data"
-serve "$backing" "$mnt" transport=uring,attr_timeout=0,entry_timeout=0
-for i in {1..100}; do
-	echo "$i" >"$mnt/dir/new-$i"
-done
-more "$(status_total meta_held)" 100 "requests straight to workers"
-cat "$backing"/dir/new-* | sort -n | cmp - <(seq 100)
-rm "$mnt"/dir/new-*
 unserve

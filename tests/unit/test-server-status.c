@@ -45,7 +45,6 @@ static void make(void)
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		atomic_store(&worker_stats[i].calls, 100);
 		atomic_store(&worker_stats[i].errors, i);
-		atomic_store(&worker_stats[i].held, 7);
 	}
 	server.workers.stats = worker_stats;
 	arena_init(&server.arena);
@@ -73,7 +72,6 @@ static void fills_status(void)
 	CHECK_EQ(status.queue[2].requests, (uint64_t)0);
 	CHECK_EQ(status.meta_calls, (uint64_t)300);
 	CHECK_EQ(status.meta_errors, (uint64_t)3);
-	CHECK_EQ(status.meta_held, (uint64_t)21);
 	CHECK_EQ(status.inodes_used, (uint64_t)900);
 	CHECK_EQ(status.inodes_limit, (uint64_t)1000);
 	CHECK_EQ(status.memory_bound, server_memory_len(&server));

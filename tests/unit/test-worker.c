@@ -95,25 +95,6 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 	return fits ? 0 : -EINVAL;
 }
 
-/* No worker holds an entry here: these are not called. */
-void queue_return(struct queue *queue, struct request *request)
-{
-	(void)queue, (void)request;
-	CHECK(false);
-}
-
-void queue_release(struct queue *queue, struct request *request)
-{
-	(void)queue, (void)request;
-	CHECK(false);
-}
-
-void queue_stop(struct queue *queue)
-{
-	(void)queue;
-	CHECK(false);
-}
-
 static void open_all(void)
 {
 	uint32_t slots = QUEUES * DEPTH, requests = slots + META;

@@ -157,7 +157,6 @@ struct scenario {
 	const char *name, *about;
 	uint32_t queues, depth, workers, metas; /* depth: slots of a queue */
 	uint32_t entries;			/* … of which so many are entries */
-	uint32_t holds;				/* workers that may hold one */
 	const struct message *messages;
 	uint32_t message_count;
 	struct kernel_freedom freedom;

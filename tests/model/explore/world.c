@@ -13,7 +13,6 @@
 #include "explore.h"
 #include "fs.h"
 #include "gate.h"
-#include "hold.h"
 #include "op-zone.h"
 #include "queue.h"
 #include "stats.h"
@@ -31,7 +30,6 @@ static struct {
 	struct arena arena;
 	struct fs fs;
 	struct worker_set workers;
-	struct hold_shared holds;
 	struct queue queues[QUEUES];
 	struct queue_config configs[QUEUES];
 	struct engine_shared shared;
@@ -149,8 +147,6 @@ static void run_worker(void *arg, uint32_t number)
 {
 	struct worker_set *set = arg;
 
-	must(!world.scenario->holds || hold_open(&set->holds[number], &world.holds) == 0,
-	     "a worker's ring can't be opened");
 	worker_run(set, number);
 }
 
@@ -166,7 +162,6 @@ static void close_server(void *arg, uint32_t number)
 {
 	(void)number;
 	fiber_wait(queues_have_ended, arg, true, "waits for the queues to end");
-	hold_stop(&world.holds);
 	worker_stop(&world.workers);
 }
 
@@ -206,13 +201,6 @@ void world_begin(const struct scenario *scenario)
 	world.scenario = scenario;
 	world.queues_ended = 0;
 	world.shared = (struct engine_shared){ 0 };
-	world.holds = (struct hold_shared){
-		.arena = &world.arena,
-		.queues = world.queues,
-		.queue_count = scenario->queues,
-		.engines = &world.shared,
-		.max = scenario->holds,
-	};
 	kernel_on_stop = stop_queues;
 	kernel_reset(scenario->messages, scenario->message_count, &scenario->freedom);
 	ring_reset();
@@ -221,7 +209,6 @@ void world_begin(const struct scenario *scenario)
 	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
 		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
 		     file_table_init(&fs->files, &world.arena) == 0 &&
-		     hold_shared_init(&world.holds) == 0 &&
 		     worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
 	gate_init(&world.gates, &world.arena, queue_entered, &world.workers);
@@ -310,7 +297,7 @@ static void check_requests(void)
 
 		/*
 		 * An entry on offer goes with its ring; and so does, where the end may come at any time, what a
-		 * worker gives back to a queue that has ended.
+		 * worker hands back to a queue that has ended.
 		 */
 		must(state == REQUEST_FREE ||
 			     (requests[i].entry && (state == REQUEST_FETCH || sudden)),
@@ -328,7 +315,6 @@ static void check_pools(const struct scenario *scenario)
 	}
 	must(atomic_load(&world.workers.slots.free) == scenario->metas,
 	     "a metadata slot that was not given back");
-	must(atomic_load(&world.holds.held) == 0, "an entry that a worker still holds");
 	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
 	for (uint32_t i = 0; i < METAS + SLOTS; i++)
 		must(!((const struct request *)arena_table(&world.arena, ARENA_REQUESTS))[i]
@@ -353,7 +339,6 @@ void world_end(void)
 	for (uint32_t i = 0; i < scenario->queues; i++)
 		queue_destroy(&world.queues[i]);
 	worker_destroy(&world.workers);
-	hold_shared_destroy(&world.holds);
 	file_table_destroy(&world.fs.files);
 	inode_table_destroy(&world.fs.inodes);
 }
@@ -385,19 +370,6 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 	};
 
 	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &queue->slots);
-}
-
-static uint64_t hash_hold(uint64_t hash, const struct hold *hold)
-{
-	const uint32_t fields[] = {
-		hold->request ? hold->request->index : POOL_NONE,
-		hold->counted,
-		hold->arrived,
-		hold->stop_armed,
-		hold->stopping,
-	};
-
-	return hash_bytes(hash, fields, sizeof(fields));
 }
 
 static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set)
@@ -449,8 +421,6 @@ uint64_t world_hash(void)
 	}
 	for (uint32_t i = 0; i < world.scenario->queues; i++)
 		hash = hash_queue(hash, &world.queues[i]);
-	for (uint32_t i = 0; i < world.scenario->workers; i++)
-		hash = hash_hold(hash, &world.workers.holds[i]);
 	hash = hash_inbox(hash, &world.workers);
 	hash = hash_bytes(hash, &world.gates.words[gate_of(world.inode->dev, world.inode->ino)],
 			  sizeof(uint64_t));
