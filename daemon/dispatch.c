@@ -146,30 +146,30 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
  */
 static const struct dispatch_entry table[] = {
 	META(LOOKUP, .handler = op_lookup, COMPONENT, .brief = true),
-	META(FORGET, .handler = op_forget, ARG(fuse_forget_in), .no_reply = true),
+	META(FORGET, .changes = true, .handler = op_forget, ARG(fuse_forget_in), .no_reply = true),
 	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in), .brief = true),
-	META(SETATTR, .handler = op_setattr, ARG(fuse_setattr_in), .check = check_setattr),
+	META(SETATTR, .changes = true, .handler = op_setattr, ARG(fuse_setattr_in), .check = check_setattr),
 	META(READLINK, .handler = op_readlink),
-	META(SYMLINK, .handler = op_symlink, .strings = { STRING_COMPONENT, STRING_TARGET }),
-	META(MKNOD, .handler = op_mknod, ARG(fuse_mknod_in), COMPONENT),
-	META(MKDIR, .handler = op_mkdir, ARG(fuse_mkdir_in), COMPONENT),
-	META(UNLINK, .handler = op_unlink, COMPONENT),
-	META(RMDIR, .handler = op_rmdir, COMPONENT),
-	META(RENAME, .handler = op_rename, ARG(fuse_rename_in), TWO_COMPONENTS),
-	META(LINK, .handler = op_link, ARG(fuse_link_in), COMPONENT),
+	META(SYMLINK, .changes = true, .handler = op_symlink, .strings = { STRING_COMPONENT, STRING_TARGET }),
+	META(MKNOD, .changes = true, .handler = op_mknod, ARG(fuse_mknod_in), COMPONENT),
+	META(MKDIR, .changes = true, .handler = op_mkdir, ARG(fuse_mkdir_in), COMPONENT),
+	META(UNLINK, .changes = true, .handler = op_unlink, COMPONENT),
+	META(RMDIR, .changes = true, .handler = op_rmdir, COMPONENT),
+	META(RENAME, .changes = true, .handler = op_rename, ARG(fuse_rename_in), TWO_COMPONENTS),
+	META(LINK, .changes = true, .handler = op_link, ARG(fuse_link_in), COMPONENT),
 	META(OPEN, .handler = op_open, ARG(fuse_open_in)),
 	DATA(READ, ARG(fuse_read_in), .check = check_read),
 	DATA(WRITE, .handler = op_worker_write, ARG(fuse_write_in), .data = true,
 	     .check = check_write),
 	META(STATFS, .handler = op_statfs),
-	META(RELEASE, .handler = op_release, ARG(fuse_release_in)),
+	META(RELEASE, .changes = true, .handler = op_release, ARG(fuse_release_in)),
 	DATA(FSYNC, ARG(fuse_fsync_in)),
-	META(SETXATTR, .handler = op_setxattr, ARG(fuse_setxattr_in), .data = true,
+	META(SETXATTR, .changes = true, .handler = op_setxattr, ARG(fuse_setxattr_in), .data = true,
 	     .strings = { STRING_XATTR }, .check = check_setxattr),
 	META(GETXATTR, .handler = op_getxattr, ARG(fuse_getxattr_in),
 	     .strings = { STRING_XATTR }, .check = check_getxattr),
 	META(LISTXATTR, .handler = op_listxattr, ARG(fuse_getxattr_in), .check = check_getxattr),
-	META(REMOVEXATTR, .handler = op_removexattr, .strings = { STRING_XATTR }),
+	META(REMOVEXATTR, .changes = true, .handler = op_removexattr, .strings = { STRING_XATTR }),
 	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in), .brief = true),
 	/* its struct has grown and will again: session.c reads as much of it as it knows */
 	ENTRY(INIT, DISPATCH_SESSION, .arg_len = offsetof(struct fuse_init_in, flags2),
@@ -177,22 +177,22 @@ static const struct dispatch_entry table[] = {
 	META(OPENDIR, .handler = op_opendir, ARG(fuse_open_in)),
 	META(READDIR, .handler = op_readdir, ARG(fuse_read_in)),
 	META(RELEASEDIR, .handler = op_releasedir, ARG(fuse_release_in)),
-	META(FSYNCDIR, .handler = op_fsyncdir, ARG(fuse_fsync_in)),
+	META(FSYNCDIR, .changes = true, .handler = op_fsyncdir, ARG(fuse_fsync_in)),
 	META(ACCESS, .handler = op_access, ARG(fuse_access_in)),
-	META(CREATE, .handler = op_create, ARG(fuse_create_in), COMPONENT),
+	META(CREATE, .changes = true, .handler = op_create, ARG(fuse_create_in), COMPONENT),
 	ENTRY(DESTROY, DISPATCH_SESSION),
 	META(IOCTL, .handler = op_ioctl, ARG(fuse_ioctl_in), .data = true, .check = check_ioctl),
-	META(BATCH_FORGET, .handler = op_batch_forget, ARG(fuse_batch_forget_in), .data = true,
+	META(BATCH_FORGET, .changes = true, .handler = op_batch_forget, ARG(fuse_batch_forget_in), .data = true,
 	     .no_reply = true, .check = check_batch_forget),
 	DATA(FALLOCATE, .handler = op_worker_fallocate, ARG(fuse_fallocate_in),
 	     .check = check_fallocate),
 	META(READDIRPLUS, .handler = op_readdirplus, ARG(fuse_read_in)),
-	META(RENAME2, .handler = op_rename2, ARG(fuse_rename2_in), TWO_COMPONENTS),
+	META(RENAME2, .changes = true, .handler = op_rename2, ARG(fuse_rename2_in), TWO_COMPONENTS),
 	META(LSEEK, .handler = op_lseek, ARG(fuse_lseek_in)),
-	META(COPY_FILE_RANGE, .handler = op_copy_file_range, ARG(fuse_copy_file_range_in),
+	META(COPY_FILE_RANGE, .changes = true, .handler = op_copy_file_range, ARG(fuse_copy_file_range_in),
 	     .check = check_copy),
-	META(SYNCFS, .handler = op_syncfs, ARG(fuse_syncfs_in)),
-	META(TMPFILE, .handler = op_tmpfile, ARG(fuse_create_in), .strings = { STRING_IGNORED }),
+	META(SYNCFS, .changes = true, .handler = op_syncfs, ARG(fuse_syncfs_in)),
+	META(TMPFILE, .changes = true, .handler = op_tmpfile, ARG(fuse_create_in), .strings = { STRING_IGNORED }),
 	[CAISSON_FUSE_STATX] = {
 		.name = "STATX",
 		.opcode = CAISSON_FUSE_STATX,
@@ -220,6 +220,21 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 	    entry->opcode != FUSE_RELEASE && entry->opcode != FUSE_RELEASEDIR)
 		op_slow_down(call->fs);
 	return r;
+}
+
+bool dispatch_changes(const struct call *call)
+{
+	const struct fuse_open_in *open = call->arg;
+	const struct fuse_ioctl_in *ioctl = call->arg;
+
+	switch (call->in->opcode) {
+	case FUSE_OPEN:
+		return open->flags & O_TRUNC;
+	case FUSE_IOCTL:
+		return ioctl->in_size > 0; /* those that set something bring it */
+	default:
+		return dispatch_entry(call->in->opcode)->changes;
+	}
 }
 
 /* What of a message hasn't been taken yet. */

@@ -40,6 +40,7 @@ struct dispatch_entry {
 	uint32_t opcode;
 	enum dispatch_class class;
 	bool no_reply;			 /* FORGET, BATCH_FORGET */
+	bool changes;			 /* see dispatch_changes() */
 	bool brief;			 /* its handler knows call->brief */
 	uint32_t arg_len;		 /* bytes of the fixed struct behind the header */
 	enum dispatch_string strings[2]; /* … behind that */
@@ -58,6 +59,13 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode);
  * Returns what the handler returns (call.h).
  */
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
+
+/*
+ * Whether CALL, which has been parsed, changes the backing filesystem, so that it may have to wait for its
+ * journal, or until it is thawed. What only looks doesn't. RELEASE and FORGET count: to close the last
+ * descriptor of a file that has no name, or on XFS of one with blocks beyond its end, is a change.
+ */
+bool dispatch_changes(const struct call *call);
 
 /*
  * Parses the message MSG of LEN bytes (8-byte aligned), as read from the transport, into CALL: in,

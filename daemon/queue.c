@@ -182,6 +182,7 @@ static void started(struct queue *queue, struct request *request, int r, uint32_
 		queue->parked++; /* comes back by queue_entered() */
 		return;
 	case OP_IO_WORKER:
+		request->changes = !request->moved;	/* or only the kernel is to be told */
 		worker_submit(queue->workers, request); /* comes back by queue_answer() */
 		return;
 	}
@@ -266,11 +267,12 @@ static void start_metadata(struct queue *queue, struct request *request, const s
 	uint32_t gate = op_gate(call);
 
 	stat_add(&queue->stats->metadata, 1);
+	request->changes = dispatch_changes(call);
 	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
 		refuse(queue, request, -EIO); /* these don't come this way */
 		return;
 	}
-	if (gate == GATE_NO_NUMBER && is_at_leisure(queue) &&
+	if (gate == GATE_NO_NUMBER && !request->changes && is_at_leisure(queue) &&
 	    queue->dev.ops->is_drained(&queue->dev) &&
 	    worker_try_here(queue->workers, queue->qid, request))
 		return;

@@ -66,6 +66,7 @@ struct request {
 	uint8_t setid;	       /* a WRITE that may clear set-id bits: a worker makes it */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
+	uint8_t changes;       /* of a worker's: dispatch_changes() */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
 	uint32_t gate;	       /* the number of its gate; see gate.h */

@@ -13,6 +13,7 @@
 #include "creds.h"
 #include "dispatch.h"
 #include "gate.h"
+#include "macro.h"
 #include "queue.h"
 #include "request.h"
 
@@ -23,6 +24,9 @@ struct worker_buffers {
 	uint8_t body[CALL_OUT_LEN];
 	uint8_t scratch[CALL_SCRATCH_LEN];
 };
+
+/* See worker.h: what was submitted, and the changes of it. */
+#define INBOXES 2
 
 uint64_t worker_buffer_len(void)
 {
@@ -35,14 +39,22 @@ uint64_t worker_cells(uint32_t requests)
 
 	while (cells < requests)
 		cells *= 2;
-	return cells;
+	return cells * INBOXES;
+}
+
+/* A quarter of COUNT workers, and two at least, only look; but for one all do, if they are few. */
+static uint32_t changing_max(uint32_t count)
+{
+	uint32_t lookers = MAX(count / 4, 2u);
+
+	return count > lookers ? count - lookers : 1;
 }
 
 int worker_init(struct worker_set *set, const struct worker_config *config)
 {
 	const struct arena *arena = config->arena;
 	uint64_t buffers = arena_off(arena, arena_table(arena, ARENA_META_BUFFERS));
-	uint64_t cells = arena->plan.span[ARENA_META_RING].count;
+	uint64_t cells = arena->plan.span[ARENA_META_RING].count / INBOXES;
 	size_t stats_len = (config->count + config->queue_count) * sizeof(*set->stats);
 	int r;
 
@@ -52,8 +64,9 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.gates = config->gates,
 		.queues = config->queues,
 		.requests = arena_table(arena, ARENA_REQUESTS),
-		.cells = arena_table(arena, ARENA_META_RING),
+		.inbox.cells = arena_table(arena, ARENA_META_RING),
 		.cell_mask = cells - 1,
+		.changing_max = changing_max(config->count),
 		.count = config->count,
 		.max_write = config->max_write,
 		.here_max = config->queue_count / 2,
@@ -83,8 +96,11 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 			     buffers + i * request_stride(WORKER_MESSAGE_LEN), WORKER_MESSAGE_LEN);
 		request->meta = true;
 	}
-	for (uint64_t i = 0; i < cells; i++)
-		atomic_init(&set->cells[i].turn, i);
+	set->changes.cells = set->inbox.cells + cells;
+	for (uint64_t i = 0; i < cells; i++) {
+		atomic_init(&set->inbox.cells[i].turn, i);
+		atomic_init(&set->changes.cells[i].turn, i);
+	}
 	return 0;
 
 err_stats:
@@ -118,17 +134,18 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 	slot->qid = request->qid;
 	slot->unique = request->unique;
 	slot->opcode = request->opcode;
+	slot->changes = request->changes;
 	slot->msg_len = request->msg_len;
 	memcpy(request_message(set->arena, slot), request_message(set->arena, request),
 	       request->msg_len);
 	return slot;
 }
 
-void worker_submit(struct worker_set *set, struct request *request)
+/* Puts REQUEST (state RUN) into INBOX. */
+static void put(struct worker_set *set, struct worker_inbox *inbox, struct request *request)
 {
-	uint64_t at = atomic_fetch_add(&set->head, 1);
-	struct worker_cell *cell = &set->cells[at & set->cell_mask];
-	uint64_t one = 1;
+	uint64_t at = atomic_fetch_add(&inbox->head, 1);
+	struct worker_cell *cell = &inbox->cells[at & set->cell_mask];
 
 	request_move(request, REQUEST_QUEUED);
 	/* a request is in the inbox once and there are cells for all: the last reader is through,
@@ -137,22 +154,26 @@ void worker_submit(struct worker_set *set, struct request *request)
 		;
 	cell->index = request->index;
 	atomic_store_explicit(&cell->turn, at + 1, memory_order_release);
-	(void)!write(set->work_fd, &one, sizeof(one)); /* a counter of 64 bits doesn't fill up */
 }
 
-/* The oldest request in the inbox, or NULL. */
-static struct request *take(struct worker_set *set)
+static bool is_empty(const struct worker_inbox *inbox)
 {
-	uint64_t at = atomic_load(&set->tail);
+	return atomic_load(&inbox->tail) == atomic_load(&inbox->head);
+}
+
+/* The oldest request in INBOX, or NULL. */
+static struct request *take(struct worker_set *set, struct worker_inbox *inbox)
+{
+	uint64_t at = atomic_load(&inbox->tail);
 	struct worker_cell *cell;
 	uint32_t index;
 
 	do {
-		if (at == atomic_load(&set->head))
+		if (at == atomic_load(&inbox->head))
 			return NULL;
-	} while (!atomic_compare_exchange_weak(&set->tail, &at, at + 1));
+	} while (!atomic_compare_exchange_weak(&inbox->tail, &at, at + 1));
 
-	cell = &set->cells[at & set->cell_mask];
+	cell = &inbox->cells[at & set->cell_mask];
 	/* its submitter may not have filled it yet, while a later one has filled the next */
 	while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at + 1)
 		;
@@ -160,6 +181,14 @@ static struct request *take(struct worker_set *set)
 	atomic_store_explicit(&cell->turn, at + set->cell_mask + 1, memory_order_release);
 	request_move(&set->requests[index], REQUEST_RUN);
 	return &set->requests[index];
+}
+
+void worker_submit(struct worker_set *set, struct request *request)
+{
+	uint64_t one = 1;
+
+	put(set, &set->inbox, request);
+	(void)!write(set->work_fd, &one, sizeof(one)); /* a counter of 64 bits doesn't fill up */
 }
 
 static void put_slot(struct worker_set *set, struct request *request)
@@ -278,6 +307,29 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 	return true;
 }
 
+/* Whether one more may make changes; then it is one of them. */
+static bool begin_changing(struct worker_set *set)
+{
+	uint32_t changing = atomic_load(&set->changing);
+
+	do {
+		if (changing >= set->changing_max)
+			return false;
+	} while (!atomic_compare_exchange_weak(&set->changing, &changing, changing + 1));
+	return true;
+}
+
+/* Worker NUMBER makes REQUEST's change, or leaves it to those who make others. */
+static void make_changes(struct worker_set *set, uint32_t number, struct request *request)
+{
+	put(set, &set->changes, request);
+	while (!is_empty(&set->changes) && begin_changing(set)) {
+		while ((request = take(set, &set->changes)))
+			run(set, buffers_of(set, number), &set->stats[number], request);
+		atomic_fetch_sub(&set->changing, 1);
+	}
+}
+
 void worker_run(struct worker_set *set, uint32_t number)
 {
 	struct request *request;
@@ -286,8 +338,10 @@ void worker_run(struct worker_set *set, uint32_t number)
 	for (;;) {
 		if (read(set->work_fd, &unit, sizeof(unit)) < 0)
 			continue; /* EINTR */
-		request = take(set);
-		if (request)
+		request = take(set, &set->inbox);
+		if (request && request->changes)
+			make_changes(set, number, request);
+		else if (request)
 			run(set, buffers_of(set, number), &set->stats[number], request);
 		else if (atomic_load(&set->stopping))
 			return; /* a unit for each worker follows the requests' own */

@@ -8,7 +8,13 @@
  * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
  * eventfd that counts what is in it puts idle workers to sleep.
  *
- * A queue thread that has nothing else to do may run a handler itself, which saves waking a worker,
+ * A change of the backing filesystem may have to wait for long: for a journal, or until the filesystem is
+ * thawed. So some workers never make any, and whoever only looks finds one of these (S7). A worker puts each
+ * change that it takes from the inbox into a second one, and then makes those that are there, in their
+ * order, if not too many others do so already. One that stops making changes looks once more after it has
+ * said so: whoever put a change there before that, and found too many at it, relies on it.
+ *
+ * A queue thread that has nothing else to do may run a handler itself, unless it makes a change, which saves waking a worker,
  * as long as most of them remain for data: worker_try_here(). Whatever it has to do, it may run one
  * that has nothing to wait for: worker_try_briefly().
  */
@@ -35,6 +41,11 @@ struct worker_cell {
 	uint32_t index;
 };
 
+struct worker_inbox {
+	struct worker_cell *cells;
+	_Atomic uint64_t head, tail;
+};
+
 /* What one worker counts: its own thread writes, anyone reads. */
 struct worker_stats {
 	_Atomic uint64_t calls, errors, lost;
@@ -46,10 +57,12 @@ struct worker_set {
 	struct gate_table *gates;
 	struct queue *queues; /* whose transports the answers go through */
 	struct request *requests;
-	struct pool slots; /* the metadata slots */
-	struct worker_cell *cells;
+	struct pool slots;	     /* the metadata slots */
+	struct worker_inbox inbox;   /* whatever was submitted */
+	struct worker_inbox changes; /* what a worker has found to wait its turn */
 	uint64_t cell_mask;
-	_Atomic uint64_t head, tail;
+	uint32_t changing_max;	   /* workers that may make changes at the same time */
+	_Atomic uint32_t changing; /* … and do */
 	uint32_t count;
 	uint32_t max_write;
 	int work_fd; /* eventfd semaphore: requests in the inbox, and ends to come */
@@ -75,7 +88,7 @@ struct worker_config {
  */
 #define WORKER_MESSAGE_LEN PAGE_BYTES
 
-/* Bytes of the inbox for REQUESTS slots in all, and of one worker's buffers. */
+/* Cells of the inboxes for REQUESTS slots in all; bytes of one worker's buffers. */
 uint64_t worker_cells(uint32_t requests);
 uint64_t worker_buffer_len(void);
 

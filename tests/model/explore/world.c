@@ -372,14 +372,24 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &queue->slots);
 }
 
-static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set)
+static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set,
+			   const struct worker_inbox *inbox)
 {
-	uint64_t tail = atomic_load(&set->tail);
-	bool stopping = atomic_load(&set->stopping);
+	uint64_t tail = atomic_load(&inbox->tail);
 
-	for (; tail != atomic_load(&set->head); tail++)
-		hash = hash_bytes(hash, &set->cells[tail & set->cell_mask].index, sizeof(uint32_t));
-	return hash_pool(hash_bytes(hash, &stopping, sizeof(stopping)), &set->slots);
+	for (; tail != atomic_load(&inbox->head); tail++)
+		hash = hash_bytes(hash, &inbox->cells[tail & set->cell_mask].index,
+				  sizeof(uint32_t));
+	return hash_bytes(hash, "", 1);
+}
+
+static uint64_t hash_workers(uint64_t hash, const struct worker_set *set)
+{
+	const uint32_t fields[] = { atomic_load(&set->stopping), atomic_load(&set->changing) };
+
+	hash = hash_inbox(hash, set, &set->inbox);
+	hash = hash_inbox(hash, set, &set->changes);
+	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &set->slots);
 }
 
 /* What a free slot was used for before is nothing. */
@@ -421,7 +431,7 @@ uint64_t world_hash(void)
 	}
 	for (uint32_t i = 0; i < world.scenario->queues; i++)
 		hash = hash_queue(hash, &world.queues[i]);
-	hash = hash_inbox(hash, &world.workers);
+	hash = hash_workers(hash, &world.workers);
 	hash = hash_bytes(hash, &world.gates.words[gate_of(world.inode->dev, world.inode->ino)],
 			  sizeof(uint64_t));
 	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)
