@@ -16,10 +16,10 @@
 #define READER 1ull
 #define WRITER (1ull << 32)
 
-/* A second change within so many nanoseconds of the first may get the same mtime: a tick, or two. */
+/* A second change within so many nanoseconds of the first may get the same mtime. */
 #define SAME_MTIME_NS 20000000
 
-/* Guards of inode->seen, each of the rows with one remainder. Held while the kernel drops a cache. */
+/* Guards of inode->seen, by the hash of the inode. Held while the kernel drops a cache. */
 static pthread_mutex_t turns[] = {
 	[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
 };

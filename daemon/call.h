@@ -7,8 +7,9 @@
  *   - every length, name and string in the call has been validated; nodeids and file handles have
  *     not: inode_get() and file_get() do that;
  *   - it returns 0 with the body's length in out_len, or -errno (then there is no body);
- *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing done,
- *     unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of a file;
+ *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing
+ *     done, unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of
+ *     a file;
  *   - it runs as the daemon; it takes on the caller's identity itself where that matters
  *     (creds_assume());
  *   - it may block in the backing filesystem and nowhere else; it holds no lock meanwhile.

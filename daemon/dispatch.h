@@ -61,9 +61,10 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode);
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
 
 /*
- * Whether CALL, which has been parsed, changes the backing filesystem, so that it may have to wait for its
- * journal, or until it is thawed. What only looks doesn't. RELEASE and FORGET count: to close the last
- * descriptor of a file that has no name, or on XFS of one with blocks beyond its end, is a change.
+ * Whether CALL, which has been parsed, changes the backing filesystem, so that it may have to
+ * wait for its journal, or until it is thawed. What only looks doesn't. RELEASE and FORGET count:
+ * to close the last descriptor of a file that has no name, or on XFS of one with blocks beyond
+ * its end, is a change.
  */
 bool dispatch_changes(const struct call *call);
 

@@ -104,10 +104,10 @@ static int register_identity(struct engine *engine, enum io_identity identity,
 /*
  * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
  * (setattr_should_drop_suidgid(), fs/attr.c), and ext4 lets root alone have its reserved blocks
- * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials: so these are
- * registered from a moment in which this thread has less. Which user it is doesn't matter: what a file
- * may be used for was settled when it was opened. A thread that has no CAP_FSETID isn't root, and needs
- * nothing of this.
+ * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials: so
+ * these are registered from a moment in which this thread has less. Which user it is doesn't
+ * matter: what a file may be used for was settled when it was opened. A thread that has no
+ * CAP_FSETID isn't root, and needs nothing of this.
  */
 static int register_identities(struct engine *engine)
 {
@@ -194,8 +194,9 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 }
 
 /*
- * Registered buffers: no I/O looks their pages up any more, and as they are pinned for long, nothing
- * moves them. Optional, as is the registered ring, whose calls don't look up its descriptor.
+ * Registered buffers: no I/O looks their pages up any more, and as they are pinned for long,
+ * nothing moves them. Optional, as is the registered ring, whose calls don't look up its
+ * descriptor.
  */
 static void register_memory(struct engine *engine)
 {
@@ -379,8 +380,8 @@ static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
 }
 
 /*
- * Looks for completions for a moment, which is quicker than to be woken, and costs the CPU meanwhile:
- * one engine at a time. Submits what there is. Returns 0 or -errno.
+ * Looks for completions for a moment, which is quicker than to be woken, and costs the CPU
+ * meanwhile: one engine at a time. Submits what there is. Returns 0 or -errno.
  */
 static int poll_completions(struct engine *engine)
 {

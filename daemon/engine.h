@@ -4,10 +4,11 @@
  * one ring. All calls are made by the thread that called engine_init(); the ring refuses any other
  * (IORING_SETUP_SINGLE_ISSUER).
  *
- * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its index.
- * The engine goes on with it when it comes back short, until it is complete, at the end of the
- * file, failed, or can't go on by direct I/O, and calls done() once. It needs nothing but the row and room in the ring, which
- * is made for every row at once: a submission can't be short of anything (S4, S5).
+ * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its
+ * index. The engine goes on with it when it comes back short, until it is complete, at the end of
+ * the file, failed, or can't go on by direct I/O, and calls done() once. It needs nothing but the
+ * row and room in the ring, which is made for every row at once: a submission can't be short of
+ * anything (S4, S5).
  */
 #ifndef CAISSON_ENGINE_H
 #define CAISSON_ENGINE_H
@@ -144,8 +145,8 @@ bool engine_is_idle(const struct engine *engine);
 struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);
 
 /*
- * Makes of SQE, one of engine_sqe()'s on a ring made with config.commands, the command CMD_OP for FD
- * with ARG (ARG_LEN bytes, at most 80).
+ * Makes of SQE, one of engine_sqe()'s on a ring made with config.commands, the command CMD_OP for
+ * FD with ARG (ARG_LEN bytes, at most 80).
  */
 void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, const void *arg,
 			 uint32_t arg_len);

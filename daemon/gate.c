@@ -11,12 +11,12 @@
 #define GATES 4096u
 
 /*
- * A gate is one word: the kind that is under way (bit 63), how many of these there are (bits 32 to 62),
- * and the first parked request (bits 0 to 31; POOL_NONE: none).
+ * A gate is one word: the kind that is under way (bit 63), how many of these there are (bits 32
+ * to 62), and the first parked request (bits 0 to 31; POOL_NONE: none).
  *
- * While requests of kind K are under way, the list is empty or has at least one of the other kind: the
- * first to be parked is one that K kept out. So when the last of kind K leaves, it always finds somebody
- * of the other kind to let in.
+ * While requests of kind K are under way, the list is empty or has at least one of the other
+ * kind: the first to be parked is one that K kept out. So when the last of kind K leaves, it
+ * always finds somebody of the other kind to let in.
  */
 #define COUNT_SHIFT 32
 #define KIND_SHIFT  63
@@ -112,8 +112,8 @@ bool gate_enter(struct gate_table *table, uint32_t number, enum gate_kind kind,
 }
 
 /*
- * GATE is held by the caller alone, in the name of KIND, whose requests in the list from FIRST on are let
- * in; the others are parked again, behind these.
+ * GATE is held by the caller alone, in the name of KIND, whose requests in the list from FIRST on
+ * are let in; the others are parked again, behind these.
  */
 static void let_in(struct gate_table *table, _Atomic uint64_t *gate, enum gate_kind kind,
 		   uint32_t first)

@@ -69,8 +69,8 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 }
 
 /*
- * REQUEST is about to change FILE in the way of its row: 0, or OP_IO_PARKED. With another cache= all goes
- * through the page cache, and there is nothing to keep apart.
+ * REQUEST is about to change FILE in the way of its row: 0, or OP_IO_PARKED. With another cache=
+ * all goes through the page cache, and there is nothing to keep apart.
  */
 static int enter_gate(struct op_io *io, struct request *request, const struct file *file,
 		      enum gate_kind kind)
@@ -90,9 +90,9 @@ static void leave_gate(struct op_io *io, struct request *request)
 }
 
 /*
- * Whether a request with these flags goes around the page cache above: only such ones have a LOCKOWNER flag
- * (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O from others who have opened
- * FILE without O_DIRECT.
+ * Whether a request with these flags goes around the page cache above: only such ones have a
+ * LOCKOWNER flag (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O
+ * from others who have opened FILE without O_DIRECT.
  */
 static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
 {
@@ -116,8 +116,9 @@ static int start_read(struct op_io *io, struct request *request, struct file *fi
 }
 
 /*
- * Whether the caller is somebody else than root. The kernel's own writeback of a shared mapping comes in
- * nobody's name (FUSE_INVALID_UIDGID): the room for it was promised when the page was written to.
+ * Whether the caller is somebody else than root. The kernel's own writeback of a shared mapping
+ * comes in nobody's name (FUSE_INVALID_UIDGID): the room for it was promised when the page was
+ * written to.
  */
 static bool is_user(const struct fuse_in_header *in)
 {
@@ -144,10 +145,10 @@ static void prepare_write(struct op_io *io, const struct request *request, const
 }
 
 /*
- * Where the blocks that REQUEST's write goes to are to be allocated first, with others around them: makes
- * its row do that. Of use only to what is direct, which io_uring then needs no worker for. Of filesystems
- * mounted below nobody knows how full they are. Behind the gate, so that no truncation comes in between
- * and leaves blocks beyond the end of the file.
+ * Where the blocks that REQUEST's write goes to are to be allocated first, with others around
+ * them: makes its row do that. Of use only to what is direct, which io_uring then needs no worker
+ * for. Of filesystems mounted below nobody knows how full they are. Behind the gate, so that no
+ * truncation comes in between and leaves blocks beyond the end of the file.
  */
 static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
 {
@@ -171,8 +172,9 @@ static int go_on_with_write(struct op_io *io, struct request *request, const str
 }
 
 /*
- * Whether CALL changes the mode of FILE, as far as the kernel knows it: what others than root write to
- * loses its set-id bits. This takes the caller's groups, and the kernel has to be told: work for a worker.
+ * Whether CALL changes the mode of FILE, as far as the kernel knows it: what others than root
+ * write to loses its set-id bits. This takes the caller's groups, and the kernel has to be told:
+ * work for a worker.
  */
 static bool may_clear_setid(const struct op_io *io, const struct file *file,
 			    const struct call *call, bool asked)
@@ -327,8 +329,8 @@ static bool write_needs_repair(struct op_io *io, const struct request *request, 
 }
 
 /*
- * Whether direct I/O has ended where it can't go on: at an alignment that the filesystem hadn't announced,
- * or, of a write, between two steps of its grid. The page cache takes any.
+ * Whether direct I/O has ended where it can't go on: at an alignment that the filesystem hadn't
+ * announced, or, of a write, between two steps of its grid. The page cache takes any.
  */
 static bool must_go_on_cached(const struct io *row, const struct file *file, int64_t result)
 {

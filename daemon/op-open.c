@@ -136,8 +136,9 @@ static void look_for_holes(const struct fs *fs, struct inode *inode, const struc
  * that they have the same backing file, without which the kernel would refuse them, and then read
  * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
  *
- * Otherwise a file is opened through the kernel's page cache, unless the client's open (ASKED: its flags)
- * has O_DIRECT and the kernel can have several direct writes under way; see cached-open.h.
+ * Otherwise a file is opened through the kernel's page cache, unless the client's open (ASKED:
+ * its flags) has O_DIRECT and the kernel can have several direct writes under way; see
+ * cached-open.h.
  */
 static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 			  struct caisson_fuse_open_out *ret_out)
@@ -194,9 +195,9 @@ static int open_inode(struct call *call, const struct inode *inode, uint32_t ask
 }
 
 /*
- * A program may be executed by whoever can't read it, and is read to that end all the same: by the
- * kernel, to which the caller's right to execute is enough (do_open_execat() in fs/exec.c). Ends the
- * caller's identity.
+ * A program may be executed by whoever can't read it, and is read to that end all the same: by
+ * the kernel, to which the caller's right to execute is enough (do_open_execat() in fs/exec.c).
+ * Ends the caller's identity.
  */
 static int open_for_exec(struct call *call, const struct inode *inode, int *ret_fd)
 {
@@ -371,9 +372,9 @@ static int make_file(struct call *call, const struct inode *dir, const char *nam
 		r = store_create_tmpfile(dir->fd, flags | ((int)arg->flags & O_EXCL), arg->mode,
 					 &ret_fill->fd);
 	/*
-	 * The kernel has asked whether the caller may make a file, and would let him have whatever is
-	 * there as if it were his. So it is told to look at the name again (do_filp_open() in
-	 * fs/namei.c does, once), finds what is there, and checks that.
+	 * The kernel has asked whether the caller may make a file, and would let him have
+	 * whatever is there as if it were his. So it is told to look at the name again
+	 * (do_filp_open() in fs/namei.c does, once), finds what is there, and checks that.
 	 */
 	if (r == -EEXIST && !(arg->flags & O_EXCL))
 		return -ESTALE;
@@ -490,10 +491,10 @@ int op_lseek(struct call *call)
 }
 
 /*
- * How much of CALL's copy from IN is made at once: bytes, 0 at the end of IN, or -errno. After the answer
- * the kernel drops each page that a byte was copied to, and with it what others have stored to a mapping of
- * that page meanwhile (__fuse_copy_file_range() in fs/fuse/file.c). So only whole pages are: -EOPNOTSUPP
- * has it copy the rest itself, through its page cache.
+ * How much of CALL's copy from IN is made at once: bytes, 0 at the end of IN, or -errno. After
+ * the answer the kernel drops each page that a byte was copied to, and with it what others have
+ * stored to a mapping of that page meanwhile (__fuse_copy_file_range() in fs/fuse/file.c). So
+ * only whole pages are: -EOPNOTSUPP has it copy the rest itself, through its page cache.
  */
 static int64_t copy_len(const struct fuse_copy_file_range_in *arg, const struct file *in)
 {

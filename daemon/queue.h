@@ -7,16 +7,18 @@
  * the queue's go on serving data (S7).
  *
  * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
- * stay with a metadata request until it is answered. The worker that has made the answer leaves it in the
- * entry and hands the entry back: the queue's thread sends it, which alone may use the queue's ring.
+ * stay with a metadata request until it is answered. The worker that has made the answer leaves
+ * it in the entry and hands the entry back: the queue's thread sends it, which alone may use the
+ * queue's ring.
  *
- * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A thread that
- * was told of one message may have swallowed the wake-up for another (transport-dev.c). Mostly it looks at
- * the device again at once, as each offer of a slot begins with a look. It doesn't where it is about to run
- * a handler that may block, and where it has no slot left to offer. In the first case it looks before
- * (is_drained()), and hands the request to a worker if there is anything. In the second case it has a
- * sibling look that has a slot on offer. In either case its own poll is off the wait queue
- * by then, so what comes later is told to others.
+ * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A
+ * thread that was told of one message may have swallowed the wake-up for another
+ * (transport-dev.c). Mostly it looks at the device again at once, as each offer of a slot begins
+ * with a look. It doesn't where it is about to run a handler that may block, and where it has no
+ * slot left to offer. In the first case it looks before (is_drained()), and hands the request to
+ * a worker if there is anything. In the second case it has a sibling look that has a slot on
+ * offer. In either case its own poll is off the wait queue by then, so what comes later is told
+ * to others.
  *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
  * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
@@ -125,8 +127,8 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 void queue_drop(struct queue *queue, struct request *request);
 
 /*
- * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it. Doesn't
- * block. Any thread.
+ * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it.
+ * Doesn't block. Any thread.
  */
 void queue_entered(void *arg, struct request *request);
 

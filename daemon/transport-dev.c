@@ -6,11 +6,10 @@
  *
  *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
  *   - one message a wake-up: a queue that drains the device does all the copying itself while its
- *     siblings sleep;
- *     But the kernel tells the same poll of two requests where its thread hasn't run in between: fuse
- *     wakes without a key, and so leaves the entry on the wait queue until the poll's task work removes
- *     it (io_poll_wake(), io_uring/poll.c). So a thread that is told of one message may be the only one
- *     that was told of another: see queue.h for what follows;
+ *     siblings sleep. But the kernel tells the same poll of two requests where its thread hasn't
+ *     run in between: fuse wakes without a key, and so leaves the entry on the wait queue until
+ *     the poll's task work removes it (io_poll_wake(), io_uring/poll.c). So a thread that is told
+ *     of one message may be the only one that was told of another: see queue.h for what follows;
  *   - without blocking, because a sibling may take the request between the poll and the read;
  *   - by read(2), not by a read linked to the poll: io_uring lets one of those that finds nothing
  *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()), not

@@ -34,13 +34,13 @@ struct transport_owner {
 struct transport_ops {
 	const char *name; /* as `caisson status` shows it */
 	/*
-	 * Offers REQUEST, which is free, as the next message's buffer. dev: one at a time, see armed;
-	 * uring: once for each, with request->cpu set.
+	 * Offers REQUEST, which is free, as the next message's buffer. dev: one at a time, see
+	 * armed; uring: once for each, with request->cpu set.
 	 */
 	void (*fetch)(struct transport *transport, struct request *request);
 	/*
-	 * Sends the answer that request_reply() has made. dev: released() follows; uring: the slot is
-	 * on offer again, and received() or released() follows.
+	 * Sends the answer that request_reply() has made. dev: released() follows; uring: the
+	 * slot is on offer again, and received() or released() follows.
 	 */
 	void (*reply)(struct transport *transport, struct request *request);
 	/*
@@ -50,13 +50,13 @@ struct transport_ops {
 	 */
 	int (*answer)(struct transport *transport, const void *data, uint32_t len);
 	/*
-	 * Takes back the slot on offer: released() follows; or, where a message was faster, received()
-	 * or released(). uring: NULL, entries end with the ring.
+	 * Takes back the slot on offer: released() follows; or, where a message was faster,
+	 * received() or released(). uring: NULL, entries end with the ring.
 	 */
 	void (*cancel)(struct transport *transport);
 	/*
-	 * Whether no message waits to be read, in a moment in which nothing is on offer. dev alone; uring:
-	 * NULL.
+	 * Whether no message waits to be read, in a moment in which nothing is on offer. dev
+	 * alone; uring: NULL.
 	 */
 	bool (*is_drained)(const struct transport *transport);
 	/* A completion of one of this transport's tags. */
@@ -88,14 +88,14 @@ int transport_dev_open(struct transport *transport, struct engine *engine, int s
 		       const struct transport_owner *owner);
 
 /*
- * Whether the kernel has FUSE-over-io_uring and lets this process use it on the mount of SESSION_FD,
- * whose INIT has not been answered yet. Returns 0 or -errno. Any thread.
+ * Whether the kernel has FUSE-over-io_uring and lets this process use it on the mount of
+ * SESSION_FD, whose INIT has not been answered yet. Returns 0 or -errno. Any thread.
  */
 int transport_uring_probe(int session_fd);
 
 /*
- * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands; SESSION_FD is
- * any descriptor of the connection, and outlives it. Can't fail.
+ * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands; SESSION_FD
+ * is any descriptor of the connection, and outlives it. Can't fail.
  */
 void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
 			  const struct transport_owner *owner);

@@ -8,15 +8,16 @@
  * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
  * eventfd that counts what is in it puts idle workers to sleep.
  *
- * A change of the backing filesystem may have to wait for long: for a journal, or until the filesystem is
- * thawed. So some workers never make any, and whoever only looks finds one of these (S7). A worker puts each
- * change that it takes from the inbox into a second one, and then makes those that are there, in their
- * order, if not too many others do so already. One that stops making changes looks once more after it has
- * said so: whoever put a change there before that, and found too many at it, relies on it.
+ * A change of the backing filesystem may have to wait for long: for a journal, or until the
+ * filesystem is thawed. So some workers never make any, and whoever only looks finds one of these
+ * (S7). A worker puts each change that it takes from the inbox into a second one, and then makes
+ * those that are there, in their order, if not too many others do so already. One that stops
+ * making changes looks once more after it has said so: whoever put a change there before that,
+ * and found too many at it, relies on it.
  *
- * A queue thread that has nothing else to do may run a handler itself, unless it makes a change, which saves waking a worker,
- * as long as most of them remain for data: worker_try_here(). Whatever it has to do, it may run one
- * that has nothing to wait for: worker_try_briefly().
+ * A queue thread that has nothing else to do may run a handler itself, unless it makes a change,
+ * which saves waking a worker, as long as most of them remain for data: worker_try_here().
+ * Whatever it has to do, it may run one that has nothing to wait for: worker_try_briefly().
  */
 #ifndef CAISSON_WORKER_H
 #define CAISSON_WORKER_H
@@ -106,16 +107,16 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 void worker_submit(struct worker_set *set, struct request *request);
 
 /*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID) in that queue's
- * thread and answers it, unless half of the queues' threads do so already (S7). Returns whether it did.
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID) in that queue's thread and
+ * answers it, unless half of the queues' threads do so already (S7). Returns whether it did.
  */
 bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request);
 
 /*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that queue's
- * thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the error for the
- * reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's payload. The reply
- * is the caller's.
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that
+ * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the
+ * error for the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's
+ * payload. The reply is the caller's.
  */
 bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
 			const struct call *call, int *ret_error, uint32_t *ret_body_len);
