@@ -504,17 +504,18 @@ int queue_run(struct queue *queue)
 	for (;;) {
 		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
 
+		take_returned(queue); /* first: it may have been the last that this queue was busy with */
 		if (ending && queue->dev.armed && !cancelled) {
 			queue->dev.ops->cancel(&queue->dev);
 			cancelled = true;
 		}
 		if (ending && !busy(queue))
 			break;
-		if (!ending && !queue->wake_armed)
+		/* others tell of a slot that is free, and of a request that has entered its gate */
+		if ((!ending || queue->parked) && !queue->wake_armed)
 			arm_wake(queue);
 		look_again(queue);
 		offer(queue);
-		take_returned(queue);
 		r = engine_turn(&queue->engine);
 		if (r < 0)
 			break;

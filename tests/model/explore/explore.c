@@ -116,6 +116,18 @@ static const struct scenario scenarios[] = {
 		.preemptions = 0,
 	},
 	{
+		.name = "two-ways-stop",
+		.about = "the same, and the daemon is told to end at any time",
+		.queues = 2,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(two_ways),
+		.freedom.stop = true,
+		.two_ways = true,
+		.preemptions = 0,
+	},
+	{
 		.name = "mixed",
 		.about = "data and metadata, no metadata slot: the data slot goes along",
 		.queues = 1,
