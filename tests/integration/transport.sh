@@ -14,7 +14,6 @@ parameter=/sys/module/fuse/parameters/enable_uring
 [[ -w $parameter ]] || skip "FUSE-over-io_uring: this kernel has none (Linux 6.14)"
 was=$(<"$parameter")
 defer eval "echo $was >$parameter"
-cpus=$(nproc)
 
 transport() { "$CAISSON" status "$mnt" --json | python3 -c 'import json, sys
 print(json.load(sys.stdin)["transport"])'; }

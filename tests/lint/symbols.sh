@@ -10,13 +10,13 @@ set -u
 # shellcheck source=tests/lib/case.sh
 source "$(dirname "$0")/../lib/case.sh"
 
-objects=(engine op-io queue request transport-dev transport-uring dispatch pool zone)
+objects=(engine gate op-io queue request transport-dev transport-uring dispatch pool zone)
 
 # of the C library and liburing, as the objects above need them
 allowed=(
 	memchr memcpy memset strlen strnlen strchr memcmp
 	__assert_fail __errno_location __stack_chk_fail
-	read write pread64 pwrite64 close open open64 ioctl eventfd clock_gettime
+	read write poll close open open64 ioctl eventfd clock_gettime
 	syscall # capset around the registration of an identity, before the seal
 	io_uring_queue_init_params io_uring_queue_exit io_uring_register_iowq_max_workers
 	io_uring_register_personality io_uring_submit_and_wait io_uring_submit_and_get_events
@@ -29,8 +29,6 @@ allowed=(
 declare -A exceptions=(
 	[pool.calloc]='pool_init(), before the seal'
 	[pool.free]='pool_destroy(), after the end'
-	[engine.fsync]='engine_try_now(), alone and quick'
-	[engine.fdatasync]='the same'
 	[transport-uring.pthread_create]='transport_uring_probe(), before the seal'
 	[transport-uring.pthread_join]='the same'
 )
