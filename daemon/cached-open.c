@@ -19,10 +19,16 @@
 /* A second change within so many nanoseconds of the first may get the same mtime. */
 #define SAME_MTIME_NS 20000000
 
-/* Guards of inode->seen, by the hash of the inode. Held while the kernel drops a cache. */
+/* Guards of inode->seen, by the hash of the inode. */
 static pthread_mutex_t turns[] = {
 	[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
 };
+
+/*
+ * Somebody has the kernel drop a cache. It waits for READs under way, and writes back what is dirty: these
+ * WRITEs may be parked at a gate that only another worker opens. So one at a time: all others remain.
+ */
+static atomic_flag dropping = ATOMIC_FLAG_INIT;
 
 static pthread_mutex_t *turn_of(const struct inode *inode)
 {
@@ -60,19 +66,33 @@ static bool is_same(const struct inode_seen *a, const struct inode_seen *b)
 	return a->sure && a->len == b->len && a->mtime_ns == b->mtime_ns;
 }
 
-void cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file)
+/* Whether INODE is another than when the cache was last true to it, and nobody writes to it now. */
+static bool has_changed(struct inode *inode, const struct file *file)
 {
 	struct inode_seen now = look(file);
+	bool changed = false;
 
 	mutex_lock(turn_of(inode));
 	if (atomic_load(&inode->writing) == 0) {
-		if (inode->seen.known && !is_same(&inode->seen, &now))
-			(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), 0, 0);
+		changed = inode->seen.known && !is_same(&inode->seen, &now);
 		inode->seen = now;
 	}
 	mutex_unlock(turn_of(inode));
+	return changed;
+}
+
+bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file)
+{
+	bool keep = !has_changed(inode, file);
+
+	if (!keep && table->may_wait && !atomic_flag_test_and_set(&dropping)) {
+		(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), 0, 0);
+		atomic_flag_clear(&dropping);
+		keep = true;
+	}
 	atomic_store(&file->cached, true);
 	atomic_fetch_add(&inode->cached_opens, share_of(file));
+	return keep;
 }
 
 void cached_open_end(struct inode *inode, struct file *file)

@@ -31,10 +31,12 @@ struct inode;
 struct inode_table;
 
 /*
- * FILE is about to be open on INODE through the cache, which is made true to the backing file.
- * May wait for READs under way: a metadata worker.
+ * FILE is about to be open on INODE through the cache, which is made true to the backing file:
+ * returns true. Or false: another file's cache is being dropped, and the kernel is to drop this
+ * one itself, without FOPEN_KEEP_CACHE. May wait for READs and WRITEs of this file: a metadata
+ * worker, in no gate.
  */
-void cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file);
+bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file);
 
 /* FILE has been found to go around the cache, or is closed. Any thread, doesn't block. */
 void cached_open_end(struct inode *inode, struct file *file);

@@ -112,9 +112,10 @@ struct inode_table {
 	uint32_t count, bucket_mask;
 	pthread_mutex_t mutex;
 	struct pool pool;
-	int session_fd;			 /* for passthrough_close(), or -1 */
-	int pressure_fd;		 /* eventfd, nonblocking: counts inode_press() */
-	_Atomic bool pressed;		 /* told, and not yet inode_relieve()d */
+	bool may_wait;	      /* other workers go on if one waits for the kernel to drop a cache */
+	int session_fd;	      /* for passthrough_close(), or -1 */
+	int pressure_fd;      /* eventfd, nonblocking: counts inode_press() */
+	_Atomic bool pressed; /* told, and not yet inode_relieve()d */
 	_Atomic bool evictable;		 /* the kernel can be asked to give inodes back (evict.c) */
 	_Atomic uint32_t used;		 /* rows in use */
 	_Atomic uint64_t freed;		 /* rows that came back */

@@ -57,6 +57,8 @@ int op_assume_with_groups(const struct call *call, bool without_fsetid)
 {
 	struct caller caller = caller_of(call);
 
+	/* what is already open needs no rights over an inode, and a user's namespace gives none */
+	caller.objects = 0;
 	caller.checked = false;
 	caller.without_fsetid = without_fsetid;
 	return creds_assume(&caller);
@@ -253,14 +255,11 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 static uint64_t changed_nodeid(const struct call *call)
 {
 	const struct fuse_setattr_in *setattr = call->arg;
-	const struct fuse_open_in *open = call->arg;
 	const struct fuse_copy_file_range_in *copy = call->arg;
 
 	switch (call->in->opcode) {
 	case FUSE_SETATTR:
 		return setattr->valid & FATTR_SIZE ? call->in->nodeid : 0;
-	case FUSE_OPEN:
-		return open->flags & O_TRUNC ? call->in->nodeid : 0;
 	case FUSE_COPY_FILE_RANGE:
 		return copy->nodeid_out;
 	default:

@@ -147,9 +147,9 @@ static int reply_made(struct call *call, struct room *room, const struct inode *
 {
 	int r = made < 0 ? -errno : 0;
 
+	creds_resume();
 	if (r == 0)
 		r = op_entry_made(room, dir, call->name[0], call->out);
-	creds_resume();
 	if (r == 0)
 		call->out_len = sizeof(struct fuse_entry_out);
 	return r;

@@ -161,9 +161,9 @@ static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 	/* nor do two mounts' inodes above, each with a page cache, know of each other */
 	if (!is_direct && !is_zone && !call->fs->passthrough &&
 	    !inode_is_shared(&call->fs->inodes, inode)) {
-		cached_open_begin(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
-				  file);
-		ret_out->open_flags |= FOPEN_KEEP_CACHE;
+		if (cached_open_begin(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
+				      file))
+			ret_out->open_flags |= FOPEN_KEEP_CACHE;
 		return;
 	}
 	ret_out->open_flags |= FOPEN_DIRECT_IO;

@@ -23,10 +23,11 @@ void op_setid_cleared(struct fs *fs, struct inode *inode)
 	struct stat st;
 	uint32_t count;
 
-	if (!atomic_load(&inode->setid))
+	if (!atomic_exchange(&inode->setid, false))
 		return;
-	if (fstat(inode->fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
-		atomic_store(&inode->setid, false);
+	/* after it: whoever sets such a bit meanwhile says so once more */
+	if (fstat(inode->fd, &st) < 0 || (st.st_mode & (S_ISUID | S_ISGID)))
+		atomic_store(&inode->setid, true);
 	count = inode_list_sharers(&fs->inodes, inode, nodeids, SHARERS);
 	for (uint32_t i = 0; i < count; i++) /* fails only where nobody is left to be misled */
 		(void)fuse_notify_attributes(fs->inodes.session_fd, nodeids[i]);

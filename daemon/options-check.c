@@ -180,19 +180,12 @@ int options_fit(struct options *options, uint64_t nofile)
 
 int options_fit_limits(struct options *options)
 {
-	bool given = options->files;
 	rlim_t nofile;
-	int r;
 
 	/*
 	 * later mappings, a thread's stack among them, count against it when CAP_IPC_LOCK is gone
 	 */
 	(void)raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
 	nofile = raise_limit(RLIMIT_NOFILE, read_nr_open()).rlim_cur;
-	r = options_fit(options, nofile);
-	if (r == 0 && !given && options->files < FILES_DEFAULT)
-		log_info("files=%u: serve with files=%u: RLIMIT_NOFILE allows no more than %llu "
-			 "descriptors",
-			 FILES_DEFAULT, options->files, (unsigned long long)nofile);
-	return r;
+	return options_fit(options, nofile);
 }

@@ -31,9 +31,6 @@ says 'transport=auto: serve by /dev/fuse, not by .*: not to be had .*max_write=6
 limit=$(cat /proc/sys/fs/fuse/max_pages_limit 2>/dev/null || echo 256)
 ((limit >= 1024)) || says "max_write=4096K: serve with messages of at most $((limit * 4))K: " \
 	max_write=4M,memory=2G
-without sys_resource
-says 'files=16384: serve with files=[0-9]+: RLIMIT_NOFILE' io_flusher=off "${prefix[@]}" \
-	prlimit --nofile=1024:1024
 without sys_resource ipc_lock
 says 'buffers of [0-9]+ queues: register with io_uring: refused' io_flusher=off,mlock=off "${prefix[@]}" \
 	prlimit --memlock=8388608:8388608

@@ -42,6 +42,19 @@ for value in range(1, 200):
     check("changed behind the mount", fd, value)
     os.close(fd)
 
+# to drop what is dirty the kernel writes it, which the truncation mustn't be in the way of
+for _ in range(20):
+    fd = os.open(path, os.O_RDWR)
+    os.ftruncate(fd, 65536)
+    os.pwrite(fd, b"x" * 8192, 0)
+    mapping = mmap.mmap(fd, 65536)
+    os.close(fd)
+    mapping[0] = 1
+    os.close(os.open(path, os.O_RDWR | os.O_TRUNC))
+    mapping.close()
+with open(path, "r+b") as file:
+    file.truncate(65536)
+
 reader = os.open(path, os.O_RDONLY)
 writer = os.open(path, os.O_RDWR | os.O_DIRECT)
 for value in range(1, 200):
