@@ -373,14 +373,13 @@ static int keep(struct caissond *self)
  */
 static int close_inherited(void)
 {
-	int fd, r = close_range(STDERR_FILENO + 1, ~0u, 0) < 0 ? -errno : 0;
+	int r = close_range(STDERR_FILENO + 1, ~0u, 0) < 0 ? -errno : 0;
 
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0 && !r)
-		r = -errno;
-	close_fd(&fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && !r; fd++) {
+		/* the lowest number that is free is this one */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			r = -errno;
+	}
 	if (r < 0)
 		log_fail("inherited descriptors: close: %s", strerror(-r));
 	return r;

@@ -7,6 +7,8 @@
 #@ packages: e2fsprogs util-linux
 . "$(dirname "$0")/../lib/mount.sh"
 
+unset CAISSON_TEST_OPTIONS # each transport is asked for by name here
+
 # says PATTERN OPTIONS [PREFIX-COMMAND...]: at the start, once
 says() {
 	local pattern=$1 options=$2
