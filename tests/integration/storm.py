@@ -123,6 +123,12 @@ def is_too_far(operation, plain, mount, flagged):
     )
 
 
+def is_of_an_open(operation, plain, mount, flagged):
+    """The kernel opens a file before it sends chattr's ioctl (fuse_fileattr_set()), and says so where the
+    caller may not."""
+    return operation.name == "chattr" and plain == "EPERM" and mount == "EACCES"
+
+
 def is_of_flags(operation, plain, mount, flagged):
     """The mount's kernel isn't told which files are immutable or append-only. So other errors come
     first, and access(2) and a mapping find nothing wrong. The backing filesystem has the last word
@@ -134,7 +140,7 @@ def is_of_flags(operation, plain, mount, flagged):
     return plain == "EPERM" and mount in ("EACCES", "EISDIR", "ENOTDIR", "ENOTEMPTY", "EEXIST")
 
 
-KNOWN = [is_too_far, is_of_flags]
+KNOWN = [is_too_far, is_of_an_open, is_of_flags]
 
 
 def is_known(operation, plain, mount, flagged):

@@ -7,7 +7,7 @@
 # backing filesystem's back as a power cut would leave it.
 #
 #@ packages: python3 e2fsprogs attr strace
-#@ timeout: 120
+#@ timeout: 240
 #@ sanitize: yes
 . "$(dirname "$0")/../lib/mount.sh"
 
