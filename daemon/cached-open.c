@@ -115,10 +115,24 @@ void cached_open_flushed(struct inode *inode, struct file *file)
 	if (!atomic_exchange(&file->writing, false))
 		return;
 	now = look(file);
+	now.sure = false; /* others may have changed it, too, while it was written to */
 	mutex_lock(turn_of(inode));
 	inode->seen = now;
 	mutex_unlock(turn_of(inode));
 	atomic_fetch_sub(&inode->writing, 1);
+}
+
+void cached_open_drop(const struct inode_table *table, struct inode *inode, uint64_t off,
+		      uint64_t len)
+{
+	if (table->may_wait && !atomic_flag_test_and_set(&dropping)) {
+		(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), off, len);
+		atomic_flag_clear(&dropping);
+		return;
+	}
+	mutex_lock(turn_of(inode));
+	inode->seen.sure = false;
+	mutex_unlock(turn_of(inode));
 }
 
 bool cached_open_readers_only(const struct inode *inode)

@@ -25,6 +25,7 @@
 #define CAISSON_CACHED_OPEN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct file;
 struct inode;
@@ -46,6 +47,13 @@ void cached_open_written(struct inode *inode, struct file *file);
 
 /* FILE has been flushed, or is about to be closed: all that it wrote is there. A worker. */
 void cached_open_flushed(struct inode *inode, struct file *file);
+
+/*
+ * Has the kernel drop what it has cached of LEN bytes at OFF of INODE; or, where another cache is being
+ * dropped just now, all of it at the next open. A metadata worker, in no gate.
+ */
+void cached_open_drop(const struct inode_table *table, struct inode *inode, uint64_t off,
+		      uint64_t len);
 
 /* Whether INODE is open through the cache, and by none who may write. Any thread, doesn't block. */
 bool cached_open_readers_only(const struct inode *inode);

@@ -389,7 +389,7 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 	if (result < 0)
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);
-	if (request->around && file && cached_open_readers_only(known_of(io, file))) {
+	if (request->around && result > 0 && file && cached_open_readers_only(known_of(io, file))) {
 		request->moved = (uint32_t)result;
 		return OP_IO_WORKER;
 	}

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "cached-open.h"
 #include "call.h"
 #include "creds.h"
 #include "fs.h"
@@ -74,8 +75,8 @@ int op_worker_write(struct call *call)
 	inode = inode_at(&call->fs->inodes, file->inode);
 	if (call->moved) {
 		/* it is there; who has cached what was there before mustn't keep it */
-		(void)fuse_notify_data(call->fs->inodes.session_fd, call->in->nodeid, arg->offset,
-				       call->moved);
+		cached_open_drop(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
+				 arg->offset, call->moved);
 		*out = (struct fuse_write_out){ .size = call->moved };
 		call->out_len = sizeof(*out);
 		return 0;

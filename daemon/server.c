@@ -158,7 +158,7 @@ static int make_fs(struct server *server)
 	}
 	r = inode_table_init(&fs->inodes, &server->arena);
 	fs->inodes.session_fd = server->session_fd;
-	fs->inodes.may_wait = server->options->workers > 1;
+	fs->inodes.may_wait = server->options->workers > 3; /* then two may make changes */
 	fs->inodes.fd_limit = server->options->inode_fds;
 	if (!r)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
