@@ -504,7 +504,8 @@ int queue_run(struct queue *queue)
 	for (;;) {
 		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
 
-		take_returned(queue); /* first: it may have been the last that this queue was busy with */
+		take_returned(
+			queue); /* first: it may have been the last that this queue was busy with */
 		if (ending && queue->dev.armed && !cancelled) {
 			queue->dev.ops->cancel(&queue->dev);
 			cancelled = true;
