@@ -166,7 +166,7 @@ static const struct scenario scenarios[] = {
 		.workers = 2,
 		.metas = 1,
 		MESSAGES_OF(metadata),
-		.preemptions = 1,
+		.preemptions = 0,
 	},
 	{
 		.name = "interrupt",
