@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "arena.h"
-#include "cleanup.h"
 #include "creds.h"
 #include "dispatch.h"
 #include "gate.h"
@@ -70,7 +67,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.count = config->count,
 		.max_write = config->max_write,
 		.here_max = config->queue_count / 2,
-		.work_fd = -1,
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
@@ -83,11 +79,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		goto err_pool;
 	}
 	memset(set->stats, 0, stats_len);
-	set->work_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
-	if (set->work_fd < 0) {
-		r = -errno;
-		goto err_stats;
-	}
+	(void)sem_init(&set->work, 0, 0); /* can't fail with these */
 
 	for (uint32_t i = 0; i < config->slots; i++) {
 		struct request *request = &set->requests[config->first_slot + i];
@@ -103,9 +95,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	}
 	return 0;
 
-err_stats:
-	free(set->stats);
-	set->stats = NULL;
 err_pool:
 	pool_destroy(&set->slots);
 	return r;
@@ -113,7 +102,7 @@ err_pool:
 
 void worker_destroy(struct worker_set *set)
 {
-	close_fd(&set->work_fd);
+	(void)sem_destroy(&set->work);
 	free(set->stats);
 	set->stats = NULL;
 	pool_destroy(&set->slots);
@@ -185,10 +174,8 @@ static struct request *take(struct worker_set *set, struct worker_inbox *inbox)
 
 void worker_submit(struct worker_set *set, struct request *request)
 {
-	uint64_t one = 1;
-
 	put(set, &set->inbox, request);
-	(void)!write(set->work_fd, &one, sizeof(one)); /* a counter of 64 bits doesn't fill up */
+	(void)sem_post(&set->work); /* fails beyond SEM_VALUE_MAX: there are fewer requests */
 }
 
 static void put_slot(struct worker_set *set, struct request *request)
@@ -333,10 +320,9 @@ static void make_changes(struct worker_set *set, uint32_t number, struct request
 void worker_run(struct worker_set *set, uint32_t number)
 {
 	struct request *request;
-	uint64_t unit;
 
 	for (;;) {
-		if (read(set->work_fd, &unit, sizeof(unit)) < 0)
+		if (sem_wait(&set->work) < 0)
 			continue; /* EINTR */
 		request = take(set, &set->inbox);
 		if (request && request->changes)
@@ -350,8 +336,7 @@ void worker_run(struct worker_set *set, uint32_t number)
 
 void worker_stop(struct worker_set *set)
 {
-	uint64_t units = set->count;
-
 	atomic_store(&set->stopping, true);
-	(void)!write(set->work_fd, &units, sizeof(units)); /* far from the counter's end */
+	for (uint32_t i = 0; i < set->count; i++)
+		(void)sem_post(&set->work);
 }

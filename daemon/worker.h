@@ -5,8 +5,9 @@
  * over can't fail and never waits.
  *
  * A queue hands over without a lock: the inbox is a bounded ring in which each cell carries the
- * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and an
- * eventfd that counts what is in it puts idle workers to sleep.
+ * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and a
+ * semaphore that counts what is in it puts idle workers to sleep. It isn't an eventfd, as all
+ * who wait for one in read(2) are woken for each request (eventfd_read() in fs/eventfd.c).
  *
  * A change of the backing filesystem may have to wait for long: for a journal, or until the
  * filesystem is thawed. So some workers never make any, and whoever only looks finds one of these
@@ -23,6 +24,7 @@
 #define CAISSON_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,7 +68,7 @@ struct worker_set {
 	_Atomic uint32_t changing; /* … and do */
 	uint32_t count;
 	uint32_t max_write;
-	int work_fd; /* eventfd semaphore: requests in the inbox, and ends to come */
+	sem_t work; /* requests in the inbox, and ends to come */
 	_Atomic bool stopping;
 	struct worker_stats *stats; /* one a worker, then one a queue */
 	uint32_t here_max;	    /* queue threads that may run a handler at the same time */

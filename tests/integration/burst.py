@@ -55,3 +55,10 @@ idle = [name for name, count in served.items() if count == 0]
 print(f"{len(served)} workers, went to sleep: {sorted(served.values())}")
 assert len(served) > 2
 assert not idle, f"{idle} serve nobody any more"
+
+# one that waits for each answer: a request wakes one worker at most, and there are four in a round
+before = sum(switches().values())
+clients(1)
+woken = sum(switches().values()) - before
+print(f"a lone client's {ROUNDS} rounds: {woken}")
+assert woken < 5 * ROUNDS, "a request wakes more than one worker"

@@ -3,6 +3,7 @@
 #
 # Rule S7: after a burst of more clients than there are metadata workers, all workers still serve. By
 # FUSE-over-io_uring two of eight once did everything, for good, as the others waited for entries of their own.
+# And a request wakes one worker, not all.
 #
 #@ packages: python3 e2fsprogs
 #@ sanitize: yes

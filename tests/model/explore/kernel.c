@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -40,9 +41,9 @@ void (*kernel_on_stop)(void);
 
 static struct {
 	uint64_t count;
-	bool semaphore;
 } events[EVENTS];
 static int event_count, device_count;
+static uint64_t work; /* units of the workers' semaphore */
 
 static struct {
 	pthread_mutex_t *mutex;
@@ -61,6 +62,7 @@ void kernel_reset(const struct message *to_send, uint32_t count, const struct ke
 	memset(events, 0, sizeof(events));
 	memset(mutexes, 0, sizeof(mutexes));
 	event_count = device_count = 0;
+	work = 0;
 	freedom = *free;
 	connection = CONNECTED;
 	stopped = shortened = failed = false;
@@ -575,6 +577,7 @@ uint64_t kernel_hash(uint64_t hash)
 	hash = hash_bytes(hash, now, sizeof(now));
 	hash = hash_bytes(hash, answers, sizeof(answers));
 	hash = hash_bytes(hash, &connection, sizeof(connection));
+	hash = hash_bytes(hash, &work, sizeof(work));
 	hash = hash_bytes(hash, flags, sizeof(flags));
 	for (int i = 0; i < EVENTS; i++)
 		hash = hash_bytes(hash, &events[i].count, sizeof(events[i].count));
@@ -617,7 +620,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 int __wrap_eventfd(unsigned initial, int flags)
 {
 	assert(event_count < EVENTS && !initial);
-	events[event_count].semaphore = flags & EFD_SEMAPHORE;
+	assert(!(flags & EFD_SEMAPHORE));
 	return EVENT_FD + event_count++;
 }
 
@@ -645,8 +648,8 @@ ssize_t __wrap_read(int fd, void *buffer, size_t len)
 	if (!is_event(fd))
 		return __real_read(fd, buffer, len);
 	fiber_wait(has_units, &fd, true, "waits for work: none will come");
-	units = events[fd - EVENT_FD].semaphore ? 1 : events[fd - EVENT_FD].count;
-	events[fd - EVENT_FD].count -= units;
+	units = events[fd - EVENT_FD].count;
+	events[fd - EVENT_FD].count = 0;
 	memcpy(buffer, &units, sizeof(units));
 	return sizeof(units);
 }
@@ -660,6 +663,27 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 			return 1;
 	}
 	return connection != CONNECTED;
+}
+
+static bool has_work(void *arg)
+{
+	(void)arg;
+	return work > 0;
+}
+
+int __wrap_sem_wait(sem_t *semaphore)
+{
+	fiber_wait(has_work, semaphore, true, "waits for work: none will come");
+	work--;
+	return 0;
+}
+
+int __wrap_sem_post(sem_t *semaphore)
+{
+	(void)semaphore; /* there is one: the workers' */
+	fiber_may_stop();
+	work++;
+	return 0;
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t len)
