@@ -17,7 +17,7 @@
  * Below, each process is the life of one request, whose steps are a thread's or a worker's. All that one of
  * those knows between two steps is in the arena, so that a crash can come between any two; and none of them
  * waits inside a step, which is what the rules S1 to S10 are for. Nothing is timed: every order is tried.
- * Wake-ups are the explorer's part (explore/), which runs the code itself.
+ * Wake-ups are wake-up.pml's part, and the explorer's (explore/), which runs the code itself.
  *
  * -DBREAK=N breaks rule N; 7 and 10 have several forms.
  *
