@@ -57,7 +57,8 @@ int backing_lock_take(struct backing_lock *lock, int root_fd)
 		lock->path[0] = '\0';
 	if (r < 0)
 		return r;
-	strcat(lock->path, "/lock"); /* fits: there was room left */
+	/* fits: there was room left */
+	memcpy(lock->path + strlen(lock->path), "/lock", sizeof("/lock"));
 	r = open_file(lock->path, &fd);
 	if (r < 0)
 		return r;

@@ -45,7 +45,7 @@ static bool read_kernel_handle(int fd, int flags, union kernel_handle *ret)
 
 void handle_read(int fd, const struct statx *stx, struct handle *ret_handle)
 {
-	union kernel_handle found;
+	union kernel_handle found = { .room = { 0 } };
 	bool opens = read_kernel_handle(fd, 0, &found);
 
 	if (opens || read_kernel_handle(fd, AT_HANDLE_FID_, &found)) {

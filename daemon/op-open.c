@@ -337,7 +337,7 @@ int op_open(struct call *call)
 static int reply_created(struct call *call, struct room *room, struct file *fill)
 {
 	struct created_out *out = call->out;
-	struct inode *inode;
+	struct inode *inode = NULL;
 	uint64_t fh;
 	int path_fd, r;
 

@@ -23,7 +23,7 @@ int remount_run(const struct options *options)
 	const char *mountpoint = options->mountpoint;
 	char fd_path[MOUNTINFO_FD_PATH_LEN];
 	autofree char *path = NULL;
-	struct mountinfo info;
+	struct mountinfo info = { 0 };
 	autoclose int fd = -1;
 	int r;
 
