@@ -45,7 +45,7 @@ static bool read_kernel_handle(int fd, int flags, union kernel_handle *ret)
 
 void handle_read(int fd, const struct statx *stx, struct handle *ret_handle)
 {
-	union kernel_handle found = { .room = { 0 } };
+	union kernel_handle found;
 	bool opens = read_kernel_handle(fd, 0, &found);
 
 	if (opens || read_kernel_handle(fd, AT_HANDLE_FID_, &found)) {
@@ -60,8 +60,11 @@ void handle_read(int fd, const struct statx *stx, struct handle *ret_handle)
 		};
 		memcpy(ret_handle->bytes, found.head.f_handle, found.head.handle_bytes);
 	} else if (stx->stx_mask & STATX_BTIME) {
-		int64_t born[2] = { stx->stx_btime.tv_sec, stx->stx_btime.tv_nsec };
+		uint8_t born[sizeof(stx->stx_btime.tv_sec) + sizeof(stx->stx_btime.tv_nsec)];
 
+		memcpy(born, &stx->stx_btime.tv_sec, sizeof(stx->stx_btime.tv_sec));
+		memcpy(born + sizeof(stx->stx_btime.tv_sec), &stx->stx_btime.tv_nsec,
+		       sizeof(stx->stx_btime.tv_nsec));
 		digest(ret_handle, BIRTH_TIME_TYPE, born, sizeof(born));
 	} else {
 		*ret_handle = (struct handle){ 0 };
