@@ -6,9 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "file.h"
-#include "inode.h"
-#include "inval.h"
+#include "fs.h"
 #include "macro.h"
 #include "mutex.h"
 
@@ -24,20 +22,19 @@ static pthread_mutex_t turns[] = {
 	[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
 };
 
-/*
- * Somebody has the kernel drop a cache. It waits for READs under way, and writes back what is dirty: these
- * WRITEs may be parked at a gate that only another worker opens. So one at a time: all others remain.
- */
-static atomic_flag dropping = ATOMIC_FLAG_INIT;
-
 static pthread_mutex_t *turn_of(const struct inode *inode)
 {
 	return &turns[mix_bits(inode->ino) % ARRAY_SIZE(turns)];
 }
 
+static bool is_writer(const struct file *file)
+{
+	return (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
 static uint64_t share_of(const struct file *file)
 {
-	return (file->flags & O_ACCMODE) == O_RDONLY ? READER : WRITER;
+	return is_writer(file) ? WRITER : READER;
 }
 
 static int64_t to_ns(const struct timespec *time)
@@ -76,29 +73,74 @@ static bool has_changed(struct inode *inode, const struct file *file)
 	if (atomic_load(&inode->writing) == 0) {
 		changed = inode->seen.known && !is_same(&inode->seen, &now);
 		inode->seen = now;
+		/* a write that takes long has set the mtime when it began */
+		if (atomic_load(&inode->around))
+			inode->seen.sure = false;
 	}
 	mutex_unlock(turn_of(inode));
 	return changed;
 }
 
-bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file)
+/* The next open is to drop what may be cached of INODE. */
+static void doubt(struct inode *inode)
 {
-	bool keep = !has_changed(inode, file);
-
-	if (!keep && table->may_wait && !atomic_flag_test_and_set(&dropping)) {
-		(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), 0, 0);
-		atomic_flag_clear(&dropping);
-		keep = true;
-	}
-	atomic_store(&file->cached, true);
-	atomic_fetch_add(&inode->cached_opens, share_of(file));
-	return keep;
+	mutex_lock(turn_of(inode));
+	inode->seen.known = true;
+	inode->seen.sure = false;
+	mutex_unlock(turn_of(inode));
 }
 
-void cached_open_end(struct inode *inode, struct file *file)
+static void count(struct inode *inode, struct file *file)
+{
+	if (!atomic_exchange(&file->cached, true))
+		atomic_fetch_add(&inode->cached_opens, share_of(file));
+}
+
+static void discount(struct inode *inode, struct file *file)
 {
 	if (atomic_exchange(&file->cached, false))
 		atomic_fetch_sub(&inode->cached_opens, share_of(file));
+}
+
+/* FILE may write around the cache from now on. */
+static void go_around(struct inode *inode, struct file *file)
+{
+	if (is_writer(file) && !atomic_exchange(&file->around, true))
+		atomic_fetch_add(&inode->around, 1);
+}
+
+bool cached_open_begin(struct fs *fs, struct inode *inode, struct file *file,
+		       struct cached_drop *ret_drop)
+{
+	bool changed;
+
+	/* before the look at fs->drops: the dropper looks at this after it was counted there */
+	count(inode, file);
+	changed = has_changed(inode, file);
+	*ret_drop = (struct cached_drop){
+		.reason = changed ? DROP_CHANGED : DROP_NONE,
+		.row = inode_row(&fs->inodes, inode),
+	};
+	return changed || atomic_load(&fs->drops) > 0;
+}
+
+void cached_open_begin_around(struct inode *inode, struct file *file)
+{
+	go_around(inode, file);
+	doubt(inode);
+}
+
+void cached_open_note(struct inode *inode, struct file *file, bool around)
+{
+	bool cached = atomic_load_explicit(&file->cached, memory_order_relaxed);
+
+	if (around && cached && !atomic_load(&file->mapped)) {
+		go_around(inode, file);
+		discount(inode, file);
+	} else if (!around && !cached) {
+		atomic_store(&file->mapped, true);
+		count(inode, file);
+	}
 }
 
 void cached_open_written(struct inode *inode, struct file *file)
@@ -122,22 +164,41 @@ void cached_open_flushed(struct inode *inode, struct file *file)
 	atomic_fetch_sub(&inode->writing, 1);
 }
 
-void cached_open_drop(const struct inode_table *table, struct inode *inode, uint64_t off,
-		      uint64_t len)
+void cached_open_close(struct inode *inode, struct file *file)
 {
-	if (table->may_wait && !atomic_flag_test_and_set(&dropping)) {
-		(void)fuse_notify_data(table->session_fd, inode_nodeid(table, inode), off, len);
-		atomic_flag_clear(&dropping);
-		return;
+	cached_open_flushed(inode, file);
+	discount(inode, file);
+	if (atomic_exchange(&file->around, false)) {
+		doubt(inode);
+		atomic_fetch_sub(&inode->around, 1);
 	}
-	mutex_lock(turn_of(inode));
-	inode->seen.sure = false;
-	mutex_unlock(turn_of(inode));
 }
 
-bool cached_open_readers_only(const struct inode *inode)
+static bool has_readers_only(const struct inode *inode)
 {
 	uint64_t opens = atomic_load(&inode->cached_opens);
 
 	return opens > 0 && opens < WRITER;
+}
+
+bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
+				uint64_t len, struct cached_drop *ret_drop)
+{
+	if (!has_readers_only(inode))
+		return false;
+	*ret_drop = (struct cached_drop){
+		.reason = DROP_WRITTEN,
+		.row = inode_row(&fs->inodes, inode),
+		.off = off,
+		.len = len,
+	};
+	return true;
+}
+
+bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason)
+{
+	if (reason == DROP_WRITTEN ? has_readers_only(inode) : atomic_load(&inode->writing) == 0)
+		return true;
+	doubt(inode);
+	return false;
 }

@@ -9,17 +9,21 @@
  *
  *   - What was changed behind the mount, or by a direct write, is seen by the next one to open
  *     the file: each open compares the file's size and mtime with what they were when the last
- *     one was opened or flushed, and has the kernel drop the cache where they differ. The kernel
- *     itself never drops it (FOPEN_KEEP_CACHE), because while a write is under way that would let
- *     a reader bring back the old page, and the old page would stay. For the same reason nothing
- *     is dropped while a file is written to, which is from its first WRITE to the FLUSH of the
- *     descriptor that wrote.
+ *     one was opened or flushed, and the cache is dropped where they differ, or where somebody
+ *     who writes around it has had the file open since. The kernel itself never drops it
+ *     (FOPEN_KEEP_CACHE), because while a write is under way that would let a reader bring back
+ *     the old page, and the old page would stay. For the same reason nothing is dropped while a
+ *     file is written to, which is from its first WRITE to the FLUSH of the descriptor that wrote.
  *   - An asynchronous direct write, as by a loop device, holds no lock while it is under way, and
  *     a reader may cache the old page meanwhile. So where others only read a file through the
- *     cache, its direct writes end with a notification that drops their pages.
+ *     cache, their pages are dropped before the direct write is answered.
+ *
+ * The answer waits for the drop (dropper.h), and so does that to any cached open meanwhile: whoever
+ * opens the file to write can't begin while his page might be dropped and brought back.
  *
  * A loop device opens its file like anybody, and shows by its requests that it goes around the
- * cache; its open doesn't count from then on.
+ * cache; its open doesn't count from then on. One that goes around it counts once it has a mapping
+ * that is read.
  */
 #ifndef CAISSON_CACHED_OPEN_H
 #define CAISSON_CACHED_OPEN_H
@@ -28,34 +32,59 @@
 #include <stdint.h>
 
 struct file;
+struct fs;
 struct inode;
-struct inode_table;
+
+/* What an answer waits for. */
+enum cached_drop_reason {
+	DROP_NONE,    /* nothing is dropped: only for the drops that wait or are under way */
+	DROP_CHANGED, /* an open has found another file than was cached: all is dropped */
+	DROP_WRITTEN, /* a direct write has gone around readers: its range is dropped */
+};
+
+/* Lives in the arena: no pointers. */
+struct cached_drop {
+	enum cached_drop_reason reason;
+	uint32_t row; /* of the inode that the kernel knows */
+	uint64_t off, len;
+};
 
 /*
- * FILE is about to be open on INODE through the cache, which is made true to the backing file:
- * returns true. Or false: another file's cache is being dropped, and the kernel is to drop this
- * one itself, without FOPEN_KEEP_CACHE. May wait for READs and WRITEs of this file: a metadata
- * worker, in no gate.
+ * FILE is about to be open on INODE through the cache. Returns whether the answer has to wait for
+ * *RET_DROP. A worker.
  */
-bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file);
+bool cached_open_begin(struct fs *fs, struct inode *inode, struct file *file,
+		       struct cached_drop *ret_drop);
 
-/* FILE has been found to go around the cache, or is closed. Any thread, doesn't block. */
-void cached_open_end(struct inode *inode, struct file *file);
+/* FILE is about to be open on INODE and goes around the cache, but for its mappings. A worker. */
+void cached_open_begin_around(struct inode *inode, struct file *file);
+
+/*
+ * A request of FILE has gone around the cache, or, if not AROUND, through it: that of a mapping,
+ * where FILE goes around it otherwise. Any thread, doesn't block.
+ */
+void cached_open_note(struct inode *inode, struct file *file, bool around);
 
 /* A WRITE has come through the cache by FILE. Any thread, doesn't block. */
 void cached_open_written(struct inode *inode, struct file *file);
 
-/* FILE has been flushed, or is about to be closed: all that it wrote is there. A worker. */
+/* FILE has been flushed: all that it wrote is there. A worker. */
 void cached_open_flushed(struct inode *inode, struct file *file);
 
-/*
- * Has the kernel drop what it has cached of LEN bytes at OFF of INODE; or, where another cache is being
- * dropped just now, all of it at the next open. A metadata worker, in no gate.
- */
-void cached_open_drop(const struct inode_table *table, struct inode *inode, uint64_t off,
-		      uint64_t len);
+/* FILE is about to be closed. A worker. */
+void cached_open_close(struct inode *inode, struct file *file);
 
-/* Whether INODE is open through the cache, and by none who may write. Any thread, doesn't block. */
-bool cached_open_readers_only(const struct inode *inode);
+/*
+ * A WRITE of LEN bytes at OFF has gone around the cache of INODE. Returns whether the answer has to
+ * wait for *RET_DROP. Any thread, doesn't block.
+ */
+bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
+				uint64_t len, struct cached_drop *ret_drop);
+
+/*
+ * Whether pages of INODE may be dropped for REASON, still: nobody may write to them meanwhile. If
+ * not, the next open will find that the cache isn't true. The dropper.
+ */
+bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason);
 
 #endif

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cached-open.h"
 #include "fuse-kernel.h"
 
 #define CALL_WAITS 1
@@ -34,13 +35,15 @@ struct call {
 	const char *name[2]; /* the names or strings behind arg, in order; or NULL */
 	const void *data;    /* the bytes behind arg and names (setxattr value, forgets, ioctl) */
 	uint32_t data_len;
-	uint32_t moved;	   /* of a WRITE: bytes written before the handler was asked */
 	uint32_t supp_gid; /* FUSE_EXT_GROUPS' one group, or UINT32_MAX */
 	void *out;	   /* the reply's body, 8-byte aligned */
 	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */
 	uint32_t out_len;
 	void *scratch; /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
 	bool brief;    /* wait for nothing: whoever asks has other things to do */
+	bool around;   /* of a WRITE: it goes around the page cache above */
+	bool drops;    /* the handler's: the answer waits for … */
+	struct cached_drop drop;
 };
 
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */

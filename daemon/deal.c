@@ -25,6 +25,7 @@ int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint3
 	if (!deal->entries)
 		return -ENOMEM;
 	deal->count = count;
+	deal->per_cpu = cpus->possible > cpus->online ? 1 : online / cpus->online;
 	deal->per_queue = (count + queues - 1) / queues;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = i < online ? i % cpus->online : cpus->online + (i - online);

@@ -16,6 +16,7 @@ struct deal {
 	uint16_t *entries;  /* the CPU of each: those of queue 0, of queue 1, … */
 	uint32_t per_queue; /* entries of a queue at most; the last queue may have fewer */
 	uint32_t count;
+	uint32_t per_cpu; /* entries that each CPU has at least */
 };
 
 /*

@@ -105,6 +105,8 @@ uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const st
 	file->directory = fill->directory;
 	atomic_store(&file->cached, false);
 	atomic_store(&file->writing, false);
+	atomic_store(&file->around, false);
+	atomic_store(&file->mapped, false);
 	file->dir_off = 0;
 	/* failures before this opening aren't this opener's */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
@@ -134,8 +136,7 @@ void file_close(struct fs *fs, struct file *file)
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
-	cached_open_flushed(inode, file);
-	cached_open_end(inode, file);
+	cached_open_close(inode, file);
 	close_all(file);
 	inode_put_open(&fs->inodes, inode);
 	atomic_fetch_sub(&fs->files.used, 1);

@@ -41,6 +41,8 @@ struct file {
 	bool directory;
 	_Atomic bool cached;	     /* counted in the inode's cached_opens; see cached-open.h */
 	_Atomic bool writing;	     /* counted in the inode's writing */
+	_Atomic bool around;	     /* counted in the inode's around */
+	_Atomic bool mapped;	     /* goes around that cache, but has a mapping that was read */
 	bool lent;		     /* fd is the inode's sync_fd, and the inode's to close */
 	_Atomic uint32_t error_seen; /* the inode's error_seq up to which this opener was told */
 	/* of a directory: the kernel reads one open directory from one thread at a time */

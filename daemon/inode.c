@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "cached-open.h"
 #include "cleanup.h"
 #include "inode-fd.h"
 #include "macro.h"
@@ -334,6 +335,8 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->setid, false);
 	atomic_store(&inode->cached_opens, 0);
 	atomic_store(&inode->writing, 0);
+	atomic_store(&inode->around, 0);
+	atomic_store(&inode->drop_owed, false);
 	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;
 	*head = row;
@@ -714,8 +717,15 @@ static bool is_idle(const struct inode_table *table, struct inode *inode)
 	return !warm;
 }
 
-uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
-			    uint32_t max)
+static bool owes_drop(const struct inode_table *table, struct inode *inode)
+{
+	(void)table;
+	return inode->used && atomic_exchange(&inode->drop_owed, false) &&
+	       cached_open_may_drop(inode, DROP_WRITTEN);
+}
+
+static uint32_t collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
+			bool (*is_wanted)(const struct inode_table *table, struct inode *inode))
 {
 	uint32_t count = row_count(table), found = 0, left = count;
 
@@ -728,12 +738,24 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 			struct inode *inode = inode_at(table, *hand);
 
 			*hand = (*hand + 1) % count;
-			if (is_idle(table, inode))
+			if (is_wanted(table, inode))
 				nodeids[found++] = inode_nodeid(table, inode);
 		}
 		mutex_unlock(&table->mutex);
 	}
 	return found;
+}
+
+uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			    uint32_t max)
+{
+	return collect(table, hand, nodeids, max, is_idle);
+}
+
+uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			     uint32_t max)
+{
+	return collect(table, hand, nodeids, max, owes_drop);
 }
 
 /* The number of filesystem DEV, which isn't the root's. */

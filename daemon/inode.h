@@ -83,6 +83,8 @@ struct inode {
 	struct inode_seen seen;	    /* guard: see cached-open.c */
 	_Atomic uint32_t writing;   /* open files that are written to through the cache above */
 	_Atomic uint64_t cached_opens; /* readers, and writers << 32; see cached-open.h */
+	_Atomic uint32_t around;       /* open files that write around that cache */
+	_Atomic bool drop_owed;	       /* all of it is to be dropped; see dropper.h */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };
@@ -112,10 +114,9 @@ struct inode_table {
 	uint32_t count, bucket_mask;
 	pthread_mutex_t mutex;
 	struct pool pool;
-	bool may_wait;	      /* other workers go on if one waits for the kernel to drop a cache */
-	int session_fd;	      /* for passthrough_close(), or -1 */
-	int pressure_fd;      /* eventfd, nonblocking: counts inode_press() */
-	_Atomic bool pressed; /* told, and not yet inode_relieve()d */
+	int session_fd;			 /* for passthrough_close(), or -1 */
+	int pressure_fd;		 /* eventfd, nonblocking: counts inode_press() */
+	_Atomic bool pressed;		 /* told, and not yet inode_relieve()d */
 	_Atomic bool evictable;		 /* the kernel can be asked to give inodes back (evict.c) */
 	_Atomic uint32_t used;		 /* rows in use */
 	_Atomic uint64_t freed;		 /* rows that came back */
@@ -286,6 +287,13 @@ bool inode_is_tight(const struct inode_table *table);
  */
 uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			    uint32_t max);
+
+/*
+ * Fills NODEIDS with up to MAX inodes that owe a drop of their pages (dropper.h), which they don't
+ * from then on. Returns how many.
+ */
+uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			     uint32_t max);
 
 /*
  * The inode number to show for INO on DEV (makedev()): on other filesystems than the root's, a

@@ -92,12 +92,11 @@ static void leave_gate(struct op_io *io, struct request *request)
 /*
  * Whether a request with these flags goes around the page cache above: only such ones have a
  * LOCKOWNER flag (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O
- * from others who have opened FILE without O_DIRECT.
+ * from others who have opened FILE without O_DIRECT, and a mapping from the descriptor it is of.
  */
 static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
 {
-	if (has_owner && atomic_load_explicit(&file->cached, memory_order_relaxed))
-		cached_open_end(known_of(io, file), file);
+	cached_open_note(known_of(io, file), file, has_owner);
 	return has_owner;
 }
 
@@ -367,14 +366,15 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 		       uint32_t *ret_body_len)
 {
 	const struct file *file = file_get(&io->fs->files, request->fh);
+	uint32_t moved = request->moved; /* before this row */
 	struct fuse_write_out *out;
 
 	if (file && must_go_on_cached(io_row(io, request), file, result))
 		return go_on_cached(io, request, file, result);
 	leave_gate(io, request);
 	/* what did move is reported; the error shows again when the rest is asked for */
-	if (request->moved)
-		result = request->moved + MAX(result, 0);
+	if (moved)
+		result = moved + MAX(result, 0);
 	if (request->opcode == FUSE_READ) {
 		if (result < 0)
 			return (int)result;
@@ -382,17 +382,15 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 		*ret_body_len = (uint32_t)result;
 		return 0;
 	}
-	if (write_needs_repair(io, request, result)) {
-		request->moved = 0;
+	if (write_needs_repair(io, request, result))
 		return OP_IO_WORKER;
-	}
 	if (result < 0)
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);
-	if (request->around && result > 0 && file && cached_open_readers_only(known_of(io, file))) {
-		request->moved = (uint32_t)result;
-		return OP_IO_WORKER;
-	}
+	if (request->around && result > 0 && file)
+		request->drops = cached_open_written_around(io->fs, known_of(io, file),
+							    io_row(io, request)->off - moved,
+							    (uint64_t)result, &request->drop);
 	out = request_payload(io->engine->arena, request);
 	*out = (struct fuse_write_out){ .size = (uint32_t)result };
 	*ret_body_len = sizeof(*out);

@@ -140,11 +140,12 @@ static void look_for_holes(const struct fs *fs, struct inode *inode, const struc
  * its flags) has O_DIRECT and the kernel can have several direct writes under way; see
  * cached-open.h.
  */
-static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
+static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 			  struct caisson_fuse_open_out *ret_out)
 {
 	struct file *file = file_get(&call->fs->files, fh);
 	struct inode *inode = inode_at(&call->fs->inodes, file->inode);
+	struct inode *known = inode_at(&call->fs->inodes, file->known);
 	bool is_zone = zone_is_file(&inode->zone);
 	bool is_direct = (asked & O_DIRECT) && call->fs->parallel_direct_writes;
 	int32_t backing_id = PASSTHROUGH_NONE;
@@ -161,11 +162,11 @@ static void fill_open_out(const struct call *call, uint32_t asked, uint64_t fh,
 	/* nor do two mounts' inodes above, each with a page cache, know of each other */
 	if (!is_direct && !is_zone && !call->fs->passthrough &&
 	    !inode_is_shared(&call->fs->inodes, inode)) {
-		if (cached_open_begin(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
-				      file))
-			ret_out->open_flags |= FOPEN_KEEP_CACHE;
+		ret_out->open_flags |= FOPEN_KEEP_CACHE;
+		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
 		return;
 	}
+	cached_open_begin_around(known, file);
 	ret_out->open_flags |= FOPEN_DIRECT_IO;
 	if (call->fs->parallel_direct_writes)
 		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
@@ -458,8 +459,7 @@ int op_flush(struct call *call)
 		return -EBADF;
 	inode = inode_at(&call->fs->inodes, file->inode);
 	local = op_is_local(call->fs, inode);
-	/* cached_open_flushed() waits for somebody who waits for READs */
-	if (call->brief && (!local || atomic_load(&file->writing)))
+	if (call->brief && !local)
 		return CALL_WAITS;
 	cached_open_flushed(inode_at(&call->fs->inodes, file->known), file);
 	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {

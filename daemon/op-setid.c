@@ -73,14 +73,6 @@ int op_worker_write(struct call *call)
 	if (!file)
 		return -EBADF;
 	inode = inode_at(&call->fs->inodes, file->inode);
-	if (call->moved) {
-		/* it is there; who has cached what was there before mustn't keep it */
-		cached_open_drop(&call->fs->inodes, inode_at(&call->fs->inodes, file->known),
-				 arg->offset, call->moved);
-		*out = (struct fuse_write_out){ .size = call->moved };
-		call->out_len = sizeof(*out);
-		return 0;
-	}
 	if (zone_is_file(&inode->zone))
 		return op_zone_repair(call);
 
@@ -92,6 +84,10 @@ int op_worker_write(struct call *call)
 	op_setid_cleared(call->fs, inode);
 	if (written < 0)
 		return (int)written;
+	if (call->around)
+		call->drops = cached_open_written_around(
+			call->fs, inode_at(&call->fs->inodes, file->known), arg->offset,
+			(uint64_t)written, &call->drop);
 	*out = (struct fuse_write_out){ .size = (uint32_t)written };
 	call->out_len = sizeof(*out);
 	return 0;

@@ -20,8 +20,7 @@ struct inode;
 
 /*
  * What of a WRITE is a worker's: to a file with set-id bits, all of it; of a zone, its repair
- * (op_zone_repair()); of one that went around the page cache above, to drop what others have
- * cached.
+ * (op_zone_repair()).
  */
 int op_worker_write(struct call *call);
 

@@ -34,6 +34,11 @@ uint32_t plan_slots(const struct plan *plan)
 	return plan->deal.count ? plan->deal.per_queue + DEV_SLOTS : plan->queue_depth;
 }
 
+uint32_t plan_drops(const struct plan *plan)
+{
+	return plan->deal.count ? plan->deal.per_cpu - 1 : plan->queues * plan->queue_depth / 2;
+}
+
 int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)
 {
 	uint32_t slots = plan->queues * plan_slots(plan);

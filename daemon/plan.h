@@ -45,6 +45,9 @@ struct session_config plan_session(const struct server *server);
 /* Slots of a queue. */
 uint32_t plan_slots(const struct plan *plan);
 
+/* Requests that may keep their slots while they wait for the dropper (dropper.h). */
+uint32_t plan_drops(const struct plan *plan);
+
 /* Plans all tables of ARENA. Returns 0 or -EOVERFLOW. */
 int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan);
 

@@ -10,6 +10,7 @@
 #include "arena.h"
 #include "cleanup.h"
 #include "dispatch.h"
+#include "dropper.h"
 #include "fs.h"
 #include "gate.h"
 #include "op-meta.h"
@@ -137,7 +138,15 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 	return r;
 }
 
-/* The answer that request_reply() has made. */
+int queue_return(struct queue *queue, struct request *request)
+{
+	if (!request->entry)
+		return queue_answer(queue, request, request_own_reply(queue->arena, request));
+	push(queue, request);
+	return 0;
+}
+
+/* An answer that stands in REQUEST's own buffer. */
 static void send_reply(struct queue *queue, struct request *request)
 {
 	if (request->entry) {
@@ -151,6 +160,8 @@ static void send_reply(struct queue *queue, struct request *request)
 static void reply(struct queue *queue, struct request *request, int error, uint32_t body_len)
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
+	if (request->drops && dropper_put(queue->dropper, request))
+		return; /* comes back, or is answered, by queue_return() */
 	send_reply(queue, request);
 }
 
@@ -182,7 +193,7 @@ static void started(struct queue *queue, struct request *request, int r, uint32_
 		queue->parked++; /* comes back by queue_entered() */
 		return;
 	case OP_IO_WORKER:
-		request->changes = !request->moved;	/* or only the kernel is to be told */
+		request->changes = true;
 		worker_submit(queue->workers, request); /* comes back by queue_answer() */
 		return;
 	}
@@ -304,6 +315,7 @@ static void received(void *arg, struct request *request)
 	request->unique = in->unique;
 	request->opcode = in->opcode;
 	request->qid = queue->qid;
+	request->drops = false;
 	if (r < 0) {
 		refuse(queue, request, r);
 		return;
@@ -410,6 +422,7 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.siblings = config->queues,
 		.sibling_count = config->queue_count,
 		.gates = config->gates,
+		.dropper = config->dropper,
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,
 		.max_write = config->max_write,

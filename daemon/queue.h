@@ -38,6 +38,7 @@
 #include "transport.h"
 
 struct arena;
+struct dropper;
 struct fs;
 struct fuse_out_header;
 struct gate_table;
@@ -57,6 +58,7 @@ struct queue {
 	struct queue *siblings; /* all queues, this one among them */
 	uint32_t sibling_count;
 	struct gate_table *gates;
+	struct dropper *dropper;
 	const uint16_t *entries;
 	uint32_t entry_count;
 	struct stats_queue *stats;
@@ -86,6 +88,7 @@ struct queue_config {
 	struct queue *queues; /* all of them, queue_count */
 	uint32_t queue_count;
 	struct gate_table *gates; /* whose entered() is queue_entered() */
+	struct dropper *dropper;
 	uint32_t first_slot, depth;
 	uint32_t max_write;
 	uint32_t iowq_workers;
@@ -120,6 +123,9 @@ void queue_stop(struct queue *queue);
  * request is the caller's no longer: if it isn't a metadata slot, it is free. Any thread.
  */
 int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out);
+
+/* The same with the answer that stands in REQUEST's own buffer. */
+int queue_return(struct queue *queue, struct request *request);
 
 /*
  * A worker is through with a data slot of this queue that gets no answer. Any thread.

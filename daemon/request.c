@@ -79,11 +79,21 @@ void *request_payload(const struct arena *arena, const struct request *request)
 	return arena_at(arena, request->buf_off);
 }
 
+static struct fuse_out_header *own_reply(const struct arena *arena, const struct request *request)
+{
+	return arena_at(arena, request->buf_off - sizeof(struct fuse_out_header));
+}
+
+const struct fuse_out_header *request_own_reply(const struct arena *arena,
+						const struct request *request)
+{
+	return own_reply(arena, request);
+}
+
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len)
 {
-	struct fuse_out_header *out =
-		arena_at(arena, request->buf_off - sizeof(struct fuse_out_header));
+	struct fuse_out_header *out = own_reply(arena, request);
 
 	assert(error <= 0 && (error == 0 || body_len == 0) && body_len <= request->buf_len);
 	request_move(request, REQUEST_REPLY);
@@ -100,6 +110,6 @@ void request_copy_reply(const struct arena *arena, struct request *request,
 			const struct fuse_out_header *out)
 {
 	assert(out->len - sizeof(*out) <= request->buf_len);
-	memcpy(arena_at(arena, request->buf_off - sizeof(*out)), out, out->len);
+	memcpy(own_reply(arena, request), out, out->len);
 	request->reply_len = out->len;
 }

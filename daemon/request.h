@@ -25,10 +25,9 @@
  *	GATE	→ RUN	 [queue]     it may, or could at once; of a metadata request: [any], see QUEUED
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
- *	RUN	→ QUEUED [queue]     in the metadata workers' inbox; also a WRITE that needs one after
- *				     its backing I/O
+ *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
  *	QUEUED	→ RUN	 [worker]    taken up by one
- *	RUN	→ REPLY	 [owner]     the answer is on its way
+ *	RUN	→ REPLY	 [owner]     the answer is on its way; maybe by the dropper (dropper.h)
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
  *
@@ -42,6 +41,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "cached-open.h"
 #include "fuse-kernel.h"
 #include "macro.h"
 
@@ -67,22 +67,25 @@ struct request {
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t changes;       /* of a worker's: dispatch_changes() */
+	uint8_t drops;	       /* its answer waits for … */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
 	uint32_t gate;	       /* the number of its gate; see gate.h */
 	uint16_t qid;	       /* whose transport it came by and is answered through */
 	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
 	uint32_t index;	       /* of this row */
-	uint32_t next;	       /* of a gate's list, or of those that come back to the queue */
-	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
-	uint32_t buf_len;      /* payload room, bytes */
-	uint32_t lead_len;     /* bytes of the message that lie before the payload */
-	uint32_t msg_len;      /* bytes of the message, headers included */
-	uint32_t reply_len;    /* bytes of the reply, header included */
+	uint32_t
+		next; /* of a gate's list, the dropper's, or of those that come back to the queue */
+	uint64_t buf_off;   /* arena offset of the payload, page-aligned */
+	uint32_t buf_len;   /* payload room, bytes */
+	uint32_t lead_len;  /* bytes of the message that lie before the payload */
+	uint32_t msg_len;   /* bytes of the message, headers included */
+	uint32_t reply_len; /* bytes of the reply, header included */
 	uint32_t opcode;
 	uint64_t unique;
-	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's, or a worker */
+	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's */
 	uint64_t fh;	/* of a data request */
+	struct cached_drop drop;
 };
 
 /* Bytes of a message that lie before the payload, as it is read from /dev/fuse. */
@@ -124,6 +127,10 @@ void *request_payload(const struct arena *arena, const struct request *request);
  */
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len);
+
+/* The answer that stands in REQUEST's buffer. */
+const struct fuse_out_header *request_own_reply(const struct arena *arena,
+						const struct request *request);
 
 /* The same of an answer made elsewhere: OUT and the body behind it. REQUEST is in state REPLY. */
 void request_copy_reply(const struct arena *arena, struct request *request,

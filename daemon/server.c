@@ -41,6 +41,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.queues = server->queues,
 		.queue_count = server->plan.queues,
 		.gates = &server->gates,
+		.dropper = &server->dropper,
 		.first_slot = qid * slots,
 		.depth = slots,
 		.max_write = options->max_write,
@@ -119,6 +120,16 @@ static void run_evict(void *arg, uint32_t number)
 
 static const struct crew_role evict_role = { .name = "evict", .run = run_evict };
 
+static void run_dropper(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	(void)number;
+	dropper_run(&server->dropper);
+}
+
+static const struct crew_role dropper_role = { .name = "drop", .run = run_dropper };
+
 static int make_memory(struct server *server)
 {
 	int r;
@@ -158,7 +169,6 @@ static int make_fs(struct server *server)
 	}
 	r = inode_table_init(&fs->inodes, &server->arena);
 	fs->inodes.session_fd = server->session_fd;
-	fs->inodes.may_wait = server->options->workers > 3; /* then two may make changes */
 	fs->inodes.fd_limit = server->options->inode_fds;
 	if (!r)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
@@ -182,6 +192,7 @@ static int make_queues_and_workers(struct server *server)
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.gates = &server->gates,
+		.dropper = &server->dropper,
 		.count = options->workers,
 		.queue_count = server->plan.queues,
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
@@ -205,6 +216,8 @@ static int make_queues_and_workers(struct server *server)
 	}
 	workers.queues = server->queues;
 	gate_init(&server->gates, &server->arena, queue_entered, &server->workers);
+	dropper_init(&server->dropper, &server->fs, arena_table(&server->arena, ARENA_REQUESTS),
+		     plan_drops(&server->plan), worker_dropped, &server->workers);
 	return worker_init(&server->workers, &workers);
 }
 
@@ -214,7 +227,7 @@ static int start_threads(struct server *server)
 	struct crew *crew = &server->crew;
 	int ready, r;
 
-	r = crew_init(crew, server->plan.queues + options->workers + 1, server);
+	r = crew_init(crew, server->plan.queues + options->workers + 2, server);
 	if (r < 0)
 		return r;
 	r = crew_start(crew, &queue_role, server->plan.queues);
@@ -222,6 +235,8 @@ static int start_threads(struct server *server)
 		r = crew_start(crew, &worker_role, options->workers);
 	if (!r)
 		r = crew_start(crew, &evict_role, 1);
+	if (!r)
+		r = crew_start(crew, &dropper_role, 1);
 	ready = crew_wait_ready(crew);
 	return r ? r : ready;
 }
@@ -304,18 +319,20 @@ void server_tick(struct server *server)
 }
 
 /*
- * Eviction ends first, while the queues still serve: its notification may wait in the kernel for a
- * client, and that client for an answer.
+ * Those who notify the kernel end first, while the queues still serve: a notification may wait for
+ * a client, and that client for an answer.
  */
-static void stop_evicting(struct server *server)
+static void stop_notifying(struct server *server)
 {
 	evict_stop(&server->evict);
 	crew_join(&server->crew, &evict_role);
+	dropper_stop(&server->dropper);
+	crew_join(&server->crew, &dropper_role);
 }
 
 void server_stop(struct server *server)
 {
-	stop_evicting(server);
+	stop_notifying(server);
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		queue_stop(&server->queues[qid]);
 }
@@ -347,7 +364,7 @@ void server_join(struct server *server)
 {
 	if (server->crew.threads) {
 		crew_give_up(&server->crew);
-		stop_evicting(server);
+		stop_notifying(server);
 		crew_join(&server->crew, &queue_role);
 		/* the queues have handed over all that they took in: the workers answer it */
 		worker_stop(&server->workers);
@@ -371,6 +388,7 @@ void server_close(struct server *server)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
 	evict_destroy(&server->evict);
+	dropper_destroy(&server->dropper);
 	arena_destroy(&server->arena);
 	plan_destroy(&server->plan);
 	close_fd(&server->ended_fd);

@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "crew.h"
+#include "dropper.h"
 #include "engine.h"
 #include "evict.h"
 #include "fs.h"
@@ -34,6 +35,7 @@ struct server {
 	struct gate_table gates;
 	struct worker_set workers;
 	struct evict evict;
+	struct dropper dropper;
 	struct crew crew;
 	int session_fd;		  /* the mount's /dev/fuse */
 	int ended_fd;		  /* eventfd, readable: a queue thread has returned */

@@ -78,8 +78,7 @@ static void uring_fetch(struct transport *t, struct request *request)
 static void uring_reply(struct transport *t, struct request *request)
 {
 	struct entry *entry = entry_of(t, request);
-	const struct fuse_out_header *out =
-		arena_at(t->engine->arena, request->buf_off - sizeof(*out));
+	const struct fuse_out_header *out = request_own_reply(t->engine->arena, request);
 
 	memcpy(entry->header.in_out, out, sizeof(*out));
 	entry->header.ent_in_out.payload_sz = request->reply_len - (uint32_t)sizeof(*out);

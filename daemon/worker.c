@@ -9,6 +9,7 @@
 #include "arena.h"
 #include "creds.h"
 #include "dispatch.h"
+#include "dropper.h"
 #include "gate.h"
 #include "macro.h"
 #include "queue.h"
@@ -59,6 +60,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.arena = arena,
 		.fs = config->fs,
 		.gates = config->gates,
+		.dropper = config->dropper,
 		.queues = config->queues,
 		.requests = arena_table(arena, ARENA_REQUESTS),
 		.inbox.cells = arena_table(arena, ARENA_META_RING),
@@ -193,23 +195,40 @@ static void drop(struct worker_set *set, struct request *request)
 		queue_drop(&set->queues[request->qid], request);
 }
 
-/* Ends REQUEST with an answer. Returns 0 or -errno. */
+/* Ends REQUEST, which CALL was about, with an answer. Returns 0 or -errno. */
 static int answer(struct worker_set *set, struct request *request, struct fuse_out_header *out,
-		  int error, uint32_t body_len)
+		  int error, const struct call *call)
 {
 	bool meta = request->meta;
 	int r;
 
 	*out = (struct fuse_out_header){
-		.len = (uint32_t)sizeof(*out) + body_len,
+		.len = (uint32_t)sizeof(*out) + (error < 0 ? 0 : call->out_len),
 		.error = error,
 		.unique = request->unique,
 	};
 	request_move(request, REQUEST_REPLY);
+	if (error == 0 && call->drops) {
+		request_copy_reply(set->arena, request, out);
+		request->drop = call->drop;
+		if (dropper_put(set->dropper, request))
+			return 0;
+	}
 	r = queue_answer(&set->queues[request->qid], request, out);
 	if (meta)
 		put_slot(set, request);
 	return r;
+}
+
+void worker_dropped(void *arg, struct request *request)
+{
+	struct worker_set *set = arg;
+	bool meta = request->meta;
+
+	/* fails where nobody waits for it any more */
+	(void)queue_return(&set->queues[request->qid], request);
+	if (meta)
+		put_slot(set, request);
 }
 
 static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
@@ -220,7 +239,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	struct call call = {
 		.fs = set->fs,
 		.in = in,
-		.moved = request->opcode == FUSE_WRITE ? request->moved : 0,
+		.around = request->opcode == FUSE_WRITE && request->around,
 		.out = buffers->body,
 		.out_cap = sizeof(buffers->body),
 		.scratch = buffers->scratch,
@@ -241,7 +260,7 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 		return;
 	}
 	assert(r <= 0 && call.out_len <= call.out_cap);
-	r = answer(set, request, &buffers->out, r, r < 0 ? 0 : call.out_len);
+	r = answer(set, request, &buffers->out, r, &call);
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }

@@ -33,6 +33,7 @@
 
 struct arena;
 struct call;
+struct dropper;
 struct fs;
 struct gate_table;
 struct queue;
@@ -58,6 +59,7 @@ struct worker_set {
 	const struct arena *arena;
 	struct fs *fs;
 	struct gate_table *gates;
+	struct dropper *dropper;
 	struct queue *queues; /* whose transports the answers go through */
 	struct request *requests;
 	struct pool slots;	     /* the metadata slots */
@@ -79,6 +81,7 @@ struct worker_config {
 	const struct arena *arena;
 	struct fs *fs;
 	struct gate_table *gates;
+	struct dropper *dropper;
 	struct queue *queues;
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
@@ -104,6 +107,12 @@ void worker_destroy(struct worker_set *set);
  * returned; or NULL where it doesn't fit or none is free. Any thread, no lock.
  */
 struct request *worker_adopt(struct worker_set *set, const struct request *request);
+
+/*
+ * Sends the answer that stands in the buffer of REQUEST (state REPLY), of any kind, by the set ARG:
+ * dropper.h's dropped(). Doesn't block. Any thread.
+ */
+void worker_dropped(void *arg, struct request *request);
 
 /* Puts REQUEST (state RUN) into the inbox. Any thread; can't fail, takes no lock. */
 void worker_submit(struct worker_set *set, struct request *request);

@@ -91,6 +91,29 @@ for value in range(2000):
 done.set()
 for thread in threads:
     thread.join()
+
+# many writes at the same time, and a mapping that has all their pages
+views = mmap.mmap(reader, 17 * 4096, prot=mmap.PROT_READ)
+wrong = []
+
+
+def write_own(number):
+    mine, at = mmap.mmap(-1, 4096), number * 4096
+    for value in range(1, 250):
+        mine[:] = bytes([value]) * 4096
+        os.pwrite(device, mine, at)
+        if views[at] != value:
+            wrong.append(f"written by one of many: byte is {views[at]}, not {value}")
+            break
+
+
+threads = [threading.Thread(target=write_own, args=(number,)) for number in range(1, 17)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+if wrong:
+    sys.exit(wrong[0])
 END
 detach "$loop"
 unserve

@@ -38,6 +38,8 @@ struct world {
 	uint8_t out[CALL_OUT_LEN] __attribute__((aligned(8)));
 	uint8_t scratch[CALL_SCRATCH_LEN] __attribute__((aligned(4096)));
 	uint32_t out_len;
+	bool drops; /* what the last call has left in its struct */
+	struct cached_drop drop;
 };
 static struct world world;
 
@@ -129,6 +131,8 @@ static inline int ask(int (*handler)(struct call *), struct ask what)
 	memset(world.out, 0xaa, sizeof(world.out));
 	r = inode_unpin(handler(&call));
 	world.out_len = call.out_len;
+	world.drops = call.drops;
+	world.drop = call.drop;
 	CHECK(r <= 0 || (r == CALL_WAITS && what.brief && world.out_len == 0));
 	return r;
 }

@@ -60,7 +60,6 @@ static void opens_share_the_cache(void)
 	uint64_t f;
 
 	world_make(8);
-	world.fs.inodes.may_wait = true;
 	f = make_file(0644);
 	release(open_with(f, O_RDWR, &flags));
 	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);

@@ -95,6 +95,11 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 	return fits ? 0 : -EINVAL;
 }
 
+int queue_return(struct queue *queue, struct request *request)
+{
+	return queue_answer(queue, request, request_own_reply(&arena, request));
+}
+
 static void open_all(void)
 {
 	uint32_t slots = QUEUES * DEPTH, requests = slots + META;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The dropper: a thread that has the kernel drop pages that it has cached, and then sends the
+ * answer that waits for it (cached-open.h says when that is due).
+ *
+ * It is a thread of its own because the kernel waits, with a page that it is to drop, for the READ
+ * that has it locked, and writes it first if it is dirty. So nothing that READs and WRITEs need may
+ * depend on this thread (S5), and one that waits here has left its gate. What it does keep is its
+ * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which is
+ * less than there are of these. Any further one is answered at once, and its inode's pages are
+ * dropped, all of them, as soon as the thread has done what waits: until then a reader may find an
+ * old page.
+ *
+ * Who relies on a drop that waits or is under way finds fs->drops above 0, and waits here too, for
+ * nothing but its turn: a drop that was counted there before is over when this one is answered,
+ * because one thread makes all of them, and answers none before it has made what it took in at the
+ * same time.
+ */
+#ifndef CAISSON_DROPPER_H
+#define CAISSON_DROPPER_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fs;
+struct request;
+
+struct dropper {
+	struct fs *fs;
+	struct request *requests; /* all that there are */
+	uint32_t max_waiting;
+	/* REQUEST needn't wait any more: sends the answer in its buffer. Mustn't block. */
+	void (*dropped)(void *arg, struct request *request);
+	void *arg;
+	_Atomic uint32_t head; /* the first of the requests that wait, in no order */
+	_Atomic bool owes;     /* inodes whose drop_owed is set */
+	_Atomic bool stopping;
+	sem_t work;
+};
+
+/* Before its thread exists; as in the struct. MAX_WAITING may be 0. */
+void dropper_init(struct dropper *dropper, struct fs *fs, struct request *requests,
+		  uint32_t max_waiting, void (*dropped)(void *arg, struct request *request),
+		  void *arg);
+void dropper_destroy(struct dropper *dropper);
+
+/*
+ * REQUEST (state REPLY), whose answer stands in its own buffer, is to be answered after
+ * request->drop. Returns false where it can't wait: then the caller answers it. Any thread; doesn't
+ * block.
+ */
+bool dropper_put(struct dropper *dropper, struct request *request);
+
+/* The body of the thread: returns after dropper_stop(). */
+void dropper_run(struct dropper *dropper);
+
+/* Requests don't wait any more; dropper_run() returns when none does. The queues still serve. */
+void dropper_stop(struct dropper *dropper);
+
+#endif

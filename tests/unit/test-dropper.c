@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The dropper: what is dropped before which answer, and that each is given once. */
+#include "dropper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "fs.h"
+#include "fuse-kernel.h"
+#include "macro.h"
+#include "request.h"
+#include "test.h"
+
+enum { REQUESTS = 64, INODES = 200, FILE_ROW = 7 };
+
+struct notification {
+	struct fuse_out_header header;
+	struct fuse_notify_inval_inode_out inode;
+};
+
+static struct arena arena;
+static struct fs fs;
+static struct dropper dropper;
+static struct request *requests;
+static pthread_t thread;
+static int kernel_fd;			     /* where notifications arrive */
+static _Atomic unsigned answers[REQUESTS];   /* by request */
+static _Atomic uint32_t answered;	     /* of all */
+static _Atomic bool answers_to_be_looked_at; /* … by look_before_answer() */
+static uint32_t seen_before_answer;	     /* notifications */
+
+static uint32_t count_notifications(struct notification *ret_last)
+{
+	struct notification got;
+	uint32_t count = 0;
+
+	while (read(kernel_fd, &got, sizeof(got)) == sizeof(got)) {
+		CHECK_EQ(got.header.error, FUSE_NOTIFY_INVAL_INODE);
+		if (ret_last)
+			*ret_last = got;
+		count++;
+	}
+	return count;
+}
+
+static void dropped(void *arg, struct request *request)
+{
+	CHECK(arg == &arena);
+	CHECK_EQ(request_state(request), REQUEST_REPLY);
+	if (atomic_load(&answers_to_be_looked_at))
+		seen_before_answer += count_notifications(NULL);
+	atomic_fetch_add(&answers[request->index], 1);
+	atomic_fetch_add(&answered, 1);
+}
+
+static struct inode *inode_of(uint32_t row)
+{
+	struct inode *inode = inode_at(&fs.inodes, row);
+
+	inode->used = true;
+	inode->generation = 3;
+	return inode;
+}
+
+static void open_all(uint32_t max_waiting)
+{
+	int ends[2];
+
+	memset(&fs, 0, sizeof(fs));
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), REQUESTS, 64) == 0);
+	CHECK(inode_table_plan(&arena, INODES) == 0);
+	CHECK(arena_create(&arena) == 0);
+	CHECK(inode_table_init(&fs.inodes, &arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		request_init(&requests[i], i, 0, 0, PAGE_BYTES);
+		request_move(&requests[i], REQUEST_RUN);
+		request_move(&requests[i], REQUEST_REPLY);
+		requests[i].drop = (struct cached_drop){
+			.reason = DROP_WRITTEN,
+			.row = FILE_ROW,
+			.off = i * 4096,
+			.len = 4096,
+		};
+	}
+	atomic_store(&inode_of(FILE_ROW)->cached_opens, 1); /* a reader */
+	memset(answers, 0, sizeof(answers));
+	atomic_store(&answered, 0);
+	seen_before_answer = 0;
+	CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	kernel_fd = ends[0];
+	fs.inodes.session_fd = ends[1];
+	dropper_init(&dropper, &fs, requests, max_waiting, dropped, &arena);
+}
+
+static void *run(void *arg)
+{
+	dropper_run(arg);
+	return NULL;
+}
+
+static void start(void)
+{
+	CHECK(pthread_create(&thread, NULL, run, &dropper) == 0);
+}
+
+/* Also waits for all that was put. */
+static void stop(void)
+{
+	dropper_stop(&dropper);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void close_all(void)
+{
+	dropper_destroy(&dropper);
+	CHECK(close(kernel_fd) == 0);
+	CHECK(close(fs.inodes.session_fd) == 0);
+	for (uint32_t row = 0; row < INODES; row++)
+		inode_at(&fs.inodes, row)->used = false;
+	inode_table_destroy(&fs.inodes);
+	arena_destroy(&arena);
+}
+
+static void drops_and_then_answers(void)
+{
+	struct notification last;
+
+	open_all(8);
+	CHECK(dropper_put(&dropper, &requests[5]));
+	CHECK_EQ(atomic_load(&fs.drops), 1u);
+	start();
+	stop();
+	CHECK_EQ(atomic_load(&answers[5]), 1u);
+	CHECK_EQ(atomic_load(&fs.drops), 0u);
+	CHECK_EQ(count_notifications(&last), 1u);
+	CHECK_EQ(last.inode.ino, 3ull << 32 | (FILE_ROW + 1));
+	CHECK_EQ(last.inode.off, 5 * 4096);
+	CHECK_EQ(last.inode.len, 4096);
+	close_all();
+}
+
+/* What was taken in together is all dropped before any of it is answered. */
+static void who_only_waits_is_answered_after_the_others_drops(void)
+{
+	open_all(8);
+	requests[0].drop.reason = DROP_NONE;
+	CHECK(dropper_put(&dropper, &requests[1]));
+	CHECK(dropper_put(&dropper, &requests[2]));
+	CHECK(dropper_put(&dropper, &requests[0])); /* the head: seen first */
+	atomic_store(&answers_to_be_looked_at, true);
+	start();
+	stop();
+	atomic_store(&answers_to_be_looked_at, false);
+	CHECK_EQ(atomic_load(&answered), 3u);
+	CHECK_EQ(seen_before_answer, 2u);
+	CHECK_EQ(count_notifications(NULL), 0u);
+	close_all();
+}
+
+static void a_writer_keeps_the_pages(void)
+{
+	open_all(8);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 32);
+	inode_of(FILE_ROW)->seen.sure = true;
+	CHECK(dropper_put(&dropper, &requests[1]));
+	start();
+	stop();
+	CHECK_EQ(atomic_load(&answered), 1u);
+	CHECK_EQ(count_notifications(NULL), 0u);
+	CHECK(!inode_of(FILE_ROW)->seen.sure); /* the next open drops them */
+	close_all();
+}
+
+static void who_cannot_wait_is_owed_a_drop(void)
+{
+	struct notification last;
+
+	open_all(2);
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK(dropper_put(&dropper, &requests[1]));
+	for (uint32_t i = 2; i < REQUESTS; i++)
+		CHECK(!dropper_put(&dropper, &requests[i]));
+	start();
+	stop();
+	CHECK_EQ(atomic_load(&answered), 2u);
+	CHECK_EQ(atomic_load(&fs.drops), 0u);
+	CHECK_EQ(count_notifications(&last), 3u);
+	CHECK_EQ(last.inode.ino, 3ull << 32 | (FILE_ROW + 1)); /* all of it */
+	CHECK_EQ(last.inode.off, 0);
+	CHECK_EQ(last.inode.len, 0);
+	close_all();
+}
+
+/* More than are looked for at a time. */
+static void all_inodes_are_paid(void)
+{
+	open_all(0);
+	for (uint32_t row = 1; row < INODES; row++) {
+		atomic_store(&inode_of(row)->cached_opens, 1);
+		requests[0].drop.row = row;
+		CHECK(!dropper_put(&dropper, &requests[0]));
+	}
+	start();
+	stop();
+	CHECK_EQ(count_notifications(NULL), INODES - 1u);
+	close_all();
+}
+
+struct putter {
+	pthread_t thread;
+	uint32_t first;
+	uint32_t put; /* … of its sixteen requests, that can wait */
+};
+
+static void *put_some(void *arg)
+{
+	struct putter *putter = arg;
+
+	for (uint32_t i = 0; i < 16; i++)
+		putter->put += dropper_put(&dropper, &requests[putter->first + i]);
+	return NULL;
+}
+
+/* Whoever was let in is answered once, and the thread ends, in whatever moment it is stopped. */
+static void ends_at_any_time(void)
+{
+	for (unsigned round = 0; round < 500; round++) {
+		struct putter putters[REQUESTS / 16] = { { 0 } };
+		uint32_t put = 0;
+
+		open_all(round % 4 * 3);
+		start();
+		for (uint32_t i = 0; i < ARRAY_SIZE(putters); i++) {
+			putters[i].first = i * 16;
+			CHECK(pthread_create(&putters[i].thread, NULL, put_some, &putters[i]) == 0);
+		}
+		stop();
+		for (uint32_t i = 0; i < ARRAY_SIZE(putters); i++) {
+			CHECK(pthread_join(putters[i].thread, NULL) == 0);
+			put += putters[i].put;
+		}
+		CHECK_EQ(atomic_load(&answered), put);
+		for (uint32_t i = 0; i < REQUESTS; i++)
+			CHECK(atomic_load(&answers[i]) <= 1);
+		close_all();
+	}
+}
+
+int main(void)
+{
+	RUN(drops_and_then_answers);
+	RUN(who_only_waits_is_answered_after_the_others_drops);
+	RUN(a_writer_keeps_the_pages);
+	RUN(who_cannot_wait_is_owed_a_drop);
+	RUN(all_inodes_are_paid);
+	RUN(ends_at_any_time);
+	return test_result();
+}
