@@ -24,7 +24,6 @@ enum arena_table {
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
 	ARENA_AHEAD,	      /* see ahead.h */
-	ARENA_GATES,	      /* see gate.h */
 	ARENA_TABLES
 };
 

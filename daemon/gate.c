@@ -3,16 +3,14 @@
 
 #include <assert.h>
 
-#include "arena.h"
+#include "inode.h"
 #include "macro.h"
 #include "pool.h"
 #include "request.h"
 
-#define GATES 4096u
-
 /*
  * A gate is one word: the kind that is under way (bit 63), how many of these there are (bits 32
- * to 62), and the first parked request (bits 0 to 31; POOL_NONE: none).
+ * to 62), and the first parked request (its index + 1 in bits 0 to 31; 0: none). 0: nobody is in.
  *
  * While requests of kind K are under way, the list is empty or has at least one of the other
  * kind: the first to be parked is one that K kept out. So when the last of kind K leaves, it
@@ -25,7 +23,7 @@
 
 static uint64_t make_word(enum gate_kind kind, uint64_t count, uint32_t parked)
 {
-	return (uint64_t)kind << KIND_SHIFT | count << COUNT_SHIFT | parked;
+	return (uint64_t)kind << KIND_SHIFT | count << COUNT_SHIFT | (uint32_t)(parked + 1);
 }
 
 static uint64_t count_of(uint64_t word)
@@ -40,30 +38,12 @@ static enum gate_kind kind_of(uint64_t word)
 
 static uint32_t parked_of(uint64_t word)
 {
-	return (uint32_t)word;
+	return (uint32_t)word - 1; /* POOL_NONE: none */
 }
 
-int gate_plan(struct arena *arena)
+static _Atomic uint64_t *gate_of(const struct gate_table *table, uint32_t row)
 {
-	return arena_plan(arena, ARENA_GATES, sizeof(uint64_t), GATES, CACHE_LINE_BYTES);
-}
-
-void gate_init(struct gate_table *table, const struct arena *arena,
-	       void (*entered)(void *arg, struct request *request), void *arg)
-{
-	*table = (struct gate_table){
-		.words = arena_table(arena, ARENA_GATES),
-		.requests = arena_table(arena, ARENA_REQUESTS),
-		.entered = entered,
-		.arg = arg,
-	};
-	for (uint32_t i = 0; i < GATES; i++)
-		atomic_init(&table->words[i], make_word(GATE_DIRECT, 0, POOL_NONE));
-}
-
-uint32_t gate_of(uint64_t dev, uint64_t ino)
-{
-	return (uint32_t)mix_bits(mix_bits(dev) + ino) & (GATES - 1);
+	return &inode_at(table->inodes, row)->gate;
 }
 
 /* Enters if that is possible at once. *WORD was read from GATE; what it is now is left there. */
@@ -92,14 +72,14 @@ static bool park_or_enter(_Atomic uint64_t *gate, uint64_t word, struct request 
 	return false;
 }
 
-bool gate_enter(struct gate_table *table, uint32_t number, enum gate_kind kind,
+bool gate_enter(struct gate_table *table, uint32_t row, enum gate_kind kind,
 		struct request *request)
 {
-	_Atomic uint64_t *gate = &table->words[number];
+	_Atomic uint64_t *gate = gate_of(table, row);
 	uint64_t word = atomic_load(gate);
 
 	assert(!request->in_gate);
-	request->gate = number;
+	request->gate = row;
 	request->gate_kind = (uint8_t)kind;
 	request->in_gate = true; /* it is when anybody looks at it again */
 	if (enter_now(gate, &word, kind))
@@ -132,7 +112,7 @@ static void let_in(struct gate_table *table, _Atomic uint64_t *gate, enum gate_k
 
 void gate_leave(struct gate_table *table, struct request *request)
 {
-	_Atomic uint64_t *gate = &table->words[request->gate];
+	_Atomic uint64_t *gate = gate_of(table, request->gate);
 	uint64_t word = atomic_load(gate);
 
 	assert(request->in_gate);

@@ -336,6 +336,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->cached_opens, 0);
 	atomic_store(&inode->writing, 0);
 	atomic_store(&inode->around, 0);
+	atomic_store(&inode->gate, 0);
 	atomic_store(&inode->drop_owed, false);
 	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;
@@ -475,19 +476,17 @@ bool inode_is_shared(struct inode_table *table, const struct inode *primary)
 	return is_shared;
 }
 
-bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
-		    uint64_t *ret_ino)
+uint32_t inode_primary_row(struct inode_table *table, uint64_t nodeid)
 {
 	const struct inode *inode;
+	uint32_t row = POOL_NONE;
 
 	mutex_lock(&table->mutex);
 	inode = inode_by_nodeid(table, nodeid);
-	if (inode) {
-		*ret_dev = inode->dev;
-		*ret_ino = inode->ino;
-	}
+	if (inode)
+		row = inode->primary;
 	mutex_unlock(&table->mutex);
-	return inode;
+	return row;
 }
 
 int inode_reserve(struct inode_table *table, uint32_t *ret_row)

@@ -83,6 +83,7 @@ struct inode {
 	struct inode_seen seen;	    /* guard: see cached-open.c */
 	_Atomic uint32_t writing;   /* open files that are written to through the cache above */
 	_Atomic uint64_t cached_opens; /* readers, and writers << 32; see cached-open.h */
+	_Atomic uint64_t gate;	       /* of a primary row; see gate.h */
 	_Atomic uint32_t around;       /* open files that write around that cache */
 	_Atomic bool drop_owed;	       /* all of it is to be dropped; see dropper.h */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
@@ -159,12 +160,8 @@ int inode_table_set_root(struct inode_table *table, int root_fd);
  */
 struct inode *inode_get(struct inode_table *table, uint64_t nodeid);
 
-/*
- * Which inode NODEID is, for the gate that it has (gate.h): false where it names none. Doesn't
- * wait.
- */
-bool inode_identity(struct inode_table *table, uint64_t nodeid, uint64_t *ret_dev,
-		    uint64_t *ret_ino);
+/* The primary row of NODEID, or POOL_NONE where it names none. Doesn't wait. */
+uint32_t inode_primary_row(struct inode_table *table, uint64_t nodeid);
 
 /* inode_get() without any waiting: NULL also where inode_get() would have to open it. */
 struct inode *inode_get_at_hand(struct inode_table *table, uint64_t nodeid);

@@ -75,10 +75,7 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 static int enter_gate(struct op_io *io, struct request *request, const struct file *file,
 		      enum gate_kind kind)
 {
-	const struct inode *inode = inode_of(io, file);
-
-	if (io->fs->cache != CACHE_NONE ||
-	    gate_enter(io->gates, gate_of(inode->dev, inode->ino), kind, request))
+	if (io->fs->cache != CACHE_NONE || gate_enter(io->gates, file->inode, kind, request))
 		return 0;
 	return OP_IO_PARKED;
 }
@@ -164,8 +161,6 @@ static void allocate_ahead(struct op_io *io, const struct request *request, cons
 /* REQUEST's write has entered its gate. */
 static int go_on_with_write(struct op_io *io, struct request *request, const struct file *file)
 {
-	if (request->setid)
-		return OP_IO_WORKER;
 	allocate_ahead(io, request, file);
 	return start(io, request);
 }
@@ -203,9 +198,10 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	request->zoned = zone_is_file(zone);
 	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
 		return op_zone_refused(io->fs, -EIO);
-	request->setid = may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID))
+		return OP_IO_WORKER;
 	prepare_write(io, request, file, call);
-	kind = io_row(io, request)->align && !request->setid ? GATE_DIRECT : GATE_CACHED;
+	kind = io_row(io, request)->align ? GATE_DIRECT : GATE_CACHED;
 	if (enter_gate(io, request, file, kind) == OP_IO_PARKED)
 		return OP_IO_PARKED;
 	return go_on_with_write(io, request, file);
@@ -257,7 +253,6 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 		return -EBADF;
 	request->fh = fh;
 	request->moved = 0;
-	request->setid = false;
 
 	switch (request->opcode) {
 	case FUSE_READ:

@@ -262,6 +262,8 @@ static uint64_t changed_nodeid(const struct call *call)
 		return setattr->valid & FATTR_SIZE ? call->in->nodeid : 0;
 	case FUSE_COPY_FILE_RANGE:
 		return copy->nodeid_out;
+	case FUSE_WRITE:
+		return call->in->nodeid;
 	default:
 		return 0;
 	}
@@ -269,14 +271,9 @@ static uint64_t changed_nodeid(const struct call *call)
 
 uint32_t op_gate(const struct call *call)
 {
-	uint64_t nodeid, dev, ino;
+	uint64_t nodeid = call->fs->cache == CACHE_NONE ? changed_nodeid(call) : 0;
 
-	if (call->fs->cache != CACHE_NONE)
-		return GATE_NO_NUMBER;
-	nodeid = changed_nodeid(call);
-	if (!nodeid || !inode_identity(&call->fs->inodes, nodeid, &dev, &ino))
-		return GATE_NO_NUMBER;
-	return gate_of(dev, ino);
+	return nodeid ? inode_primary_row(&call->fs->inodes, nodeid) : POOL_NONE;
 }
 
 bool op_is_local(const struct fs *fs, const struct inode *inode)

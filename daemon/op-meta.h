@@ -87,8 +87,9 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 		     struct fuse_entry_out *ret_entry);
 
 /*
- * The gate that CALL has to enter first (gate.h), because it changes the data of a file through the
- * page cache below; or GATE_NO_NUMBER: none, or all goes that way. Doesn't wait.
+ * The primary row of the file whose gate CALL, a worker's, has to enter first (gate.h), because it
+ * changes the file's data through the page cache below; or POOL_NONE: there is none, or all goes
+ * that way. Doesn't wait.
  */
 uint32_t op_gate(const struct call *call);
 

@@ -14,7 +14,6 @@
 #include "creds.h"
 #include "engine.h"
 #include "fuse-kernel.h"
-#include "gate.h"
 #include "log.h"
 #include "macro.h"
 #include "options.h"
@@ -59,7 +58,6 @@ int plan_arena(struct arena *arena, const struct options *options, const struct 
 	r = r ? r : inode_table_plan(arena, options->inodes);
 	r = r ? r : file_table_plan(arena, options->files);
 	r = r ? r : ahead_plan(arena, options->extent_size_hint);
-	r = r ? r : gate_plan(arena);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
 			   options->workers + plan->queues, PAGE_BYTES);

@@ -115,12 +115,10 @@ void queue_entered(void *arg, struct request *request)
 {
 	struct worker_set *workers = arg;
 
-	if (dispatch_entry(request->opcode)->class == DISPATCH_META) {
-		request_move(request, REQUEST_RUN);
-		worker_submit(workers, request);
-		return;
-	}
-	push(&workers->queues[request->qid], request);
+	if (request->worker != POOL_NONE)
+		worker_entered(workers, request);
+	else
+		push(&workers->queues[request->qid], request);
 }
 
 int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
@@ -214,18 +212,11 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	started(queue, request, r, body_len);
 }
 
-/* To a worker, at once or when REQUEST has entered GATE, if it has to. */
-static void submit_metadata(struct queue *queue, struct request *request, uint32_t gate)
-{
-	if (gate == GATE_NO_NUMBER || gate_enter(queue->gates, gate, GATE_CACHED, request))
-		worker_submit(queue->workers, request);
-}
-
 /*
  * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
  * and large enough, otherwise the data slot goes along, and comes back by queue_put_slot().
  */
-static void hand_over(struct queue *queue, struct request *request, uint32_t gate)
+static void hand_over(struct queue *queue, struct request *request)
 {
 	struct request *moved = worker_adopt(queue->workers, request);
 
@@ -233,7 +224,7 @@ static void hand_over(struct queue *queue, struct request *request, uint32_t gat
 		drop(queue, request);
 		request = moved;
 	}
-	submit_metadata(queue, request, gate);
+	worker_submit(queue->workers, request);
 }
 
 /* Anything left that an answer or a buffer of ours depends on. */
@@ -275,24 +266,21 @@ static bool try_briefly(struct queue *queue, struct request *request, const stru
 /* Here, if that keeps no data waiting, otherwise by the metadata workers. */
 static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
 {
-	uint32_t gate = op_gate(call);
-
 	stat_add(&queue->stats->metadata, 1);
 	request->changes = dispatch_changes(call);
 	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
 		refuse(queue, request, -EIO); /* these don't come this way */
 		return;
 	}
-	if (gate == GATE_NO_NUMBER && !request->changes && is_at_leisure(queue) &&
-	    queue->dev.ops->is_drained(&queue->dev) &&
+	if (!request->changes && is_at_leisure(queue) && queue->dev.ops->is_drained(&queue->dev) &&
 	    worker_try_here(queue->workers, queue->qid, request))
 		return;
 	if (try_briefly(queue, request, call))
 		return;
 	if (request->entry)
-		submit_metadata(queue, request, gate); /* the entry goes along */
+		worker_submit(queue->workers, request); /* the entry goes along */
 	else
-		hand_over(queue, request, gate);
+		hand_over(queue, request);
 }
 
 static void received(void *arg, struct request *request)
@@ -316,6 +304,7 @@ static void received(void *arg, struct request *request)
 	request->opcode = in->opcode;
 	request->qid = queue->qid;
 	request->drops = false;
+	request->worker = POOL_NONE;
 	if (r < 0) {
 		refuse(queue, request, r);
 		return;
@@ -421,7 +410,6 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.workers = config->workers,
 		.siblings = config->queues,
 		.sibling_count = config->queue_count,
-		.gates = config->gates,
 		.dropper = config->dropper,
 		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
 			 config->qid,

@@ -57,7 +57,6 @@ struct queue {
 	struct worker_set *workers;
 	struct queue *siblings; /* all queues, this one among them */
 	uint32_t sibling_count;
-	struct gate_table *gates;
 	struct dropper *dropper;
 	const uint16_t *entries;
 	uint32_t entry_count;
@@ -133,7 +132,7 @@ int queue_return(struct queue *queue, struct request *request);
 void queue_drop(struct queue *queue, struct request *request);
 
 /*
- * REQUEST has entered its gate (gate.h): its queue, or a worker of the set ARG, goes on with it.
+ * REQUEST has entered its gate (gate.h): its queue, or its worker of the set ARG, goes on with it.
  * Doesn't block. Any thread.
  */
 void queue_entered(void *arg, struct request *request);

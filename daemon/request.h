@@ -21,8 +21,8 @@
  *	FETCH	→ RUN	 [queue]     a message is in it
  *	FREE	→ RUN	 [queue]     a metadata slot takes a message over from a data slot
  *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
- *	RUN	→ GATE	 [queue]     waits until it may change its file (gate.h), holds no thread
- *	GATE	→ RUN	 [queue]     it may, or could at once; of a metadata request: [any], see QUEUED
+ *	RUN	→ GATE	 [owner]     waits until it may change its file (gate.h)
+ *	GATE	→ RUN	 [owner]     it may, or could at once
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
@@ -63,14 +63,14 @@ struct request {
 	_Atomic uint8_t state; /* enum request_state; request_move() is its only writer */
 	uint8_t meta;	       /* a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
-	uint8_t setid;	       /* a WRITE that may clear set-id bits: a worker makes it */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t changes;       /* of a worker's: dispatch_changes() */
 	uint8_t drops;	       /* its answer waits for … */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
-	uint32_t gate;	       /* the number of its gate; see gate.h */
+	uint32_t gate;	       /* the row of its gate; see gate.h */
+	uint32_t worker;       /* the worker that waits at the gate, or POOL_NONE: its queue does */
 	uint16_t qid;	       /* whose transport it came by and is answered through */
 	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
 	uint32_t index;	       /* of this row */

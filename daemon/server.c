@@ -215,7 +215,12 @@ static int make_queues_and_workers(struct server *server)
 			return r;
 	}
 	workers.queues = server->queues;
-	gate_init(&server->gates, &server->arena, queue_entered, &server->workers);
+	server->gates = (struct gate_table){
+		.inodes = &server->fs.inodes,
+		.requests = arena_table(&server->arena, ARENA_REQUESTS),
+		.entered = queue_entered,
+		.arg = &server->workers,
+	};
 	dropper_init(&server->dropper, &server->fs, arena_table(&server->arena, ARENA_REQUESTS),
 		     plan_drops(&server->plan), worker_dropped, &server->workers);
 	return worker_init(&server->workers, &workers);

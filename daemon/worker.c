@@ -12,6 +12,7 @@
 #include "dropper.h"
 #include "gate.h"
 #include "macro.h"
+#include "op-meta.h"
 #include "queue.h"
 #include "request.h"
 
@@ -76,12 +77,15 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	if (r < 0)
 		return r;
 	set->stats = aligned_alloc(CACHE_LINE_BYTES, stats_len);
-	if (!set->stats) {
+	set->entered = calloc(config->count, sizeof(*set->entered));
+	if (!set->stats || !set->entered) {
 		r = -ENOMEM;
 		goto err_pool;
 	}
 	memset(set->stats, 0, stats_len);
 	(void)sem_init(&set->work, 0, 0); /* can't fail with these */
+	for (uint32_t i = 0; i < config->count; i++)
+		(void)sem_init(&set->entered[i], 0, 0);
 
 	for (uint32_t i = 0; i < config->slots; i++) {
 		struct request *request = &set->requests[config->first_slot + i];
@@ -98,6 +102,9 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	return 0;
 
 err_pool:
+	free(set->entered);
+	free(set->stats);
+	set->stats = NULL;
 	pool_destroy(&set->slots);
 	return r;
 }
@@ -105,6 +112,9 @@ err_pool:
 void worker_destroy(struct worker_set *set)
 {
 	(void)sem_destroy(&set->work);
+	for (uint32_t i = 0; i < set->count; i++)
+		(void)sem_destroy(&set->entered[i]);
+	free(set->entered);
 	free(set->stats);
 	set->stats = NULL;
 	pool_destroy(&set->slots);
@@ -231,9 +241,38 @@ void worker_dropped(void *arg, struct request *request)
 		put_slot(set, request);
 }
 
-static void run(struct worker_set *set, struct worker_buffers *buffers, struct worker_stats *stats,
-		struct request *request)
+static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
 {
+	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
+}
+
+void worker_entered(struct worker_set *set, const struct request *request)
+{
+	(void)sem_post(&set->entered[request->worker]); /* one at a time */
+}
+
+/* Worker NUMBER enters the gate of REQUEST, which is CALL, if it has one. */
+static void enter_gate(struct worker_set *set, uint32_t number, struct request *request,
+		       const struct call *call)
+{
+	uint32_t row = op_gate(call);
+
+	if (row == POOL_NONE)
+		return;
+	assert(number < set->count); /* a queue's thread may be the one to be waited for */
+	request->worker = number;
+	if (gate_enter(set->gates, row, GATE_CACHED, request))
+		return;
+	while (sem_wait(&set->entered[number]) < 0)
+		; /* EINTR */
+	request_move(request, REQUEST_RUN);
+}
+
+/* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
+static void run(struct worker_set *set, uint32_t number, struct request *request)
+{
+	struct worker_buffers *buffers = buffers_of(set, number);
+	struct worker_stats *stats = &set->stats[number];
 	const struct fuse_in_header *in = request_message(set->arena, request);
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
 	struct call call = {
@@ -249,8 +288,10 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
-	if (r == 0)
+	if (r == 0) {
+		enter_gate(set, number, request, &call);
 		r = dispatch_handle(entry, &call);
+	}
 	if (request->in_gate)
 		gate_leave(set->gates, request);
 	if (r < 0)
@@ -265,11 +306,6 @@ static void run(struct worker_set *set, struct worker_buffers *buffers, struct w
 		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }
 
-static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
-{
-	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
-}
-
 bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request)
 {
 	uint32_t number = set->count + qid;
@@ -278,7 +314,7 @@ bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *reque
 		atomic_fetch_sub(&set->here, 1);
 		return false;
 	}
-	run(set, buffers_of(set, number), &set->stats[number], request);
+	run(set, number, request);
 	atomic_fetch_sub(&set->here, 1);
 	return true;
 }
@@ -331,7 +367,7 @@ static void make_changes(struct worker_set *set, uint32_t number, struct request
 	put(set, &set->changes, request);
 	while (!is_empty(&set->changes) && begin_changing(set)) {
 		while ((request = take(set, &set->changes)))
-			run(set, buffers_of(set, number), &set->stats[number], request);
+			run(set, number, request);
 		atomic_fetch_sub(&set->changing, 1);
 	}
 }
@@ -347,7 +383,7 @@ void worker_run(struct worker_set *set, uint32_t number)
 		if (request && request->changes)
 			make_changes(set, number, request);
 		else if (request)
-			run(set, buffers_of(set, number), &set->stats[number], request);
+			run(set, number, request);
 		else if (atomic_load(&set->stopping))
 			return; /* a unit for each worker follows the requests' own */
 	}

@@ -16,6 +16,10 @@
  * making changes looks once more after it has said so: whoever put a change there before that,
  * and found too many at it, relies on it.
  *
+ * Some changes have to enter a gate (gate.h). The worker waits for that itself: for direct writes
+ * that are under way, as it would for the inode's lock. So a gate is never held by a request that
+ * waits for a worker, and data doesn't wait for one.
+ *
  * A queue thread that has nothing else to do may run a handler itself, unless it makes a change,
  * which saves waking a worker, as long as most of them remain for data: worker_try_here().
  * Whatever it has to do, it may run one that has nothing to wait for: worker_try_briefly().
@@ -72,6 +76,7 @@ struct worker_set {
 	uint32_t max_write;
 	sem_t work; /* requests in the inbox, and ends to come */
 	_Atomic bool stopping;
+	sem_t *entered;		    /* of each worker: the request that it waits with may go on */
 	struct worker_stats *stats; /* one a worker, then one a queue */
 	uint32_t here_max;	    /* queue threads that may run a handler at the same time */
 	_Atomic uint32_t here;	    /* … and do */
@@ -107,6 +112,9 @@ void worker_destroy(struct worker_set *set);
  * returned; or NULL where it doesn't fit or none is free. Any thread, no lock.
  */
 struct request *worker_adopt(struct worker_set *set, const struct request *request);
+
+/* REQUEST, with which a worker waits at a gate, has entered it. Doesn't block. Any thread. */
+void worker_entered(struct worker_set *set, const struct request *request);
 
 /*
  * Sends the answer that stands in the buffer of REQUEST (state REPLY), of any kind, by the set ARG:

@@ -8,13 +8,15 @@
 #include <string.h>
 
 #include "arena.h"
+#include "inode.h"
 #include "macro.h"
 #include "request.h"
 #include "test.h"
 
-enum { REQUESTS = 64 };
+enum { REQUESTS = 64, INODES = 16, ROW = 7 };
 
 static struct arena arena;
+static struct inode_table inodes;
 static struct gate_table table;
 static struct request *requests;
 static _Atomic unsigned entries[REQUESTS]; /* calls of entered(), by request */
@@ -30,10 +32,16 @@ static void open_table(void)
 {
 	arena_init(&arena);
 	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), REQUESTS, 64) == 0);
-	CHECK(gate_plan(&arena) == 0);
+	CHECK(inode_table_plan(&arena, INODES) == 0);
 	CHECK(arena_create(&arena) == 0);
 	requests = arena_table(&arena, ARENA_REQUESTS);
-	gate_init(&table, &arena, entered, &arena);
+	CHECK(inode_table_init(&inodes, &arena) == 0);
+	table = (struct gate_table){
+		.inodes = &inodes,
+		.requests = requests,
+		.entered = entered,
+		.arg = &arena,
+	};
 	memset(entries, 0, sizeof(entries));
 	for (uint32_t i = 0; i < REQUESTS; i++) {
 		request_init(&requests[i], i, 0, 0, PAGE_BYTES);
@@ -41,9 +49,15 @@ static void open_table(void)
 	}
 }
 
+static void close_table(void)
+{
+	inode_table_destroy(&inodes);
+	arena_destroy(&arena);
+}
+
 static bool enter(uint32_t index, enum gate_kind kind)
 {
-	return gate_enter(&table, 7, kind, &requests[index]);
+	return gate_enter(&table, ROW, kind, &requests[index]);
 }
 
 static void leave(uint32_t index)
@@ -59,10 +73,10 @@ static void one_kind_shares(void)
 	for (uint32_t i = 0; i < 10; i++)
 		leave(i);
 	CHECK(enter(0, GATE_DIRECT));
-	CHECK(gate_enter(&table, 8, GATE_CACHED, &requests[1])); /* another file's */
+	CHECK(gate_enter(&table, ROW + 1, GATE_CACHED, &requests[1])); /* another file's */
 	leave(0);
 	leave(1);
-	arena_destroy(&arena);
+	close_table();
 }
 
 /* The other kind waits for all, then all of it comes in; whoever came later waits behind it. */
@@ -86,7 +100,7 @@ static void kinds_take_turns(void)
 	leave(5);
 	CHECK(enter(6, GATE_DIRECT)); /* nothing is left behind */
 	leave(6);
-	arena_destroy(&arena);
+	close_table();
 }
 
 static _Atomic int inside[2]; /* by kind */
@@ -129,7 +143,7 @@ static void threads_never_overlap(void)
 	CHECK(!atomic_load(&overlapped));
 	CHECK(enter(0, GATE_CACHED));
 	leave(0);
-	arena_destroy(&arena);
+	close_table();
 }
 
 int main(void)

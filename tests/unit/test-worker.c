@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "call.h"
 #include "dispatch.h"
+#include "fs.h"
 #include "queue.h"
 #include "request.h"
 #include "test.h"
@@ -22,6 +23,7 @@
 enum { QUEUES = 2, DEPTH = 4, META = 6, WORKERS = 3, PER_QUEUE = 20000, UNIQUES = 100000 };
 
 static struct arena arena;
+static struct fs fs = { .cache = CACHE_WRITEBACK }; /* nothing has a gate */
 static struct worker_set set;
 static struct queue queues[QUEUES];
 static _Atomic uint8_t answers[UNIQUES];
@@ -119,6 +121,7 @@ static void open_all(void)
 	CHECK(arena_create(&arena) == 0);
 	config = (struct worker_config){
 		.arena = &arena,
+		.fs = &fs,
 		.queues = queues,
 		.count = WORKERS,
 		.queue_count = QUEUES,

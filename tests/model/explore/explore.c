@@ -78,6 +78,13 @@ static const struct message two_ways[] = {
 	{ WRITE_AT(1, BLOCK_BYTES) },
 };
 
+/* A worker sets the size of a file while it is written to. */
+static const struct message truncation[] = {
+	{ WRITE_AT(0, 0) },
+	{ .opcode = FUSE_SETATTR, .fh = FH(0), .size = 4 * BLOCK_BYTES }, /* loses no write */
+	{ WRITE_AT(0, BLOCK_BYTES) },
+};
+
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
 
 static const struct scenario scenarios[] = {
@@ -112,6 +119,17 @@ static const struct scenario scenarios[] = {
 		.metas = 1,
 		MESSAGES_OF(two_ways),
 		.freedom.short_io = true,
+		.two_ways = true,
+		.preemptions = 0,
+	},
+	{
+		.name = "truncation",
+		.about = "direct writes and a new size of one file never overlap",
+		.queues = 2,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(truncation),
 		.two_ways = true,
 		.preemptions = 0,
 	},

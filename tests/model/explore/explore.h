@@ -174,6 +174,7 @@ void world_end(void);
 uint64_t world_hash(void);
 /* Whether FD is one that goes around the page cache. */
 bool world_is_direct(int fd);
+uint64_t world_nodeid(void);
 void world_remove(void);
 
 /*

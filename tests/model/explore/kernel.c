@@ -20,10 +20,11 @@
 #include "request.h"
 
 /* Descriptors of ours lie where no real one does. */
-#define DEVICE_FD 1000
-#define EVENT_FD  2000
-#define EVENTS	  8
-#define MUTEXES	  8
+#define DEVICE_FD  1000
+#define EVENT_FD   2000
+#define EVENTS	   8
+#define MUTEXES	   8
+#define SEMAPHORES 5
 
 /* With the kernel's FUSE_INT_REQ_BIT. */
 #define INTERRUPT_UNIQUE(i) (UNIQUE(i) | 1)
@@ -43,7 +44,10 @@ static struct {
 	uint64_t count;
 } events[EVENTS];
 static int event_count, device_count;
-static uint64_t work; /* units of the workers' semaphore */
+static struct {
+	const sem_t *semaphore;
+	uint64_t units;
+} semaphores[SEMAPHORES]; /* the workers', and one of each */
 
 static struct {
 	pthread_mutex_t *mutex;
@@ -62,7 +66,7 @@ void kernel_reset(const struct message *to_send, uint32_t count, const struct ke
 	memset(events, 0, sizeof(events));
 	memset(mutexes, 0, sizeof(mutexes));
 	event_count = device_count = 0;
-	work = 0;
+	memset(semaphores, 0, sizeof(semaphores));
 	freedom = *free;
 	connection = CONNECTED;
 	stopped = shortened = failed = false;
@@ -189,6 +193,14 @@ static uint32_t put_message(uint32_t i, struct fuse_in_header *in, void *arg)
 			(struct fuse_lseek_in){ .fh = message->fh, .whence = SEEK_DATA };
 		arg_len = sizeof(struct fuse_lseek_in);
 		break;
+	case FUSE_SETATTR:
+		*(struct fuse_setattr_in *)arg = (struct fuse_setattr_in){
+			.fh = message->fh,
+			.valid = FATTR_FH | FATTR_SIZE,
+			.size = message->size,
+		};
+		arg_len = sizeof(struct fuse_setattr_in);
+		break;
 	case FUSE_INTERRUPT:
 		*(struct fuse_interrupt_in *)arg =
 			(struct fuse_interrupt_in){ .unique = message->interrupts };
@@ -205,7 +217,7 @@ static uint32_t put_message(uint32_t i, struct fuse_in_header *in, void *arg)
 		.len = (uint32_t)sizeof(*in) + arg_len + data_len,
 		.opcode = message->opcode,
 		.unique = message->opcode == FUSE_INTERRUPT ? INTERRUPT_UNIQUE(i) : UNIQUE(i),
-		.nodeid = FUSE_ROOT_ID,
+		.nodeid = message->opcode == FUSE_SETATTR ? world_nodeid() : FUSE_ROOT_ID,
 	};
 	return arg_len;
 }
@@ -377,8 +389,8 @@ static bool cancel(uint64_t user_data)
 	return false;
 }
 
-/* Writes that are under way are all direct, or all go through the page cache. */
-static void check_ways(const struct operation *begun)
+/* Writes that are under way are all direct, as one that begins, or all go through the page cache. */
+static void check_ways(bool direct)
 {
 	struct operation *operations;
 	uint32_t count = ring_operations(&operations);
@@ -387,8 +399,8 @@ static void check_ways(const struct operation *begun)
 		const struct operation *other = &operations[i];
 
 		if (other->in_use && other->opcode == IORING_OP_WRITE && !is_device(other->fd) &&
-		    world_is_direct(other->fd) != world_is_direct(begun->fd))
-			explore_fail("a direct and a cached write to one file at the same time");
+		    world_is_direct(other->fd) != direct)
+			explore_fail("a direct and a cached change of one file at the same time");
 	}
 }
 
@@ -397,7 +409,7 @@ bool kernel_submit(struct operation *operation, int *ret_result)
 	switch (operation->opcode) {
 	case IORING_OP_WRITE:
 		if (!is_device(operation->fd)) {
-			check_ways(operation);
+			check_ways(world_is_direct(operation->fd));
 			return false;
 		}
 		*ret_result =
@@ -577,7 +589,8 @@ uint64_t kernel_hash(uint64_t hash)
 	hash = hash_bytes(hash, now, sizeof(now));
 	hash = hash_bytes(hash, answers, sizeof(answers));
 	hash = hash_bytes(hash, &connection, sizeof(connection));
-	hash = hash_bytes(hash, &work, sizeof(work));
+	for (int i = 0; i < SEMAPHORES; i++)
+		hash = hash_bytes(hash, &semaphores[i].units, sizeof(semaphores[i].units));
 	hash = hash_bytes(hash, flags, sizeof(flags));
 	for (int i = 0; i < EVENTS; i++)
 		hash = hash_bytes(hash, &events[i].count, sizeof(events[i].count));
@@ -589,6 +602,8 @@ uint64_t kernel_hash(uint64_t hash)
 int __real_open64(const char *path, int flags, ...);
 int __real_ioctl(int fd, unsigned long request, ...);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __real_ftruncate64(int fd, off_t len);
+int __wrap_ftruncate64(int fd, off_t len);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 ssize_t __real_read(int fd, void *buffer, size_t len);
 ssize_t __real_write(int fd, const void *data, size_t len);
@@ -665,25 +680,43 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 	return connection != CONNECTED;
 }
 
-static bool has_work(void *arg)
+static uint64_t *units_of(const sem_t *semaphore)
 {
-	(void)arg;
-	return work > 0;
+	int i = 0;
+
+	while (semaphores[i].semaphore && semaphores[i].semaphore != semaphore) {
+		i++;
+		assert(i < SEMAPHORES);
+	}
+	semaphores[i].semaphore = semaphore;
+	return &semaphores[i].units;
+}
+
+static bool has_work(void *semaphore)
+{
+	return *units_of(semaphore) > 0;
 }
 
 int __wrap_sem_wait(sem_t *semaphore)
 {
 	fiber_wait(has_work, semaphore, true, "waits for work: none will come");
-	work--;
+	--*units_of(semaphore);
 	return 0;
 }
 
 int __wrap_sem_post(sem_t *semaphore)
 {
-	(void)semaphore; /* there is one: the workers' */
 	fiber_may_stop();
-	work++;
+	++*units_of(semaphore);
 	return 0;
+}
+
+/* In the time that it takes nothing else happens. */
+int __wrap_ftruncate64(int fd, off_t len)
+{
+	fiber_may_stop();
+	check_ways(false);
+	return __real_ftruncate64(fd, len);
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t len)

@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "cleanup.h"
+#include "creds.h"
 #include "explore.h"
 #include "fs.h"
 #include "gate.h"
@@ -68,7 +69,6 @@ void world_make(void)
 	r = r ? r : inode_table_plan(arena, 4);
 	r = r ? r : file_table_plan(arena, FILES);
 	r = r ? r : ahead_plan(arena, 0);
-	r = r ? r : gate_plan(arena);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
 			   4096);
@@ -83,6 +83,7 @@ void world_make(void)
 	fd = openat(world.fs.store.root_fd, "data", O_CREAT | O_WRONLY, 0600);
 	must(fd >= 0, "no file");
 	(void)close(fd);
+	must(creds_init() == 0 && creds_thread_init() == 0, "no identity");
 }
 
 /* As it was before anything used it, but for the buffers. */
@@ -211,7 +212,12 @@ void world_begin(const struct scenario *scenario)
 		     file_table_init(&fs->files, &world.arena) == 0 &&
 		     worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
-	gate_init(&world.gates, &world.arena, queue_entered, &world.workers);
+	world.gates = (struct gate_table){
+		.inodes = &world.fs.inodes,
+		.requests = arena_table(&world.arena, ARENA_REQUESTS),
+		.entered = queue_entered,
+		.arg = &world.workers,
+	};
 	open_files(scenario);
 	for (uint32_t i = 0; i < scenario->queues; i++) {
 		world.configs[i] = (struct queue_config){
@@ -410,6 +416,11 @@ static uint64_t hash_requests(uint64_t hash)
 	return hash;
 }
 
+uint64_t world_nodeid(void)
+{
+	return inode_nodeid(&world.fs.inodes, world.inode);
+}
+
 bool world_is_direct(int fd)
 {
 	const struct file *file = &world.fs.files.rows[0];
@@ -432,8 +443,6 @@ uint64_t world_hash(void)
 	for (uint32_t i = 0; i < world.scenario->queues; i++)
 		hash = hash_queue(hash, &world.queues[i]);
 	hash = hash_workers(hash, &world.workers);
-	hash = hash_bytes(hash, &world.gates.words[gate_of(world.inode->dev, world.inode->ino)],
-			  sizeof(uint64_t));
 	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)
 		hash = hash_bytes(hash, &st.st_size, sizeof(st.st_size));
 	return hash;
