@@ -307,6 +307,9 @@ static int serve(void *arg, const struct keeper_link *link)
 			log_warn(
 				"/proc: hides callers' groups and capabilities (hidepid): what the "
 				"kernel has checked has to do");
+		else if (creds_act_for_callers() && !creds_tell_namespaces())
+			log_warn("callers: tell their user namespaces: CAP_SYS_PTRACE is missing: "
+				 "root's capabilities count over files only");
 		code = serve_with_server(self);
 	}
 

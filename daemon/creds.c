@@ -24,9 +24,20 @@ static const unsigned fs_caps[] = {
 };
 
 /* Those of them that a user namespace gives over its own inodes (capable_wrt_inode_uidgid()). */
-static const unsigned inode_caps[] = {
-	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
+static const struct {
+	unsigned cap;
+	uint32_t over; /* the rights that it is */
+} inode_caps[] = {
+	{ CAP_CHOWN, OVER_OWNER },
+	{ CAP_DAC_OVERRIDE, OVER_ACCESS },
+	{ CAP_DAC_READ_SEARCH, OVER_ACCESS },
+	{ CAP_FOWNER, OVER_OWNER },
+	{ CAP_FSETID, OVER_OWNER },
 };
+
+/* The link to a thread's user namespace, "user:[N]". */
+#define NAMESPACE     "ns/user"
+#define NAMESPACE_LEN 32u
 
 /* PF_KTHREAD in include/linux/sched.h of the kernel, in field 9 of /proc/PID/stat. */
 #define KERNEL_THREAD 0x00200000u
@@ -37,9 +48,9 @@ static const unsigned inode_caps[] = {
 
 /* Written by creds_init(), before there are threads. */
 static struct {
-	bool acting, seeing;
-	int proc_fd;			 /* /proc */
-	char uid_map[128], gid_map[128]; /* as /proc shows it; "" where it is longer */
+	bool acting, seeing, telling;
+	int proc_fd;		       /* /proc */
+	char namespace[NAMESPACE_LEN]; /* "": the kernel has no user namespaces */
 	gid_t *groups;
 	int group_count;
 } own = { .proc_fd = -1 };
@@ -122,13 +133,21 @@ static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size
 	return (ssize_t)used;
 }
 
-/* Reads how the daemon's own ids are mapped, as proc_read() will see those of callers. */
-static void read_own_map(const char *name, char *map, size_t size)
+/*
+ * The user namespace of the thread PID, as a number that no other has while this one is there. 0 or
+ * -errno: -EACCES where we may not know (no CAP_SYS_PTRACE).
+ */
+static int read_namespace(uint32_t pid, char name[static NAMESPACE_LEN])
 {
-	ssize_t len = proc_read((uint32_t)getpid(), name, map, size);
+	char path[24];
+	ssize_t len;
 
-	if (len < 0 || (size_t)len == size - 1)
-		map[0] = '\0';
+	proc_path(pid, NAMESPACE, path);
+	len = readlinkat(own.proc_fd, path, name, NAMESPACE_LEN - 1);
+	if (len < 0)
+		return -errno;
+	name[len] = '\0';
+	return 0;
 }
 
 int creds_init(void)
@@ -163,9 +182,9 @@ int creds_init(void)
 	groups = NULL;
 	/* the one process that is always there; hidepid= hides it from whoever has fewer capabilities */
 	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
-	read_own_map("uid_map", own.uid_map, sizeof(own.uid_map));
-	read_own_map("gid_map", own.gid_map, sizeof(own.gid_map));
-	return 0;
+	r = read_namespace((uint32_t)getpid(), own.namespace);
+	own.telling = r == -ENOENT || caps_have(caps, CAP_SYS_PTRACE);
+	return r == -ENOENT ? 0 : r;
 }
 
 void creds_destroy(void)
@@ -184,6 +203,11 @@ bool creds_act_for_callers(void)
 bool creds_see_callers(void)
 {
 	return own.seeing;
+}
+
+bool creds_tell_namespaces(void)
+{
+	return own.telling;
 }
 
 /* They answer with what was set before, and an id of -1 changes nothing: that is how to read. */
@@ -306,17 +330,41 @@ static bool map_has(const char *map, uint32_t id)
 	return false;
 }
 
-/* Whether all that CALLER acts on belongs to somebody in the namespace with these maps. */
-static bool maps_have_objects(const struct caller *caller, const char *uid_map, const char *gid_map)
+/* Which rights over OBJECT the namespace with these maps doesn't give. */
+static uint32_t not_over(const struct caller_object *object, const char *uid_map,
+			 const char *gid_map)
 {
-	for (uint32_t i = 0; i < caller->objects; i++) {
-		struct stat st;
+	const char *name = object->name ? object->name : "";
+	uint32_t over = object->over;
+	struct stat st;
 
-		if (fstat(caller->object_fd[i], &st) < 0 || !map_has(uid_map, st.st_uid) ||
-		    !map_has(gid_map, st.st_gid))
-			return false;
-	}
-	return caller->objects > 0;
+	if (fstatat(object->fd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return object->name && errno == ENOENT ? 0 : OVER_ALL;
+	if (map_has(uid_map, st.st_uid) && map_has(gid_map, st.st_gid))
+		return 0;
+	return (over & OVER_MOVED) && S_ISDIR(st.st_mode) ? over | OVER_ACCESS : over;
+}
+
+/* Which rights the namespace with these maps gives over all that CALLER acts on. */
+static uint32_t over_objects(const struct caller *caller, const char *uid_map, const char *gid_map)
+{
+	uint32_t over = caller->objects ? OVER_ALL : 0;
+
+	for (uint32_t i = 0; i < caller->objects; i++)
+		over &= ~not_over(&caller->object[i], uid_map, gid_map);
+	return over;
+}
+
+/*
+ * Whether the thread PID is known to be in our user namespace. Its maps don't tell: those of another
+ * one may be the same.
+ */
+static bool is_in_our_namespace(uint32_t pid)
+{
+	char name[NAMESPACE_LEN];
+
+	return !own.namespace[0] ||
+	       (read_namespace(pid, name) == 0 && strcmp(name, own.namespace) == 0);
 }
 
 /* What CAPS, which CALLER has in its user namespace, are in ours. */
@@ -324,19 +372,18 @@ static uint64_t caps_here(const struct caller *caller, uint64_t caps)
 {
 	char uid_map[MAP_LEN], gid_map[MAP_LEN];
 	uint64_t here = 0;
+	uint32_t over;
 
-	if (!caps)
-		return 0;
+	if (!caps || is_in_our_namespace(caller->pid))
+		return caps;
 	if (proc_read(caller->pid, "uid_map", uid_map, sizeof(uid_map)) < 0 ||
 	    proc_read(caller->pid, "gid_map", gid_map, sizeof(gid_map)) < 0)
 		return 0;
-	if (own.uid_map[0] && strcmp(uid_map, own.uid_map) == 0 &&
-	    strcmp(gid_map, own.gid_map) == 0)
-		return caps;
-	if (!maps_have_objects(caller, uid_map, gid_map))
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(inode_caps); i++)
-		here |= caps & 1ull << inode_caps[i];
+	over = over_objects(caller, uid_map, gid_map);
+	for (size_t i = 0; i < ARRAY_SIZE(inode_caps); i++) {
+		if (over & inode_caps[i].over)
+			here |= caps & 1ull << inode_caps[i].cap;
+	}
 	return here;
 }
 
@@ -395,6 +442,16 @@ static bool has_all(uint64_t caps)
 	return true;
 }
 
+/* Whether CALLER, of uid 0 and with CAPS, may do all that we may. */
+static bool is_root(const struct caller *caller, uint64_t caps)
+{
+	if (!caller->pid)
+		return caller->checked;
+	if (!has_all(caps))
+		return false;
+	return own.seeing ? is_in_our_namespace(caller->pid) : caller->checked;
+}
+
 static int take_on(const struct caller *caller, const struct rights *rights)
 {
 	struct __user_cap_data_struct caps[CAP_WORDS];
@@ -437,9 +494,8 @@ int creds_assume(const struct caller *caller)
 	/* -1 is nobody, and the calls below take it for "leave it as it is" */
 	if (caller->uid == UINT32_MAX || caller->gid == UINT32_MAX)
 		return -EPERM;
-	/* where root isn't visible, it is as much as root is anywhere */
-	caps = caller->pid ? caps_of(caller->pid) : UINT64_MAX;
-	if (caller->uid == 0 && has_all(caps)) {
+	caps = caller->pid ? caps_of(caller->pid) : 0;
+	if (caller->uid == 0 && is_root(caller, caps)) {
 		/* the daemon's own user, and nothing to take away: the common case of root */
 		if (mine.fsuid == 0 && caller->gid == mine.fsgid && !caller->without_fsetid)
 			return 0;

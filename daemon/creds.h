@@ -14,18 +14,26 @@
  * The rights are what /proc/PID/status says of the thread that waits for the answer: its groups and
  * its effective capabilities. They are read each time: a caller that has just dropped a group mustn't
  * keep its rights. Whoever has all capabilities that we have, as root has, needs no groups, and is
- * asked about by capget() alone.
+ * asked about by capget() and readlink() alone.
+ *
+ * A capability means what it says in the user namespace of the thread that has it, and uid 0 means
+ * nothing at all: anybody gets both by `unshare -U -r`. So the thread's namespace is compared with
+ * ours (/proc/PID/ns/user). Its maps can't stand in for that, as two namespaces may have the same.
  *
  * Of a caller in another user namespace the capabilities count as in the kernel
  * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. The root
  * of a container then does with its files what it does on any filesystem, and whoever makes himself a
- * namespace gains nothing.
+ * namespace gains nothing. What is to be removed or renamed is such an object too, and is looked at
+ * by its name before the act. Somebody who changes that name in between gains what CAP_FOWNER and
+ * CAP_DAC_OVERRIDE give, in a directory that belongs to the namespace, for that one act.
  *
- * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER, so that
- * sticky directories and owners are respected all the same: it is in a pid namespace that isn't
- * below ours; /proc hides it (hidepid); or it is a kernel thread that acts for somebody, as NFS
- * servers do. None of that is a client's to choose. One whose identity isn't its thread's (an
- * io_uring personality), or that has been killed, gets no groups and no capabilities.
+ * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER of others
+ * than root, so that sticky directories and owners are respected all the same: it is in a pid
+ * namespace that isn't below ours; /proc hides it (hidepid); or it is a kernel thread that acts for
+ * somebody, as NFS servers do. None of that is a client's to choose. One whose identity isn't its
+ * thread's (an io_uring personality), or that has been killed, gets no groups and no capabilities;
+ * nor does one that we can't see and that the kernel hasn't checked. Where we can see it and not its
+ * namespace, it is taken to be in another.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H
@@ -33,8 +41,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Objects that one operation acts on. */
-#define CREDS_OBJECTS 2
+/* Objects that one operation acts on: two directories, and what has a name in each. */
+#define CREDS_OBJECTS 4
+
+/* Which rights over an object the operation takes. */
+enum {
+	OVER_ACCESS = 1, /* to read, write and search */
+	OVER_OWNER = 2,	 /* to do what its owner may */
+	OVER_MOVED = 4,	 /* to write to it if it is a directory: its ".." changes */
+	OVER_ALL = OVER_ACCESS | OVER_OWNER,
+};
+
+/* What FD is open on; where NAME isn't NULL, what has that name in FD, if anything has. */
+struct caller_object {
+	int fd;
+	const char *name;
+	uint32_t over;
+};
 
 struct caller {
 	uint32_t uid, gid;
@@ -47,8 +70,8 @@ struct caller {
 	 * it does for somebody who may not keep them (setattr_should_drop_suidgid() in fs/attr.c).
 	 */
 	bool without_fsetid;
-	/* descriptors of what is acted on, for callers in other user namespaces */
-	int object_fd[CREDS_OBJECTS];
+	/* what is acted on, for callers in other user namespaces */
+	struct caller_object object[CREDS_OBJECTS];
 	uint32_t objects;
 };
 
@@ -69,6 +92,12 @@ bool creds_act_for_callers(void);
 
 /* Whether /proc shows us other users' processes. Constant after creds_init(): any thread. */
 bool creds_see_callers(void);
+
+/*
+ * Whether we may know each caller's user namespace (CAP_SYS_PTRACE). Constant after creds_init(): any
+ * thread.
+ */
+bool creds_tell_namespaces(void);
 
 /*
  * To be called once by each thread that will assume callers' identities: gives it a umask of its

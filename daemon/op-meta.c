@@ -14,40 +14,75 @@
 #include "op-zone.h"
 #include "room.h"
 
+static void add_object(struct caller *caller, const struct inode *inode, const char *name,
+		       uint32_t over)
+{
+	if (inode)
+		caller->object[caller->objects++] = (struct caller_object){ inode->fd, name, over };
+}
+
+/* Who CALL's caller is, and what it acts on isn't known yet. */
 static struct caller caller_of(const struct call *call)
 {
-	const struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
-	struct caller caller = {
+	return (struct caller){
 		.uid = call->in->uid,
 		.gid = call->in->gid,
 		.pid = call->in->pid,
 		.supp_gid = call->supp_gid,
 		.checked = call->fs->default_permissions,
 	};
+}
 
-	if (inode)
-		caller.object_fd[caller.objects++] = inode->fd;
+/* The same, and it acts on what the message names. */
+static struct caller caller_over(const struct call *call)
+{
+	struct caller caller = caller_of(call);
+
+	add_object(&caller, inode_get(&call->fs->inodes, call->in->nodeid), NULL, OVER_ALL);
 	return caller;
 }
 
 int op_assume(const struct call *call)
 {
-	struct caller caller = caller_of(call);
+	struct caller caller = caller_over(call);
 
 	return creds_assume(&caller);
 }
 
-int op_assume_over(const struct call *call, const struct inode *other)
+int op_assume_to_link(const struct call *call, const struct inode *dir, const struct inode *target)
 {
 	struct caller caller = caller_of(call);
 
-	caller.object_fd[caller.objects++] = other->fd;
+	add_object(&caller, dir, NULL, OVER_ACCESS);
+	add_object(&caller, target, NULL, OVER_ALL);
+	return creds_assume(&caller);
+}
+
+int op_assume_to_remove(const struct call *call, const struct inode *dir)
+{
+	struct caller caller = caller_of(call);
+
+	add_object(&caller, dir, NULL, OVER_ACCESS);
+	add_object(&caller, dir, call->name[0], OVER_OWNER);
+	return creds_assume(&caller);
+}
+
+int op_assume_to_rename(const struct call *call, const struct inode *dir,
+			const struct inode *new_dir)
+{
+	uint32_t over = dir == new_dir ? OVER_OWNER : OVER_OWNER | OVER_MOVED;
+	struct caller caller = caller_of(call);
+
+	add_object(&caller, dir, NULL, OVER_ACCESS);
+	add_object(&caller, new_dir, NULL, OVER_ACCESS);
+	add_object(&caller, dir, call->name[0], over);
+	add_object(&caller, new_dir, call->name[1], over);
 	return creds_assume(&caller);
 }
 
 int op_assume_without_fsetid(const struct call *call)
 {
-	struct caller caller = caller_of(call);
+	struct caller caller = caller_over(call);
 
 	caller.without_fsetid = true;
 	return creds_assume(&caller);
@@ -58,7 +93,6 @@ int op_assume_with_groups(const struct call *call, bool without_fsetid)
 	struct caller caller = caller_of(call);
 
 	/* what is already open needs no rights over an inode, and a user's namespace gives none */
-	caller.objects = 0;
 	caller.checked = false;
 	caller.without_fsetid = without_fsetid;
 	return creds_assume(&caller);

@@ -22,11 +22,17 @@ struct statx;
  */
 int op_assume(const struct call *call);
 
-/* The same for what acts on OTHER beside the inode that the message names. */
-int op_assume_over(const struct call *call, const struct inode *other);
+/*
+ * The same for what acts on more than one thing: before TARGET gets a name in DIR; before call->name[0]
+ * goes from DIR; before it becomes call->name[1] of NEW_DIR.
+ */
+int op_assume_to_link(const struct call *call, const struct inode *dir, const struct inode *target);
+int op_assume_to_remove(const struct call *call, const struct inode *dir);
+int op_assume_to_rename(const struct call *call, const struct inode *dir,
+			const struct inode *new_dir);
 
 /*
- * The same without CAP_FSETID: what is written, truncated or copied loses its set-id bits. Where
+ * op_assume() without CAP_FSETID: what is written, truncated or copied loses its set-id bits. Where
  * the daemon doesn't act for callers this changes nothing: it has no such capability then.
  */
 int op_assume_without_fsetid(const struct call *call);

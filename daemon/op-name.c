@@ -199,7 +199,7 @@ static int remove_name(struct call *call, int flags)
 	if (r < 0)
 		return r;
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
-	r = op_assume(call);
+	r = op_assume_to_remove(call, dir);
 	if (r < 0)
 		return r;
 	r = unlinkat(dir->fd, call->name[0], flags) < 0 ? -errno : 0;
@@ -232,7 +232,7 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 	if (r < 0)
 		return r;
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
-	r = op_assume_over(call, new_dir);
+	r = op_assume_to_rename(call, dir, new_dir);
 	if (r < 0)
 		return r;
 	r = renameat2(dir->fd, call->name[0], new_dir->fd, call->name[1], flags) < 0 ? -errno : 0;
@@ -260,7 +260,7 @@ int op_rename2(struct call *call)
 static int make_link(const struct call *call, const struct inode *dir, const struct inode *target)
 {
 	char path[STORE_FD_NAME_LEN];
-	int r = op_assume_over(call, target);
+	int r = op_assume_to_link(call, dir, target);
 
 	if (r < 0)
 		return r;

@@ -20,10 +20,10 @@
 
 #define OWN_STATUS "/proc/thread-self/status"
 
-/* What acting for any caller below BACKING takes. */
+/* What acting for any caller below BACKING takes; CAP_SYS_PTRACE tells its user namespace (creds.c). */
 static const cap_value_t serving_caps[] = {
-	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,		CAP_FSETID,
-	CAP_SETUID, CAP_SETGID,	      CAP_MKNOD,	   CAP_LINUX_IMMUTABLE, CAP_SETFCAP,
+	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,	CAP_SETUID,
+	CAP_SETGID, CAP_MKNOD,	      CAP_LINUX_IMMUTABLE, CAP_SETFCAP, CAP_SYS_PTRACE,
 };
 
 /* For status: what a stage may leave us with. */
@@ -41,6 +41,7 @@ static const struct {
 	{ CAP_MKNOD, "mknod" },
 	{ CAP_LINUX_IMMUTABLE, "linux_immutable" },
 	{ CAP_SETFCAP, "setfcap" },
+	{ CAP_SYS_PTRACE, "sys_ptrace" },
 	{ CAP_IPC_LOCK, "ipc_lock" },
 	{ CAP_SYS_ADMIN, "sys_admin" },
 };

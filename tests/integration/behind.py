@@ -50,6 +50,57 @@ def become(uid, groups, caps):
         caps.set()
 
 
+NEWUSER = 0x10000000
+
+
+class Namespace:
+    """Root of a user namespace that MAKER has made and to which root has given the maps MAP."""
+
+    def __init__(self, name, maker, map):
+        self.name, self.maker, self.map = name, maker, map
+
+    def make(self):
+        """Unshares the calling process, as MAKER; it has no id there until its maps are written."""
+        become(self.maker, [], None)
+        libc.prctl(4, 1, 0, 0, 0)
+        if libc.unshare(NEWUSER):
+            raise OSError(ctypes.get_errno(), "unshare")
+
+    def write_maps(self, pid):
+        for name in "uid_map", "gid_map":
+            with open("/proc/%d/%s" % (pid, name), "w") as file:
+                file.write(self.map)
+
+    def enter(self):
+        """By setns(), where the name says so: then it is root that enters what another has made."""
+        made, mapped = os.pipe(), os.pipe()
+        by_setns = self.name.endswith("setns")
+        pid = os.fork()
+        if (pid == 0) == by_setns:
+            self.make()
+            os.write(made[1], b"x")
+            os.read(mapped[0], 1)
+            if by_setns:
+                os._exit(0)
+            os.waitpid(pid, 0)
+        else:
+            os.read(made[0], 1)
+            self.write_maps(pid if by_setns else os.getppid())
+            if by_setns:
+                fd = os.open("/proc/%d/ns/user" % pid, os.O_RDONLY)
+                if libc.setns(fd, NEWUSER):
+                    raise OSError(ctypes.get_errno(), "setns")
+                os.close(fd)
+            os.write(mapped[1], b"x")
+            if not by_setns:
+                os._exit(0)
+            os.waitpid(pid, 0)
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        for fd in made + mapped:
+            os.close(fd)
+
+
 def outcome(act):
     try:
         got = act()
@@ -382,6 +433,119 @@ def namespace_root():
             result = run(owner, act)
             case("root of a namespace, %d's, %s" % (owner - USER, what), result, "x", "d/old",
                  "d/new")
+
+
+# --- uid 0 of user namespaces, which may be ours ---
+
+NAMESPACES = [
+    Namespace("root's own", 0, "0 0 1"),
+    Namespace("root's own, by setns", 0, "0 0 1"),
+    Namespace("a user's with root's id, by setns", USER, "0 0 1"),
+    Namespace("all ids", 0, "0 0 4294967295"),
+    Namespace("all ids, by a user", USER, "0 0 4294967295"),
+    Namespace("all ids, by a user, by setns", USER, "0 0 4294967295"),
+    Namespace("a container's", USER, "0 100000 65536"),
+    Namespace("root's and a container's", 0, "0 0 1\n1 100000 65536"),
+]
+IN_NAMESPACE = {
+    "set trusted": lambda: os.setxattr("x", "trusted.there", b"2"),
+    "get trusted": lambda: os.getxattr("x", "trusted.there"),
+    "chown": lambda: os.chown("x", OTHER, OTHER),
+    "set-id": lambda: os.chmod("x", 0o6755),
+}
+
+
+def as_root_of(namespace, cases):
+    """
+    Like as_user() for each of CASES: (name, prepare, look, behind, act, the names to tell). One process
+    does all of them, because making a namespace takes long.
+    """
+    go, told = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        namespace.enter()
+        for _, _, look, _, act, _ in cases:
+            os.chdir(os.read(go[0], 1000).decode())
+            outcome(look)
+            os.write(told[1], b"x")
+            os.read(go[0], 1)
+            os.write(told[1], outcome(act).encode())
+        os._exit(0)
+    for name, prepare, _, behind, _, names in cases:
+        here.new()
+        prepare()
+        os.write(go[1], here.mount.encode())
+        os.read(told[0], 1)
+        behind()
+        os.write(go[1], b"x")
+        case("%s, %s" % (namespace.name, name), os.read(told[0], 1000).decode(), *names)
+    os.waitpid(pid, 0)
+    for fd in go + told:
+        os.close(fd)
+
+
+def give_away(uid):
+    for name in "x", "d", "d/old":
+        os.chown(back(name), uid, uid)
+
+
+def given_away(first, then):
+    """
+    A file and a directory change their owner after somebody has looked. Where he may do more by then,
+    the kernel refuses it for as long as it remembers: such changes aren't here.
+    """
+
+    def prepare():
+        put("x", mode=0o600)
+        os.setxattr(back("x"), "user.there", b"1")
+        os.setxattr(back("x"), "trusted.there", b"1")
+        os.mkdir(back("d"))
+        put("d/old", mode=0o600)
+        give_away(first)
+
+    for what, act in {**ON_FILE, **IN_DIR, **IN_NAMESPACE}.items():
+        yield ("%d to %d, %s" % (first, then, what), prepare,
+               stats("x", "d", "d/old", "d/new", "y", "new"), lambda: give_away(then), act,
+               ("x", "d", "d/old", "d/new"))
+
+
+def names_given_away(first, owners, sticky):
+    """Directories in directories that stay FIRST's."""
+
+    def prepare():
+        for path in "from", "to", "from/x", "to/x":
+            os.mkdir(back(path))
+            os.chown(back(path), first, first)
+        for path in "from", "to":
+            os.chmod(back(path), 0o1777 if sticky else 0o777)
+
+    def behind():
+        for path, owner in zip(("from/x", "to/x"), owners):
+            os.chown(back(path), owner, owner)
+
+    acts = {
+        "rmdir": lambda: os.rmdir("from/x"),
+        "rename away": lambda: os.rename("from/x", "to/y"),
+        "rename here": lambda: os.rename("from/x", "from/y"),
+        "rename over": lambda: os.rename("from/x", "to/x"),
+        "exchange": lambda: rename_exchange("from/x", "to/x"),
+    }
+    for what, act in acts.items():
+        yield ("names of %d to %s, %s, %s" % (first, owners, sticky, what), prepare,
+               stats("from", "to", "from/x", "to/x", "to/y", "from/y"), behind, act,
+               ("from/x", "from/y", "to/x", "to/y"))
+
+
+def namespaces():
+    for namespace in NAMESPACES:
+        cases = []
+        for first, then in (0, OTHER), (0, 0), (100005, OTHER), (OTHER, OTHER):
+            cases += given_away(first, then)
+        for first, owners in ((0, (OTHER, 0)), (0, (0, OTHER)), (0, (OTHER, OTHER)),
+                              (100009, (OTHER, 100006)), (100009, (OTHER, OTHER))):
+            for sticky in False, True:
+                cases += names_given_away(first, owners, sticky)
+        as_root_of(namespace, cases)
 
 
 # --- set-id bits and file capabilities of what others change ---

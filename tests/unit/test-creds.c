@@ -330,49 +330,87 @@ static uint64_t effective_over(struct caller *caller, int fd, int other_fd)
 
 	caller->objects = 0;
 	if (fd >= 0)
-		caller->object_fd[caller->objects++] = fd;
+		caller->object[caller->objects++] = (struct caller_object){ fd, NULL, OVER_ALL };
 	if (other_fd >= 0)
-		caller->object_fd[caller->objects++] = other_fd;
+		caller->object[caller->objects++] =
+			(struct caller_object){ other_fd, NULL, OVER_ALL };
 	CHECK_EQ(creds_assume(caller), 0);
 	during = identity();
 	creds_resume();
 	return during.effective;
 }
 
+/* An unlinked file of UID and GID. */
+static int file_of(uid_t uid, gid_t gid)
+{
+	char path[] = "/tmp/test-creds.XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	CHECK(fd >= 0 && unlink(path) == 0 && fchown(fd, uid, gid) == 0);
+	return fd;
+}
+
+/*
+ * A process that MAKER has put into a user namespace of its own, with the maps that root writes, and
+ * whose identity there is ID. A client without pid: there are no user namespaces.
+ */
+static struct client client_in_namespace(uid_t maker, const char *uid_map, const char *gid_map,
+					 uid_t id)
+{
+	int ready[2], mapped[2];
+	struct client client;
+	char byte;
+
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(mapped, O_CLOEXEC) == 0);
+	client.pid = fork();
+	CHECK(client.pid >= 0);
+	if (client.pid == 0) {
+		bool made = setresgid(maker, maker, maker) == 0 &&
+			    setresuid(maker, maker, maker) == 0 &&
+			    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && unshare(CLONE_NEWUSER) == 0;
+
+		CHECK(close(mapped[1]) == 0);
+		CHECK(write(ready[1], made ? "y" : "n", 1) == 1);
+		CHECK(!made || (read(mapped[0], &byte, 1) == 1 && setresgid(id, id, id) == 0 &&
+				setresuid(id, id, id) == 0));
+		CHECK(write(ready[1], "", 1) == 1);
+		(void)!read(mapped[0], &byte, 1);
+		_exit(0);
+	}
+	CHECK(close(ready[1]) == 0 && close(mapped[0]) == 0);
+	CHECK(read(ready[0], &byte, 1) == 1);
+	client.end_fd = mapped[1];
+	if (byte == 'y') {
+		write_line(client.pid, "uid_map", uid_map);
+		write_line(client.pid, "gid_map", gid_map);
+		CHECK(write(mapped[1], "", 1) == 1);
+	}
+	CHECK(read(ready[0], &(char){ 0 }, 1) == 1);
+	CHECK(close(ready[0]) == 0);
+	if (byte != 'y') {
+		SKIP("user namespaces");
+		client_end(&client);
+		client.pid = 0;
+	}
+	return client;
+}
+
 /* A user namespace gives rights over what belongs to its own, and over nothing else. */
 static void capabilities_of_another_namespace_count_there(void)
 {
 	const uint64_t caps = cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER);
-	char its[] = "/tmp/test-creds.XXXXXX", ours[] = "/tmp/test-creds.XXXXXX";
-	int its_fd = mkostemp(its, O_CLOEXEC), ours_fd = mkostemp(ours, O_CLOEXEC);
-	int ready[2], go[2];
+	int its_fd, ours_fd;
+	struct client client;
 	struct caller caller;
-	char byte;
-	pid_t pid;
 
-	CHECK(its_fd >= 0 && ours_fd >= 0);
-	CHECK(unlink(its) == 0 && unlink(ours) == 0);
 	if (!can_act())
 		return;
-	CHECK(fchown(its_fd, UID + 7, GID + 7) == 0);
-	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		bool made = setresgid(GID, GID, GID) == 0 && setresuid(UID, UID, UID) == 0 &&
-			    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && unshare(CLONE_NEWUSER) == 0;
-
-		CHECK(write(ready[1], made ? "y" : "n", 1) == 1);
-		(void)!read(go[0], &byte, 1);
-		(void)pause();
-		_exit(0);
-	}
-	CHECK(read(ready[0], &byte, 1) == 1);
-	if (byte == 'y') {
-		/* as a container's: its root is UID, and it has 100 ids */
-		write_line(pid, "uid_map", "0 61001 100\n");
-		write_line(pid, "gid_map", "0 61002 100\n");
-		caller = caller_of(pid);
+	its_fd = file_of(UID + 7, GID + 7);
+	ours_fd = file_of(0, 0);
+	/* as a container's: its root is UID, and it has 100 ids */
+	client = client_in_namespace(UID, "0 61001 100\n", "0 61001 100\n", 0);
+	if (client.pid) {
+		caller = caller_of(client.pid);
 		caller.checked = true;
 		CHECK_EQ(effective_over(&caller, its_fd, -1) & caps, caps);
 		CHECK_EQ(effective_over(&caller, ours_fd, -1) & caps, 0u);
@@ -380,19 +418,131 @@ static void capabilities_of_another_namespace_count_there(void)
 		CHECK_EQ(effective_over(&caller, its_fd, its_fd) & caps, caps);
 		CHECK_EQ(effective_over(&caller, -1, -1) & caps, 0u);
 		CHECK_EQ(effective_over(&caller, its_fd, -1) & cap(CAP_MKNOD), 0u);
-	} else {
-		SKIP("user namespaces");
+		client_end(&client);
 	}
-	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
-	for (int i = 0; i < 2; i++)
-		CHECK(close(ready[i]) == 0 && close(go[i]) == 0);
 	CHECK(close(its_fd) == 0 && close(ours_fd) == 0);
+}
+
+/* uid 0 of another namespace may be uid 0 of ours: it isn't root, whatever its maps look like. */
+static void uid_0_of_another_namespace_is_not_root(void)
+{
+	static const struct {
+		uid_t maker;
+		const char *map;
+		bool has_all_ids;
+	} cases[] = {
+		{ 0, "0 0 1\n", false }, /* unshare -U -r */
+		{ 0, "0 0 4294967295\n", true },
+		{ UID, "0 0 4294967295\n", true },
+		{ 0, "0 0 1\n1 100000 65536\n", false },
+	};
+	const uint64_t over_inodes = cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER) | cap(CAP_CHOWN);
+	const uint64_t never = cap(CAP_MKNOD) | cap(CAP_LINUX_IMMUTABLE) | cap(CAP_SYS_ADMIN) |
+			       cap(CAP_MAC_OVERRIDE);
+	int roots_fd, user_fd;
+
+	if (!can_act() || geteuid() != 0)
+		return;
+	roots_fd = file_of(0, 0);
+	user_fd = file_of(UID, GID);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct client client =
+			client_in_namespace(cases[i].maker, cases[i].map, cases[i].map, 0);
+		struct caller caller = { .supp_gid = UINT32_MAX, .checked = true };
+
+		if (!client.pid)
+			break;
+		caller.pid = (uint32_t)client.pid;
+		CHECK_EQ(effective_over(&caller, -1, -1) & (over_inodes | never), 0u);
+		CHECK_EQ(effective_over(&caller, roots_fd, -1) & (over_inodes | never),
+			 over_inodes);
+		CHECK_EQ(effective_over(&caller, user_fd, -1) & (over_inodes | never),
+			 cases[i].has_all_ids ? over_inodes : 0u);
+		client_end(&client);
+	}
+	CHECK(close(roots_fd) == 0 && close(user_fd) == 0);
+}
+
+/*
+ * What is to go by a name counts like what is open, but only for what is to happen to it. A name that
+ * leads nowhere doesn't count.
+ */
+static void names_are_objects(void)
+{
+	const uint64_t owner = cap(CAP_FOWNER), access = cap(CAP_DAC_OVERRIDE);
+	const struct {
+		bool there, is_dir, foreign;
+		uint64_t caps;
+	} cases[] = {
+		{ false, false, false, owner | access },
+		{ true, false, false, owner | access },
+		{ true, true, false, owner | access },
+		{ true, false, true, access },
+		{ true, true, true, 0 },
+	};
+	char dir[] = "/tmp/test-creds.XXXXXX";
+	struct client client;
+	struct caller caller;
+	int dir_fd;
+
+	if (!can_act())
+		return;
+	CHECK(mkdtemp(dir));
+	dir_fd = open(dir, O_PATH | O_CLOEXEC);
+	CHECK(dir_fd >= 0 && chown(dir, UID, UID) == 0);
+	client = client_in_namespace(UID, "0 61001 100\n", "0 61001 100\n", 0);
+	caller = caller_of(client.pid);
+	caller.object[0] = (struct caller_object){ dir_fd, NULL, OVER_ACCESS };
+	caller.object[1] = (struct caller_object){ dir_fd, "name", OVER_OWNER | OVER_MOVED };
+	caller.objects = 2;
+	for (size_t i = 0; client.pid && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uid_t uid = cases[i].foreign ? 0 : UID;
+		struct identity during;
+
+		if (cases[i].there) {
+			CHECK((cases[i].is_dir ? mkdirat(dir_fd, "name", 0700)
+					       : mknodat(dir_fd, "name", S_IFREG, 0)) == 0);
+			CHECK(fchownat(dir_fd, "name", uid, uid, 0) == 0);
+		}
+		CHECK_EQ(creds_assume(&caller), 0);
+		during = identity();
+		creds_resume();
+		CHECK_EQ(during.effective & (owner | access), cases[i].caps);
+		if (cases[i].there)
+			CHECK(unlinkat(dir_fd, "name", cases[i].is_dir ? AT_REMOVEDIR : 0) == 0);
+	}
+	if (client.pid)
+		client_end(&client);
+	CHECK(close(dir_fd) == 0 && rmdir(dir) == 0);
+}
+
+/* Whether the kernel has checked it is all that is known of root in another pid namespace. */
+static void root_that_is_not_seen_has_to_be_checked(void)
+{
+	struct caller caller = { .supp_gid = UINT32_MAX };
+	struct identity before = identity(), during;
+
+	if (!can_act() || before.fsuid != 0)
+		return;
+	for (int checked = 0; checked < 2; checked++) {
+		caller.checked = checked;
+		CHECK_EQ(creds_assume(&caller), 0);
+		during = identity();
+		creds_resume();
+		CHECK_EQ(during.fsuid, 0u);
+		CHECK_EQ(during.effective & cap(CAP_DAC_OVERRIDE),
+			 checked ? before.effective & cap(CAP_DAC_OVERRIDE) : 0u);
+	}
 }
 
 static void root_keeps_everything_but_its_group(void)
 {
 	struct identity before = identity(), during, after;
-	struct caller caller = { .gid = GID, .supp_gid = UINT32_MAX };
+	struct caller caller = {
+		.gid = GID,
+		.pid = (uint32_t)getpid(),
+		.supp_gid = UINT32_MAX,
+	};
 
 	if (!can_act() || before.fsuid != 0)
 		return;
@@ -538,6 +688,9 @@ int main(void)
 	RUN(capabilities_without_uid_0_count);
 	RUN(root_has_no_more_capabilities_than_it_has);
 	RUN(capabilities_of_another_namespace_count_there);
+	RUN(uid_0_of_another_namespace_is_not_root);
+	RUN(names_are_objects);
+	RUN(root_that_is_not_seen_has_to_be_checked);
 	RUN(root_keeps_everything_but_its_group);
 	RUN(unsure_groups_are_left_out);
 	RUN(nobody_in_particular_is_refused);

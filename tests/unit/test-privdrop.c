@@ -17,7 +17,7 @@
 #define SERVING                                                                                    \
 	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |     \
 	 BIT(CAP_FSETID) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_MKNOD) |                    \
-	 BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_SETFCAP))
+	 BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_SETFCAP) | BIT(CAP_SYS_PTRACE))
 
 static uint64_t get(const char *key)
 {
@@ -75,7 +75,7 @@ static void drop_stage_by_stage(void)
 
 	privdrop_serving_set(text, sizeof(text));
 	CHECK_STR(text, "chown dac_override dac_read_search fowner fsetid setuid setgid mknod "
-			"linux_immutable setfcap");
+			"linux_immutable setfcap sys_ptrace");
 	/* cut, but a string */
 	privdrop_serving_set(text, 9);
 	CHECK_STR(text, "chown da");
