@@ -670,15 +670,21 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	close_leftover(&leftover);
 }
 
-void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
-		     uint64_t len, uint64_t capacity_len)
+int inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
+		    uint64_t len, uint64_t capacity_len)
 {
-	struct zone *zone = &inode_primary(table, inode)->zone;
+	struct inode *primary = inode_primary(table, inode);
+	int r = 0;
 
 	mutex_lock(&table->mutex);
-	if (!zone_is_file(zone))
-		zone_init(zone, kind, len, capacity_len);
+	if (zone_is_file(&primary->zone))
+		r = 0; /* by another look-up */
+	else if (primary->opens)
+		r = -EBUSY;
+	else
+		zone_init(&primary->zone, kind, len, capacity_len);
 	mutex_unlock(&table->mutex);
+	return r;
 }
 
 bool inode_is_pressed(const struct inode_table *table)

@@ -257,10 +257,10 @@ void inode_put_open(struct inode_table *table, struct inode *inode);
 
 /*
  * INODE turns out to be a zone: zone_init() with KIND, LEN and CAPACITY_LEN, unless it is one
- * already.
+ * already. 0; -EBUSY where somebody has it open as something else.
  */
-void inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
-		     uint64_t len, uint64_t capacity_len);
+int inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,
+		    uint64_t len, uint64_t capacity_len);
 
 /*
  * Room is short: more than 3/4 of the arena's rows are in use, or descriptors are short and none

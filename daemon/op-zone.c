@@ -59,11 +59,28 @@ int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name)
 	return zone_kind(&dir->zone) == ZONE_DIRECTORY ? op_zone_refused(fs, -EPERM) : 0;
 }
 
+/*
+ * Whether the file FD is under a zone's name in the directory DIR_FD because those say so to whom it
+ * belongs. Root may put there what it likes. Whoever else may make names there could link or move
+ * another's file to it, on which the rules of zones would hold then.
+ */
+static bool is_meant(int dir_fd, int fd)
+{
+	struct stat dir, file;
+
+	if (fstat(dir_fd, &dir) < 0 || fstat(fd, &file) < 0)
+		return false;
+	if (dir.st_uid == 0 && !(dir.st_mode & (S_IWGRP | S_IWOTH)))
+		return true;
+	return file.st_nlink == 1 && (file.st_uid == dir.st_uid || file.st_uid == 0);
+}
+
 int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, struct inode *inode)
 {
 	struct zone_geometry geometry;
 	enum zone_kind kind;
 	uint32_t number;
+	int r;
 
 	if (!S_ISREG(inode->mode) || zone_is_file(&inode_primary(&fs->inodes, inode)->zone) ||
 	    !zone_name_is_likely(name))
@@ -76,9 +93,11 @@ int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, stru
 		return -EIO;
 	if (!zone_name_parse(&geometry, name, &number))
 		return 0;
+	if (!is_meant(dir->fd, inode->fd))
+		return op_zone_refused(fs, -EPERM);
 	kind = zone_geometry_kind(&geometry, number);
-	inode_make_zone(&fs->inodes, inode, kind, geometry.zone_len, geometry.capacity_len);
-	return 0;
+	r = inode_make_zone(&fs->inodes, inode, kind, geometry.zone_len, geometry.capacity_len);
+	return r < 0 ? op_zone_refused(fs, r) : 0;
 }
 
 static int64_t size_of(int fd)

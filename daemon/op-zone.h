@@ -44,7 +44,8 @@ int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name);
 
 /*
  * NAME in DIR, of which op_zone_ask() has been told, has been found to be INODE. 0, or -EACCES or
- * -EIO as above.
+ * -EIO as above; -EPERM for what somebody else than its owner may have put under a zone's name; -EBUSY
+ * for what somebody has open as the ordinary file that it was until now.
  */
 int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, struct inode *inode);
 

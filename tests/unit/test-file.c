@@ -165,6 +165,7 @@ static void two_mounts_share_descriptor_and_errors(void)
 	CHECK(second != first && second->fd != first->fd);
 	CHECK(inode_primary(&fs.inodes, second) == first);
 	CHECK(remember_by_mount(7777) == second);
+	CHECK_EQ(inode_make_zone(&fs.inodes, second, ZONE_CONVENTIONAL, 4096, 4096), 0);
 	writer = opened(O_WRONLY, &fh);
 	inode = first;
 	reader = opened(O_RDONLY, &fh);
@@ -177,7 +178,6 @@ static void two_mounts_share_descriptor_and_errors(void)
 	CHECK_EQ(file_report_error(&fs, reader), 0);
 
 	/* what they share lasts as long as one of them is known or open */
-	inode_make_zone(&fs.inodes, second, ZONE_CONVENTIONAL, 4096, 4096);
 	CHECK(zone_is_file(&first->zone));
 	nodeid = inode_nodeid(&fs.inodes, first);
 	inode_forget(&fs.inodes, nodeid, 1);

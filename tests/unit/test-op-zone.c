@@ -40,6 +40,7 @@ static bool zoned_make(void)
 
 	world_make(16);
 	CHECK(mkdir(backing("z"), 0777) == 0 && mkdir(backing("d"), 0777) == 0);
+	CHECK(chmod(backing("z"), 0755) == 0);
 	fd = open(backing("z"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	r = zone_mark_write(fd, &geometry);
@@ -172,6 +173,87 @@ static void what_may_be_a_zone_is_not_served(void)
 	forget(look(zoned, "seq-000001"), 1);
 	CHECK_EQ(zone_kind(zone_of(zoned)), ZONE_DIRECTORY);
 	forget(plain, 1);
+	zoned_end();
+}
+
+static int look_for_zone(void)
+{
+	int r = ask(op_lookup, (struct ask){ .nodeid = zoned, .name = "seq-000001" });
+
+	if (r == 0) {
+		CHECK_EQ(zone_kind(zone_of(entry_out()->nodeid)), ZONE_SEQUENTIAL);
+		forget(entry_out()->nodeid, 1);
+	}
+	return r;
+}
+
+/* Who may make names in a marked directory can't make another's file a zone. */
+static void others_files_are_no_zones(void)
+{
+	enum { MAKER = 61003, OTHER = 61004 };
+	static const struct {
+		uid_t dir, file;
+		mode_t mode;
+		bool linked;
+		int wanted;
+	} cases[] = {
+		/* root alone may have put it there */
+		{ 0, OTHER, 0755, true, 0 },
+		{ 0, 0, 0755, true, 0 },
+		{ 0, 0, 0775, false, 0 },
+		{ 0, 0, 0775, true, -EPERM },
+		{ 0, OTHER, 01777, false, -EPERM },
+		/* as `caisson zoned create` makes it in another's directory */
+		{ MAKER, 0, 0755, false, 0 },
+		{ MAKER, 0, 0755, true, -EPERM },
+		{ MAKER, MAKER, 0755, false, 0 },
+		{ MAKER, MAKER, 0755, true, -EPERM },
+		{ MAKER, OTHER, 0755, false, -EPERM },
+		{ MAKER, OTHER, 0755, true, -EPERM },
+	};
+
+	if (geteuid() != 0) {
+		SKIP("not root: others' files");
+		return;
+	}
+	if (!zoned_make())
+		return;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t before = refusals();
+
+		CHECK(chown(backing("z"), cases[i].dir, 0) == 0);
+		CHECK(chmod(backing("z"), cases[i].mode) == 0);
+		CHECK(chown(backing("z/seq-000001"), cases[i].file, 0) == 0);
+		if (cases[i].linked)
+			CHECK(link(backing("z/seq-000001"), backing("d/victim")) == 0);
+		CHECK_EQ(look_for_zone(), cases[i].wanted);
+		CHECK_EQ(refusals() - before, cases[i].wanted ? 1u : 0u);
+		CHECK_EQ(atomic_load(&world.fs.inodes.used), 2u); /* the root and "z" */
+		if (cases[i].linked)
+			CHECK(unlink(backing("d/victim")) == 0);
+	}
+	zoned_end();
+}
+
+/* Nor what its owner has open as something else, wherever its name has gone. */
+static void open_files_become_no_zones(void)
+{
+	uint64_t d, f, fh;
+
+	if (!zoned_make())
+		return;
+	touch("d/f", 100);
+	d = look(ROOT, "d");
+	f = look(d, "f");
+	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	fh = opened_fh();
+	CHECK(rename(backing("d/f"), backing("z/seq-000001")) == 0);
+	CHECK_EQ(look_for_zone(), -EBUSY);
+	CHECK(!zone_is_file(zone_of(f)));
+	release(fh);
+	CHECK_EQ(look_for_zone(), 0);
+	forget(f, 1);
+	forget(d, 1);
 	zoned_end();
 }
 
@@ -462,6 +544,8 @@ int main(void)
 {
 	fixture_init();
 	RUN(files_of_a_marked_directory_are_zones);
+	RUN(others_files_are_no_zones);
+	RUN(open_files_become_no_zones);
 	RUN(root_may_be_marked);
 	RUN(unsound_mark_lets_nobody_in);
 	RUN(what_may_be_a_zone_is_not_served);

@@ -113,8 +113,9 @@ static void open_files(const struct scenario *scenario)
 		     inode_remember(&fs->inodes, &fd, &stx, &world.inode) == 0,
 	     "the file can't be opened");
 	if (scenario->zone_len)
-		inode_make_zone(&fs->inodes, world.inode, ZONE_SEQUENTIAL, scenario->zone_len,
-				scenario->zone_len);
+		must(inode_make_zone(&fs->inodes, world.inode, ZONE_SEQUENTIAL, scenario->zone_len,
+				     scenario->zone_len) == 0,
+		     "the file can't be a zone");
 	for (uint32_t i = 0; i < FILES; i++) {
 		struct file fill = { .buffered_fd = -1, .flags = O_RDWR };
 		uint64_t fh;
