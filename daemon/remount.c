@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "exit-code.h"
@@ -37,6 +38,9 @@ int remount_run(const struct options *options)
 	/* with subtype= it may be called anything */
 	if (!info.is_fuse || (strcmp(info.type, "fuse.caisson") != 0 && !options->subtype_given))
 		return refuse(mountpoint, "what is mounted there isn't of type fuse.caisson");
+	/* who owns it serves it: flags like suid would be a gift to that user */
+	if (info.owner != geteuid())
+		return refuse(mountpoint, "what is mounted there belongs to another user");
 	r = mountinfo_open(path, &info, &fd);
 	if (r < 0)
 		return refuse(mountpoint, strerror(-r));

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Root asks about a user's mount. What answers is that user's: it gets no control characters through
-# to the terminal, has no process of somebody else's judged, and passes for no other mount.
+# to the terminal, has no process of somebody else's judged, and passes for no other mount. Nor does
+# root give that mount other flags, taking it for its own.
 #
 #@ packages: e2fsprogs util-linux python3
 if [[ ${1:-} != inside ]]; then
@@ -54,6 +55,13 @@ for answer in '1 1\n' "$$ $$\\n" '999999999 0\n'; do
 	! grep -E '^PID (1|'$$'|999999999) ' "$scratch/said" || fail "judged a process by $answer"
 	end_foreign
 done
+
+say "other flags"
+foreign '\n'
+flags=$(findmnt -n -o VFS-OPTIONS "$foreign")
+refused 'belongs to another user' "$CAISSOND" -o remount,suid,dev "$scratch" "$foreign"
+same "$(findmnt -n -o VFS-OPTIONS "$foreign")" "$flags" flags
+end_foreign
 
 say "the socket of another mount"
 make_backing ext4 256M
