@@ -85,7 +85,7 @@ static void list_as_newest(struct inode_table *table, struct inode *inode)
 static bool reopens(const struct inode_table *table, const struct inode *inode)
 {
 	return inode_row(table, inode) != ROOT_ROW && inode->mount < INODE_MOUNTS &&
-	       table->mounts[inode->mount].reopens && inode->handle.len;
+	       table->mounts[inode->mount].reopens && !table->may_not_reopen && inode->handle.len;
 }
 
 void inode_fd_install(struct inode_table *table, struct inode *inode, int *fd)
@@ -159,49 +159,71 @@ static uint32_t take_oldest(struct inode_table *table, struct dropped *taken, ui
 	return found;
 }
 
-/* Opens the inode behind FD by HANDLE, and looks whether it is the same one. */
-static bool try_handle(int mount_fd, int fd, const struct handle *handle)
+/* Opens the inode behind FD by HANDLE. 0; -ESTALE where another one is found; or -errno. */
+static int try_handle(int mount_fd, int fd, const struct handle *handle)
 {
 	autoclose int again = -1;
 	struct statx stx, stx_again;
+	int r = handle_open(mount_fd, handle, O_PATH, &again);
 
-	return handle_open(mount_fd, handle, O_PATH, &again) == 0 &&
-	       store_statx(fd, STATX_INO, &stx) == 0 &&
-	       store_statx(again, STATX_INO, &stx_again) == 0 && stx.stx_ino == stx_again.stx_ino &&
-	       stx.stx_dev_major == stx_again.stx_dev_major &&
-	       stx.stx_dev_minor == stx_again.stx_dev_minor;
+	if (r == 0)
+		r = store_statx(fd, STATX_INO, &stx);
+	if (r == 0)
+		r = store_statx(again, STATX_INO, &stx_again);
+	if (r < 0)
+		return r;
+	return stx.stx_ino == stx_again.stx_ino && stx.stx_dev_major == stx_again.stx_dev_major &&
+			       stx.stx_dev_minor == stx_again.stx_dev_minor
+		       ? 0
+		       : -ESTALE;
 }
 
-bool inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
+/* Opens the directory DIR_FD anew, and by its handle. 0 or -errno. */
+static int try_directory(int dir_fd, int *ret_fd)
+{
+	autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct handle handle;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	handle_read(dir_fd, &(struct statx){ 0 }, &handle);
+	if (!handle.len)
+		return -EOPNOTSUPP;
+	r = try_handle(fd, dir_fd, &handle);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 {
 	struct inode_mount *mount = &table->mounts[slot];
-	autoclose int fd = -1;
-	struct handle handle;
 	bool is_probed, works;
+	autoclose int fd = -1;
 	uint64_t id;
+	int r;
 
 	mutex_lock(&table->mutex);
 	is_probed = mount->is_probed;
-	works = mount->reopens;
+	works = mount->reopens && !table->may_not_reopen;
 	id = mount->id;
 	mutex_unlock(&table->mutex);
 	if (is_probed || !works)
-		return works;
+		return works ? 0 : -EOPNOTSUPP;
 
-	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return false; /* not a directory, say: the next one may be */
-	handle_read(dir_fd, &(struct statx){ 0 }, &handle);
-	works = handle.len && try_handle(fd, dir_fd, &handle);
-
+	r = try_directory(dir_fd, &fd);
+	/* anything else is about this directory or this moment: the next one is tried */
+	if (r < 0 && r != -EOPNOTSUPP)
+		return r;
 	mutex_lock(&table->mutex);
 	if (mount->rows && mount->id == id && !mount->is_probed) {
 		mount->is_probed = true;
-		mount->reopens = works;
+		mount->reopens = r == 0;
 		mount->fd = steal_fd(&fd);
 	}
 	mutex_unlock(&table->mutex);
-	return works;
+	return r;
 }
 
 /*
@@ -213,7 +235,7 @@ static bool can_close(struct inode_table *table, const struct dropped *one)
 	struct statx stx;
 
 	return store_statx(one->fd, STATX_NLINK, &stx) == 0 && stx.stx_nlink &&
-	       inode_mount_probe(table, one->mount, one->fd);
+	       inode_mount_probe(table, one->mount, one->fd) == 0;
 }
 
 /* Drops up to MAX descriptors. Returns how many. The mutex isn't held. */

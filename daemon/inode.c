@@ -434,7 +434,7 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
 	table->devices[0] = root->dev;
 	table->device_count = 1;
-	inode_mount_probe(table, root->mount, root->fd);
+	table->may_not_reopen = inode_mount_probe(table, root->mount, root->fd) == -EPERM;
 	return 0;
 }
 

@@ -136,6 +136,7 @@ struct inode_table {
 	uint32_t oldest, newest; /* rows whose descriptors can be dropped, or POOL_NONE */
 	_Atomic uint32_t fds;	 /* rows that have a descriptor */
 	uint32_t fd_limit;	 /* of these; fixed before serving */
+	bool may_not_reopen; /* the daemon itself has no CAP_DAC_READ_SEARCH; fixed before serving */
 };
 
 /* Plans ARENA_INODES for COUNT rows, and ARENA_INODE_HASH. 0 or -EOVERFLOW. */

@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "arena.h"
+#include "inode-fd.h"
 #include "inode.h"
 #include "macro.h"
 #include "store.h"
@@ -37,7 +40,7 @@ static bool make(void)
 	CHECK_EQ(inode_table_init(&table, &arena), 0);
 	table.fd_limit = LIMIT;
 	CHECK_EQ(inode_table_set_root(&table, root_fd), 0);
-	return table.mounts[0].reopens;
+	return table.mounts[0].reopens && !table.may_not_reopen;
 }
 
 static void end(void)
@@ -285,6 +288,57 @@ static void without_handles_nothing_is_dropped(void)
 	end();
 }
 
+/* What a mount isn't asked for again is what the filesystem says, not what stands in the way just now. */
+static void passing_refusals_are_not_remembered(void)
+{
+	struct inode_mount *mount = &table.mounts[0];
+	struct rlimit limit, none;
+	int mount_fd;
+
+	if (!can_make())
+		return;
+	mount_fd = mount->fd;
+	mount->fd = -1;
+	mount->is_probed = false;
+
+	/* as for a caller, when the kernel hasn't checked its permissions */
+	for (int open = 0; open < 2; open++) {
+		CHECK(chmod(path, open ? 0755 : 0700) == 0);
+		CHECK(setfsuid(61001) == 0);
+		CHECK_EQ(inode_mount_probe(&table, 0, root_fd), open ? -EPERM : -EACCES);
+		setfsuid(0);
+	}
+	CHECK(mount->reopens && !mount->is_probed);
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CHECK_EQ(inode_mount_probe(&table, 0, root_fd), -EMFILE);
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK(mount->reopens && !mount->is_probed);
+
+	CHECK_EQ(inode_mount_probe(&table, 0, root_fd), 0);
+	CHECK(mount->reopens && mount->is_probed && mount->fd >= 0);
+	CHECK(close(mount_fd) == 0);
+	fill(0, 2 * LIMIT);
+	CHECK(atomic_load(&table.fds) <= LIMIT);
+	end();
+}
+
+/* The daemon itself may not: then nothing is tried, on any mount. */
+static void a_daemon_that_may_not_keeps_its_descriptors(void)
+{
+	if (!can_make())
+		return;
+	end();
+	CHECK(setfsuid(61001) == 0);
+	CHECK(!make());
+	CHECK_EQ(inode_mount_probe(&table, 0, root_fd), -EOPNOTSUPP);
+	setfsuid(0);
+	CHECK(table.may_not_reopen);
+	end();
+}
+
 int main(void)
 {
 	RUN(descriptors_are_dropped_and_come_back);
@@ -294,5 +348,7 @@ int main(void)
 	RUN(numbers_that_are_given_away_name_nobody);
 	RUN(what_opening_fails_with_is_told);
 	RUN(without_handles_nothing_is_dropped);
+	RUN(passing_refusals_are_not_remembered);
+	RUN(a_daemon_that_may_not_keeps_its_descriptors);
 	return test_result();
 }
