@@ -15,10 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "procfs.h"
+
+/* Linux 6.8 */
+#define STATX_MNT_ID_UNIQUE_ 0x4000u
 
 #define SYMLINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
 
@@ -62,8 +66,8 @@ static bool is_fuse_type(const char *type)
 	       (type[4] == '\0' || type[4] == '.' || strncmp(type + 4, "blk", 3) == 0);
 }
 
-/* Cuts LINE up. False where it is about another mountpoint or isn't understood. */
-static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info)
+/* Cuts LINE up, of which *RET_MOUNTPOINT becomes a part. False where it isn't understood. */
+static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mountpoint)
 {
 	struct mountinfo info = { 0 };
 	char *field[5], *rest = line, *type, *super_options;
@@ -74,8 +78,6 @@ static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info
 			return false;
 	}
 	unescape(field[4]);
-	if (strcmp(field[4], mountpoint) != 0)
-		return false;
 	if (sscanf(field[0], "%u", &info.id) != 1 ||
 	    sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
 		return false;
@@ -93,12 +95,16 @@ static bool parse(char *line, const char *mountpoint, struct mountinfo *ret_info
 		info.owner = read_owner(super_options);
 	(void)snprintf(info.type, sizeof(info.type), "%s", type); /* a long one is cut */
 	*ret_info = info;
+	*ret_mountpoint = field[4];
 	return true;
 }
 
-int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
+/* The last mount at MOUNTPOINT; where that is NULL, the one with ID. *RET_PATH is where it is. */
+static int find(const char *mountpoint, uint32_t id, struct mountinfo *ret_info, char **ret_path)
 {
-	autofree char *line = NULL;
+	autofree char *line = NULL, *path = NULL;
+	const char *at;
+	struct mountinfo info;
 	size_t room = 0;
 	ssize_t len;
 	FILE *file;
@@ -111,13 +117,34 @@ int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
 	while ((len = getline(&line, &room, file)) > 0) {
 		if (line[len - 1] == '\n')
 			line[len - 1] = '\0';
-		if (parse(line, mountpoint, ret_info))
-			r = 0;
+		if (!parse(line, &info, &at) ||
+		    (mountpoint ? strcmp(at, mountpoint) != 0 : info.id != id))
+			continue;
+		free(path);
+		path = strdup(at);
+		*ret_info = info;
+		r = 0;
 	}
 	if (ferror(file) || errno == ENOMEM)
 		r = errno ? -errno : -EIO;
 	(void)fclose(file); /* read only */
+	if (r == 0) {
+		*ret_path = path;
+		path = NULL;
+	}
 	return r;
+}
+
+int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
+{
+	autofree char *path = NULL;
+
+	return find(mountpoint, 0, ret_info, &path);
+}
+
+int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path)
+{
+	return find(NULL, id, ret_info, ret_path);
 }
 
 void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN])
@@ -143,6 +170,17 @@ int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *re
 		return -ESTALE;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+uint64_t mountinfo_unique_id(int fd)
+{
+	struct statx stx;
+
+	/* asked for nothing that an inode has, no filesystem asks its server */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID_UNIQUE_, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_MNT_ID_UNIQUE_))
+		return 0;
+	return stx.stx_mnt_id;
 }
 
 /* PATH's directory and last component, which may have no slash or "." after it. */

@@ -25,6 +25,18 @@ struct mountinfo {
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
 
 /*
+ * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT where
+ * there is none below our root, or -errno.
+ */
+int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path);
+
+/*
+ * An id of the mount that FD is on which no other mount ever has; 0 where the kernel doesn't tell
+ * (before 6.8). The mount isn't asked for anything.
+ */
+uint64_t mountinfo_unique_id(int fd);
+
+/*
  * Opens the mount INFO, which was found at MOUNTPOINT, with O_PATH: its root, which isn't asked for
  * anything. Returns 0; -ESTALE where another mount is topmost there now; or -errno.
  */

@@ -19,6 +19,18 @@ for signal in TERM INT; do
 	is_detached
 done
 
+say "under another name by then, and another mount at the old one"
+mkdir -p "$scratch/above/here"
+serve "$backing" "$scratch/above/here"
+mv "$scratch/above" "$scratch/renamed"
+mkdir -p "$scratch/above/here"
+mount -t tmpfs other "$scratch/above/here"
+kill -TERM "${daemon_pid[$scratch/above/here]}"
+await_daemon "$scratch/above/here"
+! is_in_mountinfo "$scratch/renamed/here" || fail "it is still mounted"
+same "$(findmnt -n -o SOURCE "$scratch/above/here")" other "what is mounted at the old name"
+umount "$scratch/above/here"
+
 say "with a file open"
 serve
 exec {file}<>"$mnt/file"

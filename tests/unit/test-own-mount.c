@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -99,6 +100,62 @@ static void is_told_by_its_id(void)
 	CHECK(!is_mounted());
 }
 
+/* A directory above it has another name by now, or it was moved; others are in its old place. */
+static void is_found_where_it_has_gone(void)
+{
+	char old[64], new[64], decoy[64];
+	struct own_mount own;
+	struct mountinfo info;
+
+	CHECK(snprintf(old, sizeof(old), "%s/old", mountpoint) > 0);
+	CHECK(snprintf(new, sizeof(new), "%s/new", mountpoint) > 0);
+	CHECK(snprintf(decoy, sizeof(decoy), "%s/old/m", mountpoint) > 0);
+	for (int taken = 0; taken < 2; taken++) {
+		CHECK(mkdir(old, 0700) == 0 && mkdir(decoy, 0700) == 0);
+		CHECK(mount("none", decoy, "tmpfs", 0, NULL) == 0);
+		CHECK_EQ(own_mount_find(&own, decoy, NULL), 0);
+		CHECK(rename(old, new) == 0);
+		if (taken) {
+			CHECK(mkdir(old, 0700) == 0 && mkdir(decoy, 0700) == 0);
+			CHECK(mount("none", decoy, "tmpfs", 0, NULL) == 0);
+		}
+		if (own.unique_id) {
+			CHECK(own_mount_unmount(&own));
+			CHECK_EQ(lines, 2u); /* as before */
+		} else {
+			SKIP("no unique mount ids: a connection tells there");
+		}
+		CHECK(snprintf(new, sizeof(new), "%s/new/m", mountpoint) > 0);
+		CHECK_EQ(mountinfo_find(new, &info), own.unique_id ? -ENOENT : 0);
+		CHECK_EQ(mountinfo_find(decoy, &info), taken ? 0 : -ENOENT);
+		if (!own.unique_id)
+			CHECK(umount2(new, MNT_DETACH) == 0);
+		if (taken)
+			CHECK(umount2(decoy, MNT_DETACH) == 0 && rmdir(decoy) == 0 &&
+			      rmdir(old) == 0);
+		CHECK(rmdir(new) == 0);
+		CHECK(snprintf(new, sizeof(new), "%s/new", mountpoint) > 0);
+		CHECK(rmdir(new) == 0);
+	}
+}
+
+/* All numbers that mountinfo has are given anew when a mount has gone. */
+static void others_with_its_numbers_stay(void)
+{
+	struct own_mount own;
+
+	mount_one();
+	CHECK_EQ(own_mount_find(&own, mountpoint, NULL), 0);
+	if (own.unique_id) {
+		own.unique_id--;
+		CHECK(own_mount_unmount(&own));
+		CHECK(is_mounted());
+	} else {
+		SKIP("no unique mount ids");
+	}
+	CHECK(umount2(mountpoint, 0) == 0);
+}
+
 static void can_run(void)
 {
 	SKIP("needs root, to mount");
@@ -116,6 +173,8 @@ int main(void)
 	RUN(unmounts_once);
 	RUN(leaves_others_alone);
 	RUN(is_told_by_its_id);
+	RUN(is_found_where_it_has_gone);
+	RUN(others_with_its_numbers_stay);
 	CHECK(rmdir(mountpoint) == 0);
 	return test_result();
 }
