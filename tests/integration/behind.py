@@ -455,15 +455,17 @@ IN_NAMESPACE = {
 }
 
 
-def as_root_of(namespace, cases):
+def as_one(who, enter, cases):
     """
     Like as_user() for each of CASES: (name, prepare, look, behind, act, the names to tell). One process
-    does all of them, because making a namespace takes long.
+    does all of them, because to ENTER an identity can take long.
     """
     go, told = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
-        namespace.enter()
+        os.close(go[1])
+        os.close(told[0])
+        enter()
         for _, _, look, _, act, _ in cases:
             os.chdir(os.read(go[0], 1000).decode())
             outcome(look)
@@ -471,6 +473,8 @@ def as_root_of(namespace, cases):
             os.read(go[0], 1)
             os.write(told[1], outcome(act).encode())
         os._exit(0)
+    os.close(go[0])
+    os.close(told[1])
     for name, prepare, _, behind, _, names in cases:
         here.new()
         prepare()
@@ -478,10 +482,10 @@ def as_root_of(namespace, cases):
         os.read(told[0], 1)
         behind()
         os.write(go[1], b"x")
-        case("%s, %s" % (namespace.name, name), os.read(told[0], 1000).decode(), *names)
+        case("%s, %s" % (who, name), os.read(told[0], 1000).decode(), *names)
     os.waitpid(pid, 0)
-    for fd in go + told:
-        os.close(fd)
+    os.close(go[1])
+    os.close(told[0])
 
 
 def give_away(uid):
@@ -545,7 +549,73 @@ def namespaces():
                               (100009, (OTHER, 100006)), (100009, (OTHER, OTHER))):
             for sticky in False, True:
                 cases += names_given_away(first, owners, sticky)
-        as_root_of(namespace, cases)
+        as_one(namespace.name, namespace.enter, cases)
+
+
+# --- directories that are renamed: to have another "..", they have to be writable ---
+
+def rename_with(flags):
+    def act(a, b):
+        if libc.renameat2(-100, a.encode(), -100, b.encode(), flags):
+            raise OSError(ctypes.get_errno(), a)
+
+    return act
+
+
+NOREPLACE, EXCHANGE = rename_with(1), rename_with(2)
+RENAMES = {
+    "away": lambda: os.rename("from/x", "to/new"),
+    "away, not over": lambda: NOREPLACE("from/x", "to/new"),
+    "here": lambda: os.rename("from/x", "from/new"),
+    "over": lambda: os.rename("from/x", "to/x"),
+    "over a full one": lambda: os.rename("from/x", "to/full"),
+    "over a file": lambda: os.rename("from/x", "to/file"),
+    "not over": lambda: NOREPLACE("from/x", "to/x"),
+    "exchange": lambda: EXCHANGE("from/x", "to/x"),
+    "exchange here": lambda: EXCHANGE("from/x", "from/y"),
+    "exchange with a file": lambda: EXCHANGE("from/x", "to/file"),
+    "exchange a file": lambda: EXCHANGE("to/file", "from/x"),
+    "exchange with nothing": lambda: EXCHANGE("from/x", "to/new"),
+    "into itself": lambda: os.rename("from/x", "from/x/new"),
+    "up": lambda: os.rename("from/x/in", "from/in"),
+    "onto its parent": lambda: os.rename("from/x/in", "from/x"),
+}
+# errors of these the kernel finds in what it remembers, before anybody is asked
+SEEN_ABOVE = "over a file", "into itself", "onto its parent"
+RENAMERS = {
+    "plain": ((), None), "member": ((GROUP,), None), "with dac_override": ((), Caps(DAC_OVERRIDE)),
+    "with dac_read_search": ((), Caps(2)), "with fowner": ((), Caps(FOWNER)),
+}
+
+
+def renames():
+    def prepare(parents, moved):
+        for path in "from", "to", "from/x", "from/y", "from/x/in", "to/x", "to/full", "to/full/in":
+            os.mkdir(back(path))
+        put("to/file", uid=OTHER)
+        change(parents, moved)
+
+    def change(parents, moved):
+        for paths, (uid, mode) in (("from", "to"), parents), (("from/x", "to/x", "to/full"), moved):
+            for path in paths:
+                os.chown(back(path), uid, GROUP)
+                os.chmod(back(path), mode)
+
+    names = "from", "to", "from/x", "from/y", "from/x/in", "from/new", "to/x", "to/full", "to/new"
+    for who, (groups, caps) in RENAMERS.items():
+        cases = []
+        for parents in (USER, 0o755), (0, 0o1777), (OTHER, 0o1775):
+            for moved in (USER, 0o555), (OTHER, 0o755), (0, 0o770):
+                # as it is, and as it has become since it was looked at
+                for first in (parents, moved), ((USER, 0o777), (USER, 0o777)):
+                    for what, act in RENAMES.items():
+                        if first[0] != parents and what in SEEN_ABOVE:
+                            continue
+                        cases.append(("%d %o, %d %o, %s, %s" % (*parents, *moved,
+                                                                first[0] == parents, what),
+                                      lambda f=first: prepare(*f), stats(*names, "to/file"),
+                                      lambda p=parents, m=moved: change(p, m), act, names))
+        as_one(who, lambda: become(USER, list(groups), caps), cases)
 
 
 # --- set-id bits and file capabilities of what others change ---

@@ -10,7 +10,8 @@
 #@ sanitize: yes
 . "$(dirname "$0")/../lib/mount.sh"
 
-parts=(create_behind sticky sticky_race changed namespace_root namespaces set_id)
+parts=(create_behind sticky sticky_race changed namespace_root namespaces renames
+	set_id)
 
 # ask OUTPUT MOUNT BACKING TRUTH: as behind.py has it
 ask() {
@@ -23,7 +24,7 @@ make_backing ext4 256M
 mkdir "$backing/plain" "$backing/served" "$backing/served/sub"
 
 ask "$scratch/wanted" "$backing"/{plain,plain,plain}
-more "$(wc -l <"$scratch/wanted")" 2000 "number of cases"
+more "$(wc -l <"$scratch/wanted")" 3000 "number of cases"
 
 say "behind the mount"
 serve "$backing/served" "$mnt" allow_other
