@@ -512,6 +512,13 @@ int creds_assume(const struct caller *caller)
 	return r;
 }
 
+bool creds_may_keep_setid(void)
+{
+	struct __user_cap_data_struct caps[CAP_WORDS];
+
+	return !own.acting || caps_get(caps) < 0 || caps_have(caps, CAP_FSETID);
+}
+
 void creds_resume(void)
 {
 	if (!mine.assumed)

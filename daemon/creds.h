@@ -113,6 +113,12 @@ int creds_thread_init(void);
 int creds_assume(const struct caller *caller);
 
 /*
+ * Whether the identity that was assumed keeps the set-id bits of what it writes to (CAP_FSETID); true
+ * where it can't be told.
+ */
+bool creds_may_keep_setid(void);
+
+/*
  * Ends the scope; nothing to do where none is open. Never fails: a thread that can't shed a
  * caller's identity ends the process, because it would serve the next one with it.
  */

@@ -189,6 +189,25 @@ static bool truncation_clears_setid(const struct fuse_setattr_in *arg)
 	return (arg->valid & FATTR_SIZE) && (arg->valid & FATTR_KILL_SUIDGID);
 }
 
+/*
+ * Nothing is to be set but what else a change brings: fuse_setattr() in fs/fuse/dir.c leaves the set-id
+ * bits to us. Either it is chown(-1, -1), by which they go, whoever asks, and which only the owner may
+ * do; or a write, a copy or an allocation is about to follow, before which they go, unless the caller
+ * has CAP_FSETID. The two look alike. So this is done for owners without it, as it is right for both.
+ * Others than the owner may only write, which takes the bits away itself (op-setid.h).
+ */
+static int set_nothing(const struct call *call, const struct inode *inode)
+{
+	int r = op_assume(call);
+
+	if (r < 0)
+		return r;
+	if (!creds_may_keep_setid())
+		(void)fchownat(inode->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH); /* see above */
+	creds_resume();
+	return 0;
+}
+
 int op_setattr(struct call *call)
 {
 	const struct fuse_setattr_in *arg = call->arg;
@@ -197,6 +216,10 @@ int op_setattr(struct call *call)
 
 	if (!inode)
 		return -ESTALE;
+	if (!arg->valid) {
+		r = set_nothing(call, inode);
+		return r < 0 ? r : op_reply_attr(call, inode);
+	}
 	if (truncation_clears_setid(arg))
 		r = op_assume_without_fsetid(call);
 	else

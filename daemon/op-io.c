@@ -227,7 +227,8 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 	stat_add(&io->stats->allocates, 1);
 	if (zone_is_file(zone) && zone_allocate(zone, in->mode, in->offset, in->length) < 0)
 		return op_zone_refused(io->fs, -EIO);
-	if (may_clear_setid(io, file, call, false))
+	/* whether root has CAP_FSETID is what the kernel tells of writes only */
+	if (may_clear_setid(io, file, call, true))
 		return OP_IO_WORKER;
 	*io_row(io, request) = (struct io){
 		.op = IO_FALLOCATE,

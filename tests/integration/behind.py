@@ -627,14 +627,24 @@ def set_id():
         "O_CREAT|O_TRUNC": lambda: os.close(os.open("x", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)),
         "truncate": lambda: os.truncate("x", 3),
         "copy": lambda: os.copy_file_range(os.open("src", os.O_RDONLY), os.open("x", os.O_RDWR), 8),
+        "copy pages": lambda: os.copy_file_range(os.open("src", os.O_RDONLY),
+                                                 os.open("x", os.O_RDWR), 8192),
+        "write": lambda: os.write(os.open("x", os.O_WRONLY), b"text"),
+        "ftruncate": lambda: os.ftruncate(os.open("x", os.O_WRONLY), 2),
+        "fallocate": lambda: os.posix_fallocate(os.open("x", os.O_WRONLY), 0, 100),
+        "chown to its group": lambda: os.chown("x", -1, GROUP),
+        "chmod": lambda: os.chmod("x", 0o6767),
     }
-    for mode in 0o6777, 0o2767, 0o4777, 0o2777:
-        for groups in (), (GROUP,):
+    # the server can't tell these from a write, so others than owners are refused by nobody
+    owners = {"chown to nobody": lambda: os.chown("x", -1, -1)}
+    for mode in 0o6777, 0o2767, 0o4777, 0o2777, 0o2666:
+        for uid, groups in (USER, ()), (USER, (GROUP,)), (OTHER, ()), (OTHER, (GROUP,)):
             for caps in None, Caps(FSETID):
-                for what, act in opening.items():
+                acts = {**opening, **owners} if uid == OTHER and not caps else opening
+                for what, act in acts.items():
                     def prepare():
                         put("x", "0" * 8, mode=mode)
-                        put("src", "s" * 8, mode=0o644)
+                        put("src", "s" * 8192, mode=0o644)
                         os.chown(back("x"), OTHER, GROUP)
                         os.chmod(back("x"), mode)
                         os.setxattr(back("x"), "security.capability", CAP)
@@ -643,11 +653,11 @@ def set_id():
                         act()
                         return "%o" % stat.S_IMODE(os.stat("x").st_mode)
 
-                    result = as_user(stats("x", "src"), nothing, then, groups=groups, caps=caps,
-                                     prepare=prepare)
+                    result = as_user(stats("x", "src"), nothing, then, uid=uid, groups=groups,
+                                     caps=caps, prepare=prepare)
                     caps_left = "security.capability" in os.listxattr(back("x"))
-                    case("set-id %o, %s, %d groups, %s" %
-                         (mode, what, len(groups), caps and "fsetid"),
+                    case("set-id %o, %s, %d, %d groups, %s" %
+                         (mode, what, uid, len(groups), caps and "fsetid"),
                          "%s, capabilities %s" % (result, caps_left), "x")
 
 

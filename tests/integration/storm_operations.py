@@ -574,13 +574,17 @@ def do_fchmod(side, number, slot, mode):
     os.fchmod(side.fd(slot), mode)
 
 
+def draw_owner(rng):
+    """
+    Not -1 for both: of that the server only hears that nothing is to be set, as before a write. It
+    does it for owners, and can't refuse it to others (behind.py).
+    """
+    uid = rng.choice((-1,) + UIDS)
+    return {"uid": uid, "gid": rng.choice(GIDS if uid == -1 else (-1,) + GIDS)}
+
+
 def draw_chown(rng):
-    return {
-        "path": draw_path(rng),
-        "uid": rng.choice((-1,) + UIDS),
-        "gid": rng.choice((-1,) + GIDS),
-        "follow": rng.random() < 0.7,
-    }
+    return {"path": draw_path(rng), **draw_owner(rng), "follow": rng.random() < 0.7}
 
 
 def do_chown(side, number, path, uid, gid, follow):
@@ -588,11 +592,7 @@ def do_chown(side, number, path, uid, gid, follow):
 
 
 def draw_fchown(rng):
-    return {
-        "slot": draw_slot(rng),
-        "uid": rng.choice((-1,) + UIDS),
-        "gid": rng.choice((-1,) + GIDS),
-    }
+    return {"slot": draw_slot(rng), **draw_owner(rng)}
 
 
 def do_fchown(side, number, slot, uid, gid):
