@@ -213,13 +213,15 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 {
-	int r = inode_unpin(entry->handler(call));
+	return inode_unpin(entry->handler(call));
+}
 
+void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs)
+{
 	/* nobody waits for a FORGET, and a RELEASE makes room */
-	if (entry->class == DISPATCH_META && !entry->no_reply && !call->brief &&
-	    entry->opcode != FUSE_RELEASE && entry->opcode != FUSE_RELEASEDIR)
-		op_slow_down(call->fs);
-	return r;
+	if (entry->class == DISPATCH_META && !entry->no_reply && entry->opcode != FUSE_RELEASE &&
+	    entry->opcode != FUSE_RELEASEDIR)
+		op_slow_down(fs);
 }
 
 bool dispatch_changes(const struct call *call)

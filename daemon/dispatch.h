@@ -60,6 +60,9 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode);
  */
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
 
+/* ENTRY's handler has run: before its answer, as op_slow_down(). In no gate. */
+void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs);
+
 /*
  * Whether CALL, which has been parsed, changes the backing filesystem, so that it may have to
  * wait for its journal, or until it is thawed. What only looks doesn't. RELEASE and FORGET count:

@@ -294,6 +294,7 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	}
 	if (request->in_gate)
 		gate_leave(set->gates, request);
+	dispatch_slow_down(entry, set->fs);
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
 	if (entry->no_reply && r >= 0) {

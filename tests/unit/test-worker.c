@@ -71,6 +71,11 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 	return entry->handler(call);
 }
 
+void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *served)
+{
+	(void)entry, (void)served;
+}
+
 int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
 {
 	(void)max_write;
