@@ -186,6 +186,7 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	if (r < 0)
 		return r;
 	engine->entries = entries;
+	engine->depth = config->depth;
 	engine->workers = config->workers;
 	engine->buf_off = config->buf_off;
 	engine->buf_len = config->buf_len;
@@ -207,14 +208,30 @@ static void register_memory(struct engine *engine)
 	(void)io_uring_register_ring_fd(&engine->ring);
 }
 
-int engine_start(struct engine *engine)
+static int bound_workers(struct engine *engine)
 {
 	/* [0]: work on regular files; [1]: on anything else, of which there is none */
 	unsigned workers[2] = { engine->workers, 1 };
+
+	return io_uring_register_iowq_max_workers(&engine->ring, workers);
+}
+
+void engine_widen(struct engine *engine)
+{
+	uint32_t workers = MIN(engine->depth, (uint32_t)ENGINE_WORKERS_MAX);
+
+	if (engine->workers >= workers)
+		return;
+	engine->workers = workers;
+	(void)bound_workers(engine); /* as at the start; without it ios only wait for each other */
+}
+
+int engine_start(struct engine *engine)
+{
 	int r = 0;
 
 	if (engine->workers)
-		r = io_uring_register_iowq_max_workers(&engine->ring, workers);
+		r = bound_workers(engine);
 	if (r < 0)
 		return r;
 	register_memory(engine);

@@ -82,8 +82,9 @@ struct engine {
 	int personality[IO_IDENTITIES]; /* registered with the ring; 0: the thread's own */
 	uint32_t in_flight;		/* ios */
 	uint32_t entries;		/* submissions in flight at most */
-	uint32_t workers;
-	uint64_t buf_off, buf_len; /* see engine_config */
+	uint32_t depth;			/* ios in flight at most */
+	uint32_t workers;		/* bound on io-wq's */
+	uint64_t buf_off, buf_len;	/* see engine_config */
 	bool pinned;
 	bool made;
 };
@@ -96,7 +97,7 @@ struct engine_config {
 	uint64_t poll_ns; /* for so long a turn looks for completions before it sleeps; 0: never */
 	uint32_t depth;	  /* ios in flight at most */
 	uint32_t others;  /* the owner's own submissions in flight at most */
-	uint32_t workers; /* bound on io-wq workers (S7); 0: nothing submitted ever needs one */
+	uint32_t workers; /* bound on io-wq workers (S7) at first; 0: none is ever needed */
 	/* arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be pinned */
 	uint64_t buf_off, buf_len;
 	bool commands; /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
@@ -130,6 +131,14 @@ int engine_init(struct engine *engine, const struct engine_config *config);
  */
 int engine_start(struct engine *engine);
 void engine_destroy(struct engine *engine);
+
+/*
+ * From now on an io-wq worker may be made for each io, up to ENGINE_WORKERS_MAX: for a file that may
+ * keep a worker waiting for each of its ios, as those of other machines do. Idle workers go after
+ * five seconds. Costs nothing when it has been called before.
+ */
+void engine_widen(struct engine *engine);
+#define ENGINE_WORKERS_MAX 64
 
 /* Starts row INDEX, whose fields but `moved` the caller has set. Can't fail. */
 void engine_submit(struct engine *engine, uint32_t index);

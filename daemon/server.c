@@ -22,8 +22,8 @@
 
 /*
  * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one
- * file take turns there anyway; two let an fsync not wait for them. On a backing filesystem without
- * non-blocking direct I/O, such as NFS, all I/O is theirs: as many as there are slots.
+ * file take turns there anyway; two let an fsync not wait for them. Where a file isn't on BACKING's
+ * own, local filesystem all its I/O may be theirs, and there come to be more (engine_widen()).
  */
 #define IOWQ_WORKERS 2u
 
@@ -45,7 +45,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.first_slot = qid * slots,
 		.depth = slots,
 		.max_write = options->max_write,
-		.iowq_workers = server->fs.store.local ? IOWQ_WORKERS : MAX(slots, IOWQ_WORKERS),
+		.iowq_workers = IOWQ_WORKERS,
 		.shared = &server->engines,
 		.poll_ns = options->poll_us * 1000ull,
 		.session_fd = server->session_fd,

@@ -3,16 +3,23 @@
  * slow-look-ups MOUNTPOINT [libfuse's options]: a filesystem to serve. It has
  *
  *	file		1 MiB that is read at once
+ *	late-*		1 MiB of which each read takes two seconds
  *	slow-*		nothing, which takes two seconds to find out
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>
 #include <fuse.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_BYTES (1 << 20)
+
+static bool is_late(const char *path)
+{
+	return strncmp(path, "/late-", 6) == 0;
+}
 
 static int get_attributes(const char *path, struct stat *st, struct fuse_file_info *info)
 {
@@ -24,7 +31,7 @@ static int get_attributes(const char *path, struct stat *st, struct fuse_file_in
 	*st = (struct stat){ .st_mode = S_IFREG | 0644, .st_nlink = 1 };
 	if (strcmp(path, "/") == 0)
 		st->st_mode = S_IFDIR | 0755;
-	else if (strcmp(path, "/file") == 0)
+	else if (strcmp(path, "/file") == 0 || is_late(path))
 		st->st_size = FILE_BYTES;
 	else
 		return -ENOENT;
@@ -40,7 +47,9 @@ static int open_file(const char *path, struct fuse_file_info *info)
 static int read_file(const char *path, char *data, size_t len, off_t off,
 		     struct fuse_file_info *info)
 {
-	(void)path, (void)info;
+	(void)info;
+	if (is_late(path))
+		sleep(2);
 	if (off >= FILE_BYTES)
 		return 0;
 	if (len > (size_t)(FILE_BYTES - off))
@@ -51,7 +60,7 @@ static int read_file(const char *path, char *data, size_t len, off_t off,
 
 static void *begin(struct fuse_conn_info *connection, struct fuse_config *config)
 {
-	(void)connection;
+	connection->max_background = 64; /* reads by O_DIRECT, too */
 	config->attr_timeout = config->entry_timeout = config->negative_timeout = 0;
 	return NULL;
 }
