@@ -207,18 +207,35 @@ static int audit(struct caissond *self)
 	return r < 0 ? EXIT_CANNOT_SERVE : 0;
 }
 
+/* Nothing where there are none: by /dev/fuse. */
+static void describe_entries(const struct deal *deal, char *text, size_t len)
+{
+	text[0] = '\0';
+	if (deal->count && deal->absent)
+		(void)snprintf(text, len,
+			       ", %u ring entries for each of %u CPUs, %u for each of %u absent "
+			       "ones",
+			       deal->per_cpu, deal->online, DEAL_FEWEST, deal->absent);
+	else if (deal->count)
+		(void)snprintf(text, len, ", %u ring entries for each of %u CPUs", deal->per_cpu,
+			       deal->online);
+}
+
 static void tell_ready(struct caissond *self)
 {
 	const struct options *options = &self->options;
+	const struct plan *plan = &self->server.plan;
+	char entries[128];
 
 	if (!options->require_io_flusher)
 		log_warn("%s: not safe to stack on: io_flusher=off", options->mountpoint);
 	if (!options->require_mlock)
 		log_warn("%s: not safe to stack on: mlock=off", options->mountpoint);
-	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers",
+	describe_entries(&plan->deal, entries, sizeof(entries));
+	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers%s",
 		 options->backing, options->mountpoint,
-		 (unsigned long long)(server_memory_len(&self->server) / 1024),
-		 self->server.plan.queues, self->server.plan.queue_depth, options->workers);
+		 (unsigned long long)(server_memory_len(&self->server) / 1024), plan->queues,
+		 plan->queue_depth, options->workers, entries);
 }
 
 /* Phases 9 to 12; the control socket is open. */

@@ -8,38 +8,41 @@
 #include "macro.h"
 
 /*
- * A request waits for an entry of its own CPU: 24 keep a disk as busy as 32 requests under way ask for
- * (measured; what is on its way in or out makes up for the rest).
+ * More than a busy disk asks for are for requests that wait, as for a frozen filesystem: whoever
+ * comes after these must find an entry. Few CPUs can have many each.
  */
-#define ENTRIES_PER_CPU 24
-#define DEPTH_MIN	8u
-#define ENTRIES_MAX	256u /* on many CPUs: they cost memory */
+#define PER_CPU_MIN DEAL_BUSY
+#define PER_CPU_MAX 128u
+#define ENTRIES	    1024u /* between the two, so many in all */
 
-int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint32_t depth)
+int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint32_t per_cpu)
 {
-	uint32_t online = MAX(queues * depth, cpus->online);
-	uint32_t count = online + (cpus->possible - cpus->online);
+	uint32_t absent = cpus->possible - cpus->online;
+	uint32_t at = 0;
 
-	*deal = (struct deal){ 0 };
-	deal->entries = calloc(count, sizeof(*deal->entries));
+	*deal = (struct deal){
+		.queues = queues,
+		.per_cpu = MAX(per_cpu, DEAL_FEWEST),
+		.online = cpus->online,
+		.absent = absent,
+	};
+	deal->count = cpus->online * deal->per_cpu + absent * DEAL_FEWEST;
+	deal->per_queue = (deal->count + queues - 1) / queues;
+	deal->entries = calloc((size_t)queues * deal->per_queue, sizeof(*deal->entries));
 	if (!deal->entries)
 		return -ENOMEM;
-	deal->count = count;
-	deal->per_cpu = cpus->possible > cpus->online ? 1 : online / cpus->online;
-	deal->per_queue = (count + queues - 1) / queues;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t at = i < online ? i % cpus->online : cpus->online + (i - online);
+	for (uint32_t i = 0; i < cpus->possible; i++) {
+		uint32_t wanted = i < cpus->online ? deal->per_cpu : DEAL_FEWEST;
 
-		deal->entries[i] = cpus->list[at];
+		for (uint32_t dealt = 0; dealt < wanted; dealt++, at++)
+			deal->entries[at % queues * deal->per_queue + at / queues] = cpus->list[i];
 	}
 	return 0;
 }
 
-uint32_t deal_depth(uint32_t online, uint32_t queues)
+uint32_t deal_per_cpu(uint32_t online)
 {
-	uint32_t wanted = (online * ENTRIES_PER_CPU + queues - 1) / queues;
-
-	return MAX(MIN(wanted, ENTRIES_MAX / queues), DEPTH_MIN);
+	return MAX(MIN(ENTRIES / online, PER_CPU_MAX), PER_CPU_MIN);
 }
 
 void deal_destroy(struct deal *deal)
@@ -48,10 +51,22 @@ void deal_destroy(struct deal *deal)
 	*deal = (struct deal){ 0 };
 }
 
+/* Of the first COUNT that were dealt, how many went to queue QID. */
+static uint32_t share_of(const struct deal *deal, uint32_t qid, uint32_t count)
+{
+	return count / deal->queues + (qid < count % deal->queues);
+}
+
 const uint16_t *deal_of(const struct deal *deal, uint32_t qid, uint32_t *ret_count)
 {
-	uint32_t first = qid * deal->per_queue;
+	*ret_count = 0;
+	if (!deal->count)
+		return NULL;
+	*ret_count = share_of(deal, qid, deal->count);
+	return *ret_count ? deal->entries + (size_t)qid * deal->per_queue : NULL;
+}
 
-	*ret_count = first < deal->count ? MIN(deal->per_queue, deal->count - first) : 0;
-	return *ret_count ? deal->entries + first : NULL;
+uint32_t deal_online_of(const struct deal *deal, uint32_t qid)
+{
+	return deal->count ? share_of(deal, qid, deal->online * deal->per_cpu) : 0;
 }

@@ -5,6 +5,7 @@
 
 #include "fs.h"
 #include "inval.h"
+#include "macro.h"
 #include "pool.h"
 #include "request.h"
 
@@ -36,14 +37,15 @@ static void tell(struct dropper *dropper)
 	(void)sem_post(&dropper->work); /* fails beyond SEM_VALUE_MAX, and then it is awake */
 }
 
-/* Counts one more that waits, if it may. */
-static bool admit(struct dropper *dropper)
+/* Counts REQUEST as one that waits, if it may. */
+static bool admit(struct dropper *dropper, const struct request *request)
 {
+	uint32_t max = request->few ? MIN(1u, dropper->max_waiting) : dropper->max_waiting;
 	_Atomic uint32_t *drops = &dropper->fs->drops;
 	uint32_t waiting = atomic_load(drops);
 
 	do {
-		if (waiting >= dropper->max_waiting)
+		if (waiting >= max)
 			return false;
 	} while (!atomic_compare_exchange_weak(drops, &waiting, waiting + 1));
 	/* after it was counted: dropper_run() doesn't return before the count is 0 */
@@ -69,7 +71,7 @@ bool dropper_put(struct dropper *dropper, struct request *request)
 {
 	uint32_t head;
 
-	if (!admit(dropper)) {
+	if (!admit(dropper, request)) {
 		owe(dropper, &request->drop);
 		return false;
 	}

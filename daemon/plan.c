@@ -38,6 +38,17 @@ uint32_t plan_drops(const struct plan *plan)
 	return plan->deal.count ? plan->deal.per_cpu - 1 : plan->queues * plan->queue_depth / 2;
 }
 
+/* By io_uring all may be of one CPU, which is likely where there are few. */
+uint32_t plan_background(const struct plan *plan)
+{
+	const struct deal *deal = &plan->deal;
+	uint32_t slots = plan->queues * plan->queue_depth;
+
+	if (deal->count)
+		slots = MAX(deal->per_cpu, deal->online * MIN(deal->per_cpu, DEAL_BUSY));
+	return slots - slots / 4;
+}
+
 int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)
 {
 	uint32_t slots = plan->queues * plan_slots(plan);
@@ -75,28 +86,17 @@ static struct plan plan_dev(const struct options *options)
 	return (struct plan){ .queues = options->queues, .queue_depth = options->queue_depth };
 }
 
-static int plan_uring(const struct options *options, struct plan *plan)
+static int deal_entries(struct plan *plan, const struct cpus *cpus, uint32_t per_cpu)
 {
-	autofree struct cpus *cpus = malloc(sizeof(*cpus));
 	int r;
 
-	*plan = plan_dev(options);
-	if (!cpus)
-		return -ENOMEM;
-	r = cpus_read(cpus);
-	if (r < 0)
-		return r;
-	if (!options->queue_depth_given)
-		plan->queue_depth = deal_depth(cpus->online, plan->queues);
-	return deal_make(&plan->deal, cpus, plan->queues, plan->queue_depth);
-}
-
-void plan_destroy(struct plan *plan)
-{
 	deal_destroy(&plan->deal);
+	r = deal_make(&plan->deal, cpus, plan->queues, per_cpu);
+	plan->queue_depth = plan->deal.per_queue;
+	return r;
 }
 
-static int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len)
+int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len)
 {
 	struct arena arena;
 	int r = plan_arena(&arena, options, plan);
@@ -104,6 +104,48 @@ static int plan_len(const struct options *options, const struct plan *plan, uint
 	if (r == 0)
 		*ret_len = arena_len(&arena);
 	return r;
+}
+
+/* As many entries for each CPU as are of use and memory= has room for; or the fewest. */
+static int deal_what_fits(const struct options *options, struct plan *plan, const struct cpus *cpus)
+{
+	uint32_t per_cpu = deal_per_cpu(cpus->online);
+	uint64_t len;
+	int r;
+
+	for (;; per_cpu--) {
+		r = deal_entries(plan, cpus, per_cpu);
+		if (!r)
+			r = plan_len(options, plan, &len);
+		if (r || len <= options->memory || per_cpu <= DEAL_FEWEST)
+			return r;
+	}
+}
+
+int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan)
+{
+	uint32_t depth = options->queues * options->queue_depth;
+
+	*plan = plan_dev(options);
+	if (options->queue_depth_given)
+		return deal_entries(plan, cpus, (depth + cpus->online - 1) / cpus->online);
+	return deal_what_fits(options, plan, cpus);
+}
+
+static int plan_uring_here(const struct options *options, struct plan *plan)
+{
+	autofree struct cpus *cpus = malloc(sizeof(*cpus));
+	int r;
+
+	if (!cpus)
+		return -ENOMEM;
+	r = cpus_read(cpus);
+	return r < 0 ? r : plan_uring(options, cpus, plan);
+}
+
+void plan_destroy(struct plan *plan)
+{
+	deal_destroy(&plan->deal);
 }
 
 int plan_memory(const struct options *options, uint64_t *ret_len)
@@ -114,7 +156,7 @@ int plan_memory(const struct options *options, uint64_t *ret_len)
 	int r;
 
 	r = plan_len(options, &dev, &dev_len);
-	if (!r && options->transport != TRANSPORT_DEV && plan_uring(options, &uring) == 0)
+	if (!r && options->transport != TRANSPORT_DEV && plan_uring_here(options, &uring) == 0)
 		r = plan_len(options, &uring, &uring_len);
 	plan_destroy(&uring);
 	if (r)
@@ -131,7 +173,7 @@ struct session_config plan_session(const struct server *server)
 	return (struct session_config){
 		.max_write = options->max_write,
 		/* the kernel's default of 12 would cap every loop device */
-		.background = MAX(server->plan.queues * server->plan.queue_depth, 256u),
+		.background = plan_background(&server->plan),
 		.posix_acl = creds_act_for_callers(),
 		/* the kernel reads as the client has opened, which changes access times */
 		.passthrough = options->passthrough != PASSTHROUGH_OFF && !options->noatime &&
@@ -202,7 +244,7 @@ static int choose_transport(struct server *server)
 			tell_fallback("transport=auto", by_dev, missing);
 		return 0;
 	}
-	r = plan_uring(options, &server->plan);
+	r = plan_uring_here(options, &server->plan);
 	if (!r)
 		r = plan_len(options, &server->plan, &len);
 	if (!r && len <= options->memory)

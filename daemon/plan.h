@@ -12,6 +12,7 @@
 #include "session.h"
 
 struct arena;
+struct cpus;
 struct options;
 struct server;
 
@@ -20,8 +21,8 @@ struct server;
 
 /* How many of what, by one of the transports. */
 struct plan {
-	uint32_t queues, queue_depth;
-	struct deal deal; /* without entries: by /dev/fuse */
+	uint32_t queues, queue_depth; /* by io_uring the entries of a queue, at most */
+	struct deal deal;	      /* without entries: by /dev/fuse */
 };
 
 /*
@@ -47,6 +48,23 @@ uint32_t plan_slots(const struct plan *plan);
 
 /* Requests that may keep their slots while they wait for the dropper (dropper.h). */
 uint32_t plan_drops(const struct plan *plan);
+
+/*
+ * How many background requests the kernel may have under way, which are readahead and asynchronous
+ * direct I/O, such as a loop device's: three quarters of the slots that a queue or a CPU can
+ * count on, so that they leave some to all others.
+ */
+uint32_t plan_background(const struct plan *plan);
+
+/*
+ * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that OPTIONS name,
+ * otherwise with as many as are of use and memory= has room for. The fewest possible may still be
+ * too many: see plan_len(). Returns 0 or -errno; plan_destroy() in any case.
+ */
+int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan);
+
+/* Bytes of the arena that PLAN takes. Returns 0 or -EOVERFLOW. */
+int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len);
 
 /* Plans all tables of ARENA. Returns 0 or -EOVERFLOW. */
 int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan);

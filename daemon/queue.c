@@ -416,6 +416,7 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.max_write = config->max_write,
 		.entries = config->entries,
 		.entry_count = config->entry_count,
+		.online_count = config->online_count,
 		.wake_fd = -1,
 		.dev.fd = -1,
 	};
@@ -492,6 +493,7 @@ static void register_entries(struct queue *queue)
 
 		assert(index != POOL_NONE);
 		queue->requests[index].cpu = queue->entries[i];
+		queue->requests[index].few = i >= queue->online_count;
 		queue->uring.ops->fetch(&queue->uring, &queue->requests[index]);
 	}
 }

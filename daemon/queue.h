@@ -59,7 +59,7 @@ struct queue {
 	uint32_t sibling_count;
 	struct dropper *dropper;
 	const uint16_t *entries;
-	uint32_t entry_count;
+	uint32_t entry_count, online_count;
 	struct stats_queue *stats;
 	uint32_t max_write;
 
@@ -95,7 +95,7 @@ struct queue_config {
 	uint64_t poll_ns;
 	int session_fd;
 	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
-	uint32_t entry_count;
+	uint32_t entry_count, online_count; /* the first ones are of CPUs that are online */
 };
 
 /* Before its thread exists. Returns 0 or -errno. */

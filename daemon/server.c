@@ -51,6 +51,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.session_fd = server->session_fd,
 		.entries = entries,
 		.entry_count = entry_count,
+		.online_count = deal_online_of(&server->plan.deal, qid),
 	};
 }
 

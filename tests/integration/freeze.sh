@@ -4,16 +4,52 @@
 # While the backing filesystem is frozen, as for a snapshot, those who change it wait; those who only look
 # and read are served (S7). After the thaw all goes on, and nothing has failed.
 #
-#@ packages: e2fsprogs xfsprogs python3 util-linux
+#@ packages: e2fsprogs fio util-linux xfsprogs
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 
 thaw() { fsfreeze --unfreeze "$1" 2>/dev/null || true; }
 
-# by a ring each request that waits keeps its entry, of which a CPU has 24: so many can wait that some
-# remain, wherever the clients run. /dev/fuse has slots for more.
-has_uring() { [[ $("$CAISSON" status --json "$mnt" | python3 -c 'import json, sys; print(json.load(sys.stdin)["transport"])') == uring ]]; }
+# freeze: and later thaws it at the latest
+freeze() {
+	sync -f "$store"
+	defer thaw "$store"
+	fsfreeze --freeze "$store"
+}
 
+# its processes run on the flood's CPU where there are few: by io_uring a CPU's requests keep to its
+# own entries, and on many CPUs so many requests are let through that they fill those of one
+few_cpus() { (($(getconf _NPROCESSORS_ONLN) <= 4)); }
+
+look() {
+	! few_cpus || taskset --cpu-list --pid 0 "$BASHPID"
+	df "$mnt" && ls -l "$mnt/look" && stat "$mnt/look/data" && "$CAISSON" status "$mnt" &&
+		dd if="$mnt/look/data" of="$scratch/copy" iflag=direct bs=64k status=none
+} >/dev/null
+
+# can_look: while those of $changers wait
+can_look() {
+	local pid looker
+	sleep 1 # by now they do, most likely; whoever comes later proves less
+	rm -f "$scratch/copy"
+	look &
+	looker=$!
+	wait_until 20 process_is_gone "$looker"
+	wait "$looker"
+	same "$(sha256sum <"$scratch/copy")" "$sum" "what is read meanwhile"
+	for pid in "${changers[@]}"; do
+		kill -0 "$pid"
+	done
+}
+
+await_changers() {
+	local pid
+	for pid in "${changers[@]}"; do
+		wait "$pid"
+	done
+}
+
+waiters=60
 for type in ext4 xfs; do
 	store=$scratch/$type
 	truncate -s 320M "$store.image"
@@ -21,21 +57,18 @@ for type in ext4 xfs; do
 	make_filesystem "$type" "$loop"
 	mount_loop "$loop" "$store"
 	serve "$store" "$mnt"
-	waiters=40
-	! has_uring || waiters=6
 
 	mkdir "$mnt/look"
 	head -c 1M /dev/urandom >"$mnt/look/data"
+	head -c 4M /dev/zero >"$mnt/image"
 	for ((i = 0; i < waiters; i++)); do
 		mkdir "$mnt/$i"
 		head -c 64k /dev/zero >"$mnt/$i/file"
 	done
 	sum=$(sha256sum <"$mnt/look/data")
-	sync -f "$store"
-	defer thaw "$store"
-	fsfreeze --freeze "$store"
 
 	say "$type: $((2 * waiters)) requests wait"
+	freeze
 	changers=()
 	for ((i = 0; i < waiters; i++)); do
 		{
@@ -46,24 +79,20 @@ for type in ext4 xfs; do
 		{ : >"$mnt/$i/new" && mv "$mnt/$i/new" "$mnt/$i/renamed"; } &
 		changers+=($!)
 	done
-	sleep 1 # by now they do, most likely; whoever comes later proves less
-	looked() {
-		df "$mnt" && ls -l "$mnt/look" && stat "$mnt/look/data" && "$CAISSON" status "$mnt" &&
-			dd if="$mnt/look/data" of="$scratch/copy" iflag=direct bs=64k status=none
-	} >/dev/null
-	looked &
-	looker=$!
-	wait_until 20 process_is_gone "$looker"
-	wait "$looker"
-	same "$(sha256sum <"$scratch/copy")" "$sum" "what is read meanwhile"
-	for pid in "${changers[@]}"; do
-		kill -0 "$pid"
-	done
-
+	can_look
 	thaw "$store"
-	for pid in "${changers[@]}"; do
-		wait "$pid"
-	done
+	await_changers
 	same "$(find "$store" -name directory -o -name renamed | wc -l)" "$((2 * waiters))" "number of changes made"
+
+	# as of a loop device, whose requests nobody waits for: of these the kernel sends only as many as
+	# leave room for others
+	say "$type: asynchronous writes wait, as many as there may be"
+	freeze
+	taskset --cpu-list 0 fio --name=flood --filename="$mnt/image" --rw=randwrite --bs=4k --size=4M --direct=1 \
+		--ioengine=libaio --iodepth=1024 --output="$scratch/flood" &
+	changers=($!)
+	can_look
+	thaw "$store"
+	await_changers
 	unserve
 done

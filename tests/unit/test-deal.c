@@ -2,6 +2,7 @@
 #include "deal.h"
 
 #include "cpus.h"
+#include "macro.h"
 #include "test.h"
 
 static struct cpus cpus;
@@ -26,28 +27,6 @@ static uint32_t entries_of_all(uint32_t queues, uint16_t cpu)
 	return found;
 }
 
-static void make(const char *possible, const char *online, uint32_t queues, uint32_t depth)
-{
-	uint32_t total = 0;
-
-	CHECK_EQ(cpus_parse(&cpus, possible, online), 0);
-	CHECK_EQ(deal_make(&deal, &cpus, queues, depth), 0);
-	for (uint32_t qid = 0; qid < queues; qid++) {
-		uint32_t count;
-
-		(void)deal_of(&deal, qid, &count);
-		CHECK(count <= deal.per_queue);
-		total += count;
-	}
-	CHECK_EQ(total, deal.count);
-	total = 0;
-	for (uint16_t cpu = 0; cpu < cpus.possible; cpu++) {
-		CHECK(entries_of_all(queues, cpu) > 0); /* or the kernel would use none */
-		total += entries_of_all(queues, cpu);
-	}
-	CHECK_EQ(total, deal.count);
-}
-
 static uint32_t queues_of(uint32_t queues, uint16_t cpu)
 {
 	uint32_t found = 0;
@@ -57,64 +36,121 @@ static uint32_t queues_of(uint32_t queues, uint16_t cpu)
 	return found;
 }
 
+/* That the first entries of queue QID are of CPUs that are online, and no others. */
+static void check_online(uint32_t qid)
+{
+	uint32_t count, online = deal_online_of(&deal, qid);
+	const uint16_t *entries = deal_of(&deal, qid, &count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = 0;
+
+		while (cpus.list[at] != entries[i])
+			at++;
+		CHECK_EQ(i < online, at < cpus.online);
+	}
+}
+
+/* What holds of every layout. */
+static void make(const char *possible, const char *online, uint32_t queues, uint32_t per_cpu)
+{
+	uint32_t total = 0, most = 0, fewest = UINT32_MAX;
+
+	CHECK_EQ(cpus_parse(&cpus, possible, online), 0);
+	CHECK_EQ(deal_make(&deal, &cpus, queues, per_cpu), 0);
+	for (uint32_t qid = 0; qid < queues; qid++) {
+		uint32_t count;
+
+		(void)deal_of(&deal, qid, &count);
+		most = count > most ? count : most;
+		fewest = count < fewest ? count : fewest;
+		total += count;
+		check_online(qid);
+	}
+	CHECK_EQ(total, deal.count);
+	CHECK_EQ(most, deal.per_queue);
+	CHECK(most - fewest <= 1);
+	total = 0;
+	for (uint32_t i = 0; i < cpus.possible; i++) {
+		uint32_t wanted = i < cpus.online ? deal.per_cpu : DEAL_FEWEST;
+		uint16_t cpu = cpus.list[i];
+
+		CHECK_EQ(entries_of_all(queues, cpu), wanted);
+		CHECK_EQ(queues_of(queues, cpu), wanted < queues ? wanted : queues);
+		total += wanted;
+	}
+	CHECK_EQ(total, deal.count);
+	deal_destroy(&deal);
+}
+
+/* Of whatever machine, with whatever number of threads. */
 static void deals_evenly(void)
 {
-	make("0-1", "0-1", 6, 16);
-	CHECK_EQ(deal.count, 6u * 16);
+	static const char *const possible[] = { "0", "0-1", "0-15", "0-63", "0-255", "0-511" };
+	static const char *const online[] = { "0", "0-1", "0-7", "0,2,4,6-63", "0-255", "0-511" };
+	static const uint32_t queues[] = { 1, 2, 3, 6, 16, 64 };
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(possible); i++) {
+		for (uint32_t j = 0; j <= i; j++) {
+			for (uint32_t k = 0; k < ARRAY_SIZE(queues); k++) {
+				make(possible[i], online[j], queues[k], 2);
+				make(possible[i], online[j], queues[k], 7);
+				make(possible[i], online[j], queues[k], 24);
+				make(possible[i], online[j], queues[k], 128);
+			}
+		}
+	}
+}
+
+/* One is too few: what would end a request may wait behind it. */
+static void gives_two_at_least(void)
+{
+	CHECK_EQ(cpus_parse(&cpus, "0-3", "0-1"), 0);
+	CHECK_EQ(deal_make(&deal, &cpus, 3, 0), 0);
+	CHECK_EQ(deal.per_cpu, 2u);
+	CHECK_EQ(deal.count, 8u);
+	CHECK_EQ(deal.absent, 2u);
+	deal_destroy(&deal);
+}
+
+/* Absent CPUs, of which some virtual machines have many, take no thread from those that are there. */
+static void keeps_every_thread_busy(void)
+{
+	CHECK_EQ(cpus_parse(&cpus, "0-239", "0-1"), 0);
+	CHECK_EQ(deal_make(&deal, &cpus, 6, 24), 0);
+	CHECK_EQ(deal.count, 2u * 24 + 238 * 2);
 	for (uint32_t qid = 0; qid < 6; qid++) {
-		CHECK_EQ(entries_of(qid, 0), 8u);
-		CHECK_EQ(entries_of(qid, 1), 8u);
+		CHECK_EQ(entries_of(qid, 0), 4u);
+		CHECK_EQ(entries_of(qid, 1), 4u);
 	}
 	deal_destroy(&deal);
 }
 
-/* No CPU's requests are one thread's alone as long as there are slots. */
-static void spreads_over_threads(void)
+static void has_none(void)
 {
-	make("0-63", "0-63", 16, 16);
-	CHECK_EQ(deal.count, 256u);
-	for (uint16_t cpu = 0; cpu < 64; cpu++) {
-		CHECK_EQ(entries_of_all(16, cpu), 4u);
-		CHECK_EQ(queues_of(16, cpu), 4u);
-	}
-	deal_destroy(&deal);
-}
+	uint32_t count = 1;
 
-static void serves_every_cpu(void)
-{
-	make("0-239", "0-1", 6, 16); /* as some virtual machines have it */
-	CHECK_EQ(entries_of_all(6, 0), 48u);
-	CHECK_EQ(entries_of_all(6, 239), 1u);
-	CHECK_EQ(deal.count, 96u + 238);
-	deal_destroy(&deal);
-	make("0-63", "0-63", 1, 1);
-	CHECK_EQ(deal.count, 64u);
-	deal_destroy(&deal);
-	make("0", "0", 1, 1);
-	CHECK_EQ(deal.count, 1u);
-	deal_destroy(&deal);
-	make("0-2", "0-2", 2, 1); /* the last queue gets what is left */
-	CHECK_EQ(deal.count, 3u);
-	CHECK_EQ(deal.per_queue, 2u);
-	deal_destroy(&deal);
+	deal = (struct deal){ 0 };
+	CHECK(!deal_of(&deal, 0, &count));
+	CHECK_EQ(count, 0u);
 }
 
 static void is_as_deep_as_cpus_need(void)
 {
-	CHECK_EQ(deal_depth(1, 3), 8u);
-	CHECK_EQ(deal_depth(2, 6), 8u);
-	CHECK_EQ(deal_depth(8, 16), 12u);
-	CHECK_EQ(deal_depth(8, 3), 64u);   /* few threads for many CPUs */
-	CHECK_EQ(deal_depth(16, 16), 16u); /* the most */
-	CHECK_EQ(deal_depth(512, 16), 16u);
-	CHECK_EQ(deal_depth(512, 64), 8u);
+	CHECK_EQ(deal_per_cpu(1), 128u);
+	CHECK_EQ(deal_per_cpu(2), 128u);
+	CHECK_EQ(deal_per_cpu(16), 64u);
+	CHECK_EQ(deal_per_cpu(64), 24u);
+	CHECK_EQ(deal_per_cpu(256), 24u);
+	CHECK_EQ(deal_per_cpu(512), 24u);
 }
 
 int main(void)
 {
 	RUN(deals_evenly);
-	RUN(spreads_over_threads);
-	RUN(serves_every_cpu);
+	RUN(gives_two_at_least);
+	RUN(keeps_every_thread_busy);
+	RUN(has_none);
 	RUN(is_as_deep_as_cpus_need);
 	return test_result();
 }

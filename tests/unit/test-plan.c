@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How large a server is planned, on machines of many sizes. */
+#include "plan.h"
+
+#include <stdio.h>
+
+#include "cpus.h"
+#include "macro.h"
+#include "options.h"
+#include "test.h"
+
+static struct cpus cpus;
+static struct options options;
+static struct plan plan;
+static uint64_t len;
+
+static void machine(uint32_t possible, uint32_t online)
+{
+	char can_be[32], are[32];
+
+	(void)snprintf(can_be, sizeof(can_be), "0-%u", possible - 1);
+	(void)snprintf(are, sizeof(are), "0-%u", online - 1);
+	CHECK_EQ(cpus_parse(&cpus, can_be, are), 0);
+	options = (struct options){
+		.queues = MIN(online * 3, (uint32_t)OPTIONS_QUEUES_DEFAULT),
+		.queue_depth = 32,
+		.workers = 8,
+		.inodes = 65536,
+		.files = 16384,
+		.max_write = 256 << 10,
+		.memory = 1ull << 30,
+	};
+}
+
+static void lay_out(void)
+{
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan_len(&options, &plan, &len), 0);
+	CHECK_EQ(plan.queue_depth, plan.deal.per_queue);
+	CHECK(plan.deal.per_cpu >= DEAL_FEWEST);
+	plan_destroy(&plan);
+}
+
+/* memory= bounds it, and is made use of; a CPU that is there has depth. */
+static void keeps_within_memory(void)
+{
+	static const struct {
+		uint32_t possible, online, per_cpu_min, mib_max;
+	} machines[] = {
+		{ 1, 1, 128, 64 },	{ 2, 2, 128, 96 },     { 16, 8, 128, 320 },
+		{ 16, 16, 64, 320 },	{ 64, 64, 24, 448 },   { 240, 2, 128, 224 },
+		{ 256, 256, 12, 1024 }, { 512, 512, 6, 1024 }, { 512, 64, 24, 704 },
+	};
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(machines); i++) {
+		machine(machines[i].possible, machines[i].online);
+		CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+		CHECK(plan.deal.per_cpu >= machines[i].per_cpu_min);
+		CHECK_EQ(plan_len(&options, &plan, &len), 0);
+		CHECK(len <= (uint64_t)machines[i].mib_max << 20);
+		plan_destroy(&plan);
+	}
+}
+
+/* More memory, and no more than is of use; less, down to what a CPU needs. */
+static void makes_use_of_memory(void)
+{
+	machine(256, 256);
+	options.memory = 4ull << 30;
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan.deal.per_cpu, 24u);
+	plan_destroy(&plan);
+
+	options.memory = 1 << 20;
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan.deal.per_cpu, 2u);
+	CHECK_EQ(plan_len(&options, &plan, &len), 0);
+	CHECK(len > options.memory); /* so /dev/fuse it is */
+	plan_destroy(&plan);
+}
+
+/* A depth that was asked for isn't made smaller, but for each CPU's two. */
+static void does_as_it_is_told(void)
+{
+	machine(4, 2);
+	options.queue_depth_given = true;
+	options.queue_depth = 7;
+	options.memory = 1 << 20;
+	lay_out();
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan.deal.per_cpu, 21u);
+	CHECK_EQ(plan_slots(&plan), 10u); /* 46 entries of six queues, and two for /dev/fuse */
+	plan_destroy(&plan);
+
+	options.queues = options.queue_depth = 1;
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan.deal.count, 8u);
+	plan_destroy(&plan);
+}
+
+/* What nobody waits for leaves slots to those who wait. */
+static void keeps_slots_free(void)
+{
+	machine(2, 2);
+	plan = (struct plan){ .queues = 6, .queue_depth = 32 };
+	CHECK_EQ(plan_background(&plan), 144u);
+	plan = (struct plan){ .queues = 1, .queue_depth = 1 };
+	CHECK_EQ(plan_background(&plan), 1u);
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan_background(&plan), 96u);
+	plan_destroy(&plan);
+	machine(64, 64);
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan_background(&plan), 1152u);
+	plan_destroy(&plan);
+}
+
+int main(void)
+{
+	RUN(keeps_within_memory);
+	RUN(makes_use_of_memory);
+	RUN(does_as_it_is_told);
+	RUN(keeps_slots_free);
+	return test_result();
+}
