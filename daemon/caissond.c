@@ -213,12 +213,10 @@ static void describe_entries(const struct deal *deal, char *text, size_t len)
 	text[0] = '\0';
 	if (deal->count && deal->absent)
 		(void)snprintf(text, len,
-			       ", %u ring entries for each of %u CPUs, %u for each of %u absent "
-			       "ones",
-			       deal->per_cpu, deal->online, DEAL_FEWEST, deal->absent);
+			       ", %u ring entries a CPU, %u a CPU that is not online (%u)",
+			       deal->per_cpu, DEAL_FEWEST, deal->absent);
 	else if (deal->count)
-		(void)snprintf(text, len, ", %u ring entries for each of %u CPUs", deal->per_cpu,
-			       deal->online);
+		(void)snprintf(text, len, ", %u ring entries a CPU", deal->per_cpu);
 }
 
 static void tell_ready(struct caissond *self)
