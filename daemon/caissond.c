@@ -55,7 +55,7 @@
 #include "status.h"
 #include "store.h"
 
-enum watch { WATCH_ENDED, WATCH_KEEPER, WATCHES };
+enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_LEASES, WATCHES };
 
 struct caissond {
 	struct options options;
@@ -141,11 +141,15 @@ static void stop(struct caissond *self)
 	self->stopping = true;
 }
 
-/* A queue thread has ended, or the keeper has something to say. */
+/* A queue thread has ended, the keeper has something to say, or leases are to be looked at again. */
 static bool watch_ready(void *arg, uint32_t i)
 {
 	struct caissond *self = arg;
 
+	if (i == WATCH_LEASES) {
+		worker_retry(&self->server.workers);
+		return true;
+	}
 	if (i == WATCH_KEEPER) {
 		switch (keeper_listen(self->link)) {
 		case KEEPER_NOTHING:
@@ -267,7 +271,8 @@ static int serve_with_server(struct caissond *self)
 		.ready = watch_ready,
 		.arg = self,
 		.watch_fd = { [WATCH_ENDED] = self->server.ended_fd,
-			      [WATCH_KEEPER] = self->link->fd },
+			      [WATCH_KEEPER] = self->link->fd,
+			      [WATCH_LEASES] = self->server.workers.leases.timer_fd },
 		.watch_count = WATCHES,
 	};
 	r = control_run(&self->control, &self->loop);

@@ -10,6 +10,8 @@
  *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing
  *     done, unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of
  *     a file;
+ *   - one that meets a lease on a file that it would have to open returns CALL_WAITS as well, with
+ *     nothing done: it will be called again (lease-wait.h);
  *   - it runs as the daemon; it takes on the caller's identity itself where that matters
  *     (creds_assume());
  *   - it may block in the backing filesystem and nowhere else; it holds no lock meanwhile.

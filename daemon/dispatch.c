@@ -140,9 +140,8 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
  * Without POLL the kernel calls every file ready, which these are (fuse_file_poll()); without BMAP
  * a swap file can't be made on it, as is right; COPY_FILE_RANGE_64 (7.45) falls back on
  * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own. GETLK, SETLK and SETLKW aren't sent,
- * as file locks are the kernel's (session.c). An INTERRUPT is answered -ENOSYS, too: no request waits for
- * anything that a signal could end. Where the answer goes by the descriptor that the interrupted request
- * was read from, the kernel sends no more of them (fuse_dev_do_write() in fs/fuse/dev.c); else it ignores it.
+ * as file locks are the kernel's (session.c). An INTERRUPT ends the wait for a lease; there is nothing to
+ * answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
  */
 static const struct dispatch_entry table[] = {
 	META(LOOKUP, .handler = op_lookup, COMPONENT, .brief = true),
@@ -180,6 +179,7 @@ static const struct dispatch_entry table[] = {
 	META(FSYNCDIR, .changes = true, .handler = op_fsyncdir, ARG(fuse_fsync_in)),
 	META(ACCESS, .handler = op_access, ARG(fuse_access_in)),
 	META(CREATE, .changes = true, .handler = op_create, ARG(fuse_create_in), COMPONENT),
+	ENTRY(INTERRUPT, DISPATCH_SESSION, ARG(fuse_interrupt_in), .no_reply = true),
 	ENTRY(DESTROY, DISPATCH_SESSION),
 	META(IOCTL, .handler = op_ioctl, ARG(fuse_ioctl_in), .data = true, .check = check_ioctl),
 	META(BATCH_FORGET, .changes = true, .handler = op_batch_forget, ARG(fuse_batch_forget_in), .data = true,

@@ -96,7 +96,6 @@ static int truncate_fd(struct call *call, struct inode *inode, int fd, uint64_t 
 static int set_size(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
 {
 	const struct file *file = NULL;
-	char path[STORE_FD_NAME_LEN];
 	int fd, r;
 
 	if (arg->size > INT64_MAX)
@@ -112,11 +111,12 @@ static int set_size(struct call *call, struct inode *inode, const struct fuse_se
 
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
-	store_fd_name(inode->fd, path);
 	/* there is no truncateat() */
-	fd = openat(call->fs->store.proc_fd, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return op_error(call->fs, -errno);
+	r = store_reopen(&call->fs->store, inode->fd, O_WRONLY, &fd);
+	if (r == -EAGAIN)
+		return CALL_WAITS;
+	if (r < 0)
+		return op_error(call->fs, r);
 	r = truncate_fd(call, inode, fd, arg->size);
 	(void)close(fd); /* nothing was written through it */
 	return r;
@@ -161,7 +161,7 @@ static int set_times(const struct inode *inode, const struct fuse_setattr_in *ar
 /*
  * The kernel's VFS does these at once; one after the other, each may undo part of another:
  * truncating sets the times, chown clears set-id bits. So: size, owner, mode, times. The size is
- * also what most easily fails, and then nothing has changed. A change time alone (FATTR_CTIME,
+ * also what most easily fails, and then nothing has changed; nor where it meets a lease. A change time alone (FATTR_CTIME,
  * which only a client with its own clock sends) is the backing filesystem's business.
  */
 static int set_attributes(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
@@ -228,7 +228,7 @@ int op_setattr(struct call *call)
 		return r;
 	r = set_attributes(call, inode, arg);
 	creds_resume();
-	return r < 0 ? r : op_reply_attr(call, inode);
+	return r ? r : op_reply_attr(call, inode);
 }
 
 int op_access(struct call *call)

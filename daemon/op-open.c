@@ -285,7 +285,7 @@ static int open_descriptors(struct call *call, const struct inode *inode, struct
 	return 0;
 }
 
-/* Opens INODE, and truncates it last: nothing that can fail comes after that. */
+/* Opens INODE, and truncates it last: nothing that can fail comes after that. -EAGAIN: a lease. */
 static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 {
 	const struct fuse_open_in *arg = call->arg;
@@ -323,6 +323,8 @@ int op_open(struct call *call)
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
 	r = open_file(call, inode, &fh);
+	if (r == -EAGAIN && !(arg->flags & O_NONBLOCK))
+		return CALL_WAITS;
 	if (r < 0)
 		return op_error(call->fs, r);
 	fill_open_out(call, arg->flags, fh, call->out);

@@ -283,6 +283,19 @@ static void start_metadata(struct queue *queue, struct request *request, const s
 		hand_over(queue, request);
 }
 
+static void start_session(struct queue *queue, struct request *request, const struct call *call)
+{
+	const struct fuse_interrupt_in *interrupt = call->arg;
+
+	if (request->opcode == FUSE_INTERRUPT && !request->entry) {
+		worker_interrupt(queue->workers, interrupt->unique);
+		drop(queue, request);
+		return;
+	}
+	/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */
+	reply(queue, request, request->opcode == FUSE_DESTROY ? 0 : -EIO, 0);
+}
+
 static void received(void *arg, struct request *request)
 {
 	struct queue *queue = arg;
@@ -318,8 +331,7 @@ static void received(void *arg, struct request *request)
 		start_metadata(queue, request, &call);
 		break;
 	case DISPATCH_SESSION:
-		/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */
-		reply(queue, request, in->opcode == FUSE_DESTROY ? 0 : -EIO, 0);
+		start_session(queue, request, &call);
 		break;
 	case DISPATCH_UNKNOWN:
 		refuse(queue, request, -ENOSYS);

@@ -26,7 +26,9 @@
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
+ *	RUN	→ QUEUED [worker]    … in one of its others: a change, or put aside (lease-wait.h)
  *	QUEUED	→ RUN	 [worker]    taken up by one
+ *	QUEUED	→ RUN	 [main]      is to be tried again
  *	RUN	→ REPLY	 [owner]     the answer is on its way; maybe by the dropper (dropper.h)
  *	REPLY	→ FREE	 [owner]     the kernel has it
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
@@ -70,6 +72,7 @@ struct request {
 	uint8_t drops;	       /* its answer waits for … */
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
+	uint8_t waits;	       /* it has a place among those who wait for a lease (lease-wait.h) */
 	uint32_t gate;	       /* the row of its gate; see gate.h */
 	uint32_t worker;       /* the worker that waits at the gate, or POOL_NONE: its queue does */
 	uint16_t qid;	       /* whose transport it came by and is answered through */

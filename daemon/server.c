@@ -199,6 +199,7 @@ static int make_queues_and_workers(struct server *server)
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
 		.slots = PLAN_META_SLOTS,
 		.max_write = options->max_write,
+		.deal = &server->plan.deal,
 	};
 	int r;
 

@@ -132,7 +132,7 @@ int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd)
 	return open_beneath(dir_fd, ".", flags | O_TMPFILE, mode & 07777, ret_fd);
 }
 
-int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
+static int reopen(const struct store *store, int fd, int flags, int *ret_fd)
 {
 	char name[STORE_FD_NAME_LEN];
 	int opened;
@@ -142,6 +142,25 @@ int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
 	if (opened < 0)
 		return -errno;
 	*ret_fd = opened;
+	return 0;
+}
+
+int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
+{
+	autoclose int opened = -1;
+	int r;
+
+	if (flags & (O_PATH | O_DIRECTORY)) /* these break no lease */
+		return reopen(store, fd, flags, ret_fd);
+	r = reopen(store, fd, flags | O_NONBLOCK, &opened);
+	if (r == -EAGAIN && !is_local(fd))
+		return reopen(store, fd, flags, ret_fd);
+	if (r < 0)
+		return r;
+	/* io_uring would not wait on such a descriptor (io_file_get_flags()) */
+	if (fcntl(opened, F_SETFL, flags) < 0)
+		return -errno;
+	*ret_fd = steal_fd(&opened);
 	return 0;
 }
 

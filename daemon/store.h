@@ -61,7 +61,9 @@ int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);
 
 /*
  * Opens the inode behind the descriptor FD (O_PATH or not) once more, with FLAGS (O_RDWR …,
- * O_PATH too). 0 or -errno.
+ * O_PATH too). 0 or -errno: -EAGAIN where somebody has a lease on the file, which is being broken
+ * now. Waits for that only on a filesystem that isn't known to be local, where -EAGAIN may have other
+ * causes.
  */
 int store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
 

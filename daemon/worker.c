@@ -24,8 +24,8 @@ struct worker_buffers {
 	uint8_t scratch[CALL_SCRATCH_LEN];
 };
 
-/* See worker.h: what was submitted, and the changes of it. */
-#define INBOXES 2
+/* See worker.h: what was submitted, the changes of it, and what has been put aside. */
+#define INBOXES 3
 
 uint64_t worker_buffer_len(void)
 {
@@ -73,9 +73,12 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
-	r = pool_init(&set->slots, config->first_slot, config->slots);
+	r = lease_wait_init(&set->leases, config->slots, config->deal);
 	if (r < 0)
 		return r;
+	r = pool_init(&set->slots, config->first_slot, config->slots);
+	if (r < 0)
+		goto err_leases;
 	set->stats = aligned_alloc(CACHE_LINE_BYTES, stats_len);
 	set->entered = calloc(config->count, sizeof(*set->entered));
 	if (!set->stats || !set->entered) {
@@ -95,10 +98,9 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		request->meta = true;
 	}
 	set->changes.cells = set->inbox.cells + cells;
-	for (uint64_t i = 0; i < cells; i++) {
-		atomic_init(&set->inbox.cells[i].turn, i);
-		atomic_init(&set->changes.cells[i].turn, i);
-	}
+	set->aside.cells = set->changes.cells + cells;
+	for (uint64_t i = 0; i < INBOXES * cells; i++)
+		atomic_init(&set->inbox.cells[i].turn, i % cells);
 	return 0;
 
 err_pool:
@@ -106,6 +108,8 @@ err_pool:
 	free(set->stats);
 	set->stats = NULL;
 	pool_destroy(&set->slots);
+err_leases:
+	lease_wait_destroy(&set->leases);
 	return r;
 }
 
@@ -118,6 +122,7 @@ void worker_destroy(struct worker_set *set)
 	free(set->stats);
 	set->stats = NULL;
 	pool_destroy(&set->slots);
+	lease_wait_destroy(&set->leases);
 }
 
 struct request *worker_adopt(struct worker_set *set, const struct request *request)
@@ -241,6 +246,32 @@ void worker_dropped(void *arg, struct request *request)
 		put_slot(set, request);
 }
 
+/*
+ * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer with.
+ * A data slot stays behind: it is for those who don't wait.
+ */
+static int put_aside(struct worker_set *set, struct request *request)
+{
+	struct request *waiter = request;
+
+	if (atomic_load(&set->stopping) || lease_wait_is_interrupted(&set->leases, request->unique))
+		return -EINTR;
+	if (!request->meta && !request->entry)
+		waiter = worker_adopt(set, request);
+	if (!waiter)
+		return -EAGAIN;
+	if (!lease_wait_enter(&set->leases, waiter)) {
+		if (waiter != request)
+			put_slot(set, waiter);
+		return -EAGAIN;
+	}
+	if (waiter != request)
+		drop(set, request);
+	put(set, &set->aside, waiter);
+	lease_wait_count(&set->leases);
+	return 0;
+}
+
 static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
 {
 	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
@@ -268,13 +299,32 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 	request_move(request, REQUEST_RUN);
 }
 
+/* REQUEST's handler, in thread NUMBER as in run(), has made of CALL what R says, or would have. */
+static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
+		   const struct call *call)
+{
+	struct worker_stats *stats = &set->stats[number];
+
+	lease_wait_leave(&set->leases, request);
+	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	if (dispatch_entry(request->opcode)->no_reply && r >= 0) {
+		drop(set, request);
+		return;
+	}
+	assert(r <= 0);
+	r = answer(set, request, &buffers_of(set, number)->out, r, call);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+}
+
 /* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
 static void run(struct worker_set *set, uint32_t number, struct request *request)
 {
-	struct worker_buffers *buffers = buffers_of(set, number);
-	struct worker_stats *stats = &set->stats[number];
 	const struct fuse_in_header *in = request_message(set->arena, request);
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
+	struct worker_buffers *buffers = buffers_of(set, number);
 	struct call call = {
 		.fs = set->fs,
 		.in = in,
@@ -285,7 +335,6 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	};
 	int r;
 
-	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
 	/* parsed once already: what was pointers is not kept in a request */
 	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
 	if (r == 0) {
@@ -294,17 +343,14 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	}
 	if (request->in_gate)
 		gate_leave(set->gates, request);
-	dispatch_slow_down(entry, set->fs);
-	if (r < 0)
-		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
-	if (entry->no_reply && r >= 0) {
-		drop(set, request);
-		return;
+	if (r == CALL_WAITS) {
+		r = put_aside(set, request);
+		if (r == 0)
+			return;
 	}
-	assert(r <= 0 && call.out_len <= call.out_cap);
-	r = answer(set, request, &buffers->out, r, &call);
-	if (r < 0)
-		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+	dispatch_slow_down(entry, set->fs);
+	assert(call.out_len <= call.out_cap);
+	finish(set, number, request, r, &call);
 }
 
 bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request)
@@ -373,6 +419,30 @@ static void make_changes(struct worker_set *set, uint32_t number, struct request
 	}
 }
 
+void worker_retry(struct worker_set *set)
+{
+	uint32_t count = lease_wait_begin_round(&set->leases);
+
+	for (uint32_t i = 0; i < count; i++)
+		worker_submit(set, take(set, &set->aside));
+	lease_wait_end_round(&set->leases, count);
+}
+
+void worker_interrupt(struct worker_set *set, uint64_t unique)
+{
+	lease_wait_interrupt(&set->leases, unique);
+}
+
+/* Nobody will try again what has been put aside, and nobody puts more there. */
+static void end_waiting(struct worker_set *set, uint32_t number)
+{
+	const struct call call = { .fs = set->fs };
+	struct request *request;
+
+	while ((request = take(set, &set->aside)))
+		finish(set, number, request, -EINTR, &call);
+}
+
 void worker_run(struct worker_set *set, uint32_t number)
 {
 	struct request *request;
@@ -386,8 +456,9 @@ void worker_run(struct worker_set *set, uint32_t number)
 		else if (request)
 			run(set, number, request);
 		else if (atomic_load(&set->stopping))
-			return; /* a unit for each worker follows the requests' own */
+			break; /* a unit for each worker follows the requests' own */
 	}
+	end_waiting(set, number);
 }
 
 void worker_stop(struct worker_set *set)

@@ -20,6 +20,9 @@
  * that are under way, as it would for the inode's lock. So a gate is never held by a request that
  * waits for a worker, and data doesn't wait for one.
  *
+ * A handler that meets a lease returns CALL_WAITS, and its request is put aside in a third inbox, until
+ * the main thread gives it back to the first: see lease-wait.h.
+ *
  * A queue thread that has nothing else to do may run a handler itself, unless it makes a change,
  * which saves waking a worker, as long as most of them remain for data: worker_try_here().
  * Whatever it has to do, it may run one that has nothing to wait for: worker_try_briefly().
@@ -33,10 +36,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lease-wait.h"
 #include "pool.h"
 
 struct arena;
 struct call;
+struct deal;
 struct dropper;
 struct fs;
 struct gate_table;
@@ -69,6 +74,8 @@ struct worker_set {
 	struct pool slots;	     /* the metadata slots */
 	struct worker_inbox inbox;   /* whatever was submitted */
 	struct worker_inbox changes; /* what a worker has found to wait its turn */
+	struct worker_inbox aside;   /* what waits for a lease */
+	struct lease_wait leases;
 	uint64_t cell_mask;
 	uint32_t changing_max;	   /* workers that may make changes at the same time */
 	_Atomic uint32_t changing; /* … and do */
@@ -91,6 +98,7 @@ struct worker_config {
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
 	uint32_t max_write;
+	const struct deal *deal; /* of ring entries, or NULL */
 };
 
 /*
@@ -140,11 +148,21 @@ bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *reque
 bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
 			const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
+/*
+ * Has all tried again that have been put aside. To be called when set->leases.timer_fd is readable. Doesn't
+ * block. The main thread.
+ */
+void worker_retry(struct worker_set *set);
+
+/* A client whose request has that number has got a signal. Any thread, no lock. */
+void worker_interrupt(struct worker_set *set, uint64_t unique);
+
 /* The body of worker thread number NUMBER: returns after worker_stop() when the inbox is empty. */
 void worker_run(struct worker_set *set, uint32_t number);
 
 /*
- * No more requests will be submitted: lets every worker return once all are answered.
+ * No more requests will be submitted: lets every worker return once all are answered, those that
+ * have been put aside with -EINTR. The main thread.
  */
 void worker_stop(struct worker_set *set);
 

@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -23,15 +24,16 @@
 enum { QUEUES = 2, DEPTH = 4, META = 6, WORKERS = 3, PER_QUEUE = 20000, UNIQUES = 100000 };
 
 static struct arena arena;
-static struct fs fs = { .cache = CACHE_WRITEBACK }; /* nothing has a gate */
 static struct worker_set set;
 static struct queue queues[QUEUES];
 static _Atomic uint8_t answers[UNIQUES];
 static _Atomic int32_t errors[UNIQUES];
+static struct fs fs = { .cache = CACHE_WRITEBACK }; /* without gates */
+static _Atomic uint32_t leases;			    /* to be met by those who open */
 
 /*
  * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent; LOOKUP knows brief
- * calls, and waits unless its nodeid is 1.
+ * calls, and waits unless its nodeid is 1; OPEN meets a lease as long as there are any.
  */
 static int handle(struct call *call)
 {
@@ -49,6 +51,11 @@ static int handle(struct call *call)
 		return 0;
 	case FUSE_STATFS:
 		return -EIO;
+	case FUSE_OPEN:
+		if (!atomic_load(&leases))
+			return 0;
+		atomic_fetch_sub(&leases, 1);
+		return CALL_WAITS;
 	}
 	return 0;
 }
@@ -280,10 +287,133 @@ static void brief_ones_are_done_in_the_queue_s_thread(void)
 	close_all();
 }
 
+/* Runs a worker until all is answered that was submitted. */
+static void run_worker_to_its_end(void)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
+	worker_stop(&set);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static bool is_answered(uint64_t unique, int error)
+{
+	return atomic_load(&answers[unique]) == 1 && atomic_load(&errors[unique]) == error;
+}
+
+/* Waits for COUNT to have been put aside by all rounds so far. */
+static void await_aside(uint32_t count)
+{
+	while (atomic_load(&set.leases.aside) != count)
+		sched_yield();
+}
+
+/* A round, as soon as it is due: no wake-up is lost. */
+static void make_round(void)
+{
+	struct pollfd timer = { .fd = set.leases.timer_fd, .events = POLLIN };
+
+	CHECK(poll(&timer, 1, 20000) == 1);
+	worker_retry(&set);
+}
+
+/* A lease is met again and again; what is met by fewer than may wait is answered when there is none. */
+static void those_who_meet_a_lease_wait(void)
+{
+	pthread_t thread;
+
+	open_all();
+	atomic_store(&leases, UINT32_MAX);
+	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
+	for (uint64_t unique = 2; unique < 8; unique += 2)
+		submit(0, unique, FUSE_OPEN);
+	await_aside(META / 2);
+	/* their slots are not those of the queue, and one more may not wait */
+	CHECK(atomic_load(&queues[0].slots.free) == DEPTH);
+	submit(1, 8, FUSE_OPEN);
+	while (!atomic_load(&answers[8]))
+		sched_yield();
+	CHECK(is_answered(8, -EAGAIN));
+
+	for (int round = 0; round < 3; round++) {
+		make_round();
+		await_aside(META / 2);
+	}
+	worker_interrupt(&set, 4);
+	make_round();
+	await_aside(META / 2 - 1);
+	CHECK(is_answered(4, -EINTR));
+	submit(1, 10, FUSE_OPEN); /* there is a place again */
+	await_aside(META / 2);
+
+	atomic_store(&leases, 0);
+	make_round();
+	worker_stop(&set);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(is_answered(2, 0) && is_answered(6, 0) && is_answered(10, 0));
+	CHECK(atomic_load(&set.leases.places->used) == 0);
+	close_all();
+}
+
+/* The end doesn't wait for a lease; and a signal isn't lost that comes before its request. */
+static void those_who_wait_are_let_go(void)
+{
+	pthread_t thread;
+
+	open_all();
+	atomic_store(&leases, UINT32_MAX);
+	worker_interrupt(&set, 2);
+	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
+	submit(0, 2, FUSE_OPEN);
+	submit(0, 4, FUSE_OPEN);
+	await_aside(1);
+	worker_stop(&set);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(is_answered(2, -EINTR) && is_answered(4, -EINTR));
+	close_all();
+
+	open_all();
+	submit(0, 2, FUSE_OPEN);
+	run_worker_to_its_end();
+	CHECK(is_answered(2, -EINTR));
+	close_all();
+	atomic_store(&leases, 0);
+}
+
+/* A queue's thread that meets a lease keeps its data slot for others. */
+static void a_queue_leaves_those_who_wait_to_a_metadata_slot(void)
+{
+	struct request *request;
+	struct fuse_in_header *in;
+
+	open_all();
+	atomic_store(&leases, UINT32_MAX);
+	request = &set.requests[pool_take(&queues[1].slots)];
+	request_move(request, REQUEST_RUN);
+	in = request_message(&arena, request);
+	*in = (struct fuse_in_header){ .len = sizeof(*in), .opcode = FUSE_OPEN, .unique = 2 };
+	request->unique = 2;
+	request->opcode = FUSE_OPEN;
+	request->qid = 1;
+	request->msg_len = sizeof(*in);
+	CHECK(worker_try_here(&set, 1, request));
+	CHECK(atomic_load(&queues[1].slots.free) == DEPTH);
+	CHECK(atomic_load(&set.slots.free) == META - 1);
+	atomic_store(&leases, 0);
+	make_round();
+	run_worker_to_its_end();
+	CHECK(is_answered(2, 0));
+	close_all();
+}
+
 int main(void)
 {
 	RUN(every_request_is_answered_once);
 	RUN(short_of_slots_uses_the_queue_s_own);
 	RUN(brief_ones_are_done_in_the_queue_s_thread);
+	RUN(those_who_meet_a_lease_wait);
+	RUN(those_who_wait_are_let_go);
+	RUN(a_queue_leaves_those_who_wait_to_a_metadata_slot);
 	return test_result();
 }
