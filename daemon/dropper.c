@@ -5,7 +5,6 @@
 
 #include "fs.h"
 #include "inval.h"
-#include "macro.h"
 #include "pool.h"
 #include "request.h"
 
@@ -40,12 +39,11 @@ static void tell(struct dropper *dropper)
 /* Counts REQUEST as one that waits, if it may. */
 static bool admit(struct dropper *dropper, const struct request *request)
 {
-	uint32_t max = request->few ? MIN(1u, dropper->max_waiting) : dropper->max_waiting;
 	_Atomic uint32_t *drops = &dropper->fs->drops;
 	uint32_t waiting = atomic_load(drops);
 
 	do {
-		if (waiting >= max)
+		if (request->few || waiting >= dropper->max_waiting)
 			return false;
 	} while (!atomic_compare_exchange_weak(drops, &waiting, waiting + 1));
 	/* after it was counted: dropper_run() doesn't return before the count is 0 */

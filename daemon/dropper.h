@@ -6,10 +6,10 @@
  * It is a thread of its own because the kernel waits, with a page that it is to drop, for the READ
  * that has it locked, and writes it first if it is dirty. So nothing that READs and WRITEs need may
  * depend on this thread (S5), and one that waits here has left its gate. What it does keep is its
- * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which is
- * less than there are of these, and an entry of a CPU that has two waits for nobody. Any further one is answered at once, and its inode's pages are
- * dropped, all of them, as soon as the thread has done what waits: until then a reader may find an
- * old page.
+ * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which
+ * leaves some of these, and none where its CPU has few entries. Any other one is answered at once,
+ * and its inode's pages are dropped, all of them, as soon as the thread has done what waits: until
+ * then a reader may find an old page.
  *
  * Who relies on a drop that waits or is under way finds fs->drops above 0, and waits here too, for
  * nothing but its turn: a drop that was counted there before is over when this one is answered,

@@ -19,16 +19,26 @@
 
 static int make_places(struct lease_wait *wait, uint32_t metas, const struct deal *deal)
 {
-	uint32_t entries = deal ? deal->count : 0, count = PLACES_META;
+	uint32_t cpus = 0;
 
-	for (uint32_t i = 0; i < entries; i++)
-		count = MAX(count, PLACES_META + deal->entries[i] + 1u);
-	wait->places = calloc(count, sizeof(*wait->places));
+	for (uint32_t qid = 0; deal && qid < deal->queues; qid++) {
+		uint32_t count;
+		const uint16_t *entries = deal_of(deal, qid, &count);
+
+		for (uint32_t i = 0; i < count; i++)
+			cpus = MAX(cpus, entries[i] + 1u);
+	}
+	wait->places = calloc(PLACES_META + cpus, sizeof(*wait->places));
 	if (!wait->places)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < entries; i++)
-		wait->places[PLACES_META + deal->entries[i]].most++;
-	for (uint32_t i = PLACES_META; i < count; i++)
+	for (uint32_t qid = 0; deal && qid < deal->queues; qid++) {
+		uint32_t count;
+		const uint16_t *entries = deal_of(deal, qid, &count);
+
+		for (uint32_t i = 0; i < count; i++)
+			wait->places[PLACES_META + entries[i]].most++;
+	}
+	for (uint32_t i = PLACES_META; i < PLACES_META + cpus; i++)
 		wait->places[i].most = MAX(wait->places[i].most / 2, 1u);
 	wait->places[0].most = metas / 2;
 	return 0;

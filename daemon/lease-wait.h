@@ -9,9 +9,9 @@
  * the metadata slots wait, and half of each CPU's ring entries (of a single one, that one). A
  * request has its place until it is answered.
  *
- * Wake-ups: nothing tells of a lease's end, so a timer does. The word that counts those who were put
- * aside decides who starts it: whoever raises it from 0, or the main thread where it isn't 0 after
- * a round. Whoever is counted is in the inbox already. So none can wait without a timer.
+ * Wake-ups: nothing tells of a lease's end, so a timer does. The word that counts those who were
+ * put aside decides who starts it: whoever raises it from 0, or the main thread where it isn't 0
+ * after a round. Whoever is counted is in the inbox already. So none can wait without a timer.
  *
  * Interruption: the kernel sends INTERRUPT by /dev/fuse, maybe before another thread has seen the
  * request itself. So the number of the interrupted request is noted in a table, whatever state the

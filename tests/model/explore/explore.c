@@ -85,6 +85,19 @@ static const struct message truncation[] = {
 	{ WRITE_AT(0, BLOCK_BYTES) },
 };
 
+/* Who truncates the file meets a lease, maybe after he has entered the gate; and he may get a signal. */
+static const struct message lease[] = {
+	{ .opcode = FUSE_SETATTR, .size = 2 * BLOCK_BYTES, .errors = { -EINTR } },
+	{ WRITE_AT(0, 0) },
+	{ .opcode = FUSE_INTERRUPT, .interrupts = UNIQUE(0) },
+};
+
+/* More than may wait. */
+static const struct message leases[] = {
+	{ .opcode = FUSE_SETATTR, .size = BLOCK_BYTES, .errors = { -EAGAIN, -EINTR } },
+	{ .opcode = FUSE_SETATTR, .size = BLOCK_BYTES, .errors = { -EAGAIN, -EINTR } },
+};
+
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
 
 static const struct scenario scenarios[] = {
@@ -195,6 +208,42 @@ static const struct scenario scenarios[] = {
 		.metas = 2,
 		MESSAGES_OF(interrupt),
 		.preemptions = 1,
+	},
+	{
+		.name = "lease",
+		.about = "a truncation meets leases, its client a signal; a direct write",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 2,
+		MESSAGES_OF(lease),
+		.freedom.leases = 2,
+		.two_ways = true,
+		.preemptions = 1,
+	},
+	{
+		.name = "leases-stop",
+		.about =
+			"more meet a lease than may wait, and the daemon is told to end at any time",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 2,
+		MESSAGES_OF(leases),
+		.freedom = { .leases = 2, .stop = true },
+		.preemptions = 0,
+	},
+	{
+		.name = "lease-entries",
+		.about = "a lease is met by who has come by a ring's entry",
+		.queues = 1,
+		.depth = 3,
+		.entries = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(leases),
+		.freedom = { .entries = true, .leases = 2 },
+		.preemptions = 0,
 	},
 	{
 		.name = "entries",

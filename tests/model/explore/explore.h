@@ -102,11 +102,12 @@ struct message {
 
 /* What is left open to the kernel in a scenario. */
 struct kernel_freedom {
-	bool short_io; /* I/O may be short, once */
-	int error;     /* I/O may fail with it (-errno), once; or 0 */
-	bool abort;    /* the connection may be aborted at any time */
-	bool stop;     /* the daemon may be told to stop at any time */
-	bool entries;  /* requests come by entries of the daemon's rings */
+	bool short_io;	 /* I/O may be short, once */
+	int error;	 /* I/O may fail with it (-errno), once; or 0 */
+	bool abort;	 /* the connection may be aborted at any time */
+	bool stop;	 /* the daemon may be told to stop at any time */
+	bool entries;	 /* requests come by entries of the daemon's rings */
+	uint32_t leases; /* so often may a lease be met by who opens a file */
 };
 
 /* Forgets all, and has COUNT MESSAGES to send; the client goes away (unmount) when all were answered. */
@@ -124,6 +125,9 @@ bool kernel_awaits(uint32_t i);
 bool kernel_is_content(int fd);
 
 uint64_t kernel_hash(uint64_t hash);
+
+/* Whether those who wait for leases are due to be looked after. */
+bool kernel_timer_is_due(void);
 
 /* What the scenario's `stop` does. */
 extern void (*kernel_on_stop)(void);
@@ -172,9 +176,10 @@ void world_check_end(void);
 /* Undoes world_begin(). */
 void world_end(void);
 uint64_t world_hash(void);
+/* The file's. */
+uint64_t world_nodeid(void);
 /* Whether FD is one that goes around the page cache. */
 bool world_is_direct(int fd);
-uint64_t world_nodeid(void);
 void world_remove(void);
 
 /*

@@ -10,7 +10,7 @@
 
 #include "arena.h"
 #include "cleanup.h"
-#include "creds.h"
+#include "deal.h"
 #include "explore.h"
 #include "fs.h"
 #include "gate.h"
@@ -42,7 +42,7 @@ static struct {
 } world;
 
 /* All entries are for one CPU, number 0. */
-static const uint16_t entry_cpus[SLOTS];
+static uint16_t entry_cpus[SLOTS];
 
 static void must(bool condition, const char *what)
 {
@@ -83,7 +83,6 @@ void world_make(void)
 	fd = openat(world.fs.store.root_fd, "data", O_CREAT | O_WRONLY, 0600);
 	must(fd >= 0, "no file");
 	(void)close(fd);
-	must(creds_init() == 0 && creds_thread_init() == 0, "no identity");
 }
 
 /* As it was before anything used it, but for the buffers. */
@@ -159,11 +158,21 @@ static bool queues_have_ended(void *arg)
 	return world.queues_ended == scenario->queues;
 }
 
-/* The end, as server_close() has it. */
+static bool main_is_due(void *arg)
+{
+	return kernel_timer_is_due() || queues_have_ended(arg);
+}
+
+/* The main thread: rounds, and the end as server_close() has it. */
 static void close_server(void *arg, uint32_t number)
 {
 	(void)number;
-	fiber_wait(queues_have_ended, arg, true, "waits for the queues to end");
+	for (;;) {
+		fiber_wait(main_is_due, arg, true, "waits for the queues to end");
+		if (queues_have_ended(arg))
+			break;
+		worker_retry(&world.workers);
+	}
 	worker_stop(&world.workers);
 }
 
@@ -187,6 +196,12 @@ static void clear_messages(void)
 
 void world_begin(const struct scenario *scenario)
 {
+	const struct deal deal = {
+		.entries = entry_cpus,
+		.per_queue = scenario->entries,
+		.queues = 1,
+		.count = scenario->entries,
+	};
 	struct worker_config workers = {
 		.arena = &world.arena,
 		.fs = &world.fs,
@@ -197,6 +212,7 @@ void world_begin(const struct scenario *scenario)
 		.first_slot = SLOTS,
 		.slots = scenario->metas,
 		.max_write = MAX_WRITE,
+		.deal = &deal,
 	};
 	struct fs *fs = &world.fs;
 
@@ -322,6 +338,8 @@ static void check_pools(const struct scenario *scenario)
 	}
 	must(atomic_load(&world.workers.slots.free) == scenario->metas,
 	     "a metadata slot that was not given back");
+	must(atomic_load(&world.workers.leases.places->used) == 0,
+	     "a place that was not given back");
 	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
 	for (uint32_t i = 0; i < METAS + SLOTS; i++)
 		must(!((const struct request *)arena_table(&world.arena, ARENA_REQUESTS))[i]
@@ -392,9 +410,21 @@ static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set,
 
 static uint64_t hash_workers(uint64_t hash, const struct worker_set *set)
 {
-	const uint32_t fields[] = { atomic_load(&set->stopping), atomic_load(&set->changing) };
+	const uint32_t fields[] = {
+		atomic_load(&set->stopping),
+		atomic_load(&set->changing),
+		atomic_load(&set->leases.aside),
+		atomic_load(&set->leases.places[0].used),
+		world.scenario->entries ? atomic_load(&set->leases.places[1].used) : 0,
+	};
 
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		bool interrupted = lease_wait_is_interrupted(&set->leases, UNIQUE(i));
+
+		hash = hash_bytes(hash, &interrupted, sizeof(interrupted));
+	}
 	hash = hash_inbox(hash, set, &set->inbox);
+	hash = hash_inbox(hash, set, &set->aside);
 	hash = hash_inbox(hash, set, &set->changes);
 	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &set->slots);
 }
