@@ -35,7 +35,11 @@ uint32_t plan_slots(const struct plan *plan)
 
 uint32_t plan_drops(const struct plan *plan)
 {
-	return plan->deal.count ? plan->deal.per_cpu - 1 : plan->queues * plan->queue_depth / 2;
+	uint32_t entries = plan->deal.per_cpu;
+
+	/* of a CPU's entries half may wait for leases (lease-wait.h), and one is for READs */
+	return plan->deal.count ? MAX(entries - entries / 2, 1u) - 1
+				: plan->queues * plan->queue_depth / 2;
 }
 
 /* By io_uring all may be of one CPU, which is likely where there are few. */
