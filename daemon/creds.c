@@ -345,13 +345,21 @@ static uint32_t not_over(const struct caller_object *object, const char *uid_map
 	return (over & OVER_MOVED) && S_ISDIR(st.st_mode) ? over | OVER_ACCESS : over;
 }
 
-/* Which rights the namespace with these maps gives over all that CALLER acts on. */
-static uint32_t over_objects(const struct caller *caller, const char *uid_map, const char *gid_map)
+/*
+ * Which rights the namespace with these maps gives CALLER, which has CAPS there, over all that it acts
+ * on. A name may have come to lead to somebody else's file before the act. To remove or rename that
+ * takes the rights of the directory's owner, whom CALLER could be by CAP_SETUID.
+ */
+static uint32_t over_objects(const struct caller *caller, uint64_t caps, const char *uid_map,
+			     const char *gid_map)
 {
 	uint32_t over = caller->objects ? OVER_ALL : 0;
 
-	for (uint32_t i = 0; i < caller->objects; i++)
+	for (uint32_t i = 0; i < caller->objects; i++) {
 		over &= ~not_over(&caller->object[i], uid_map, gid_map);
+		if (caller->object[i].name && !set_has(caps, CAP_SETUID))
+			over &= ~(uint32_t)OVER_OWNER;
+	}
 	return over;
 }
 
@@ -379,7 +387,7 @@ static uint64_t caps_here(const struct caller *caller, uint64_t caps)
 	if (proc_read(caller->pid, "uid_map", uid_map, sizeof(uid_map)) < 0 ||
 	    proc_read(caller->pid, "gid_map", gid_map, sizeof(gid_map)) < 0)
 		return 0;
-	over = over_objects(caller, uid_map, gid_map);
+	over = over_objects(caller, caps, uid_map, gid_map);
 	for (size_t i = 0; i < ARRAY_SIZE(inode_caps); i++) {
 		if (over & inode_caps[i].over)
 			here |= caps & 1ull << inode_caps[i].cap;

@@ -24,8 +24,10 @@
  * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. The root
  * of a container then does with its files what it does on any filesystem, and whoever makes himself a
  * namespace gains nothing. What is to be removed or renamed is such an object too, and is looked at
- * by its name before the act. Somebody who changes that name in between gains what CAP_FOWNER and
- * CAP_DAC_OVERRIDE give, in a directory that belongs to the namespace, for that one act.
+ * by its name before the act, with a gap between. So CAP_FOWNER counts for it only where its directory
+ * belongs to the namespace, whose root could be the directory's owner as well. What is left is a
+ * directory that is moved to another one: whoever puts one of others in its place in that gap has it
+ * moved, although they may not write to it.
  *
  * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER of others
  * than root, so that sticky directories and owners are respected all the same: it is in a pid

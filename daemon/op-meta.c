@@ -62,7 +62,7 @@ int op_assume_to_remove(const struct call *call, const struct inode *dir)
 {
 	struct caller caller = caller_of(call);
 
-	add_object(&caller, dir, NULL, OVER_ACCESS);
+	add_object(&caller, dir, NULL, OVER_ALL);
 	add_object(&caller, dir, call->name[0], OVER_OWNER);
 	return creds_assume(&caller);
 }
@@ -73,8 +73,8 @@ int op_assume_to_rename(const struct call *call, const struct inode *dir,
 	uint32_t over = dir == new_dir ? OVER_OWNER : OVER_OWNER | OVER_MOVED;
 	struct caller caller = caller_of(call);
 
-	add_object(&caller, dir, NULL, OVER_ACCESS);
-	add_object(&caller, new_dir, NULL, OVER_ACCESS);
+	add_object(&caller, dir, NULL, OVER_ALL);
+	add_object(&caller, new_dir, NULL, OVER_ALL);
 	add_object(&caller, dir, call->name[0], over);
 	add_object(&caller, new_dir, call->name[1], over);
 	return creds_assume(&caller);

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""intruder.py MOUNT BACKING SECONDS: nobody gets more by a name that changes behind the mount.
+"""intruder.py MOUNT BACKING SECONDS [namespace]: nobody gets more by a name that changes behind the
+mount.
 
 Root works in a sticky directory of BACKING. It puts files of its own there, of mode 0600 and with a
 secret in them, under names that are free a moment before and a moment after. Meanwhile a user works
 with the same names on the mount. Whatever the kernel of the mount still believes about a name, the
-user must not read, change, take over or remove a file of root's.
+user must not read, change, take over or remove a file of root's. With "namespace", the user is root of
+a user namespace of its own, which has a hundred ids.
 """
 
+import ctypes
 import os
 import random
 import sys
@@ -34,7 +37,7 @@ def try_open(path, rng):
     flags |= rng.choice([os.O_CREAT, os.O_CREAT, 0]) | rng.choice([0, 0, os.O_TRUNC, os.O_EXCL])
     fd = os.open(path, flags, 0o644)
     try:
-        if os.fstat(fd).st_uid == USER:
+        if os.fstat(fd).st_uid == os.getuid():
             return
         fault(f"open({flags:#o}) gave the user a file of uid {os.fstat(fd).st_uid}")
         if flags & os.O_ACCMODE != os.O_WRONLY and SECRET in os.read(fd, 100):
@@ -47,7 +50,7 @@ def try_link(path, rng):
     os.link(path, path + ".link")
     try:
         # a file of another may be linked to only by who may write to it (fs.protected_hardlinks)
-        if os.stat(path + ".link").st_uid != USER:
+        if os.stat(path + ".link").st_uid != os.getuid():
             fault("the user has made a link to a file of root's")
     finally:
         os.unlink(path + ".link")
@@ -68,10 +71,35 @@ TRIES = [
 ]
 
 
-def be_user(directory, end, seed):
-    os.setgroups([])
+def enter_namespace():
+    """The calling process, which isn't root any more, gets ids from USER on: from another one of root's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, ready = os.getpid(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.read(ready[0], 1)
+        for name in "uid_map", "gid_map":
+            with open(f"/proc/{user}/{name}", "w") as file:
+                file.write(f"0 {USER} 100")
+        os._exit(0)
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
+    libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, for the maps
+    if libc.unshare(0x10000000):  # CLONE_NEWUSER
+        raise OSError(ctypes.get_errno(), "unshare")
+    os.write(ready[1], b"x")
+    os.waitpid(pid, 0)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def be_user(directory, end, seed):
+    os.setgroups([])
+    if "namespace" in sys.argv:
+        enter_namespace()
+    else:
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
     os.umask(0)
     rng = random.Random(seed)
     while time.monotonic() < end:

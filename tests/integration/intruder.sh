@@ -14,12 +14,17 @@ chmod 755 "$backing"
 say "without a mount"
 python3 "$tests_dir/integration/intruder.py" "$backing" "$backing" 2
 
+users=("")
+! unshare --user true 2>/dev/null || users+=(namespace)
 # one run shows all that are red
 red=()
 for options in attr_timeout=1,entry_timeout=1 attr_timeout=0,entry_timeout=0; do
-	say "$options"
-	serve "$backing" "$mnt" "allow_other,$options"
-	python3 "$tests_dir/integration/intruder.py" "$mnt" "$backing" "$seconds" || red+=("$options")
-	unserve
+	for user in "${users[@]}"; do
+		say "$options ${user:+as root of a }$user"
+		serve "$backing" "$mnt" "allow_other,$options"
+		python3 "$tests_dir/integration/intruder.py" "$mnt" "$backing" "$seconds" "$user" ||
+			red+=("$options${user:+ $user}")
+		unserve
+	done
 done
 same "${red[*]}" "" "list of red timeouts"

@@ -492,7 +492,7 @@ static void names_are_objects(void)
 	CHECK(dir_fd >= 0 && chown(dir, UID, UID) == 0);
 	client = client_in_namespace(UID, "0 61001 100\n", "0 61001 100\n", 0);
 	caller = caller_of(client.pid);
-	caller.object[0] = (struct caller_object){ dir_fd, NULL, OVER_ACCESS };
+	caller.object[0] = (struct caller_object){ dir_fd, NULL, OVER_ALL };
 	caller.object[1] = (struct caller_object){ dir_fd, "name", OVER_OWNER | OVER_MOVED };
 	caller.objects = 2;
 	for (size_t i = 0; client.pid && i < sizeof(cases) / sizeof(cases[0]); i++) {
