@@ -39,6 +39,9 @@ static const struct {
 #define NAMESPACE     "ns/user"
 #define NAMESPACE_LEN 32u
 
+/* DEFAULT_OVERFLOWGID in include/linux/highuid.h of the kernel. */
+#define OVERFLOW_GID 65534u
+
 /* PF_KTHREAD in include/linux/sched.h of the kernel, in field 9 of /proc/PID/stat. */
 #define KERNEL_THREAD 0x00200000u
 
@@ -51,6 +54,7 @@ static struct {
 	bool acting, seeing, telling;
 	int proc_fd;		       /* /proc */
 	char namespace[NAMESPACE_LEN]; /* "": the kernel has no user namespaces */
+	gid_t unmapped_gid; /* as /proc shows groups without a number here; or UINT32_MAX */
 	gid_t *groups;
 	int group_count;
 } own = { .proc_fd = -1 };
@@ -109,19 +113,13 @@ static void proc_path(uint32_t pid, const char *name, char path[static 24])
 	memcpy(path, name, strlen(name) + 1);
 }
 
-/*
- * The first SIZE - 1 bytes of the file NAME of PID, with a NUL behind them. Returns how many, or
- * -errno: -ENOENT and -ESRCH where there is no such process.
- */
-static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
+/* The first SIZE - 1 bytes of the file PATH of /proc, with a NUL behind them. How many, or -errno. */
+static ssize_t read_text(const char *path, char *text, size_t size)
 {
-	autoclose int fd = -1;
+	autoclose int fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
 	size_t used = 0;
 	ssize_t len;
-	char path[24];
 
-	proc_path(pid, name, path);
-	fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	while (used < size - 1 && (len = read(fd, text + used, size - 1 - used)) != 0) {
@@ -131,6 +129,15 @@ static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size
 	}
 	text[used] = '\0';
 	return (ssize_t)used;
+}
+
+/* The same of the file NAME of PID: -ENOENT and -ESRCH where there is no such process. */
+static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
+{
+	char path[24];
+
+	proc_path(pid, name, path);
+	return read_text(path, text, size);
 }
 
 /*
@@ -148,6 +155,46 @@ static int read_namespace(uint32_t pid, char name[static NAMESPACE_LEN])
 		return -errno;
 	name[len] = '\0';
 	return 0;
+}
+
+/* A decimal number at *AT, which moves behind it; false where there is none. */
+static bool parse_number(const char **at, uint64_t *ret_number)
+{
+	const char *start;
+
+	while (**at == ' ' || **at == '\t')
+		(*at)++;
+	*ret_number = 0;
+	for (start = *at; **at >= '0' && **at <= '9'; (*at)++)
+		*ret_number = *ret_number * 10 + (uint64_t)(**at - '0');
+	return *at != start;
+}
+
+/* Whether MAP, lines of "inside outside count", has a number for everybody. */
+static bool is_whole_map(const char *map)
+{
+	uint64_t inside, outside, count;
+
+	return parse_number(&map, &inside) && parse_number(&map, &outside) &&
+	       parse_number(&map, &count) && inside == 0 && outside == 0 && count == UINT32_MAX;
+}
+
+/*
+ * What stands in /proc/PID/status for every group that has no number in our namespace, where there may
+ * be such groups. A real group may have the same number.
+ */
+static gid_t read_unmapped_gid(void)
+{
+	char text[MAP_LEN];
+	const char *at = text;
+	uint64_t gid;
+
+	if (proc_read((uint32_t)getpid(), "gid_map", text, sizeof(text)) > 0 && is_whole_map(text))
+		return UINT32_MAX;
+	if (read_text("sys/kernel/overflowgid", text, sizeof(text)) <= 0 ||
+	    !parse_number(&at, &gid))
+		return OVERFLOW_GID;
+	return (gid_t)gid;
 }
 
 int creds_init(void)
@@ -183,6 +230,7 @@ int creds_init(void)
 	/* the one process that is always there; hidepid= hides it from whoever has fewer capabilities */
 	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
 	r = read_namespace((uint32_t)getpid(), own.namespace);
+	own.unmapped_gid = read_unmapped_gid();
 	own.telling = r == -ENOENT || caps_have(caps, CAP_SYS_PTRACE);
 	return r == -ENOENT ? 0 : r;
 }
@@ -245,19 +293,6 @@ struct rights {
 	gid_t *groups;
 };
 
-/* A decimal number at *AT, which moves behind it; false where there is none. */
-static bool parse_number(const char **at, uint64_t *ret_number)
-{
-	const char *start;
-
-	while (**at == ' ' || **at == '\t')
-		(*at)++;
-	*ret_number = 0;
-	for (start = *at; **at >= '0' && **at <= '9'; (*at)++)
-		*ret_number = *ret_number * 10 + (uint64_t)(**at - '0');
-	return *at != start;
-}
-
 /* The value of the line that begins with KEY in TEXT, or NULL. */
 static const char *find_line(const char *text, const char *key)
 {
@@ -288,8 +323,10 @@ static bool parse_status(const char *text, uint32_t uid, struct rights *rights)
 	if (number != uid)
 		return false;
 	at = find_line(at, "Groups:");
-	while (at && rights->count < CREDS_GROUPS && parse_number(&at, &number) && *at)
-		rights->groups[rights->count++] = (gid_t)number;
+	while (at && rights->count < CREDS_GROUPS && parse_number(&at, &number) && *at) {
+		if (number != own.unmapped_gid)
+			rights->groups[rights->count++] = (gid_t)number;
+	}
 	return true;
 }
 

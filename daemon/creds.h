@@ -35,7 +35,8 @@
  * somebody, as NFS servers do. None of that is a client's to choose. One whose identity isn't its
  * thread's (an io_uring personality), or that has been killed, gets no groups and no capabilities;
  * nor does one that we can't see and that the kernel hasn't checked. Where we can see it and not its
- * namespace, it is taken to be in another.
+ * namespace, it is taken to be in another. A group that has no number in our namespace is left out: /proc
+ * shows all of these as one that may be somebody's.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H

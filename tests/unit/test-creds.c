@@ -516,6 +516,78 @@ static void names_are_objects(void)
 	CHECK(close(dir_fd) == 0 && rmdir(dir) == 0);
 }
 
+/* As a daemon of a user namespace that doesn't have all of a caller's groups. */
+static void serve_in_namespace(void)
+{
+	struct identity during;
+	struct client client;
+	struct caller caller;
+	int ready[2], end[2];
+	char byte;
+
+	creds_destroy();
+	CHECK_EQ(creds_init(), 0);
+	CHECK(creds_act_for_callers());
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(end, O_CLOEXEC) == 0);
+	client.pid = fork();
+	CHECK(client.pid >= 0);
+	if (client.pid == 0) {
+		CHECK(close(end[1]) == 0);
+		CHECK(setresgid(GID, GID, GID) == 0 && setresuid(UID, UID, UID) == 0);
+		CHECK(write(ready[1], "", 1) == 1);
+		(void)!read(end[0], &byte, 1);
+		_exit(0);
+	}
+	CHECK(close(end[0]) == 0);
+	client.end_fd = end[1];
+	CHECK(read(ready[0], &byte, 1) == 1);
+	caller = caller_of(client.pid);
+	CHECK_EQ(creds_thread_init(), 0);
+	CHECK_EQ(creds_assume(&caller), 0);
+	during = identity();
+	creds_resume();
+	client_end(&client);
+	/* 65534 would be that of nogroup */
+	CHECK_EQ(during.groups, 1);
+	CHECK_EQ(during.group[0], 7000u);
+}
+
+static void groups_without_a_number_are_nobodys(void)
+{
+	const gid_t groups[] = { 7000, 100000 };
+	int ready[2], mapped[2], status;
+	char byte;
+	pid_t pid;
+
+	if (!can_act())
+		return;
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(mapped, O_CLOEXEC) == 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		bool made = setgroups(2, groups) == 0 && unshare(CLONE_NEWUSER) == 0;
+
+		CHECK(write(ready[1], made ? "y" : "n", 1) == 1);
+		if (made) {
+			CHECK(read(mapped[0], &byte, 1) == 1);
+			serve_in_namespace();
+		}
+		_exit(0);
+	}
+	CHECK(read(ready[0], &byte, 1) == 1);
+	if (byte == 'y') {
+		write_line(pid, "uid_map", "0 0 65536\n");
+		write_line(pid, "gid_map", "0 0 65536\n");
+		CHECK(write(mapped[1], "", 1) == 1);
+	} else {
+		SKIP("user namespaces");
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	for (int i = 0; i < 2; i++)
+		CHECK(close(ready[i]) == 0 && close(mapped[i]) == 0);
+}
+
 /* Whether the kernel has checked it is all that is known of root in another pid namespace. */
 static void root_that_is_not_seen_has_to_be_checked(void)
 {
@@ -690,6 +762,7 @@ int main(void)
 	RUN(capabilities_of_another_namespace_count_there);
 	RUN(uid_0_of_another_namespace_is_not_root);
 	RUN(names_are_objects);
+	RUN(groups_without_a_number_are_nobodys);
 	RUN(root_that_is_not_seen_has_to_be_checked);
 	RUN(root_keeps_everything_but_its_group);
 	RUN(unsure_groups_are_left_out);
