@@ -144,7 +144,7 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
  * answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
  */
 static const struct dispatch_entry table[] = {
-	META(LOOKUP, .handler = op_lookup, COMPONENT, .brief = true),
+	META(LOOKUP, .handler = op_lookup, .strings = { STRING_LOOKUP }, .brief = true),
 	META(FORGET, .changes = true, .handler = op_forget, ARG(fuse_forget_in), .no_reply = true),
 	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in), .brief = true),
 	META(SETATTR, .changes = true, .handler = op_setattr, ARG(fuse_setattr_in), .check = check_setattr),
@@ -267,6 +267,10 @@ static int check_component(const char *name, size_t len)
 static int check_string(enum dispatch_string kind, const char *string, size_t len)
 {
 	switch (kind) {
+	case STRING_LOOKUP:
+		if (strcmp(string, ".") == 0 || strcmp(string, "..") == 0)
+			return 0;
+		return check_component(string, len);
 	case STRING_COMPONENT:
 		return check_component(string, len);
 	case STRING_TARGET:

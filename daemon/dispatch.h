@@ -29,6 +29,7 @@ enum dispatch_class {
 /* What a string is, and so what it must keep to. */
 enum dispatch_string {
 	STRING_NONE,
+	STRING_LOOKUP,	  /* the following, or "." or "..": a file handle's */
 	STRING_COMPONENT, /* a directory entry: not empty, ".", ".." or with a '/'; <= NAME_MAX */
 	STRING_TARGET,	  /* of a symlink: not empty, shorter than PATH_MAX */
 	STRING_XATTR,	  /* an attribute's name: not empty, <= XATTR_NAME_MAX */

@@ -92,6 +92,51 @@ bool handle_equal(const struct handle *a, const struct handle *b)
 	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+uint32_t handle_generation_off(int fd, const struct handle *root)
+{
+	/* btrfs: the number in 64 bits, that of the subvolume, the generation; XFS: without the second */
+	static const struct {
+		unsigned long type;
+		uint8_t len, generation_off;
+	} layouts[] = {
+		{ EXT4_SUPER_MAGIC, 8, 4 },    { F2FS_SUPER_MAGIC, 8, 4 },
+		{ XFS_SUPER_MAGIC, 8, 4 },     { XFS_SUPER_MAGIC, 12, 8 },
+		{ BTRFS_SUPER_MAGIC, 20, 16 },
+	};
+	struct statfs statfs;
+
+	if (fstatfs(fd, &statfs) < 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		if (layouts[i].type == (unsigned long)statfs.f_type && layouts[i].len == root->len)
+			return layouts[i].generation_off;
+	}
+	return 0;
+}
+
+void handle_unpack(uint64_t bits, const struct handle *like, uint32_t off,
+		   struct handle *ret_handle)
+{
+	uint32_t ino = (uint32_t)bits, generation = (uint32_t)(bits >> 32);
+
+	*ret_handle = *like;
+	memcpy(ret_handle->bytes, &ino, sizeof(ino));
+	memcpy(ret_handle->bytes + off, &generation, sizeof(generation));
+}
+
+uint64_t handle_pack(const struct handle *handle, const struct handle *like, uint32_t off)
+{
+	uint32_t ino, generation;
+	struct handle again;
+	uint64_t bits;
+
+	memcpy(&ino, handle->bytes, sizeof(ino));
+	memcpy(&generation, handle->bytes + off, sizeof(generation));
+	bits = (uint64_t)generation << 32 | ino;
+	handle_unpack(bits, like, off, &again);
+	return handle_equal(handle, &again) ? bits : 0;
+}
+
 bool handle_is_lasting(int fd)
 {
 	static const unsigned long types[] = {

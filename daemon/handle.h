@@ -37,6 +37,20 @@ int handle_open(int mount_fd, const struct handle *handle, int flags, int *ret_f
 bool handle_equal(const struct handle *a, const struct handle *b);
 
 /*
+ * Where in the handle ROOT of the directory FD the generation of its inode is, if the filesystem is one
+ * whose handles differ in 64 bits alone: the generation, and the first 32 bits, which are the inode
+ * number's. 0 where it isn't.
+ */
+uint32_t handle_generation_off(int fd, const struct handle *root);
+
+/* The handle, like LIKE otherwise, with these 64 bits, and its generation at OFF. */
+void handle_unpack(uint64_t bits, const struct handle *like, uint32_t off,
+		   struct handle *ret_handle);
+
+/* The 64 bits of HANDLE, or 0 where it isn't like LIKE. */
+uint64_t handle_pack(const struct handle *handle, const struct handle *like, uint32_t off);
+
+/*
  * Whether the filesystem behind FD keeps an inode's number for it while a descriptor refers to it,
  * and finds each of its inodes by handle for as long as it exists. Others may answer -ESTALE as
  * soon as the inode isn't cached (vfat), or depend on a server.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,13 +15,19 @@
 #include "arena.h"
 #include "cached-open.h"
 #include "cleanup.h"
+#include "fuse-kernel.h"
 #include "inode-fd.h"
 #include "macro.h"
+#include "mountinfo.h"
 #include "mutex.h"
 #include "passthrough.h"
 #include "store.h"
 
 #define ROOT_ROW 0u
+
+/* Generations that the kernel is told: of exported inodes, and a bit of this daemon's own for others. */
+#define EXPORTED   1u
+#define UNEXPORTED 2u
 
 /* Chains are short although the table may get larger than the arena's part of it. */
 #define BUCKETS_MIN (1u << 16)
@@ -303,6 +310,32 @@ static uint32_t find_primary(struct inode_table *table, const struct candidate *
 	return row;
 }
 
+/* The nodeid that leads back to CANDIDATE, or 0. */
+static uint64_t exported_nodeid(const struct inode_table *table, const struct candidate *candidate)
+{
+	uint64_t nodeid = 0;
+
+	if (table->export_off && candidate->mount_id == table->mounts[0].id)
+		nodeid = handle_pack(&candidate->handle, &inode_at(table, ROOT_ROW)->handle,
+				     table->export_off);
+	return nodeid > FUSE_ROOT_ID && (uint32_t)nodeid == candidate->ino ? nodeid : 0;
+}
+
+/* The table's mutex is held. No two rows have the same one. */
+static void choose_nodeid(struct inode_table *table, struct inode *inode, uint32_t row,
+			  const struct candidate *candidate)
+{
+	uint64_t nodeid = exported_nodeid(table, candidate);
+
+	inode->exported = nodeid && !inode_by_nodeid(table, nodeid);
+	if (!inode->exported) {
+		do {
+			nodeid = (uint64_t)inode->tenancy << 32 | (row + 1);
+		} while (inode_by_nodeid(table, nodeid) && ++inode->tenancy);
+	}
+	inode->nodeid = nodeid;
+}
+
 /* The table's mutex is held. Takes *FD, and ROW, which is the caller's. */
 static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 			    const struct candidate *candidate)
@@ -311,6 +344,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	struct inode *inode = inode_at(table, row);
 
 	assert(!inode->used && inode->fd < 0);
+	choose_nodeid(table, inode, row, candidate);
 	inode->used = true;
 	inode->dev = candidate->dev;
 	inode->ino = candidate->ino;
@@ -377,7 +411,7 @@ static void remove_row(struct inode_table *table, struct inode *inode, struct le
 		assert(*link != POOL_NONE);
 	*link = inode->hash_next;
 	inode->hash_next = POOL_NONE;
-	inode->generation++;
+	inode->tenancy++;
 	inode->used = false;
 	leave(leftover, inode_mount_put(table, inode->mount));
 	atomic_fetch_sub(&table->used, 1);
@@ -407,6 +441,21 @@ static void close_leftover(struct leftover *leftover)
 		close_fd(&leftover->fds[i]);
 }
 
+/* ROOT, of which STX tells: whether what it lies on is to be exported, all of which lies below it then. */
+static void set_exported(struct inode_table *table, const struct inode *root,
+			 const struct statx *stx)
+{
+	bool whole = (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) &&
+		     (stx->stx_mask & STATX_MNT_ID) && mountinfo_is_whole(stx->stx_mnt_id);
+
+	if (getrandom(&table->unexported, sizeof(table->unexported), 0) !=
+	    sizeof(table->unexported))
+		return;
+	table->unexported |= UNEXPORTED;
+	if (whole)
+		table->export_off = handle_generation_off(root->fd, &root->handle);
+}
+
 int inode_table_set_root(struct inode_table *table, int root_fd)
 {
 	struct candidate candidate;
@@ -431,10 +480,13 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	root = insert(table, row, &fd, &candidate);
 	root->nlookup = 1; /* the mount itself, which never forgets it */
 	mutex_unlock(&table->mutex);
-	assert(inode_row(table, root) == ROOT_ROW && root->generation == 0);
+	assert(inode_row(table, root) == ROOT_ROW && root->nodeid == FUSE_ROOT_ID);
 	table->devices[0] = root->dev;
 	table->device_count = 1;
-	table->may_not_reopen = inode_mount_probe(table, root->mount, root->fd) == -EPERM;
+	r = inode_mount_probe(table, root->mount, root->fd);
+	table->may_not_reopen = r == -EPERM;
+	if (r == 0)
+		set_exported(table, root, &stx);
 	return 0;
 }
 
@@ -443,10 +495,58 @@ struct inode *inode_by_nodeid(struct inode_table *table, uint64_t nodeid)
 	uint32_t row = (uint32_t)nodeid - 1;
 	struct inode *inode;
 
-	if (row >= row_count(table))
+	if (row < row_count(table)) {
+		inode = inode_at(table, row);
+		if (inode->used && inode->nodeid == nodeid)
+			return inode;
+	}
+	if (!table->export_off)
 		return NULL;
-	inode = inode_at(table, row);
-	return inode->used && inode->generation == nodeid >> 32 ? inode : NULL;
+	row = *bucket(table, table->devices[0], (uint32_t)nodeid);
+	while (row != POOL_NONE && inode_at(table, row)->nodeid != nodeid)
+		row = inode_at(table, row)->hash_next;
+	return row == POOL_NONE ? NULL : inode_at(table, row);
+}
+
+uint32_t inode_generation(const struct inode_table *table, const struct inode *inode)
+{
+	if (inode->nodeid == FUSE_ROOT_ID)
+		return 0; /* as the kernel has it */
+	return inode->exported && !zone_is_file(&inode->zone) ? EXPORTED : table->unexported;
+}
+
+/* The inode of NODEID, which isn't known. */
+static int open_forgotten(struct inode_table *table, uint64_t nodeid, int *ret_fd)
+{
+	struct handle handle, found;
+	autoclose int fd = -1;
+	int r;
+
+	handle_unpack(nodeid, &inode_at(table, ROOT_ROW)->handle, table->export_off, &handle);
+	r = handle_open(table->mounts[0].fd, &handle, O_PATH, &fd);
+	if (r < 0)
+		return r;
+	/* some take a generation of 0 for any */
+	handle_read(fd, &(struct statx){ 0 }, &found);
+	if (!handle_equal(&handle, &found))
+		return -ESTALE;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent, int *ret_fd)
+{
+	struct inode *inode = inode_get(table, nodeid);
+
+	if (inode && parent && (!inode->exported || !S_ISDIR(inode->mode)))
+		return -ESTALE;
+	if (inode) {
+		/* "." of what isn't a directory can't be opened */
+		*ret_fd = parent ? openat(inode->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)
+				 : fcntl(inode->fd, F_DUPFD_CLOEXEC, 0);
+		return *ret_fd < 0 ? -errno : 0;
+	}
+	return parent || !table->export_off ? -ESTALE : open_forgotten(table, nodeid, ret_fd);
 }
 
 uint32_t inode_list_sharers(struct inode_table *table, const struct inode *primary,

@@ -3,8 +3,15 @@
  * The inode table: what the kernel knows by nodeid. A row is one backing inode (hard links share
  * it) for as long as the kernel's lookup count or an open file holds it.
  *
- * nodeid = generation << 32 | row + 1, so that a stale one is told from its row's next tenant; the
- * root is row 0 with generation 0, which makes it FUSE_ROOT_ID.
+ * nodeid = tenancy << 32 | row + 1, so that a stale one is told from its row's next tenant; the
+ * root is row 0 in its tenancy 0, which makes it FUSE_ROOT_ID.
+ *
+ * Where BACKING is a whole filesystem, or a subvolume, a nodeid is the inode's number and generation
+ * there instead, so that a file handle of the mount, in which it stands, leads back to the inode
+ * when it has been forgotten, and in another daemon (EXPORT_SUPPORT). So whoever makes up a handle
+ * reaches any inode of that filesystem, as he does on the filesystem itself, and no other. Not
+ * exported: what lies on other mounts, whose handle is too long, and zones, which are recognised
+ * by name. The generation that goes with the nodeid tells these: a number of this daemon's own.
  *
  * The number of rows has nothing to do with the number of descriptors (inode-fd.c): a row has an
  * O_PATH descriptor until descriptors are short, and then only its file handle, by which the inode
@@ -56,8 +63,9 @@ struct inode_seen {
 struct inode {
 	uint64_t dev, ino;	    /* as makedev(). Constant while in use */
 	uint64_t mount_id;	    /* STATX_MNT_ID. Constant while in use */
+	uint64_t nodeid;	    /* Constant while in use */
 	uint64_t nlookup;	    /* the kernel's lookup count */
-	uint32_t generation;	    /* of the row */
+	uint32_t tenancy;	    /* counts those of the row */
 	uint32_t hash_next;	    /* row, or POOL_NONE */
 	uint32_t opens;		    /* open files that know it, or whose primary it is */
 	uint32_t primary;	    /* row, maybe its own. Constant while in use */
@@ -67,6 +75,7 @@ struct inode {
 	uint32_t newer;		    /* … if the row is listed there */
 	uint16_t mount;		    /* slot in table.mounts, or INODE_MOUNTS. Constant as mode */
 	bool used;		    /* the row is somebody's */
+	bool exported;		    /* nodeid leads back to it. Constant as mode */
 	bool warm;		    /* looked up again since inode_collect_idle() passed */
 	bool recent;		    /* asked for since a descriptor to drop was looked for */
 	bool listed;		    /* has a descriptor that can be dropped */
@@ -130,6 +139,10 @@ struct inode_table {
 	pthread_mutex_t more_mutex; /* one thread makes rows. Taken before mutex */
 	_Atomic uint32_t more_made;
 	uint32_t more_max, more_free; /* rows; the first free one, or POOL_NONE */
+
+	/* fixed before serving */
+	uint32_t export_off; /* see handle_generation_off(); 0: nothing is exported */
+	uint32_t unexported; /* the generation of what isn't */
 
 	/* descriptors (inode-fd.c). Guard: mutex */
 	struct inode_mount mounts[INODE_MOUNTS];
@@ -198,8 +211,18 @@ static inline uint32_t inode_row(const struct inode_table *table, const struct i
 
 static inline uint64_t inode_nodeid(const struct inode_table *table, const struct inode *inode)
 {
-	return (uint64_t)inode->generation << 32 | (inode_row(table, inode) + 1);
+	(void)table;
+	return inode->nodeid;
 }
+
+/* What the kernel is told beside the nodeid. */
+uint32_t inode_generation(const struct inode_table *table, const struct inode *inode);
+
+/*
+ * Opens (O_PATH) the inode of NODEID, which may be forgotten, or its PARENT, which can't. Returns 0 or
+ * -errno: -ESTALE where nothing is exported, or none is found.
+ */
+int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent, int *ret_fd);
 
 /* The row with what belongs to INODE's data. Lasts as long as INODE does. Any thread, no lock. */
 static inline struct inode *inode_primary(const struct inode_table *table,

@@ -147,6 +147,25 @@ int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path)
 	return find(NULL, id, ret_info, ret_path);
 }
 
+bool mountinfo_is_whole(uint64_t id)
+{
+	autofree char *line = NULL;
+	unsigned long long this_id;
+	bool whole = false;
+	size_t room = 0;
+	char root[3];
+	FILE *file;
+
+	file = fopen("/proc/self/mountinfo", "re");
+	if (!file)
+		return false;
+	while (!whole && getline(&line, &room, file) > 0)
+		whole = sscanf(line, "%llu %*s %*s %2s", &this_id, root) == 2 && this_id == id &&
+			strcmp(root, "/") == 0;
+	(void)fclose(file); /* read only */
+	return whole;
+}
+
 void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN])
 {
 	(void)snprintf(path, MOUNTINFO_FD_PATH_LEN, "/proc/self/fd/%d", fd); /* fits */

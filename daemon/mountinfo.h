@@ -24,6 +24,9 @@ struct mountinfo {
  */
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
 
+/* Whether the mount ID shows its filesystem from the root on, and not from a directory of it. */
+bool mountinfo_is_whole(uint64_t id);
+
 /*
  * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT where
  * there is none below our root, or -errno.

@@ -227,7 +227,7 @@ int op_entry_of(struct room *room, int *fd, struct fuse_entry_out *ret_entry,
 
 	*ret_entry = (struct fuse_entry_out){
 		.nodeid = inode_nodeid(&fs->inodes, inode),
-		.generation = inode->generation,
+		.generation = inode_generation(&fs->inodes, inode),
 	};
 	op_fill_timeout(fs->entry_timeout_ns, &ret_entry->entry_valid,
 			&ret_entry->entry_valid_nsec);
@@ -254,6 +254,8 @@ int op_entry_made(struct room *room, const struct inode *dir, const char *name,
 	r = op_zone_found(fs, dir, name, inode);
 	if (r < 0)
 		inode_forget(&fs->inodes, ret_entry->nodeid, 1);
+	else
+		ret_entry->generation = inode_generation(&fs->inodes, inode); /* a zone's */
 	return r;
 }
 

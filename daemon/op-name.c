@@ -59,11 +59,44 @@ static int look_up(struct call *call, struct inode *dir)
 	return r;
 }
 
+/*
+ * LOOKUP of "." or "..": somebody has come with a file handle of the mount (fuse_get_dentry() and
+ * fuse_get_parent() in fs/fuse/inode.c).
+ */
+static int look_up_exported(struct call *call)
+{
+	struct fs *fs = call->fs;
+	uint64_t nodeid = call->in->nodeid;
+	bool parent = call->name[0][1] == '.';
+	struct fuse_entry_out *out = call->out;
+	autoroom room = room_none(fs);
+	struct inode *inode;
+	int fd, r;
+
+	if (call->brief)
+		return CALL_WAITS;
+	r = inode_open_exported(&fs->inodes, nodeid, parent, &fd);
+	if (r == 0)
+		r = op_entry_of(&room, &fd, out, &inode);
+	if (r < 0)
+		return op_error(fs, r);
+	/* another mount may lie above, or another inode have the row */
+	if (parent ? !inode->exported && out->nodeid != FUSE_ROOT_ID : out->nodeid != nodeid) {
+		inode_forget(&fs->inodes, out->nodeid, 1);
+		return -ESTALE;
+	}
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
 int op_lookup(struct call *call)
 {
-	struct inode *dir = call_inode(call);
+	struct inode *dir;
 	int r;
 
+	if (call->name[0][0] == '.' && (!call->name[0][1] || strcmp(call->name[0], "..") == 0))
+		return look_up_exported(call);
+	dir = call_inode(call);
 	if (!dir)
 		return call->brief ? CALL_WAITS : -ESTALE;
 	r = look_up(call, dir);

@@ -23,7 +23,6 @@
  *     an fsync above would no longer order them with what other descriptors see;
  *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
  *     under way: a reader may then bring back what was there before, and it stays (see op-open.c);
- *   EXPORT_SUPPORT: would allow look-ups of "." and "..", which leave the one way down (store.h);
  *   SPLICE_*: not negotiated at all by a server that doesn't splice.
  */
 static const struct {
@@ -32,6 +31,7 @@ static const struct {
 } wanted[] = {
 	{ FUSE_ASYNC_READ, "async_read" },
 	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc" },
+	{ FUSE_EXPORT_SUPPORT, "export_support" },
 	{ FUSE_BIG_WRITES, "big_writes" },
 	{ FUSE_DONT_MASK, "dont_mask" },
 	{ FUSE_HAS_IOCTL_DIR, "ioctl_dir" },

@@ -216,8 +216,9 @@ static void components(void)
 	CHECK_EQ(parse_name(FUSE_LOOKUP, name), -ENAMETOOLONG);
 	CHECK_EQ(parse_name(FUSE_LOOKUP, name + 1), 0);
 	CHECK_EQ(parse_name(FUSE_LOOKUP, ""), -EINVAL);
-	CHECK_EQ(parse_name(FUSE_LOOKUP, "."), -EINVAL);
-	CHECK_EQ(parse_name(FUSE_LOOKUP, ".."), -EINVAL);
+	CHECK_EQ(parse_name(FUSE_LOOKUP, "."), 0); /* of a file handle */
+	CHECK_EQ(parse_name(FUSE_LOOKUP, ".."), 0);
+	CHECK_EQ(parse_name(FUSE_MKDIR, "."), -EINVAL);
 	CHECK_EQ(parse_name(FUSE_LOOKUP, "..."), 0);
 	CHECK_EQ(parse_name(FUSE_LOOKUP, "..x"), 0);
 	CHECK_EQ(parse_name(FUSE_LOOKUP, "/"), -EINVAL);

@@ -62,7 +62,7 @@ static struct inode *inode_of(uint32_t row)
 	struct inode *inode = inode_at(&fs.inodes, row);
 
 	inode->used = true;
-	inode->generation = 3;
+	inode->nodeid = 3ull << 32 | (row + 1);
 	return inode;
 }
 
