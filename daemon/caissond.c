@@ -28,6 +28,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -54,6 +55,9 @@
 #include "server.h"
 #include "status.h"
 #include "store.h"
+
+/* Bytes of heap for what is allocated after the server has dropped its capabilities. */
+#define HEAP_SPARE (512 << 10)
 
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_LEASES, WATCHES };
 
@@ -175,6 +179,20 @@ static bool watch_ready(void *arg, uint32_t i)
 	return !server_has_ended(&self->server);
 }
 
+/*
+ * Without CAP_SYS_RESOURCE, RLIMIT_MEMLOCK is what it is, and what is locked exceeds it once
+ * CAP_IPC_LOCK has gone: from then on the heap can't grow. So it has room for what is still to come.
+ */
+static void reserve_heap(void)
+{
+	void *volatile spare; /* not to be optimised away */
+
+	(void)mallopt(M_MMAP_THRESHOLD, 2 * HEAP_SPARE); /* hints */
+	(void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_SPARE);
+	spare = malloc(HEAP_SPARE);
+	free(spare);
+}
+
 static int lock_memory(const struct caissond *self)
 {
 	int r;
@@ -183,6 +201,7 @@ static int lock_memory(const struct caissond *self)
 		return 0; /* with little to lock, locking what fits would make later mappings fail */
 	/* one heap for all threads: more would be mapped, and locked, 64 MiB at a time */
 	(void)mallopt(M_ARENA_MAX, 1); /* a hint */
+	reserve_heap();
 	r = caisson_memory_lock(0);
 	if (r == 0)
 		return 0;
