@@ -42,7 +42,8 @@ for value in range(1, 200):
     check("changed behind the mount", fd, value)
     os.close(fd)
 
-# to drop what is dirty the kernel writes it, which the truncation mustn't be in the way of
+# to drop what is dirty the kernel writes it: the truncation mustn't be in the way of that, nor the
+# write bring back what was cut off
 for _ in range(20):
     fd = os.open(path, os.O_RDWR)
     os.ftruncate(fd, 65536)
@@ -50,7 +51,10 @@ for _ in range(20):
     mapping = mmap.mmap(fd, 65536)
     os.close(fd)
     mapping[0] = 1
-    os.close(os.open(path, os.O_RDWR | os.O_TRUNC))
+    fd = os.open(path, os.O_RDWR | os.O_TRUNC)
+    if os.stat(behind).st_size or os.fstat(fd).st_size:
+        sys.exit(f"emptied as it was opened: {os.stat(behind).st_size} bytes")
+    os.close(fd)
     mapping.close()
 with open(path, "r+b") as file:
     file.truncate(65536)
