@@ -28,11 +28,9 @@ static const struct {
 	unsigned cap;
 	uint32_t over; /* the rights that it is */
 } inode_caps[] = {
-	{ CAP_CHOWN, OVER_OWNER },
-	{ CAP_DAC_OVERRIDE, OVER_ACCESS },
-	{ CAP_DAC_READ_SEARCH, OVER_ACCESS },
-	{ CAP_FOWNER, OVER_OWNER },
-	{ CAP_FSETID, OVER_OWNER },
+	{ CAP_CHOWN, OVER_CHANGE },	      { CAP_DAC_OVERRIDE, OVER_ACCESS },
+	{ CAP_DAC_READ_SEARCH, OVER_ACCESS }, { CAP_FOWNER, OVER_OWNER },
+	{ CAP_FSETID, OVER_CHANGE },	      { CAP_SETFCAP, OVER_CHANGE },
 };
 
 /* The link to a thread's user namespace, "user:[N]". */
@@ -377,8 +375,13 @@ static uint32_t not_over(const struct caller_object *object, const char *uid_map
 
 	if (fstatat(object->fd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return object->name && errno == ENOENT ? 0 : OVER_ALL;
-	if (map_has(uid_map, st.st_uid) && map_has(gid_map, st.st_gid))
-		return 0;
+	if (map_has(uid_map, st.st_uid)) {
+		if (map_has(gid_map, st.st_gid))
+			return 0;
+		/* unless it is about a name in a sticky directory: __check_sticky() wants both */
+		if (!object->name)
+			over &= ~(uint32_t)OVER_OWNER;
+	}
 	return (over & OVER_MOVED) && S_ISDIR(st.st_mode) ? over | OVER_ACCESS : over;
 }
 

@@ -21,7 +21,8 @@
  * ours (/proc/PID/ns/user). Its maps can't stand in for that, as two namespaces may have the same.
  *
  * Of a caller in another user namespace the capabilities count as in the kernel
- * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. The root
+ * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there; to do what
+ * the owner may takes the owner's alone (inode_owner_or_capable()). The root
  * of a container then does with its files what it does on any filesystem, and whoever makes himself a
  * namespace gains nothing. What is to be removed or renamed is such an object too, and is looked at
  * by its name before the act, with a gap between. So CAP_FOWNER counts for it only where its directory
@@ -51,8 +52,9 @@
 enum {
 	OVER_ACCESS = 1, /* to read, write and search */
 	OVER_OWNER = 2,	 /* to do what its owner may */
-	OVER_MOVED = 4,	 /* to write to it if it is a directory: its ".." changes */
-	OVER_ALL = OVER_ACCESS | OVER_OWNER,
+	OVER_CHANGE = 4, /* to give it away, and set-id bits and capabilities to it */
+	OVER_MOVED = 8,	 /* to write to it if it is a directory: its ".." changes */
+	OVER_ALL = OVER_ACCESS | OVER_OWNER | OVER_CHANGE,
 };
 
 /* What FD is open on; where NAME isn't NULL, what has that name in FD, if anything has. */

@@ -452,6 +452,7 @@ IN_NAMESPACE = {
     "get trusted": lambda: os.getxattr("x", "trusted.there"),
     "chown": lambda: os.chown("x", OTHER, OTHER),
     "set-id": lambda: os.chmod("x", 0o6755),
+    "set capabilities": lambda: os.setxattr("x", "security.capability", CAP),
 }
 
 
@@ -488,12 +489,12 @@ def as_one(who, enter, cases):
     os.close(told[0])
 
 
-def give_away(uid):
+def give_away(uid, gid=None):
     for name in "x", "d", "d/old":
-        os.chown(back(name), uid, uid)
+        os.chown(back(name), uid, uid if gid is None else gid)
 
 
-def given_away(first, then):
+def given_away(first, then, gid=None):
     """
     A file and a directory change their owner after somebody has looked. Where he may do more by then,
     the kernel refuses it for as long as it remembers: such changes aren't here.
@@ -505,11 +506,11 @@ def given_away(first, then):
         os.setxattr(back("x"), "trusted.there", b"1")
         os.mkdir(back("d"))
         put("d/old", mode=0o600)
-        give_away(first)
+        give_away(first, gid)
 
     for what, act in {**ON_FILE, **IN_DIR, **IN_NAMESPACE}.items():
-        yield ("%d to %d, %s" % (first, then, what), prepare,
-               stats("x", "d", "d/old", "d/new", "y", "new"), lambda: give_away(then), act,
+        yield ("%d to %d, %s, %s" % (first, then, gid, what), prepare,
+               stats("x", "d", "d/old", "d/new", "y", "new"), lambda: give_away(then, gid), act,
                ("x", "d", "d/old", "d/new"))
 
 
@@ -545,6 +546,7 @@ def namespaces():
         cases = []
         for first, then in (0, OTHER), (0, 0), (100005, OTHER), (OTHER, OTHER):
             cases += given_away(first, then)
+        cases += given_away(0, 0, GROUP)
         for first, owners in ((0, (OTHER, 0)), (0, (0, OTHER)), (0, (OTHER, OTHER)),
                               (100009, (OTHER, 100006)), (100009, (OTHER, OTHER))):
             for sticky in False, True:

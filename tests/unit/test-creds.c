@@ -399,13 +399,14 @@ static struct client client_in_namespace(uid_t maker, const char *uid_map, const
 static void capabilities_of_another_namespace_count_there(void)
 {
 	const uint64_t caps = cap(CAP_DAC_OVERRIDE) | cap(CAP_FOWNER);
-	int its_fd, ours_fd;
+	int its_fd, ours_fd, half_fd;
 	struct client client;
 	struct caller caller;
 
 	if (!can_act())
 		return;
 	its_fd = file_of(UID + 7, GID + 7);
+	half_fd = file_of(UID + 7, 0);
 	ours_fd = file_of(0, 0);
 	/* as a container's: its root is UID, and it has 100 ids */
 	client = client_in_namespace(UID, "0 61001 100\n", "0 61001 100\n", 0);
@@ -418,9 +419,12 @@ static void capabilities_of_another_namespace_count_there(void)
 		CHECK_EQ(effective_over(&caller, its_fd, its_fd) & caps, caps);
 		CHECK_EQ(effective_over(&caller, -1, -1) & caps, 0u);
 		CHECK_EQ(effective_over(&caller, its_fd, -1) & cap(CAP_MKNOD), 0u);
+		CHECK_EQ(effective_over(&caller, its_fd, -1) & cap(CAP_SETFCAP), cap(CAP_SETFCAP));
+		CHECK_EQ(effective_over(&caller, half_fd, -1) & caps, cap(CAP_FOWNER));
+		CHECK_EQ(effective_over(&caller, half_fd, -1) & cap(CAP_SETFCAP), 0u);
 		client_end(&client);
 	}
-	CHECK(close(its_fd) == 0 && close(ours_fd) == 0);
+	CHECK(close(its_fd) == 0 && close(ours_fd) == 0 && close(half_fd) == 0);
 }
 
 /* uid 0 of another namespace may be uid 0 of ours: it isn't root, whatever its maps look like. */
