@@ -163,7 +163,7 @@ static uint32_t take_oldest(struct inode_table *table, struct dropped *taken, ui
 static int try_handle(int mount_fd, int fd, const struct handle *handle)
 {
 	autoclose int again = -1;
-	struct statx stx, stx_again;
+	struct statx stx = { 0 }, stx_again = { 0 };
 	int r = handle_open(mount_fd, handle, O_PATH, &again);
 
 	if (r == 0)

@@ -122,7 +122,7 @@ bool own_mount_unmount(const struct own_mount *mount)
 	}
 	if (r == 0 || r == -ENOENT)
 		return true;
-	if (r == -EPERM)
+	if (r == -EPERM && path)
 		return ask_fusermount(mount, path);
 	if (r == -ESTALE)
 		log_warn("%s: unmount: something else is mounted there", path);
