@@ -441,19 +441,14 @@ static void close_leftover(struct leftover *leftover)
 		close_fd(&leftover->fds[i]);
 }
 
-/* ROOT, of which STX tells: whether what it lies on is to be exported, all of which lies below it then. */
-static void set_exported(struct inode_table *table, const struct inode *root,
-			 const struct statx *stx)
+/* Whether STX is of the root of a filesystem, all of which lies below it then. */
+static bool is_whole(const struct statx *stx)
 {
-	bool whole = (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) &&
-		     (stx->stx_mask & STATX_MNT_ID) && mountinfo_is_whole(stx->stx_mnt_id);
+	autofree char *path = NULL;
+	struct mountinfo mount;
 
-	if (getrandom(&table->unexported, sizeof(table->unexported), 0) !=
-	    sizeof(table->unexported))
-		return;
-	table->unexported |= UNEXPORTED;
-	if (whole)
-		table->export_off = handle_generation_off(root->fd, &root->handle);
+	return (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) && (stx->stx_mask & STATX_MNT_ID) &&
+	       mountinfo_find_id((uint32_t)stx->stx_mnt_id, &mount, &path) == 0 && mount.is_whole;
 }
 
 int inode_table_set_root(struct inode_table *table, int root_fd)
@@ -485,8 +480,12 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	table->device_count = 1;
 	r = inode_mount_probe(table, root->mount, root->fd);
 	table->may_not_reopen = r == -EPERM;
-	if (r == 0)
-		set_exported(table, root, &stx);
+	if (r == 0 && is_whole(&stx))
+		table->export_off = handle_generation_off(root->fd, &root->handle);
+	if (getrandom(&table->unexported, sizeof(table->unexported), 0) !=
+	    sizeof(table->unexported))
+		return -EIO;
+	table->unexported |= UNEXPORTED;
 	return 0;
 }
 

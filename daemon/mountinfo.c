@@ -90,6 +90,7 @@ static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mount
 	(void)strsep(&rest, " "); /* the source */
 	super_options = rest;
 
+	info.is_whole = strcmp(field[3], "/") == 0;
 	info.is_fuse = is_fuse_type(type);
 	if (info.is_fuse)
 		info.owner = read_owner(super_options);
@@ -145,25 +146,6 @@ int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info)
 int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path)
 {
 	return find(NULL, id, ret_info, ret_path);
-}
-
-bool mountinfo_is_whole(uint64_t id)
-{
-	autofree char *line = NULL;
-	unsigned long long this_id;
-	bool whole = false;
-	size_t room = 0;
-	char root[3];
-	FILE *file;
-
-	file = fopen("/proc/self/mountinfo", "re");
-	if (!file)
-		return false;
-	while (!whole && getline(&line, &room, file) > 0)
-		whole = sscanf(line, "%llu %*s %*s %2s", &this_id, root) == 2 && this_id == id &&
-			strcmp(root, "/") == 0;
-	(void)fclose(file); /* read only */
-	return whole;
 }
 
 void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN])

@@ -15,6 +15,7 @@ struct mountinfo {
 	uint32_t major, minor; /* st_dev of the mount */
 	uid_t owner;	       /* FUSE's user_id=, 0 where there is none */
 	bool is_fuse;	       /* of type fuse, fuse.X, fuseblk … */
+	bool is_whole; /* shows its filesystem from the root on, not from a directory of it */
 	char type[32];
 };
 
@@ -23,9 +24,6 @@ struct mountinfo {
  * where nothing is mounted there, or -errno.
  */
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
-
-/* Whether the mount ID shows its filesystem from the root on, and not from a directory of it. */
-bool mountinfo_is_whole(uint64_t id);
 
 /*
  * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT where

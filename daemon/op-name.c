@@ -70,7 +70,7 @@ static int look_up_exported(struct call *call)
 	bool parent = call->name[0][1] == '.';
 	struct fuse_entry_out *out = call->out;
 	autoroom room = room_none(fs);
-	struct inode *inode;
+	struct inode *inode = NULL; /* stays so on errors */
 	int fd, r;
 
 	if (call->brief)

@@ -163,7 +163,8 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 	if (!is_direct && !is_zone && !call->fs->passthrough &&
 	    !inode_is_shared(&call->fs->inodes, inode)) {
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
-		call->drops = cached_open_begin(call->fs, known, file, asked & O_TRUNC, &call->drop);
+		call->drops =
+			cached_open_begin(call->fs, known, file, asked & O_TRUNC, &call->drop);
 		return;
 	}
 	cached_open_begin_around(known, file);
