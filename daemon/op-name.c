@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op-name.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -70,7 +71,7 @@ static int look_up_exported(struct call *call)
 	bool parent = call->name[0][1] == '.';
 	struct fuse_entry_out *out = call->out;
 	autoroom room = room_none(fs);
-	struct inode *inode = NULL; /* stays so on errors */
+	struct inode *inode = NULL;
 	int fd, r;
 
 	if (call->brief)
@@ -80,6 +81,7 @@ static int look_up_exported(struct call *call)
 		r = op_entry_of(&room, &fd, out, &inode);
 	if (r < 0)
 		return op_error(fs, r);
+	assert(inode); /* as there is no error */
 	/* another mount may lie above, or another inode have the row */
 	if (parent ? !inode->exported && out->nodeid != FUSE_ROOT_ID : out->nodeid != nodeid) {
 		inode_forget(&fs->inodes, out->nodeid, 1);
