@@ -18,8 +18,8 @@
  *     a reader may cache the old page meanwhile. So where others only read a file through the
  *     cache, their pages are dropped before the direct write is answered.
  *
- * The answer waits for the drop (dropper.h), and so does that to any cached open meanwhile: whoever
- * opens the file to write can't begin while his page might be dropped and brought back.
+ * The answer waits for the drop (dropper.h), and so does that to any cached open of the file
+ * meanwhile: whoever opens it to write can't begin while his page might be dropped and brought back.
  *
  * A loop device opens its file like anybody, and shows by its requests that it goes around the
  * cache; its open doesn't count from then on. One that goes around it counts once it has a mapping
@@ -37,7 +37,7 @@ struct inode;
 
 /* What an answer waits for. */
 enum cached_drop_reason {
-	DROP_NONE,    /* nothing is dropped: only for the drops that wait or are under way */
+	DROP_NONE,    /* nothing is dropped: only for drops that wait or are under way */
 	DROP_CHANGED, /* an open has found another file than was cached: all is dropped */
 	DROP_WRITTEN, /* a direct write has gone around readers: its range is dropped */
 };
@@ -55,7 +55,7 @@ struct cached_drop {
  * after the answer, and to drop one that is dirty before that would write it to the file again. A
  * worker.
  */
-bool cached_open_begin(struct fs *fs, struct inode *inode, struct file *file, bool emptied,
+bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file, bool emptied,
 		       struct cached_drop *ret_drop);
 
 /* FILE is about to be open on INODE and goes around the cache, but for its mappings. A worker. */

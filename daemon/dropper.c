@@ -2,6 +2,7 @@
 #include "dropper.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "fs.h"
 #include "inval.h"
@@ -22,7 +23,8 @@ void dropper_init(struct dropper *dropper, struct fs *fs, struct request *reques
 		.dropped = dropped,
 		.arg = arg,
 	};
-	atomic_init(&dropper->head, POOL_NONE);
+	atomic_init(&dropper->put, POOL_NONE);
+	atomic_init(&dropper->taken, POOL_NONE);
 	(void)sem_init(&dropper->work, 0, 0); /* can't fail with these */
 }
 
@@ -36,20 +38,40 @@ static void tell(struct dropper *dropper)
 	(void)sem_post(&dropper->work); /* fails beyond SEM_VALUE_MAX, and then it is awake */
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+/* Whether the thread has been at one drop for too long. */
+static bool is_held_up(const struct dropper *dropper)
+{
+	int64_t since = atomic_load(&dropper->since);
+
+	return since && now_ns() - since > DROPPER_PATIENCE_MS * 1000000ll;
+}
+
+static struct inode *inode_of(const struct dropper *dropper, const struct cached_drop *drop)
+{
+	return inode_at(&dropper->fs->inodes, drop->row);
+}
+
 /* Counts REQUEST as one that waits, if it may. */
 static bool admit(struct dropper *dropper, const struct request *request)
 {
-	_Atomic uint32_t *drops = &dropper->fs->drops;
-	uint32_t waiting = atomic_load(drops);
+	uint32_t waiting = atomic_load(&dropper->waiting);
 
 	do {
-		if (request->few || waiting >= dropper->max_waiting)
+		if (request->few || waiting >= dropper->max_waiting || is_held_up(dropper))
 			return false;
-	} while (!atomic_compare_exchange_weak(drops, &waiting, waiting + 1));
+	} while (!atomic_compare_exchange_weak(&dropper->waiting, &waiting, waiting + 1));
 	/* after it was counted: dropper_run() doesn't return before the count is 0 */
 	if (!atomic_load(&dropper->stopping))
 		return true;
-	atomic_fetch_sub(drops, 1);
+	atomic_fetch_sub(&dropper->waiting, 1);
 	tell(dropper);
 	return false;
 }
@@ -58,92 +80,131 @@ static void owe(struct dropper *dropper, const struct cached_drop *drop)
 {
 	if (drop->reason == DROP_NONE)
 		return;
-	atomic_store(&inode_at(&dropper->fs->inodes, drop->row)->drop_owed, true);
-	atomic_fetch_add(&dropper->fs->drops, 1); /* until pay() */
+	atomic_store(&inode_of(dropper, drop)->drop_owed, true);
+	atomic_fetch_add(&dropper->waiting, 1); /* until pay() */
 	if (atomic_exchange(&dropper->owes, true))
-		atomic_fetch_sub(&dropper->fs->drops, 1); /* it is counted already */
+		atomic_fetch_sub(&dropper->waiting, 1); /* it is counted already */
 	tell(dropper); /* also of that: dropper_run() may wait for the count to be 0 */
 }
 
 bool dropper_put(struct dropper *dropper, struct request *request)
 {
-	uint32_t head;
+	uint32_t newest;
 
 	if (!admit(dropper, request)) {
 		owe(dropper, &request->drop);
 		return false;
 	}
-	head = atomic_load(&dropper->head);
+	atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
+	newest = atomic_load(&dropper->put);
 	do {
-		request->next = head;
-	} while (!atomic_compare_exchange_weak(&dropper->head, &head, request->index));
+		request->next = newest;
+	} while (!atomic_compare_exchange_weak(&dropper->put, &newest, request->index));
 	tell(dropper);
 	return true;
+}
+
+/* Of what was put, the oldest first. */
+static uint32_t take_up(struct dropper *dropper)
+{
+	uint32_t index = atomic_exchange(&dropper->put, POOL_NONE), oldest = POOL_NONE;
+
+	while (index != POOL_NONE) {
+		struct request *request = &dropper->requests[index];
+
+		index = request->next;
+		request->next = oldest;
+		oldest = request->index;
+	}
+	return oldest;
+}
+
+/* The next of those that were taken up, unless dropper_look() has the rest. */
+static struct request *begin_next(struct dropper *dropper)
+{
+	uint32_t index = atomic_exchange(&dropper->taken, POOL_NONE);
+
+	if (index == POOL_NONE)
+		return NULL;
+	atomic_store(&dropper->taken, dropper->requests[index].next);
+	return &dropper->requests[index];
+}
+
+static void notify(struct dropper *dropper, uint64_t nodeid, uint64_t off, uint64_t len)
+{
+	atomic_store(&dropper->since, now_ns());
+	/* fails where the mount has gone, and its cache with it */
+	(void)fuse_notify_data(dropper->fs->inodes.session_fd, nodeid, off, len);
+	atomic_store(&dropper->since, 0);
 }
 
 /* The inode stays, as its request is unanswered. */
 static void make_drop(struct dropper *dropper, const struct cached_drop *drop)
 {
-	struct inode_table *inodes = &dropper->fs->inodes;
-	struct inode *inode = inode_at(inodes, drop->row);
+	const struct inode_table *inodes = &dropper->fs->inodes;
+	struct inode *inode = inode_of(dropper, drop);
 
-	if (drop->reason == DROP_NONE || !cached_open_may_drop(inode, drop->reason))
-		return;
-	/* fails where the mount has gone, and its cache with it */
-	(void)fuse_notify_data(inodes->session_fd, inode_nodeid(inodes, inode), drop->off,
-			       drop->len);
+	if (drop->reason != DROP_NONE && cached_open_may_drop(inode, drop->reason))
+		notify(dropper, inode_nodeid(inodes, inode), drop->off, drop->len);
 }
 
-static void make_all(struct dropper *dropper, uint32_t index)
+static void answer(struct dropper *dropper, struct request *request)
 {
-	while (index != POOL_NONE) {
-		const struct request *request = &dropper->requests[index];
-
-		make_drop(dropper, &request->drop);
-		index = request->next;
-	}
-}
-
-static void answer_all(struct dropper *dropper, uint32_t index)
-{
-	while (index != POOL_NONE) {
-		struct request *request = &dropper->requests[index];
-
-		index = request->next; /* before somebody else has the request */
-		dropper->dropped(dropper->arg, request);
-		atomic_fetch_sub(&dropper->fs->drops, 1);
-	}
+	atomic_fetch_sub(&inode_of(dropper, &request->drop)->drops, 1);
+	dropper->dropped(dropper->arg, request);
+	atomic_fetch_sub(&dropper->waiting, 1);
 }
 
 /* Makes the drops that nobody waits for. */
 static void pay(struct dropper *dropper)
 {
-	struct inode_table *inodes = &dropper->fs->inodes;
 	uint64_t nodeids[BATCH];
 	uint32_t hand = 0, count;
 
 	if (!atomic_exchange(&dropper->owes, false))
 		return;
 	do {
-		count = inode_collect_owing(inodes, &hand, nodeids, BATCH);
+		count = inode_collect_owing(&dropper->fs->inodes, &hand, nodeids, BATCH);
 		for (uint32_t i = 0; i < count; i++)
-			(void)fuse_notify_data(inodes->session_fd, nodeids[i], 0, 0);
+			notify(dropper, nodeids[i], 0, 0);
 	} while (count == BATCH);
-	atomic_fetch_sub(&dropper->fs->drops, 1);
+	atomic_fetch_sub(&dropper->waiting, 1);
 }
 
 void dropper_run(struct dropper *dropper)
 {
-	while (!atomic_load(&dropper->stopping) || atomic_load(&dropper->fs->drops) > 0) {
-		uint32_t index;
+	struct request *request;
 
+	while (!atomic_load(&dropper->stopping) || atomic_load(&dropper->waiting) > 0) {
 		if (sem_wait(&dropper->work) < 0)
 			continue; /* EINTR */
-		index = atomic_exchange(&dropper->head, POOL_NONE);
-		make_all(dropper, index);
-		answer_all(dropper, index);
+		atomic_store(&dropper->taken, take_up(dropper));
+		while ((request = begin_next(dropper))) {
+			make_drop(dropper, &request->drop);
+			answer(dropper, request);
+		}
 		pay(dropper);
 	}
+}
+
+/* Answers those from INDEX on without their drops. */
+static void answer_first(struct dropper *dropper, uint32_t index)
+{
+	while (index != POOL_NONE) {
+		struct request *request = &dropper->requests[index];
+
+		index = request->next; /* before somebody else has the request */
+		owe(dropper, &request->drop);
+		answer(dropper, request);
+	}
+}
+
+void dropper_look(struct dropper *dropper)
+{
+	if (!is_held_up(dropper))
+		return;
+	answer_first(dropper, atomic_exchange(&dropper->taken, POOL_NONE));
+	answer_first(dropper, atomic_exchange(&dropper->put, POOL_NONE));
 }
 
 void dropper_stop(struct dropper *dropper)

@@ -11,10 +11,13 @@
  * and its inode's pages are dropped, all of them, as soon as the thread has done what waits: until
  * then a reader may find an old page.
  *
- * Who relies on a drop that waits or is under way finds fs->drops above 0, and waits here too, for
- * nothing but its turn: a drop that was counted there before is over when this one is answered,
- * because one thread makes all of them, and answers none before it has made what it took in at the
- * same time.
+ * A drop may take as long as the backing filesystem is frozen. Nobody is to wait for that of
+ * another file: after DROPPER_PATIENCE_MS nobody comes to wait any more, and the main thread
+ * answers those who do (dropper_look()).
+ *
+ * Who relies on drops of an inode that wait or are under way finds inode->drops above 0, and waits
+ * here too, for nothing but its turn: one thread makes all drops, in the order in which they were
+ * put.
  */
 #ifndef CAISSON_DROPPER_H
 #define CAISSON_DROPPER_H
@@ -27,6 +30,8 @@
 struct fs;
 struct request;
 
+#define DROPPER_PATIENCE_MS 100
+
 struct dropper {
 	struct fs *fs;
 	struct request *requests; /* all that there are */
@@ -34,7 +39,10 @@ struct dropper {
 	/* REQUEST needn't wait any more: sends the answer in its buffer. Mustn't block. */
 	void (*dropped)(void *arg, struct request *request);
 	void *arg;
-	_Atomic uint32_t head; /* the first of the requests that wait, in no order */
+	_Atomic uint32_t waiting; /* requests, and 1 for the inodes that are owed a drop */
+	_Atomic uint32_t put;	/* the newest of the requests that were put, the others behind it */
+	_Atomic uint32_t taken; /* the oldest of those that the thread has taken up and not begun */
+	_Atomic int64_t since; /* when it began its drop, CLOCK_MONOTONIC in ns; 0: it makes none */
 	_Atomic bool owes;     /* inodes whose drop_owed is set */
 	_Atomic bool stopping;
 	sem_t work;
@@ -55,6 +63,12 @@ bool dropper_put(struct dropper *dropper, struct request *request);
 
 /* The body of the thread: returns after dropper_stop(). */
 void dropper_run(struct dropper *dropper);
+
+/*
+ * Answers those who wait behind a drop that takes too long. To be called now and then. Doesn't block.
+ * The main thread.
+ */
+void dropper_look(struct dropper *dropper);
 
 /* Requests don't wait any more; dropper_run() returns when none does. The queues still serve. */
 void dropper_stop(struct dropper *dropper);

@@ -20,7 +20,6 @@ struct fs {
 	struct inode_table inodes;
 	struct file_table files;
 	struct ahead ahead;
-	_Atomic uint32_t drops; /* of cached pages, that wait or are under way; see dropper.h */
 	_Atomic uint64_t zone_refusals; /* what zones don't allow, for status */
 
 	/* fixed before serving */

@@ -371,6 +371,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->writing, 0);
 	atomic_store(&inode->around, 0);
 	atomic_store(&inode->gate, 0);
+	atomic_store(&inode->drops, 0);
 	atomic_store(&inode->drop_owed, false);
 	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;

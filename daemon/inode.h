@@ -94,7 +94,8 @@ struct inode {
 	_Atomic uint64_t cached_opens; /* readers, and writers << 32; see cached-open.h */
 	_Atomic uint64_t gate;	       /* of a primary row; see gate.h */
 	_Atomic uint32_t around;       /* open files that write around that cache */
-	_Atomic bool drop_owed;	       /* all of it is to be dropped; see dropper.h */
+	_Atomic uint32_t drops;	       /* of its pages, that wait or are under way; see dropper.h */
+	_Atomic bool drop_owed;	       /* all of it is to be dropped */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };

@@ -323,6 +323,7 @@ void server_tick(struct server *server)
 
 		follow_look(&queue->follow, stat_get(&queue->stats->turns));
 	}
+	dropper_look(&server->dropper);
 }
 
 /*

@@ -55,8 +55,9 @@ int server_open(struct server *server, const struct options *options, const stru
 int server_seal(struct server *server);
 
 /*
- * Looks after the threads that keep to a CPU (follow.h): to be called each half second or so, from the
- * seal on until server_close(). Doesn't block. The main thread.
+ * Looks after the threads that keep to a CPU (follow.h) and those who wait for one that is held up
+ * (dropper.h): to be called each half second or so, from the seal on until server_close(). Doesn't
+ * block. The main thread.
  */
 void server_tick(struct server *server);
 

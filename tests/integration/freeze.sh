@@ -4,14 +4,15 @@
 # While the backing filesystem is frozen, as for a snapshot, those who change it wait; those who only look
 # and read are served (S7). After the thaw all goes on, and nothing has failed.
 #
-#@ packages: e2fsprogs fio util-linux xfsprogs
+#@ packages: e2fsprogs fio python3 util-linux xfsprogs
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 
 thaw() { fsfreeze --unfreeze "$1" 2>/dev/null || true; }
 
-# freeze: and later thaws it at the latest
+# freeze: and later thaws it at the latest. What was written last may be cached, and has to be dropped
 freeze() {
+	echo recent >"$mnt/look/recent"
 	sync -f "$store"
 	defer thaw "$store"
 	fsfreeze --freeze "$store"
@@ -24,6 +25,7 @@ few_cpus() { (($(getconf _NPROCESSORS_ONLN) <= 4)); }
 look() {
 	! few_cpus || taskset --cpu-list --pid 0 "$BASHPID"
 	df "$mnt" && ls -l "$mnt/look" && stat "$mnt/look/data" && "$CAISSON" status "$mnt" &&
+		cat "$mnt/look/recent" &&
 		dd if="$mnt/look/data" of="$scratch/copy" iflag=direct bs=64k status=none
 } >/dev/null
 
@@ -94,5 +96,32 @@ for type in ext4 xfs; do
 	can_look
 	thaw "$store"
 	await_changers
+
+	# whoever opens a file whose cached pages aren't true any more waits until those that a mapping has
+	# changed are written: nobody else does
+	say "$type: an open waits for a mapping's page to be written"
+	head -c 4k /dev/zero >"$mnt/mapped"
+	mkfifo "$scratch/frozen" "$scratch/done"
+	python3 -c '
+import mmap, os, sys
+path, frozen, done = sys.argv[1:]
+fd = os.open(path, os.O_RDWR)
+mapping = mmap.mmap(fd, 4096)
+os.utime(path, (1, 1)) # it looks like changed behind the mount
+open(done, "w").close()
+open(frozen).read()
+mapping[0] = 1
+open(done, "w").close()
+os.open(path, os.O_RDONLY)
+' "$mnt/mapped" "$scratch/frozen" "$scratch/done" &
+	changers=($!)
+	: <"$scratch/done"
+	freeze
+	: >"$scratch/frozen"
+	: <"$scratch/done"
+	can_look
+	thaw "$store"
+	await_changers
+	rm "$scratch/frozen" "$scratch/done"
 	unserve
 done

@@ -83,16 +83,22 @@ static void an_open_drops_what_has_changed(void)
 	world_end();
 }
 
-static void an_open_waits_while_others_drop(void)
+static void an_open_waits_for_drops_of_its_file(void)
 {
-	uint64_t f, fh;
+	struct inode *inode;
+	uint64_t f, fh, other;
 
 	world_make(8);
 	f = old_file();
-	atomic_store(&world.fs.drops, 1);
-	fh = open_with(f, O_RDWR);
+	fh = open_with(f, O_RDONLY);
+	CHECK(!world.drops);
+	inode = inode_of(file_of(fh));
+	atomic_store(&inode->drops, 1);
+	other = open_with(f, O_RDWR);
 	CHECK(world.drops);
 	CHECK_EQ(world.drop.reason, DROP_NONE);
+	release(other);
+	atomic_store(&inode->drops, 0);
 	release(fh);
 	forget(f, 1);
 	world_end();
@@ -227,7 +233,7 @@ int main(void)
 {
 	fixture_init();
 	RUN(an_open_drops_what_has_changed);
-	RUN(an_open_waits_while_others_drop);
+	RUN(an_open_waits_for_drops_of_its_file);
 	RUN(nothing_is_dropped_while_a_file_is_written_to);
 	RUN(direct_writes_drop_what_readers_have);
 	RUN(opens_drop_while_a_direct_writer_is_there_and_once_after);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -27,11 +29,11 @@ static struct fs fs;
 static struct dropper dropper;
 static struct request *requests;
 static pthread_t thread;
-static int kernel_fd;			     /* where notifications arrive */
-static _Atomic unsigned answers[REQUESTS];   /* by request */
-static _Atomic uint32_t answered;	     /* of all */
-static _Atomic bool answers_to_be_looked_at; /* … by look_before_answer() */
-static uint32_t seen_before_answer;	     /* notifications */
+static int kernel_fd;			      /* where notifications arrive */
+static _Atomic unsigned answers[REQUESTS];    /* by request */
+static _Atomic uint32_t answered;	      /* of all */
+static _Atomic int last_to_be_looked_at = -1; /* the request before whose answer … */
+static uint32_t seen_before_last;	      /* … so many notifications have come */
 
 static uint32_t count_notifications(struct notification *ret_last)
 {
@@ -51,8 +53,8 @@ static void dropped(void *arg, struct request *request)
 {
 	CHECK(arg == &arena);
 	CHECK_EQ(request_state(request), REQUEST_REPLY);
-	if (atomic_load(&answers_to_be_looked_at))
-		seen_before_answer += count_notifications(NULL);
+	if (atomic_load(&last_to_be_looked_at) == (int)request->index)
+		seen_before_last = count_notifications(NULL);
 	atomic_fetch_add(&answers[request->index], 1);
 	atomic_fetch_add(&answered, 1);
 }
@@ -91,7 +93,7 @@ static void open_all(uint32_t max_waiting)
 	atomic_store(&inode_of(FILE_ROW)->cached_opens, 1); /* a reader */
 	memset(answers, 0, sizeof(answers));
 	atomic_store(&answered, 0);
-	seen_before_answer = 0;
+	seen_before_last = 0;
 	CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
 	kernel_fd = ends[0];
 	fs.inodes.session_fd = ends[1];
@@ -133,11 +135,11 @@ static void drops_and_then_answers(void)
 
 	open_all(8);
 	CHECK(dropper_put(&dropper, &requests[5]));
-	CHECK_EQ(atomic_load(&fs.drops), 1u);
+	CHECK_EQ(atomic_load(&dropper.waiting), 1u);
 	start();
 	stop();
 	CHECK_EQ(atomic_load(&answers[5]), 1u);
-	CHECK_EQ(atomic_load(&fs.drops), 0u);
+	CHECK_EQ(atomic_load(&dropper.waiting), 0u);
 	CHECK_EQ(count_notifications(&last), 1u);
 	CHECK_EQ(last.inode.ino, 3ull << 32 | (FILE_ROW + 1));
 	CHECK_EQ(last.inode.off, 5 * 4096);
@@ -145,21 +147,22 @@ static void drops_and_then_answers(void)
 	close_all();
 }
 
-/* What was taken in together is all dropped before any of it is answered. */
-static void who_only_waits_is_answered_after_the_others_drops(void)
+static void the_order_is_kept(void)
 {
 	open_all(8);
 	requests[0].drop.reason = DROP_NONE;
 	CHECK(dropper_put(&dropper, &requests[1]));
 	CHECK(dropper_put(&dropper, &requests[2]));
-	CHECK(dropper_put(&dropper, &requests[0])); /* the head: seen first */
-	atomic_store(&answers_to_be_looked_at, true);
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 3u);
+	atomic_store(&last_to_be_looked_at, 0);
 	start();
 	stop();
-	atomic_store(&answers_to_be_looked_at, false);
+	atomic_store(&last_to_be_looked_at, -1);
 	CHECK_EQ(atomic_load(&answered), 3u);
-	CHECK_EQ(seen_before_answer, 2u);
+	CHECK_EQ(seen_before_last, 2u);
 	CHECK_EQ(count_notifications(NULL), 0u);
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 0u);
 	close_all();
 }
 
@@ -189,7 +192,7 @@ static void who_cannot_wait_is_owed_a_drop(void)
 	start();
 	stop();
 	CHECK_EQ(atomic_load(&answered), 2u);
-	CHECK_EQ(atomic_load(&fs.drops), 0u);
+	CHECK_EQ(atomic_load(&dropper.waiting), 0u);
 	CHECK_EQ(count_notifications(&last), 3u);
 	CHECK_EQ(last.inode.ino, 3ull << 32 | (FILE_ROW + 1)); /* all of it */
 	CHECK_EQ(last.inode.off, 0);
@@ -223,6 +226,44 @@ static void all_inodes_are_paid(void)
 	start();
 	stop();
 	CHECK_EQ(count_notifications(NULL), INODES - 1u);
+	close_all();
+}
+
+/* A drop takes long: the kernel doesn't take the notification. */
+static void nobody_waits_for_a_drop_that_takes_long(void)
+{
+	static const char junk[4096];
+	const struct timespec patience = { .tv_nsec = (DROPPER_PATIENCE_MS + 1) * 1000000l };
+	char got[sizeof(junk)];
+
+	open_all(8);
+	CHECK(fcntl(fs.inodes.session_fd, F_SETFL, 0) == 0); /* waits where the pipe is full */
+	CHECK(fcntl(fs.inodes.session_fd, F_SETPIPE_SZ, sizeof(junk)) == sizeof(junk));
+	CHECK(write(fs.inodes.session_fd, junk, sizeof(junk)) == sizeof(junk));
+	for (uint32_t i = 1; i <= 3; i++) {
+		requests[i].drop.row = FILE_ROW + i;
+		atomic_store(&inode_of(FILE_ROW + i)->cached_opens, 1);
+	}
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK(dropper_put(&dropper, &requests[1]));
+	start();
+	while (!atomic_load(&dropper.since))
+		sched_yield();
+	CHECK(dropper_put(&dropper, &requests[2]));
+	dropper_look(&dropper); /* not yet */
+	CHECK_EQ(atomic_load(&answered), 0u);
+
+	CHECK(nanosleep(&patience, NULL) == 0);
+	CHECK(!dropper_put(&dropper, &requests[3]));
+	dropper_look(&dropper);
+	CHECK_EQ(atomic_load(&answered), 2u);
+	CHECK_EQ(atomic_load(&answers[0]), 0u);
+
+	CHECK(read(kernel_fd, got, sizeof(got)) == sizeof(got));
+	stop();
+	CHECK_EQ(atomic_load(&answers[0]), 1u);
+	CHECK_EQ(count_notifications(NULL), 4u); /* those who didn't wait were owed theirs */
+	CHECK_EQ(atomic_load(&dropper.waiting), 0u);
 	close_all();
 }
 
@@ -269,11 +310,12 @@ static void ends_at_any_time(void)
 int main(void)
 {
 	RUN(drops_and_then_answers);
-	RUN(who_only_waits_is_answered_after_the_others_drops);
+	RUN(the_order_is_kept);
 	RUN(a_writer_keeps_the_pages);
 	RUN(who_cannot_wait_is_owed_a_drop);
 	RUN(of_a_cpu_with_few_entries_none_waits);
 	RUN(all_inodes_are_paid);
+	RUN(nobody_waits_for_a_drop_that_takes_long);
 	RUN(ends_at_any_time);
 	return test_result();
 }
