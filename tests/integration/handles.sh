@@ -95,3 +95,13 @@ same "$(handles try below below/file file "$zone")" $'below: ESTALE\nbelow/file:
 	"handles on another mount, and of a zone"
 same "$(handles forge file)" "ESTALE" "handles that are made up"
 unserve
+
+say "a daemon that may not open by handle"
+weak=(setpriv --bounding-set=-dac_read_search)
+serve "$scratch/whole" "$mnt" "" "${weak[@]}"
+handles save file
+unserve
+serve "$scratch/whole" "$mnt" "" "${weak[@]}"
+stat "$mnt/dir" >/dev/null # which has the row now
+same "$(handles try file)" "file: ESTALE" "a handle of another daemon"
+unserve
