@@ -12,8 +12,8 @@
  * comes after these must find an entry. Few CPUs can have many each.
  */
 #define PER_CPU_MIN DEAL_BUSY
-#define PER_CPU_MAX 128u
-#define ENTRIES	    1024u /* between the two, so many in all */
+#define PER_CPU_MAX 64u
+#define ENTRIES	    256u /* between the two, so many in all */
 
 int deal_make(struct deal *deal, const struct cpus *cpus, uint32_t queues, uint32_t per_cpu)
 {

@@ -16,11 +16,8 @@
 
 struct cpus;
 
-/*
- * The fewest that a CPU can have: with one, an answer to a request would have to come before
- * anything else of that CPU is served, and some answers wait for other requests.
- */
-#define DEAL_FEWEST 2u
+/* The fewest that a CPU can have: nothing of it may wait for anything else of it then. */
+#define DEAL_FEWEST 1u
 
 /*
  * So many keep a disk as busy as 32 requests under way ask for (measured; what is on its way in or

@@ -51,7 +51,7 @@ await_changers() {
 	done
 }
 
-waiters=60
+waiters=40
 for type in ext4 xfs; do
 	store=$scratch/$type
 	truncate -s 320M "$store.image"

@@ -99,9 +99,9 @@ static void defaults_are_safe(void)
 	CHECK(options.require_io_flusher && options.require_mlock);
 	CHECK(sched_getaffinity(0, sizeof(cpus), &cpus) == 0);
 	CHECK_EQ(options.queues, (uint32_t)MIN(CPU_COUNT(&cpus) * 3, 16));
-	CHECK_EQ(options.queue_depth, 32u);
+	CHECK_EQ(options.queue_depth, 12u);
 	CHECK_EQ(options.workers, 8u);
-	CHECK_EQ(options.max_write, 256u << 10);
+	CHECK_EQ(options.max_write, 1u << 20);
 	CHECK_EQ(options.extent_size_hint, 1u << 20);
 	CHECK_EQ(options.cache, CACHE_NONE);
 	CHECK_EQ(options.attr_timeout_ns, (uint64_t)1000000000);

@@ -23,11 +23,11 @@ static void machine(uint32_t possible, uint32_t online)
 	CHECK_EQ(cpus_parse(&cpus, can_be, are), 0);
 	options = (struct options){
 		.queues = MIN(online * 3, (uint32_t)OPTIONS_QUEUES_DEFAULT),
-		.queue_depth = 32,
+		.queue_depth = 12,
 		.workers = 8,
 		.inodes = 65536,
 		.files = 16384,
-		.max_write = 256 << 10,
+		.max_write = 1 << 20,
 		.memory = 1ull << 30,
 	};
 }
@@ -47,9 +47,9 @@ static void keeps_within_memory(void)
 	static const struct {
 		uint32_t possible, online, per_cpu_min, mib_max;
 	} machines[] = {
-		{ 1, 1, 128, 64 },	{ 2, 2, 128, 96 },     { 16, 8, 128, 320 },
-		{ 16, 16, 64, 320 },	{ 64, 64, 24, 448 },   { 240, 2, 128, 224 },
-		{ 256, 256, 12, 1024 }, { 512, 512, 6, 1024 }, { 512, 64, 24, 704 },
+		{ 1, 1, 64, 112 },     { 2, 2, 64, 176 },     { 16, 8, 32, 336 },
+		{ 16, 16, 24, 448 },   { 64, 64, 12, 1024 },  { 240, 2, 64, 420 },
+		{ 256, 256, 3, 1024 }, { 512, 512, 1, 1024 }, { 512, 64, 7, 1024 },
 	};
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(machines); i++) {
@@ -66,14 +66,14 @@ static void keeps_within_memory(void)
 static void makes_use_of_memory(void)
 {
 	machine(256, 256);
-	options.memory = 4ull << 30;
+	options.memory = 16ull << 30;
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 24u);
 	plan_destroy(&plan);
 
 	options.memory = 1 << 20;
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 2u);
+	CHECK_EQ(plan.deal.per_cpu, 1u);
 	CHECK_EQ(plan_len(&options, &plan, &len), 0);
 	CHECK(len > options.memory); /* so /dev/fuse it is */
 	plan_destroy(&plan);
@@ -89,12 +89,12 @@ static void does_as_it_is_told(void)
 	lay_out();
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 21u);
-	CHECK_EQ(plan_slots(&plan), 10u); /* 46 entries of six queues, and two for /dev/fuse */
+	CHECK_EQ(plan_slots(&plan), 10u); /* 44 entries of six queues, and two for /dev/fuse */
 	plan_destroy(&plan);
 
 	options.queues = options.queue_depth = 1;
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.count, 8u);
+	CHECK_EQ(plan.deal.count, 4u);
 	plan_destroy(&plan);
 }
 
@@ -102,16 +102,16 @@ static void does_as_it_is_told(void)
 static void keeps_slots_free(void)
 {
 	machine(2, 2);
-	plan = (struct plan){ .queues = 6, .queue_depth = 32 };
-	CHECK_EQ(plan_background(&plan), 144u);
+	plan = (struct plan){ .queues = 6, .queue_depth = 12 };
+	CHECK_EQ(plan_background(&plan), 54u);
 	plan = (struct plan){ .queues = 1, .queue_depth = 1 };
 	CHECK_EQ(plan_background(&plan), 1u);
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan_background(&plan), 96u);
+	CHECK_EQ(plan_background(&plan), 48u);
 	plan_destroy(&plan);
 	machine(64, 64);
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan_background(&plan), 1152u);
+	CHECK_EQ(plan_background(&plan), 64u * plan.deal.per_cpu * 3 / 4);
 	plan_destroy(&plan);
 }
 
