@@ -23,6 +23,7 @@ void dropper_init(struct dropper *dropper, struct fs *fs, struct request *reques
 		.dropped = dropped,
 		.arg = arg,
 	};
+	atomic_init(&dropper->row, POOL_NONE);
 	atomic_init(&dropper->put, POOL_NONE);
 	atomic_init(&dropper->taken, POOL_NONE);
 	(void)sem_init(&dropper->work, 0, 0); /* can't fail with these */
@@ -46,12 +47,13 @@ static int64_t now_ns(void)
 	return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-/* Whether the thread has been at one drop for too long. */
-static bool is_held_up(const struct dropper *dropper)
+/* Whether the thread has been at one drop for too long, and of another inode than DROP is about. */
+static bool is_held_up(const struct dropper *dropper, const struct cached_drop *drop)
 {
 	int64_t since = atomic_load(&dropper->since);
 
-	return since && now_ns() - since > DROPPER_PATIENCE_MS * 1000000ll;
+	return since && now_ns() - since > DROPPER_PATIENCE_MS * 1000000ll &&
+	       atomic_load(&dropper->row) != drop->row;
 }
 
 static struct inode *inode_of(const struct dropper *dropper, const struct cached_drop *drop)
@@ -65,7 +67,8 @@ static bool admit(struct dropper *dropper, const struct request *request)
 	uint32_t waiting = atomic_load(&dropper->waiting);
 
 	do {
-		if (request->few || waiting >= dropper->max_waiting || is_held_up(dropper))
+		if (request->few || waiting >= dropper->max_waiting ||
+		    is_held_up(dropper, &request->drop))
 			return false;
 	} while (!atomic_compare_exchange_weak(&dropper->waiting, &waiting, waiting + 1));
 	/* after it was counted: dropper_run() doesn't return before the count is 0 */
@@ -78,29 +81,43 @@ static bool admit(struct dropper *dropper, const struct request *request)
 
 static void owe(struct dropper *dropper, const struct cached_drop *drop)
 {
+	struct inode *inode = inode_of(dropper, drop);
+	uint8_t owed = atomic_load(&inode->drop_owed);
+
 	if (drop->reason == DROP_NONE)
 		return;
-	atomic_store(&inode_of(dropper, drop)->drop_owed, true);
+	/* one that has changed is dropped in more cases: that stays */
+	while (owed != DROP_CHANGED && owed != drop->reason) {
+		if (!atomic_compare_exchange_weak(&inode->drop_owed, &owed, (uint8_t)drop->reason))
+			continue;
+		if (owed == DROP_NONE)
+			atomic_fetch_add(&inode->drops, 1); /* until pay() */
+		break;
+	}
 	atomic_fetch_add(&dropper->waiting, 1); /* until pay() */
 	if (atomic_exchange(&dropper->owes, true))
 		atomic_fetch_sub(&dropper->waiting, 1); /* it is counted already */
 	tell(dropper); /* also of that: dropper_run() may wait for the count to be 0 */
 }
 
+static void push(struct dropper *dropper, struct request *request)
+{
+	uint32_t newest = atomic_load(&dropper->put);
+
+	do {
+		request->next = newest;
+	} while (!atomic_compare_exchange_weak(&dropper->put, &newest, request->index));
+	tell(dropper);
+}
+
 bool dropper_put(struct dropper *dropper, struct request *request)
 {
-	uint32_t newest;
-
 	if (!admit(dropper, request)) {
 		owe(dropper, &request->drop);
 		return false;
 	}
 	atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
-	newest = atomic_load(&dropper->put);
-	do {
-		request->next = newest;
-	} while (!atomic_compare_exchange_weak(&dropper->put, &newest, request->index));
-	tell(dropper);
+	push(dropper, request);
 	return true;
 }
 
@@ -130,8 +147,10 @@ static struct request *begin_next(struct dropper *dropper)
 	return &dropper->requests[index];
 }
 
-static void notify(struct dropper *dropper, uint64_t nodeid, uint64_t off, uint64_t len)
+static void notify(struct dropper *dropper, uint32_t row, uint64_t nodeid, uint64_t off,
+		   uint64_t len)
 {
+	atomic_store(&dropper->row, row);
 	atomic_store(&dropper->since, now_ns());
 	/* fails where the mount has gone, and its cache with it */
 	(void)fuse_notify_data(dropper->fs->inodes.session_fd, nodeid, off, len);
@@ -145,7 +164,7 @@ static void make_drop(struct dropper *dropper, const struct cached_drop *drop)
 	struct inode *inode = inode_of(dropper, drop);
 
 	if (drop->reason != DROP_NONE && cached_open_may_drop(inode, drop->reason))
-		notify(dropper, inode_nodeid(inodes, inode), drop->off, drop->len);
+		notify(dropper, drop->row, inode_nodeid(inodes, inode), drop->off, drop->len);
 }
 
 static void answer(struct dropper *dropper, struct request *request)
@@ -158,15 +177,18 @@ static void answer(struct dropper *dropper, struct request *request)
 /* Makes the drops that nobody waits for. */
 static void pay(struct dropper *dropper)
 {
+	struct inode_table *inodes = &dropper->fs->inodes;
 	uint64_t nodeids[BATCH];
 	uint32_t hand = 0, count;
 
 	if (!atomic_exchange(&dropper->owes, false))
 		return;
 	do {
-		count = inode_collect_owing(&dropper->fs->inodes, &hand, nodeids, BATCH);
-		for (uint32_t i = 0; i < count; i++)
-			notify(dropper, nodeids[i], 0, 0);
+		count = inode_collect_owing(inodes, &hand, nodeids, BATCH);
+		for (uint32_t i = 0; i < count; i++) {
+			notify(dropper, inode_find_row(inodes, nodeids[i]), nodeids[i], 0, 0);
+			inode_end_drop(inodes, nodeids[i]);
+		}
 	} while (count == BATCH);
 	atomic_fetch_sub(&dropper->waiting, 1);
 }
@@ -187,28 +209,39 @@ void dropper_run(struct dropper *dropper)
 	}
 }
 
-/* Answers those from INDEX on without their drops. */
-static void answer_first(struct dropper *dropper, uint32_t index)
+/* Answers those from INDEX on without their drops, but for who waits for the one under way. */
+static void let_go(struct dropper *dropper, uint32_t index)
 {
 	while (index != POOL_NONE) {
 		struct request *request = &dropper->requests[index];
 
 		index = request->next; /* before somebody else has the request */
+		if (!is_held_up(dropper, &request->drop) && !atomic_load(&dropper->stopping)) {
+			push(dropper, request);
+			continue;
+		}
 		owe(dropper, &request->drop);
 		answer(dropper, request);
 	}
 }
 
+static void let_all_go(struct dropper *dropper)
+{
+	let_go(dropper, atomic_exchange(&dropper->taken, POOL_NONE));
+	let_go(dropper, atomic_exchange(&dropper->put, POOL_NONE));
+}
+
 void dropper_look(struct dropper *dropper)
 {
-	if (!is_held_up(dropper))
-		return;
-	answer_first(dropper, atomic_exchange(&dropper->taken, POOL_NONE));
-	answer_first(dropper, atomic_exchange(&dropper->put, POOL_NONE));
+	const struct cached_drop any = { .row = POOL_NONE };
+
+	if (is_held_up(dropper, &any))
+		let_all_go(dropper);
 }
 
 void dropper_stop(struct dropper *dropper)
 {
 	atomic_store(&dropper->stopping, true);
+	let_all_go(dropper);
 	tell(dropper);
 }

@@ -12,7 +12,7 @@
  * then a reader may find an old page.
  *
  * A drop may take as long as the backing filesystem is frozen. Nobody is to wait for that of
- * another file: after DROPPER_PATIENCE_MS nobody comes to wait any more, and the main thread
+ * another file: after DROPPER_PATIENCE_MS nobody else comes to wait any more, and the main thread
  * answers those who do (dropper_look()).
  *
  * Who relies on drops of an inode that wait or are under way finds inode->drops above 0, and waits
@@ -43,6 +43,7 @@ struct dropper {
 	_Atomic uint32_t put;	/* the newest of the requests that were put, the others behind it */
 	_Atomic uint32_t taken; /* the oldest of those that the thread has taken up and not begun */
 	_Atomic int64_t since; /* when it began its drop, CLOCK_MONOTONIC in ns; 0: it makes none */
+	_Atomic uint32_t row;  /* … of which inode */
 	_Atomic bool owes;     /* inodes whose drop_owed is set */
 	_Atomic bool stopping;
 	sem_t work;
@@ -70,7 +71,10 @@ void dropper_run(struct dropper *dropper);
  */
 void dropper_look(struct dropper *dropper);
 
-/* Requests don't wait any more; dropper_run() returns when none does. The queues still serve. */
+/*
+ * Requests don't wait any more, and those who do are answered; dropper_run() returns when the drop
+ * that is under way is over. The queues still serve. The main thread.
+ */
 void dropper_stop(struct dropper *dropper);
 
 #endif

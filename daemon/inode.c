@@ -372,7 +372,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->around, 0);
 	atomic_store(&inode->gate, 0);
 	atomic_store(&inode->drops, 0);
-	atomic_store(&inode->drop_owed, false);
+	atomic_store(&inode->drop_owed, DROP_NONE);
 	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;
 	*head = row;
@@ -824,9 +824,18 @@ static bool is_idle(const struct inode_table *table, struct inode *inode)
 
 static bool owes_drop(const struct inode_table *table, struct inode *inode)
 {
+	enum cached_drop_reason reason;
+
 	(void)table;
-	return inode->used && atomic_exchange(&inode->drop_owed, false) &&
-	       cached_open_may_drop(inode, DROP_WRITTEN);
+	if (!inode->used)
+		return false;
+	reason = (enum cached_drop_reason)atomic_exchange(&inode->drop_owed, DROP_NONE);
+	if (reason == DROP_NONE)
+		return false;
+	if (cached_open_may_drop(inode, reason))
+		return true;
+	atomic_fetch_sub(&inode->drops, 1);
+	return false;
 }
 
 static uint32_t collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
@@ -908,4 +917,28 @@ void inode_note_hole(struct inode *inode)
 {
 	atomic_store(&inode->thin, true);
 	atomic_fetch_add(&inode->holes, 1);
+}
+
+uint32_t inode_find_row(struct inode_table *table, uint64_t nodeid)
+{
+	const struct inode *inode;
+	uint32_t row = POOL_NONE;
+
+	mutex_lock(&table->mutex);
+	inode = inode_by_nodeid(table, nodeid);
+	if (inode)
+		row = inode_row(table, inode);
+	mutex_unlock(&table->mutex);
+	return row;
+}
+
+void inode_end_drop(struct inode_table *table, uint64_t nodeid)
+{
+	struct inode *inode;
+
+	mutex_lock(&table->mutex);
+	inode = inode_by_nodeid(table, nodeid);
+	if (inode && atomic_load(&inode->drops)) /* not if it has come again */
+		atomic_fetch_sub(&inode->drops, 1);
+	mutex_unlock(&table->mutex);
 }

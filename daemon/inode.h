@@ -95,7 +95,7 @@ struct inode {
 	_Atomic uint64_t gate;	       /* of a primary row; see gate.h */
 	_Atomic uint32_t around;       /* open files that write around that cache */
 	_Atomic uint32_t drops;	       /* of its pages, that wait or are under way; see dropper.h */
-	_Atomic bool drop_owed;	       /* all of it is to be dropped */
+	_Atomic uint8_t drop_owed;     /* why all of it is to be dropped: enum cached_drop_reason */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };
@@ -312,10 +312,16 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 
 /*
  * Fills NODEIDS with up to MAX inodes that owe a drop of their pages (dropper.h), which they don't
- * from then on. Returns how many.
+ * from then on: inode_end_drop() is due. Returns how many.
  */
 uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			     uint32_t max);
+
+/* The row of NODEID, or POOL_NONE. */
+uint32_t inode_find_row(struct inode_table *table, uint64_t nodeid);
+
+/* A drop of NODEID's pages, which was owed, is over; the inode may have gone meanwhile. */
+void inode_end_drop(struct inode_table *table, uint64_t nodeid);
 
 /*
  * The inode number to show for INO on DEV (makedev()): on other filesystems than the root's, a
