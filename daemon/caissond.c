@@ -145,10 +145,22 @@ static void stop(struct caissond *self)
 	self->stopping = true;
 }
 
+/*
+ * What a queue that can't go on had under way is answered by nobody, and others may wait for it, at
+ * a gate or for a page: so this is a crash, and the keeper sees to the clients.
+ */
+static _Noreturn void die(const struct caissond *self, int error)
+{
+	log_fail("%s: serve: %s", self->options.mountpoint, strerror(-error));
+	log_stop();
+	_exit(EXIT_CANNOT_SERVE);
+}
+
 /* A queue thread has ended, the keeper has something to say, or leases are to be looked at again. */
 static bool watch_ready(void *arg, uint32_t i)
 {
 	struct caissond *self = arg;
+	int fault;
 
 	if (i == WATCH_LEASES) {
 		worker_retry(&self->server.workers);
@@ -173,9 +185,11 @@ static bool watch_ready(void *arg, uint32_t i)
 	}
 
 	server_clear_ended(&self->server);
-	/* one queue that can't go on leaves its share of the requests to nobody: end the others */
-	if (server_fault(&self->server))
+	fault = server_fault(&self->server);
+	if (fault == -ECONNABORTED)
 		stop(self);
+	else if (fault)
+		die(self, fault);
 	return !server_has_ended(&self->server);
 }
 

@@ -2,8 +2,10 @@
 #include "lease-wait.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -13,6 +15,9 @@
 
 /* The kernel numbers its requests in steps of 2 (FUSE_REQ_ID_STEP in fs/fuse/fuse_dev_i.h). */
 #define UNIQUE_SHIFT 1
+
+/* Beyond the break time, for a look that comes late. */
+#define LIMIT_MARGIN_S 5u
 
 /* Before the first CPU's. */
 #define PLACES_META 1u
@@ -39,9 +44,22 @@ static int make_places(struct lease_wait *wait, uint32_t metas, const struct dea
 			wait->places[PLACES_META + entries[i]].most++;
 	}
 	for (uint32_t i = PLACES_META; i < PLACES_META + cpus; i++)
-		wait->places[i].most = MAX(wait->places[i].most / 2, 1u);
+		wait->places[i].most /= 2;
 	wait->places[0].most = metas / 2;
 	return 0;
+}
+
+/* Seconds; as it is at the start. */
+static uint32_t break_time(void)
+{
+	FILE *file = fopen("/proc/sys/fs/lease-break-time", "re");
+	unsigned seconds;
+
+	if (!file || fscanf(file, "%u", &seconds) != 1)
+		seconds = 45; /* the kernel's default */
+	if (file)
+		(void)fclose(file); /* read only */
+	return seconds;
 }
 
 int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct deal *deal)
@@ -51,6 +69,7 @@ int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct deal *
 	wait->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (wait->timer_fd < 0)
 		return -errno;
+	wait->limit_s = break_time() + LIMIT_MARGIN_S;
 	r = make_places(wait, metas, deal);
 	if (r < 0)
 		close_fd(&wait->timer_fd);
@@ -69,6 +88,14 @@ static struct lease_places *places_of(struct lease_wait *wait, const struct requ
 	return &wait->places[request->entry ? PLACES_META + request->cpu : 0];
 }
 
+static uint32_t now_s(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint32_t)now.tv_sec;
+}
+
 bool lease_wait_enter(struct lease_wait *wait, struct request *request)
 {
 	struct lease_places *places = places_of(wait, request);
@@ -80,7 +107,13 @@ bool lease_wait_enter(struct lease_wait *wait, struct request *request)
 		return false;
 	}
 	request->waits = true;
+	request->waits_since = now_s();
 	return true;
+}
+
+bool lease_wait_is_over(const struct lease_wait *wait, const struct request *request)
+{
+	return request->waits && now_s() - request->waits_since > wait->limit_s;
 }
 
 void lease_wait_leave(struct lease_wait *wait, struct request *request)
@@ -108,7 +141,7 @@ uint32_t lease_wait_begin_round(struct lease_wait *wait)
 	uint64_t times;
 
 	(void)!read(wait->timer_fd, &times, sizeof(times)); /* EAGAIN: it was read before */
-	return atomic_load(&wait->aside);
+	return MIN(atomic_load(&wait->aside), LEASE_ROUND);
 }
 
 void lease_wait_end_round(struct lease_wait *wait, uint32_t count)

@@ -5,8 +5,13 @@
  * /proc/sys/fs/lease-break-time. So the handlers open without blocking, and a request that meets a
  * lease is put aside, without a thread, and tried again every LEASE_RETRY_MS until it works (S7).
  *
+ * The kernel ends a lease after the break time, and while somebody waits for that in the kernel it
+ * gives no new one. Here whoever holds it may give it up and take it again, before each look, for
+ * ever. So a request that has waited for longer than that time is answered with EAGAIN. And not
+ * more than LEASE_ROUND are tried in one go, the oldest first: a look isn't cheap.
+ *
  * What has been put aside keeps its slot. So that slots remain for others, no more than half of
- * the metadata slots wait, and half of each CPU's ring entries (of a single one, that one). A
+ * the metadata slots wait, and half of each CPU's ring entries (of a single one, none). A
  * request has its place until it is answered.
  *
  * Wake-ups: nothing tells of a lease's end, so a timer does. The word that counts those who were
@@ -33,6 +38,7 @@ struct deal;
 struct request;
 
 #define LEASE_RETRY_MS 20
+#define LEASE_ROUND    16u
 #define LEASE_NOTES    1024u
 
 /* Slots of one kind. */
@@ -43,6 +49,7 @@ struct lease_places {
 
 struct lease_wait {
 	int timer_fd;		     /* readable: a round is due */
+	uint32_t limit_s;	     /* for which a request may wait. Constant */
 	_Atomic uint32_t aside;	     /* put aside since a round has taken them up */
 	struct lease_places *places; /* of the metadata slots, then of each CPU's entries */
 	_Atomic uint64_t
@@ -58,6 +65,9 @@ void lease_wait_destroy(struct lease_wait *wait);
 
 /* Takes a place for REQUEST, a metadata slot or an entry: false where no more of them may wait. */
 bool lease_wait_enter(struct lease_wait *wait, struct request *request);
+
+/* Whether REQUEST has waited for as long as it may. */
+bool lease_wait_is_over(const struct lease_wait *wait, const struct request *request);
 
 /* Gives back the place of REQUEST, if it has one. */
 void lease_wait_leave(struct lease_wait *wait, struct request *request);

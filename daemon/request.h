@@ -73,6 +73,7 @@ struct request {
 	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
 	uint8_t waits;	       /* it has a place among those who wait for a lease (lease-wait.h) */
+	uint32_t waits_since;  /* CLOCK_MONOTONIC, s */
 	uint32_t gate;	       /* the row of its gate; see gate.h */
 	uint32_t worker;       /* the worker that waits at the gate, or POOL_NONE: its queue does */
 	uint16_t qid;	       /* whose transport it came by and is answered through */

@@ -256,6 +256,8 @@ static int put_aside(struct worker_set *set, struct request *request)
 
 	if (atomic_load(&set->stopping) || lease_wait_is_interrupted(&set->leases, request->unique))
 		return -EINTR;
+	if (lease_wait_is_over(&set->leases, request))
+		return -EAGAIN;
 	if (!request->meta && !request->entry)
 		waiter = worker_adopt(set, request);
 	if (!waiter)
