@@ -13,8 +13,8 @@
 #include "runtime-dir.h"
 
 /*
- * A byte for each directory: MurmurHash3's finalizer over both numbers. Two directories share one of
- * the 2^62 by a chance that nobody needs to reckon with.
+ * A byte for each directory: MurmurHash3's finalizer over both numbers. Two directories share one
+ * of the 2^62 by a chance that nobody needs to reckon with.
  */
 static off_t offset_of(const struct stat *st)
 {

@@ -19,7 +19,8 @@
  *     cache, their pages are dropped before the direct write is answered.
  *
  * The answer waits for the drop (dropper.h), and so does that to any cached open of the file
- * meanwhile: whoever opens it to write can't begin while his page might be dropped and brought back.
+ * meanwhile: whoever opens it to write can't begin while his page might be dropped and brought
+ * back.
  *
  * A loop device opens its file like anybody, and shows by its requests that it goes around the
  * cache; its open doesn't count from then on. One that goes around it counts once it has a mapping

@@ -156,7 +156,9 @@ static _Noreturn void die(const struct caissond *self, int error)
 	_exit(EXIT_CANNOT_SERVE);
 }
 
-/* A queue thread has ended, the keeper has something to say, or leases are to be looked at again. */
+/*
+ * A queue thread has ended, the keeper has something to say, or leases are to be looked at again.
+ */
 static bool watch_ready(void *arg, uint32_t i)
 {
 	struct caissond *self = arg;
@@ -195,7 +197,8 @@ static bool watch_ready(void *arg, uint32_t i)
 
 /*
  * Without CAP_SYS_RESOURCE, RLIMIT_MEMLOCK is what it is, and what is locked exceeds it once
- * CAP_IPC_LOCK has gone: from then on the heap can't grow. So it has room for what is still to come.
+ * CAP_IPC_LOCK has gone: from then on the heap can't grow. So it has room for what is still to
+ * come.
  */
 static void reserve_heap(void)
 {
@@ -212,7 +215,7 @@ static int lock_memory(const struct caissond *self)
 	int r;
 
 	if (!self->options.require_mlock)
-		return 0; /* with little to lock, locking what fits would make later mappings fail */
+		return 0; /* where little may be locked, locking would make later mappings fail */
 	/* one heap for all threads: more would be mapped, and locked, 64 MiB at a time */
 	(void)mallopt(M_ARENA_MAX, 1); /* a hint */
 	reserve_heap();
@@ -423,9 +426,9 @@ static int keep(struct caissond *self)
 }
 
 /*
- * What the caller has left open may lie on the stack above, or keep another mount busy (S8): all but
- * standard input, output and error is closed. Those three have to be open, or the next files to be
- * opened would be taken for them.
+ * What the caller has left open may lie on the stack above, or keep another mount busy (S8): all
+ * but standard input, output and error is closed. Those three have to be open, or the next files
+ * to be opened would be taken for them.
  */
 static int close_inherited(void)
 {
@@ -472,7 +475,10 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	if (code)
 		return code;
 	if (!self->options.require_io_flusher && marked == 0)
-		/* asked to go unmarked: for plain files, and as the control in tests; the audit tells */
+		/*
+		 * asked to go unmarked: for plain files, and as the control in tests; the audit
+		 * tells
+		 */
 		(void)caisson_flusher_leave(&self->flusher);
 	(void)oom_protect(); /* what came of it is in `caisson status` */
 

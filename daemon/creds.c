@@ -111,7 +111,9 @@ static void proc_path(uint32_t pid, const char *name, char path[static 24])
 	memcpy(path, name, strlen(name) + 1);
 }
 
-/* The first SIZE - 1 bytes of the file PATH of /proc, with a NUL behind them. How many, or -errno. */
+/*
+ * The first SIZE - 1 bytes of the file PATH of /proc, with a NUL behind them. How many, or -errno.
+ */
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
 	autoclose int fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
@@ -178,8 +180,8 @@ static bool is_whole_map(const char *map)
 }
 
 /*
- * What stands in /proc/PID/status for every group that has no number in our namespace, where there may
- * be such groups. A real group may have the same number.
+ * What stands in /proc/PID/status for every group that has no number in our namespace, where
+ * there may be such groups. A real group may have the same number.
  */
 static gid_t read_unmapped_gid(void)
 {
@@ -225,7 +227,10 @@ int creds_init(void)
 	own.groups = groups;
 	own.group_count = count;
 	groups = NULL;
-	/* the one process that is always there; hidepid= hides it from whoever has fewer capabilities */
+	/*
+	 * the one process that is always there; hidepid= hides it from whoever has fewer
+	 * capabilities
+	 */
 	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
 	r = read_namespace((uint32_t)getpid(), own.namespace);
 	own.unmapped_gid = read_unmapped_gid();
@@ -386,9 +391,9 @@ static uint32_t not_over(const struct caller_object *object, const char *uid_map
 }
 
 /*
- * Which rights the namespace with these maps gives CALLER, which has CAPS there, over all that it acts
- * on. A name may have come to lead to somebody else's file before the act. To remove or rename that
- * takes the rights of the directory's owner, whom CALLER could be by CAP_SETUID.
+ * Which rights the namespace with these maps gives CALLER, which has CAPS there, over all that it
+ * acts on. A name may have come to lead to somebody else's file before the act. To remove or
+ * rename that takes the rights of the directory's owner, whom CALLER could be by CAP_SETUID.
  */
 static uint32_t over_objects(const struct caller *caller, uint64_t caps, const char *uid_map,
 			     const char *gid_map)
@@ -404,8 +409,8 @@ static uint32_t over_objects(const struct caller *caller, uint64_t caps, const c
 }
 
 /*
- * Whether the thread PID is known to be in our user namespace. Its maps don't tell: those of another
- * one may be the same.
+ * Whether the thread PID is known to be in our user namespace. Its maps don't tell: those of
+ * another one may be the same.
  */
 static bool is_in_our_namespace(uint32_t pid)
 {
@@ -447,9 +452,9 @@ static void add_group(struct rights *rights, gid_t gid)
 }
 
 /*
- * Finds out what CALLER, whose thread has the capabilities CAPS, may do. It waits for our answer, so
- * its pid is still its own, unless it has been killed. Whatever goes wrong leaves it fewer rights
- * than it has, never more.
+ * Finds out what CALLER, whose thread has the capabilities CAPS, may do. It waits for our answer,
+ * so its pid is still its own, unless it has been killed. Whatever goes wrong leaves it fewer
+ * rights than it has, never more.
  */
 static void find_rights(const struct caller *caller, uint64_t caps, struct rights *rights)
 {

@@ -11,33 +11,33 @@
  * sticky directories, owners, modes, ACLs. To verify names first would leave a gap between that and
  * the act.
  *
- * The rights are what /proc/PID/status says of the thread that waits for the answer: its groups and
- * its effective capabilities. They are read each time: a caller that has just dropped a group mustn't
- * keep its rights. Whoever has all capabilities that we have, as root has, needs no groups, and is
- * asked about by capget() and readlink() alone.
+ * The rights are what /proc/PID/status says of the thread that waits for the answer: its groups
+ * and its effective capabilities. They are read each time: a caller that has just dropped a group
+ * mustn't keep its rights. Whoever has all capabilities that we have, as root has, needs no
+ * groups, and is asked about by capget() and readlink() alone.
  *
  * A capability means what it says in the user namespace of the thread that has it, and uid 0 means
  * nothing at all: anybody gets both by `unshare -U -r`. So the thread's namespace is compared with
  * ours (/proc/PID/ns/user). Its maps can't stand in for that, as two namespaces may have the same.
  *
  * Of a caller in another user namespace the capabilities count as in the kernel
- * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there; to do what
- * the owner may takes the owner's alone (inode_owner_or_capable()). The root
- * of a container then does with its files what it does on any filesystem, and whoever makes himself a
- * namespace gains nothing. What is to be removed or renamed is such an object too, and is looked at
- * by its name before the act, with a gap between. So CAP_FOWNER counts for it only where its directory
+ * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there; to do
+ * what the owner may takes the owner's alone (inode_owner_or_capable()). The root of a container
+ * then does with its files what it does on any filesystem, and whoever makes himself a namespace
+ * gains nothing. What is to be removed or renamed is such an object too, and is looked at by its
+ * name before the act, with a gap between. So CAP_FOWNER counts for it only where its directory
  * belongs to the namespace, whose root could be the directory's owner as well. What is left is a
- * directory that is moved to another one: whoever puts one of others in its place in that gap has it
- * moved, although they may not write to it.
+ * directory that is moved to another one: whoever puts one of others in its place in that gap has
+ * it moved, although they may not write to it.
  *
- * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER of others
- * than root, so that sticky directories and owners are respected all the same: it is in a pid
- * namespace that isn't below ours; /proc hides it (hidepid); or it is a kernel thread that acts for
- * somebody, as NFS servers do. None of that is a client's to choose. One whose identity isn't its
- * thread's (an io_uring personality), or that has been killed, gets no groups and no capabilities;
- * nor does one that we can't see and that the kernel hasn't checked. Where we can see it and not its
- * namespace, it is taken to be in another. A group that has no number in our namespace is left out: /proc
- * shows all of these as one that may be somebody's.
+ * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER of
+ * others than root, so that sticky directories and owners are respected all the same: it is in a
+ * pid namespace that isn't below ours; /proc hides it (hidepid); or it is a kernel thread that
+ * acts for somebody, as NFS servers do. None of that is a client's to choose. One whose identity
+ * isn't its thread's (an io_uring personality), or that has been killed, gets no groups and no
+ * capabilities; nor does one that we can't see and that the kernel hasn't checked. Where we can
+ * see it and not its namespace, it is taken to be in another. A group that has no number in our
+ * namespace is left out: /proc shows all of these as one that may be somebody's.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H
@@ -99,8 +99,8 @@ bool creds_act_for_callers(void);
 bool creds_see_callers(void);
 
 /*
- * Whether we may know each caller's user namespace (CAP_SYS_PTRACE). Constant after creds_init(): any
- * thread.
+ * Whether we may know each caller's user namespace (CAP_SYS_PTRACE). Constant after creds_init():
+ * any thread.
  */
 bool creds_tell_namespaces(void);
 
@@ -118,8 +118,8 @@ int creds_thread_init(void);
 int creds_assume(const struct caller *caller);
 
 /*
- * Whether the identity that was assumed keeps the set-id bits of what it writes to (CAP_FSETID); true
- * where it can't be told.
+ * Whether the identity that was assumed keeps the set-id bits of what it writes to (CAP_FSETID);
+ * true where it can't be told.
  */
 bool creds_may_keep_setid(void);
 

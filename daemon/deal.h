@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the entries of FUSE-over-io_uring are dealt out. The kernel has a queue for each possible CPU,
- * uses none of them before each has an entry, and lets a request wait for an entry of the CPU that
- * it was made on, whatever the others have free (fuse_uring_queue_fuse_req(), fs/fuse/dev_uring.c).
- * So what counts is how many entries a CPU has; and each costs a buffer of max_write, whatever it
- * is used for (fuse_uring_create_ring_ent()).
+ * How the entries of FUSE-over-io_uring are dealt out. The kernel has a queue for each possible
+ * CPU, uses none of them before each has an entry, and lets a request wait for an entry of the
+ * CPU that it was made on, whatever the others have free (fuse_uring_queue_fuse_req(),
+ * fs/fuse/dev_uring.c). So what counts is how many entries a CPU has; and each costs a buffer of
+ * max_write, whatever it is used for (fuse_uring_create_ring_ent()).
  *
  * Each CPU's entries are dealt out to the queue threads in turn, so that one busy CPU keeps several
  * of them busy. A CPU that isn't online has the fewest that it can be served with when it comes.

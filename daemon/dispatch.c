@@ -137,11 +137,11 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
 #define TWO_COMPONENTS	  .strings = { STRING_COMPONENT, STRING_COMPONENT }
 
 /*
- * Without POLL the kernel calls every file ready, which these are (fuse_file_poll()); without BMAP
- * a swap file can't be made on it, as is right; COPY_FILE_RANGE_64 (7.45) falls back on
- * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own. GETLK, SETLK and SETLKW aren't sent,
- * as file locks are the kernel's (session.c). An INTERRUPT ends the wait for a lease; there is nothing to
- * answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
+ * Without POLL the kernel calls every file ready, which these are (fuse_file_poll()); without
+ * BMAP a swap file can't be made on it, as is right; COPY_FILE_RANGE_64 (7.45) falls back on
+ * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own. GETLK, SETLK and SETLKW
+ * aren't sent, as file locks are the kernel's (session.c). An INTERRUPT ends the wait for a
+ * lease; there is nothing to answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
  */
 static const struct dispatch_entry table[] = {
 	META(LOOKUP, .handler = op_lookup, .strings = { STRING_LOOKUP }, .brief = true),

@@ -48,7 +48,9 @@ struct dispatch_entry {
 	bool data;			 /* … and bytes behind those */
 	/* looks at the fields of the struct; bounds WRITE and READ by MAX_WRITE bytes. Or NULL */
 	int (*check)(const struct call *call, uint32_t max_write);
-	/* of DISPATCH_META; of WRITE and FALLOCATE, what a worker does where op-io.c asks for one */
+	/*
+	 * of DISPATCH_META; of WRITE and FALLOCATE, what a worker does where op-io.c asks for one
+	 */
 	int (*handler)(struct call *call);
 };
 

@@ -66,8 +66,8 @@ bool dropper_put(struct dropper *dropper, struct request *request);
 void dropper_run(struct dropper *dropper);
 
 /*
- * Answers those who wait behind a drop that takes too long. To be called now and then. Doesn't block.
- * The main thread.
+ * Answers those who wait behind a drop that takes too long. To be called now and then. Doesn't
+ * block. The main thread.
  */
 void dropper_look(struct dropper *dropper);
 

@@ -355,7 +355,10 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 		return true;
 	}
 	stat_add(&engine->stats->resumed, 1);
-	/* off its grid direct I/O can't go on: a read is at the end of the file; a write, see op-io.c */
+	/*
+	 * off its grid direct I/O can't go on: a read is at the end of the file; a write, see
+	 * op-io.c
+	 */
 	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
 		*ret_result = (int64_t)io->moved;
 		return true;

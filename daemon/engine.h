@@ -43,9 +43,9 @@ struct io {
 	uint64_t moved;		       /* bytes done so far; the engine's */
 	uint64_t alloc_off, alloc_len; /* IO_WRITE: allocate this range first; 0: none */
 	int32_t fd;
-	uint32_t align; /* what fd asks of offset and length, a power of two; 0: not direct */
-	uint32_t mode;	/* of IO_FALLOCATE */
-	int32_t error; /* -errno of what stopped an IO_WRITE that came back short, or 0; the engine's */
+	uint32_t align;	  /* what fd asks of offset and length, a power of two; 0: not direct */
+	uint32_t mode;	  /* of IO_FALLOCATE */
+	int32_t error;	  /* -errno of what cut an IO_WRITE short, or 0; the engine's */
 	uint8_t op;	  /* enum io_op */
 	uint8_t flags;	  /* enum io_flags */
 	uint8_t identity; /* enum io_identity */
@@ -98,7 +98,10 @@ struct engine_config {
 	uint32_t depth;	  /* ios in flight at most */
 	uint32_t others;  /* the owner's own submissions in flight at most */
 	uint32_t workers; /* bound on io-wq workers (S7) at first; 0: none is ever needed */
-	/* arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be pinned */
+	/*
+	 * arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be
+	 * pinned
+	 */
 	uint64_t buf_off, buf_len;
 	bool commands; /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
 };
@@ -133,9 +136,9 @@ int engine_start(struct engine *engine);
 void engine_destroy(struct engine *engine);
 
 /*
- * From now on an io-wq worker may be made for each io, up to ENGINE_WORKERS_MAX: for a file that may
- * keep a worker waiting for each of its ios, as those of other machines do. Idle workers go after
- * five seconds. Costs nothing when it has been called before.
+ * From now on an io-wq worker may be made for each io, up to ENGINE_WORKERS_MAX: for a file that
+ * may keep a worker waiting for each of its ios, as those of other machines do. Idle workers go
+ * after five seconds. Costs nothing when it has been called before.
  */
 void engine_widen(struct engine *engine);
 #define ENGINE_WORKERS_MAX 64

@@ -6,14 +6,15 @@
  * fh is known to anybody, and read by any thread from then until RELEASE, which the kernel sends
  * when no request on the fh is left: so file_get() takes no lock.
  *
- * Errors of flushes (S11): the kernel tells an error of writeback once to each struct file, and an
- * error of the disk's flush only to the caller of that fsync. So that each opener above hears of
- * each failure once, whoever caused it, all fsyncs of an inode go through one struct file, its
- * sync_fd, which is the first writer's; a failure is counted in the inode (inode_record_error()), and every open file compares
- * that count with what it was told (file_report_error()).
+ * Errors of flushes (S11): the kernel tells an error of writeback once to each struct file, and
+ * an error of the disk's flush only to the caller of that fsync. So that each opener above hears
+ * of each failure once, whoever caused it, all fsyncs of an inode go through one struct file, its
+ * sync_fd, which is the first writer's; a failure is counted in the inode (inode_record_error()),
+ * and every open file compares that count with what it was told (file_report_error()).
  *
- * Passthrough: the kernel wants one backing file for all who have an inode open at the same time. It
- * is told of it by the first opener, and the last one to leave takes it back (inode_put_open()).
+ * Passthrough: the kernel wants one backing file for all who have an inode open at the same time.
+ * It is told of it by the first opener, and the last one to leave takes it back
+ * (inode_put_open()).
  */
 #ifndef CAISSON_FILE_H
 #define CAISSON_FILE_H
@@ -76,9 +77,9 @@ struct file *file_get(const struct file_table *table, uint64_t fh);
 int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh);
 
 /*
- * The two halves of file_open(), for what must not be done in vain: file_reserve() sets a row aside,
- * or fails with -ENFILE; file_publish(), which can't fail, opens it as file_open() does and returns
- * the fh. A row that isn't needed goes back by file_unreserve(). See room.h.
+ * The two halves of file_open(), for what must not be done in vain: file_reserve() sets a row
+ * aside, or fails with -ENFILE; file_publish(), which can't fail, opens it as file_open() does
+ * and returns the fh. A row that isn't needed goes back by file_unreserve(). See room.h.
  */
 int file_reserve(struct fs *fs, uint32_t *ret_row);
 void file_unreserve(struct fs *fs, uint32_t row);
@@ -100,8 +101,8 @@ int inode_fsync_fd(const struct fs *fs, const struct file *file);
 int file_report_error(const struct fs *fs, struct file *file);
 
 /*
- * The id of the backing file that the kernel knows for all openers of FILE's inode, which it is told
- * of here where it doesn't: PASSTHROUGH_NONE where that can't be. Any thread, no lock.
+ * The id of the backing file that the kernel knows for all openers of FILE's inode, which it is
+ * told of here where it doesn't: PASSTHROUGH_NONE where that can't be. Any thread, no lock.
  */
 int32_t file_backing_id(struct fs *fs, const struct file *file);
 

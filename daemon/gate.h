@@ -14,11 +14,11 @@
  * as a request on the file does.
  *
  * A request that can't enter is parked in a list that hangs on the gate: it holds its slot, but
- * no lock, and none of the data path's threads (S6). Whoever is in a gate has a thread, or its I/O
- * is under way: nobody waits for a thread in there. The first one to be parked is of the kind that isn't under way, and
- * whoever comes after it is parked too, so neither kind can starve the other. The last one to
- * leave lets in all of the other kind. No wake-up can be lost, because kind, number and list
- * change together in one word.
+ * no lock, and none of the data path's threads (S6). Whoever is in a gate has a thread, or its
+ * I/O is under way: nobody waits for a thread in there. The first one to be parked is of the kind
+ * that isn't under way, and whoever comes after it is parked too, so neither kind can starve the
+ * other. The last one to leave lets in all of the other kind. No wake-up can be lost, because
+ * kind, number and list change together in one word.
  *
  * No function here blocks or takes a lock (S4, S5). Any thread.
  */

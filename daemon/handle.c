@@ -94,7 +94,10 @@ bool handle_equal(const struct handle *a, const struct handle *b)
 
 uint32_t handle_generation_off(int fd, const struct handle *root)
 {
-	/* btrfs: the number in 64 bits, that of the subvolume, the generation; XFS: without the second */
+	/*
+	 * btrfs: the number in 64 bits, that of the subvolume, the generation; XFS: without the
+	 * second
+	 */
 	static const struct {
 		unsigned long type;
 		uint8_t len, generation_off;

@@ -37,9 +37,9 @@ int handle_open(int mount_fd, const struct handle *handle, int flags, int *ret_f
 bool handle_equal(const struct handle *a, const struct handle *b);
 
 /*
- * Where in the handle ROOT of the directory FD the generation of its inode is, if the filesystem is one
- * whose handles differ in 64 bits alone: the generation, and the first 32 bits, which are the inode
- * number's. 0 where it isn't.
+ * Where in the handle ROOT of the directory FD the generation of its inode is, if the filesystem
+ * is one whose handles differ in 64 bits alone: the generation, and the first 32 bits, which are
+ * the inode number's. 0 where it isn't.
  */
 uint32_t handle_generation_off(int fd, const struct handle *root);
 

@@ -48,11 +48,11 @@ uint16_t inode_mount_get(struct inode_table *table, uint64_t id, bool is_lasting
 int inode_mount_put(struct inode_table *table, uint16_t slot);
 
 /*
- * Whether inodes on the mount of SLOT can be opened by their handles: 0 or -errno. It takes a directory
- * there, DIR_FD. Success counts for good, and so does -EOPNOTSUPP, which is the filesystem's answer.
- * Other errors don't: descriptors may be short at this moment, which is when it is asked; DIR_FD may
- * have no name any more, or be no directory; and the thread may act for a caller without
- * CAP_DAC_READ_SEARCH (-EPERM). The mutex isn't held.
+ * Whether inodes on the mount of SLOT can be opened by their handles: 0 or -errno. It takes a
+ * directory there, DIR_FD. Success counts for good, and so does -EOPNOTSUPP, which is the
+ * filesystem's answer. Other errors don't: descriptors may be short at this moment, which is when
+ * it is asked; DIR_FD may have no name any more, or be no directory; and the thread may act for a
+ * caller without CAP_DAC_READ_SEARCH (-EPERM). The mutex isn't held.
  */
 int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd);
 

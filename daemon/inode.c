@@ -25,7 +25,10 @@
 
 #define ROOT_ROW 0u
 
-/* Generations that the kernel is told: of exported inodes, and a bit of this daemon's own for others. */
+/*
+ * Generations that the kernel is told: of exported inodes, and a bit of this daemon's own for
+ * others.
+ */
 #define EXPORTED   1u
 #define UNEXPORTED 2u
 
@@ -616,7 +619,9 @@ void inode_unreserve(struct inode_table *table, uint32_t row)
 	mutex_unlock(&table->mutex);
 }
 
-/* The table's mutex is held. In *ROW, or where that is POOL_NONE in any. NULL where there is none. */
+/*
+ * The table's mutex is held. In *ROW, or where that is POOL_NONE in any. NULL where there is none.
+ */
 static struct inode *insert_at(struct inode_table *table, uint32_t *row, int *fd,
 			       const struct candidate *candidate)
 {

@@ -6,12 +6,13 @@
  * nodeid = tenancy << 32 | row + 1, so that a stale one is told from its row's next tenant; the
  * root is row 0 in its tenancy 0, which makes it FUSE_ROOT_ID.
  *
- * Where BACKING is a whole filesystem, or a subvolume, a nodeid is the inode's number and generation
- * there instead, so that a file handle of the mount, in which it stands, leads back to the inode
- * when it has been forgotten, and in another daemon (EXPORT_SUPPORT). So whoever makes up a handle
- * reaches any inode of that filesystem, as he does on the filesystem itself, and no other. Not
- * exported: what lies on other mounts, whose handle is too long, and zones, which are recognised
- * by name. The generation that goes with the nodeid tells these: a number of this daemon's own.
+ * Where BACKING is a whole filesystem, or a subvolume, a nodeid is the inode's number and
+ * generation there instead, so that a file handle of the mount, in which it stands, leads back to
+ * the inode when it has been forgotten, and in another daemon (EXPORT_SUPPORT). So whoever makes
+ * up a handle reaches any inode of that filesystem, as he does on the filesystem itself, and no
+ * other. Not exported: what lies on other mounts, whose handle is too long, and zones, which are
+ * recognised by name. The generation that goes with the nodeid tells these: a number of this
+ * daemon's own.
  *
  * The number of rows has nothing to do with the number of descriptors (inode-fd.c): a row has an
  * O_PATH descriptor until descriptors are short, and then only its file handle, by which the inode
@@ -150,7 +151,7 @@ struct inode_table {
 	uint32_t oldest, newest; /* rows whose descriptors can be dropped, or POOL_NONE */
 	_Atomic uint32_t fds;	 /* rows that have a descriptor */
 	uint32_t fd_limit;	 /* of these; fixed before serving */
-	bool may_not_reopen; /* the daemon itself has no CAP_DAC_READ_SEARCH; fixed before serving */
+	bool may_not_reopen;	 /* no CAP_DAC_READ_SEARCH; fixed before serving */
 };
 
 /* Plans ARENA_INODES for COUNT rows, and ARENA_INODE_HASH. 0 or -EOVERFLOW. */
@@ -220,8 +221,8 @@ static inline uint64_t inode_nodeid(const struct inode_table *table, const struc
 uint32_t inode_generation(const struct inode_table *table, const struct inode *inode);
 
 /*
- * Opens (O_PATH) the inode of NODEID, which may be forgotten, or its PARENT, which can't. Returns 0 or
- * -errno: -ESTALE where nothing is exported, or none is found.
+ * Opens (O_PATH) the inode of NODEID, which may be forgotten, or its PARENT, which can't. Returns
+ * 0 or -errno: -ESTALE where nothing is exported, or none is found.
  */
 int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent, int *ret_fd);
 
@@ -252,9 +253,10 @@ int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		   struct inode **ret_inode);
 
 /*
- * For an inode that is about to be made: inode_reserve() sets a row aside, or fails with -ENFILE, and
- * inode_remember_at() is inode_remember() that can't fail: it takes *ROW if the inode isn't known, and
- * sets it to POOL_NONE then. A row that isn't needed goes back by inode_unreserve(). See room.h.
+ * For an inode that is about to be made: inode_reserve() sets a row aside, or fails with -ENFILE,
+ * and inode_remember_at() is inode_remember() that can't fail: it takes *ROW if the inode isn't
+ * known, and sets it to POOL_NONE then. A row that isn't needed goes back by inode_unreserve().
+ * See room.h.
  */
 int inode_reserve(struct inode_table *table, uint32_t *ret_row);
 void inode_unreserve(struct inode_table *table, uint32_t row);

@@ -26,8 +26,8 @@ struct mountinfo {
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
 
 /*
- * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT where
- * there is none below our root, or -errno.
+ * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT
+ * where there is none below our root, or -errno.
  */
 int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path);
 

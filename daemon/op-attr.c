@@ -161,8 +161,9 @@ static int set_times(const struct inode *inode, const struct fuse_setattr_in *ar
 /*
  * The kernel's VFS does these at once; one after the other, each may undo part of another:
  * truncating sets the times, chown clears set-id bits. So: size, owner, mode, times. The size is
- * also what most easily fails, and then nothing has changed; nor where it meets a lease. A change time alone (FATTR_CTIME,
- * which only a client with its own clock sends) is the backing filesystem's business.
+ * also what most easily fails, and then nothing has changed; nor where it meets a lease. A change
+ * time alone (FATTR_CTIME, which only a client with its own clock sends) is the backing
+ * filesystem's business.
  */
 static int set_attributes(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
 {
@@ -190,11 +191,12 @@ static bool truncation_clears_setid(const struct fuse_setattr_in *arg)
 }
 
 /*
- * Nothing is to be set but what else a change brings: fuse_setattr() in fs/fuse/dir.c leaves the set-id
- * bits to us. Either it is chown(-1, -1), by which they go, whoever asks, and which only the owner may
- * do; or a write, a copy or an allocation is about to follow, before which they go, unless the caller
- * has CAP_FSETID. The two look alike. So this is done for owners without it, as it is right for both.
- * Others than the owner may only write, which takes the bits away itself (op-setid.h).
+ * Nothing is to be set but what else a change brings: fuse_setattr() in fs/fuse/dir.c leaves the
+ * set-id bits to us. Either it is chown(-1, -1), by which they go, whoever asks, and which only
+ * the owner may do; or a write, a copy or an allocation is about to follow, before which they go,
+ * unless the caller has CAP_FSETID. The two look alike. So this is done for owners without it, as
+ * it is right for both. Others than the owner may only write, which takes the bits away itself
+ * (op-setid.h).
  */
 static int set_nothing(const struct call *call, const struct inode *inode)
 {

@@ -297,7 +297,10 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	if (result < 0)
 		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
 	r = file_report_error(io->fs, file);
-	/* another thread of the same opener may have been told for it meanwhile: this one failed too */
+	/*
+	 * another thread of the same opener may have been told for it meanwhile: this one failed
+	 * too
+	 */
 	return r ? r : (int)MIN(result, 0);
 }
 

@@ -23,8 +23,8 @@ struct statx;
 int op_assume(const struct call *call);
 
 /*
- * The same for what acts on more than one thing: before TARGET gets a name in DIR; before call->name[0]
- * goes from DIR; before it becomes call->name[1] of NEW_DIR.
+ * The same for what acts on more than one thing: before TARGET gets a name in DIR; before
+ * call->name[0] goes from DIR; before it becomes call->name[1] of NEW_DIR.
  */
 int op_assume_to_link(const struct call *call, const struct inode *dir, const struct inode *target);
 int op_assume_to_remove(const struct call *call, const struct inode *dir);

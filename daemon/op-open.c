@@ -101,7 +101,9 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	flags |= O_DIRECT;
 	r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
 	if (r == -EACCES || r == -EPERM) {
-		/* a new file whose mode denies its maker: the first opening has settled the rights */
+		/*
+		 * a new file whose mode denies its maker: the first opening has settled the rights
+		 */
 		creds_resume();
 		r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
 	}
@@ -209,7 +211,9 @@ static int open_for_exec(struct call *call, const struct inode *inode, int *ret_
 	return store_reopen(&call->fs->store, inode->fd, O_RDONLY, ret_fd);
 }
 
-/* Both descriptors have just been opened; with the daemon's identity, which may do so for any file. */
+/*
+ * Both descriptors have just been opened; with the daemon's identity, which may do so for any file.
+ */
 static void keep_atime(const struct fs *fs, const struct file *fill)
 {
 	if (!fs->noatime)
@@ -320,7 +324,9 @@ int op_open(struct call *call)
 
 	if (!inode)
 		return -ESTALE;
-	/* the kernel opens the others itself; a FIFO or a device would do things when opened here */
+	/*
+	 * the kernel opens the others itself; a FIFO or a device would do things when opened here
+	 */
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
 	r = open_file(call, inode, &fh);
@@ -541,7 +547,10 @@ int op_copy_file_range(struct call *call)
 	len = copy_len(arg, in);
 	if (len < 0)
 		return (int)len;
-	/* the descriptors have the rights; whether he has CAP_FSETID is what the kernel doesn't tell */
+	/*
+	 * the descriptors have the rights; whether he has CAP_FSETID is what the kernel doesn't
+	 * tell
+	 */
 	r = op_assume_with_groups(call, false);
 	if (r < 0)
 		return r;

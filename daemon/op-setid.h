@@ -28,8 +28,8 @@ int op_worker_write(struct call *call);
 int op_worker_fallocate(struct call *call);
 
 /*
- * INODE, a primary row, was changed by somebody who clears set-id bits: tells the kernel if it knows
- * of any.
+ * INODE, a primary row, was changed by somebody who clears set-id bits: tells the kernel if it
+ * knows of any.
  */
 void op_setid_cleared(struct fs *fs, struct inode *inode);
 

@@ -60,9 +60,9 @@ int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name)
 }
 
 /*
- * Whether the file FD is under a zone's name in the directory DIR_FD because those say so to whom it
- * belongs. Root may put there what it likes. Whoever else may make names there could link or move
- * another's file to it, on which the rules of zones would hold then.
+ * Whether the file FD is under a zone's name in the directory DIR_FD because those say so to whom
+ * it belongs. Root may put there what it likes. Whoever else may make names there could link or
+ * move another's file to it, on which the rules of zones would hold then.
  */
 static bool is_meant(int dir_fd, int fd)
 {

@@ -27,10 +27,10 @@ struct inode;
 int op_zone_refused(struct fs *fs, int error);
 
 /*
- * Looks whether DIR is marked, unless that is known: zone_kind() is ZONE_NONE or ZONE_DIRECTORY then,
- * or still ZONE_UNKNOWN where the daemon may not read DIR. With the daemon's identity, so before
- * op_assume(). 0; -EIO where the mark can't be had or understood: better no access than flushes that
- * don't happen.
+ * Looks whether DIR is marked, unless that is known: zone_kind() is ZONE_NONE or ZONE_DIRECTORY
+ * then, or still ZONE_UNKNOWN where the daemon may not read DIR. With the daemon's identity, so
+ * before op_assume(). 0; -EIO where the mark can't be had or understood: better no access than
+ * flushes that don't happen.
  */
 int op_zone_ask(struct inode *dir);
 
@@ -44,8 +44,8 @@ int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name);
 
 /*
  * NAME in DIR, of which op_zone_ask() has been told, has been found to be INODE. 0, or -EACCES or
- * -EIO as above; -EPERM for what somebody else than its owner may have put under a zone's name; -EBUSY
- * for what somebody has open as the ordinary file that it was until now.
+ * -EIO as above; -EPERM for what somebody else than its owner may have put under a zone's name;
+ * -EBUSY for what somebody has open as the ordinary file that it was until now.
  */
 int op_zone_found(struct fs *fs, const struct inode *dir, const char *name, struct inode *inode);
 

@@ -19,8 +19,8 @@
 #include "options.h"
 
 /*
- * Three threads a CPU with few slots each measured best, by either transport: whoever is full leaves
- * the next request to a sibling, so that all CPUs work at what one client has sent.
+ * Three threads a CPU with few slots each measured best, by either transport: whoever is full
+ * leaves the next request to a sibling, so that all CPUs work at what one client has sent.
  */
 #define QUEUES_PER_CPU 3
 

@@ -50,7 +50,9 @@ static int locate(const struct own_mount *mount, char **ret_path)
 		return r;
 	if (now.major != mount->info.major || now.minor != mount->info.minor)
 		return -ENOENT;
-	/* where ids and device numbers may have been given to another mount, only its place tells */
+	/*
+	 * where ids and device numbers may have been given to another mount, only its place tells
+	 */
 	if (!mount->unique_id && strcmp(path, mount->mountpoint) != 0 &&
 	    own_mount_is_severed(mount))
 		return -ENOENT;
@@ -60,10 +62,11 @@ static int locate(const struct own_mount *mount, char **ret_path)
 }
 
 /*
- * By a descriptor: no name on the way to it can be made to lead elsewhere any more. 0, -ESTALE where
- * another mount is topmost at PATH, -ENOENT where it has gone, -EAGAIN where PATH has, or -errno. What the kernel offers has
- * no way to name a mount and not what has come to lie over it: a mount that is put onto ours, by
- * somebody who may do that, between the check and the call would be the one to go.
+ * By a descriptor: no name on the way to it can be made to lead elsewhere any more. 0, -ESTALE
+ * where another mount is topmost at PATH, -ENOENT where it has gone, -EAGAIN where PATH has, or
+ * -errno. What the kernel offers has no way to name a mount and not what has come to lie over it:
+ * a mount that is put onto ours, by somebody who may do that, between the check and the call
+ * would be the one to go.
  */
 static int detach(const struct own_mount *mount, const char *path)
 {

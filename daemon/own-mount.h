@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The mount that this process has made: what to unmount, and nothing else. It may be elsewhere by now,
- * because a directory above it was renamed or it was moved. Another one may come to lie over it, or,
- * when it has gone, take its place, its id and even its device number.
+ * The mount that this process has made: what to unmount, and nothing else. It may be elsewhere by
+ * now, because a directory above it was renamed or it was moved. Another one may come to lie over
+ * it, or, when it has gone, take its place, its id and even its device number.
  */
 #ifndef CAISSON_OWN_MOUNT_H
 #define CAISSON_OWN_MOUNT_H
@@ -27,9 +27,9 @@ int own_mount_find(struct own_mount *mount, const char *mountpoint, struct fuse_
 bool own_mount_is_severed(const struct own_mount *mount);
 
 /*
- * Unmounts it lazily, if it is still there, wherever that is. False where it stays, logged. Not where
- * it is severed by its last user's going: its device number is then free, and another mount at the
- * same place, which isn't ours, is likely to have it.
+ * Unmounts it lazily, if it is still there, wherever that is. False where it stays, logged. Not
+ * where it is severed by its last user's going: its device number is then free, and another mount
+ * at the same place, which isn't ours, is likely to have it.
  */
 bool own_mount_unmount(const struct own_mount *mount);
 

@@ -26,8 +26,8 @@ struct plan {
 };
 
 /*
- * The most bytes of an arena that OPTIONS can lead to, before there is one. Returns 0, or -EOVERFLOW,
- * -ENOMEM. What else is locked, program text, libraries, stacks and rings, is below
+ * The most bytes of an arena that OPTIONS can lead to, before there is one. Returns 0, or
+ * -EOVERFLOW, -ENOMEM. What else is locked, program text, libraries, stacks and rings, is below
  * PLAN_OTHER_MEMORY.
  */
 int plan_memory(const struct options *options, uint64_t *ret_len);
@@ -57,9 +57,9 @@ uint32_t plan_drops(const struct plan *plan);
 uint32_t plan_background(const struct plan *plan);
 
 /*
- * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that OPTIONS name,
- * otherwise with as many as are of use and memory= has room for. The fewest possible may still be
- * too many: see plan_len(). Returns 0 or -errno; plan_destroy() in any case.
+ * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that OPTIONS
+ * name, otherwise with as many as are of use and memory= has room for. The fewest possible may
+ * still be too many: see plan_len(). Returns 0 or -errno; plan_destroy() in any case.
  */
 int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan);
 

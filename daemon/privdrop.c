@@ -20,7 +20,10 @@
 
 #define OWN_STATUS "/proc/thread-self/status"
 
-/* What acting for any caller below BACKING takes; CAP_SYS_PTRACE tells its user namespace (creds.c). */
+/*
+ * What acting for any caller below BACKING takes; CAP_SYS_PTRACE tells its user namespace
+ * (creds.c).
+ */
 static const cap_value_t serving_caps[] = {
 	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,	CAP_SETUID,
 	CAP_SETGID, CAP_MKNOD,	      CAP_LINUX_IMMUTABLE, CAP_SETFCAP, CAP_SYS_PTRACE,

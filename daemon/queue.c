@@ -42,8 +42,8 @@ static void arm_wake(struct queue *queue)
 }
 
 /*
- * This queue offers no slot any more, and may have been told of a message that it can't take: one that has
- * a slot on offer is to look. Where none has, whoever offers the next one looks.
+ * This queue offers no slot any more, and may have been told of a message that it can't take: one
+ * that has a slot on offer is to look. Where none has, whoever offers the next one looks.
  */
 static void have_sibling_look(struct queue *queue)
 {
@@ -234,8 +234,8 @@ static bool busy(const struct queue *queue)
 }
 
 /*
- * Whether no data request waits for this thread, or could be given to it before it asks: entries are
- * filled whatever it does (S7).
+ * Whether no data request waits for this thread, or could be given to it before it asks: entries
+ * are filled whatever it does (S7).
  */
 static bool is_at_leisure(const struct queue *queue)
 {
@@ -339,7 +339,10 @@ static void received(void *arg, struct request *request)
 	}
 }
 
-/* What another thread has handed back: a request that may enter its gate now, or an entry with its answer. */
+/*
+ * What another thread has handed back: a request that may enter its gate now, or an entry with its
+ * answer.
+ */
 static void take_back(struct queue *queue, struct request *request)
 {
 	if (request_state(request) == REQUEST_GATE) {

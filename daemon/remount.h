@@ -6,8 +6,8 @@
 struct options;
 
 /*
- * Gives the mount at options->mountpoint, which has to be the caller's own, options->remount_flags. An
- * exit code, logged.
+ * Gives the mount at options->mountpoint, which has to be the caller's own,
+ * options->remount_flags. An exit code, logged.
  */
 int remount_run(const struct options *options);
 

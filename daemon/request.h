@@ -34,8 +34,8 @@
  *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
- * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request passes
- * REPLY exactly once (S10): what isn't in the list above ends the process.
+ * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request
+ * passes REPLY exactly once (S10): what isn't in the list above ends the process.
  */
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H

@@ -315,7 +315,9 @@ int server_seal(struct server *server)
 	return 0;
 }
 
-/* Progress is a thread's turns: one that has none sleeps, or can't have the CPU that it keeps to. */
+/*
+ * Progress is a thread's turns: one that has none sleeps, or can't have the CPU that it keeps to.
+ */
 void server_tick(struct server *server)
 {
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {

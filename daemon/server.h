@@ -77,8 +77,9 @@ bool server_has_ended(const struct server *server);
 int server_fault(const struct server *server);
 
 /*
- * Waits for all threads and closes every file of BACKING that a client's request has opened: the first
- * thing to be done at the end, as umount(8) may be about to unmount BACKING. Then server_close().
+ * Waits for all threads and closes every file of BACKING that a client's request has opened: the
+ * first thing to be done at the end, as umount(8) may be about to unmount BACKING. Then
+ * server_close().
  */
 void server_join(struct server *server);
 

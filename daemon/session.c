@@ -17,8 +17,8 @@
 
 /*
  * Asked for wherever the kernel has it. Not among them, on purpose:
- *   POSIX_LOCKS, FLOCK_LOCKS: the kernel then keeps file locks among the mount's clients itself, at once
- *     and without a message;
+ *   POSIX_LOCKS, FLOCK_LOCKS: the kernel then keeps file locks among the mount's clients itself,
+ *     at once and without a message;
  *   WRITEBACK_CACHE: dirty pages of a client would then be ours to write back under pressure, and
  *     an fsync above would no longer order them with what other descriptors see;
  *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
@@ -148,7 +148,9 @@ int session_read(struct session *session, int dev_fd, const struct session_confi
 	fs->passthrough = flags & CAISSON_FUSE_PASSTHROUGH;
 	/* no INIT flag: FOPEN_PARALLEL_DIRECT_WRITES is ignored by a kernel before 6.2 (7.38) */
 	fs->parallel_direct_writes = in->minor >= 38;
-	/* ACLs are checked by the kernel, which then checks all the rest too (process_init_reply()) */
+	/*
+	 * ACLs are checked by the kernel, which then checks all the rest too (process_init_reply())
+	 */
 	if (fs->posix_acl)
 		fs->default_permissions = true;
 

@@ -27,8 +27,8 @@ struct store {
 int store_open(struct store *store, const char *path);
 
 /*
- * Locks the directory, as a hint to other users, who can't see backing_lock_take()'s lock. Anybody who
- * can open it can do the same, so this decides nothing. False where somebody has.
+ * Locks the directory, as a hint to other users, who can't see backing_lock_take()'s lock.
+ * Anybody who can open it can do the same, so this decides nothing. False where somebody has.
  */
 bool store_show_lock(const struct store *store);
 
@@ -45,8 +45,8 @@ void store_close(struct store *store);
 int store_open_child(int dir_fd, const char *name, int *ret_fd);
 
 /*
- * The same from the kernel's caches alone and not across a mount: -EAGAIN or -EXDEV where that takes
- * more. -ENOENT is certain. Linux 5.12, -EINVAL before.
+ * The same from the kernel's caches alone and not across a mount: -EAGAIN or -EXDEV where that
+ * takes more. -ENOENT is certain. Linux 5.12, -EINVAL before.
  */
 int store_open_cached(int dir_fd, const char *name, int *ret_fd);
 
@@ -62,8 +62,8 @@ int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);
 /*
  * Opens the inode behind the descriptor FD (O_PATH or not) once more, with FLAGS (O_RDWR …,
  * O_PATH too). 0 or -errno: -EAGAIN where somebody has a lease on the file, which is being broken
- * now. Waits for that only on a filesystem that isn't known to be local, where -EAGAIN may have other
- * causes.
+ * now. Waits for that only on a filesystem that isn't known to be local, where -EAGAIN may have
+ * other causes.
  */
 int store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
 

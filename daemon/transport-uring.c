@@ -6,8 +6,10 @@
  * the kernel to wait. One command gives the answer and takes the next request, which may be in the
  * entry at once.
  *
- * An entry belongs to the ring that it was registered by, and not to one thread a CPU: several queues have
- * some on every CPU, so that the requests of one busy CPU are copied by several threads. Of those on offer the kernel fills the one that was committed last (fuse_uring_ent_avail()).
+ * An entry belongs to the ring that it was registered by, and not to one thread a CPU: several
+ * queues have some on every CPU, so that the requests of one busy CPU are copied by several
+ * threads. Of those on offer the kernel fills the one that was committed last
+ * (fuse_uring_ent_avail()).
  *
  * An entry is in use from its request to the answer; it can't be replaced meanwhile, as a slot of
  * /dev/fuse is that was lent to the metadata workers.

@@ -247,8 +247,8 @@ void worker_dropped(void *arg, struct request *request)
 }
 
 /*
- * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer with.
- * A data slot stays behind: it is for those who don't wait.
+ * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer
+ * with. A data slot stays behind: it is for those who don't wait.
  */
 static int put_aside(struct worker_set *set, struct request *request)
 {

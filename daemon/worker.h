@@ -20,8 +20,8 @@
  * that are under way, as it would for the inode's lock. So a gate is never held by a request that
  * waits for a worker, and data doesn't wait for one.
  *
- * A handler that meets a lease returns CALL_WAITS, and its request is put aside in a third inbox, until
- * the main thread gives it back to the first: see lease-wait.h.
+ * A handler that meets a lease returns CALL_WAITS, and its request is put aside in a third inbox,
+ * until the main thread gives it back to the first: see lease-wait.h.
  *
  * A queue thread that has nothing else to do may run a handler itself, unless it makes a change,
  * which saves waking a worker, as long as most of them remain for data: worker_try_here().
@@ -149,8 +149,8 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 			const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
 /*
- * Has all tried again that have been put aside. To be called when set->leases.timer_fd is readable. Doesn't
- * block. The main thread.
+ * Has all tried again that have been put aside. To be called when set->leases.timer_fd is
+ * readable. Doesn't block. The main thread.
  */
 void worker_retry(struct worker_set *set);
 

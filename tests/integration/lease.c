@@ -2,11 +2,12 @@
 /*
  * Leases (F_SETLEASE of fcntl(2)), and those who meet them:
  *
- *	lease hold COUNT KIND DIR   as the user 65534, takes leases of KIND (read, write) on DIR/0 to
- *				    DIR/COUNT-1 and says "ready". A number on standard input gives that
- *				    one up; the others stay until the kernel ends them
- *	lease open HOW FILE	    opens FILE: r, w, or without waiting R, W; t truncates it by its path to
- *				    5 bytes
+ *	lease hold COUNT KIND DIR   as the user 65534, takes leases of KIND (read, write) on
+ *				    DIR/0 to DIR/COUNT-1 and says "ready". A number on standard
+ *				    input gives that one up; the others stay until the kernel
+ *				    ends them
+ *	lease open HOW FILE	    opens FILE: r, w, or without waiting R, W; t truncates it by
+ *				    its path to 5 bytes
  *
  * Exit status: 0; 1 with what the system has refused, as strerror(3) has it; 2 usage.
  */

@@ -351,8 +351,8 @@ static int file_of(uid_t uid, gid_t gid)
 }
 
 /*
- * A process that MAKER has put into a user namespace of its own, with the maps that root writes, and
- * whose identity there is ID. A client without pid: there are no user namespaces.
+ * A process that MAKER has put into a user namespace of its own, with the maps that root writes,
+ * and whose identity there is ID. A client without pid: there are no user namespaces.
  */
 static struct client client_in_namespace(uid_t maker, const char *uid_map, const char *gid_map,
 					 uid_t id)
@@ -468,8 +468,8 @@ static void uid_0_of_another_namespace_is_not_root(void)
 }
 
 /*
- * What is to go by a name counts like what is open, but only for what is to happen to it. A name that
- * leads nowhere doesn't count.
+ * What is to go by a name counts like what is open, but only for what is to happen to it. A name
+ * that leads nowhere doesn't count.
  */
 static void names_are_objects(void)
 {

@@ -113,7 +113,9 @@ static void gives_one_at_least(void)
 	deal_destroy(&deal);
 }
 
-/* Absent CPUs, of which some virtual machines have many, take no thread from those that are there. */
+/*
+ * Absent CPUs, of which some virtual machines have many, take no thread from those that are there.
+ */
 static void keeps_every_thread_busy(void)
 {
 	CHECK_EQ(cpus_parse(&cpus, "0-239", "0-1"), 0);

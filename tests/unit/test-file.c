@@ -241,7 +241,9 @@ static void *keep_asking(void *arg)
 	return NULL;
 }
 
-/* Two threads share an opening: never told more often than there were errors, nor left in the dark. */
+/*
+ * Two threads share an opening: never told more often than there were errors, nor left in the dark.
+ */
 static void threads_of_one_opener_share_what_they_are_told(void)
 {
 	_Atomic bool done = false;

@@ -288,7 +288,10 @@ static void without_handles_nothing_is_dropped(void)
 	end();
 }
 
-/* What a mount isn't asked for again is what the filesystem says, not what stands in the way just now. */
+/*
+ * What a mount isn't asked for again is what the filesystem says, not what stands in the way just
+ * now.
+ */
 static void passing_refusals_are_not_remembered(void)
 {
 	struct inode_mount *mount = &table.mounts[0];

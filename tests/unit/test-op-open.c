@@ -433,7 +433,9 @@ static void append_only_inodes_are_appended_to(void)
 	world_end();
 }
 
-/* Opens NODEID with FLAGS and closes it: how often the kernel is told that its attributes changed. */
+/*
+ * Opens NODEID with FLAGS and closes it: how often the kernel is told that its attributes changed.
+ */
 static unsigned attributes_told(int fd, uint64_t nodeid, int flags)
 {
 	struct {

@@ -69,7 +69,9 @@ static void leaves_others_alone(void)
 	CHECK(!is_mounted());
 }
 
-/* It is the mount that counts, not its name nor its device number, which others may come to have. */
+/*
+ * It is the mount that counts, not its name nor its device number, which others may come to have.
+ */
 static void is_told_by_its_id(void)
 {
 	char decoy[64];

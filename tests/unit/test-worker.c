@@ -32,8 +32,8 @@ static struct fs fs = { .cache = CACHE_WRITEBACK }; /* without gates */
 static _Atomic uint32_t leases;			    /* to be met by those who open */
 
 /*
- * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent; LOOKUP knows brief
- * calls, and waits unless its nodeid is 1; OPEN meets a lease as long as there are any.
+ * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent; LOOKUP knows
+ * brief calls, and waits unless its nodeid is 1; OPEN meets a lease as long as there are any.
  */
 static int handle(struct call *call)
 {
@@ -237,7 +237,9 @@ static void every_request_is_answered_once(void)
 	close_all();
 }
 
-/* S7: with every metadata slot in use the message stays where it is, and is answered all the same. */
+/*
+ * S7: with every metadata slot in use the message stays where it is, and is answered all the same.
+ */
 static void short_of_slots_uses_the_queue_s_own(void)
 {
 	pthread_t thread;
@@ -318,7 +320,10 @@ static void make_round(void)
 	worker_retry(&set);
 }
 
-/* A lease is met again and again; what is met by fewer than may wait is answered when there is none. */
+/*
+ * A lease is met again and again; what is met by fewer than may wait is answered when there is
+ * none.
+ */
 static void those_who_meet_a_lease_wait(void)
 {
 	pthread_t thread;

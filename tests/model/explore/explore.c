@@ -85,7 +85,10 @@ static const struct message truncation[] = {
 	{ WRITE_AT(0, BLOCK_BYTES) },
 };
 
-/* Who truncates the file meets a lease, maybe after he has entered the gate; and he may get a signal. */
+/*
+ * Who truncates the file meets a lease, maybe after he has entered the gate; and he may get a
+ * signal.
+ */
 static const struct message lease[] = {
 	{ .opcode = FUSE_SETATTR, .size = 2 * BLOCK_BYTES, .errors = { -EINTR } },
 	{ WRITE_AT(0, 0) },
@@ -387,7 +390,9 @@ static void explore(const struct scenario *what)
 
 /* --- the table of request.h --- */
 
-/* Whether request_move() lets FROM go to TO: asked in a process of its own, as it may be its end. */
+/*
+ * Whether request_move() lets FROM go to TO: asked in a process of its own, as it may be its end.
+ */
 static bool is_allowed(enum request_state from, enum request_state to)
 {
 	int status;

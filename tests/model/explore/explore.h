@@ -2,16 +2,17 @@
 /*
  * The daemon's own code in every order of events, up to a bound.
  *
- * What runs is what caissond is linked from: queues, transports, engine, workers, requests, pools and
- * zones. Its threads are fibers of one thread here, and what it asks the kernel for by
- * io_uring, /dev/fuse and eventfds goes to a kernel of ours (kernel.c, ring.c), which has the other side of
- * every choice: who runs next, which message comes, which I/O completes, and how.
+ * What runs is what caissond is linked from: queues, transports, engine, workers, requests, pools
+ * and zones. Its threads are fibers of one thread here, and what it asks the kernel for by
+ * io_uring, /dev/fuse and eventfds goes to a kernel of ours (kernel.c, ring.c), which has the
+ * other side of every choice: who runs next, which message comes, which I/O completes, and how.
  *
- * A run goes from start to the end of all threads by a list of choices; the next run has another last
- * choice (choice.c), until there is none. A thread that has no need to stop is stopped once or twice in a
- * run, as the scenario says, at the calls that the linker has wrapped: most mistakes need no more
- * (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded
- * Programs", PLDI 2007). Where nothing can go on and not all have ended, something was lost.
+ * A run goes from start to the end of all threads by a list of choices; the next run has another
+ * last choice (choice.c), until there is none. A thread that has no need to stop is stopped once
+ * or twice in a run, as the scenario says, at the calls that the linker has wrapped: most
+ * mistakes need no more (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing
+ * of Multithreaded Programs", PLDI 2007). Where nothing can go on and not all have ended,
+ * something was lost.
  */
 #ifndef CAISSON_EXPLORE_H
 #define CAISSON_EXPLORE_H
@@ -44,8 +45,8 @@ void choice_only(const char *choices);
 uint64_t hash_bytes(uint64_t hash, const void *data, size_t len);
 
 /*
- * Whether a state of that HASH was seen with at least LEFT preemptions to come: all that can follow has
- * been, or will be, seen from there. seen_forget() tells how many states there were.
+ * Whether a state of that HASH was seen with at least LEFT preemptions to come: all that can
+ * follow has been, or will be, seen from there. seen_forget() tells how many states there were.
  */
 bool seen_before(uint64_t hash, uint32_t left);
 uint32_t seen_forget(void);
@@ -57,19 +58,24 @@ uint32_t seen_forget(void);
 void fiber_start(const char *name, void (*main)(void *arg, uint32_t number), void *arg,
 		 uint32_t number);
 
-/* The running fiber could go on, and may have to let another go first. Outside of fibers: nothing. */
+/*
+ * The running fiber could go on, and may have to let another go first. Outside of fibers: nothing.
+ */
 void fiber_may_stop(void);
 
 /*
- * The running fiber goes on when CAN(ARG). AT_TOP: all that it has to do then is in the world (world_hash()),
- * and nothing on its stack.
+ * The running fiber goes on when CAN(ARG). AT_TOP: all that it has to do then is in the world
+ * (world_hash()), and nothing on its stack.
  */
 void fiber_wait(bool (*can)(void *arg), void *arg, bool at_top, const char *what);
 
 /* Forgets all fibers of the run before. */
 void fiber_reset(void);
 
-/* Runs all to their ends, kernel included; or until some can't go on, or a state comes that is known. */
+/*
+ * Runs all to their ends, kernel included; or until some can't go on, or a state comes that is
+ * known.
+ */
 enum run_end { RUN_ENDED, RUN_STUCK, RUN_KNOWN };
 enum run_end fiber_run_all(uint32_t preemptions);
 
@@ -78,7 +84,9 @@ const char *fiber_name(void);
 
 /* --- kernel.c: what the wrapped calls ask --- */
 
-/* A client's request: what it sends, after which others were answered, and which answers are right. */
+/*
+ * A client's request: what it sends, after which others were answered, and which answers are right.
+ */
 struct message {
 	uint32_t opcode;
 	uint64_t fh;
@@ -110,7 +118,10 @@ struct kernel_freedom {
 	uint32_t leases; /* so often may a lease be met by who opens a file */
 };
 
-/* Forgets all, and has COUNT MESSAGES to send; the client goes away (unmount) when all were answered. */
+/*
+ * Forgets all, and has COUNT MESSAGES to send; the client goes away (unmount) when all were
+ * answered.
+ */
 void kernel_reset(const struct message *messages, uint32_t count,
 		  const struct kernel_freedom *freedom);
 
@@ -183,8 +194,8 @@ bool world_is_direct(int fd);
 void world_remove(void);
 
 /*
- * Invariants that hold whenever a request has been moved: each is a point at which the daemon might crash, and
- * another one would have to go on from what is in the arena.
+ * Invariants that hold whenever a request has been moved: each is a point at which the daemon
+ * might crash, and another one would have to go on from what is in the arena.
  */
 void world_check(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's side: a FUSE connection with its clients, eventfds, the disk, and, behind the linker's
- * --wrap, the calls of the daemon's at which another thread may have its turn.
+ * The kernel's side: a FUSE connection with its clients, eventfds, the disk, and, behind the
+ * linker's --wrap, the calls of the daemon's at which another thread may have its turn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -94,7 +94,10 @@ static bool can_send(uint32_t i)
 		if (messages[i].after & 1u << j && now[j] != OVER)
 			return false;
 	}
-	/* an interrupt is about what the daemon has; what it doesn't have the kernel itself takes back */
+	/*
+	 * an interrupt is about what the daemon has; what it doesn't have the kernel itself takes
+	 * back
+	 */
 	if (messages[i].opcode == FUSE_INTERRUPT)
 		return now[messages[i].interrupts / 2 - 1] >= TAKEN;
 	return true;
@@ -391,7 +394,9 @@ static bool cancel(uint64_t user_data)
 	return false;
 }
 
-/* Writes that are under way are all direct, as one that begins, or all go through the page cache. */
+/*
+ * Writes that are under way are all direct, as one that begins, or all go through the page cache.
+ */
 static void check_ways(bool direct)
 {
 	struct operation *operations;
@@ -513,8 +518,8 @@ static void complete(struct operation *operation)
 /* --- what can happen --- */
 
 /*
- * What happens as soon as it can, as nobody can tell when it did before he asks, and when he asks is a
- * choice of its own: the sending of messages, and the reading of an eventfd.
+ * What happens as soon as it can, as nobody can tell when it did before he asks, and when he asks
+ * is a choice of its own: the sending of messages, and the reading of an eventfd.
  */
 static void happen_at_once(void)
 {

@@ -262,7 +262,10 @@ void world_begin(const struct scenario *scenario)
 	fiber_start("main", close_server, (void *)scenario, 0);
 }
 
-/* Whether a slot tells of the request of that UNIQUE: by its row, or by what was put into its buffer. */
+/*
+ * Whether a slot tells of the request of that UNIQUE: by its row, or by what was put into its
+ * buffer.
+ */
 static bool tells_of(const struct request *request, uint64_t unique)
 {
 	const struct caisson_fuse_uring_req_header *entry;
@@ -291,7 +294,9 @@ static void check_taken(void)
 	}
 }
 
-/* A zone that nobody is at has as many bytes as it says that it has: data first, then the pointer. */
+/*
+ * A zone that nobody is at has as many bytes as it says that it has: data first, then the pointer.
+ */
 static void check_zone(void)
 {
 	const struct zone *zone = &world.inode->zone;
@@ -319,8 +324,8 @@ static void check_requests(void)
 		enum request_state state = request_state(&requests[i]);
 
 		/*
-		 * An entry on offer goes with its ring; and so does, where the end may come at any time, what a
-		 * worker hands back to a queue that has ended.
+		 * An entry on offer goes with its ring; and so does, where the end may come at
+		 * any time, what a worker hands back to a queue that has ended.
 		 */
 		must(state == REQUEST_FREE ||
 			     (requests[i].entry && (state == REQUEST_FETCH || sudden)),
