@@ -6,6 +6,8 @@
  *				    DIR/0 to DIR/COUNT-1 and says "ready". A number on standard
  *				    input gives that one up; the others stay until the kernel
  *				    ends them
+ *	lease again DIR		    the same of DIR/0, to write, and gives it up whenever it is
+ *				    asked to, to take it again at once
  *	lease open HOW FILE	    opens FILE: r, w, or without waiting R, W; t truncates it by
  *				    its path to 5 bytes
  *
@@ -42,13 +44,37 @@ static int take_lease(const char *dir, int number, bool write)
 	return fd;
 }
 
+static void become_nobody(void)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		exit(refused());
+}
+
+static int hold_again(const char *dir)
+{
+	sigset_t asked;
+	int fd, which;
+
+	become_nobody();
+	(void)sigemptyset(&asked);
+	(void)sigaddset(&asked, SIGIO);
+	(void)sigprocmask(SIG_BLOCK, &asked, NULL);
+	fd = take_lease(dir, 0, true);
+	(void)puts("ready");
+	(void)fflush(stdout);
+	while (sigwait(&asked, &which) == 0) {
+		if (fcntl(fd, F_SETLEASE, F_UNLCK) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+			return refused();
+	}
+	return 1;
+}
+
 static int hold(int count, bool write, const char *dir)
 {
 	int fds[FILES_MAX], number;
 
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
-		return refused();
+	become_nobody();
 	(void)signal(SIGIO, SIG_IGN); /* by which the kernel asks for them */
 	for (int i = 0; i < count && i < FILES_MAX; i++)
 		fds[i] = take_lease(dir, i, write);
@@ -76,6 +102,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 5 && strcmp(argv[1], "hold") == 0)
 		return hold(atoi(argv[2]), strcmp(argv[3], "write") == 0, argv[4]);
+	if (argc == 3 && strcmp(argv[1], "again") == 0)
+		return hold_again(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "open") == 0)
 		return meet(argv[2][0], argv[3]);
 	return 2;

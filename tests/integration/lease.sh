@@ -114,6 +114,24 @@ more $((SECONDS - started)) $((break_time - 3)) "seconds until they were served"
 same "$(cat "$mnt/write/0" "$mnt/write/8" "$mnt/read/1")" $'content\nconteconte' "content"
 kill -KILL "$holder"
 
+say "who takes it again whenever it is broken holds nobody up for longer"
+echo 2 >/proc/sys/fs/lease-break-time
+unserve
+serve
+make_files "$backing/write" 1
+mkfifo "$scratch/again"
+"$lease" again "$backing/write" >"$scratch/again" &
+holder=$!
+read -r -t 20 ready <"$scratch/again"
+same "$ready" ready
+started=$SECONDS
+refused 'Resource temporarily unavailable' timeout 60 "$lease" open w "$mnt/write/0"
+less $((SECONDS - started)) 20 "seconds until it was refused"
+kill -0 "$holder"
+kill -KILL "$holder"
+"$lease" open w "$mnt/write/0"
+echo "$break_time" >/proc/sys/fs/lease-break-time
+
 say "more than there are slots of a CPU, and the end"
 make_files "$backing/write" 2
 hold write 2
