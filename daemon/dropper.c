@@ -23,7 +23,6 @@ void dropper_init(struct dropper *dropper, struct fs *fs, struct request *reques
 		.dropped = dropped,
 		.arg = arg,
 	};
-	atomic_init(&dropper->row, POOL_NONE);
 	atomic_init(&dropper->put, POOL_NONE);
 	atomic_init(&dropper->taken, POOL_NONE);
 	(void)sem_init(&dropper->work, 0, 0); /* can't fail with these */
@@ -47,18 +46,23 @@ static int64_t now_ns(void)
 	return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-/* Whether the thread has been at one drop for too long, and of another inode than DROP is about. */
-static bool is_held_up(const struct dropper *dropper, const struct cached_drop *drop)
+/* Whether the thread has been at one drop for too long, and of another inode than NODEID. */
+static bool is_held_up(const struct dropper *dropper, uint64_t nodeid)
 {
 	int64_t since = atomic_load(&dropper->since);
 
 	return since && now_ns() - since > DROPPER_PATIENCE_MS * 1000000ll &&
-	       atomic_load(&dropper->row) != drop->row;
+	       atomic_load(&dropper->nodeid) != nodeid;
 }
 
 static struct inode *inode_of(const struct dropper *dropper, const struct cached_drop *drop)
 {
 	return inode_at(&dropper->fs->inodes, drop->row);
+}
+
+static uint64_t nodeid_of(const struct dropper *dropper, const struct request *request)
+{
+	return inode_nodeid(&dropper->fs->inodes, inode_of(dropper, &request->drop));
 }
 
 /* Counts REQUEST as one that waits, if it may. */
@@ -68,7 +72,7 @@ static bool admit(struct dropper *dropper, const struct request *request)
 
 	do {
 		if (request->few || waiting >= dropper->max_waiting ||
-		    is_held_up(dropper, &request->drop))
+		    is_held_up(dropper, nodeid_of(dropper, request)))
 			return false;
 	} while (!atomic_compare_exchange_weak(&dropper->waiting, &waiting, waiting + 1));
 	/* after it was counted: dropper_run() doesn't return before the count is 0 */
@@ -147,10 +151,9 @@ static struct request *begin_next(struct dropper *dropper)
 	return &dropper->requests[index];
 }
 
-static void notify(struct dropper *dropper, uint32_t row, uint64_t nodeid, uint64_t off,
-		   uint64_t len)
+static void notify(struct dropper *dropper, uint64_t nodeid, uint64_t off, uint64_t len)
 {
-	atomic_store(&dropper->row, row);
+	atomic_store(&dropper->nodeid, nodeid);
 	atomic_store(&dropper->since, now_ns());
 	/* fails where the mount has gone, and its cache with it */
 	(void)fuse_notify_data(dropper->fs->inodes.session_fd, nodeid, off, len);
@@ -158,13 +161,13 @@ static void notify(struct dropper *dropper, uint32_t row, uint64_t nodeid, uint6
 }
 
 /* The inode stays, as its request is unanswered. */
-static void make_drop(struct dropper *dropper, const struct cached_drop *drop)
+static void make_drop(struct dropper *dropper, const struct request *request)
 {
-	const struct inode_table *inodes = &dropper->fs->inodes;
-	struct inode *inode = inode_of(dropper, drop);
+	const struct cached_drop *drop = &request->drop;
 
-	if (drop->reason != DROP_NONE && cached_open_may_drop(inode, drop->reason))
-		notify(dropper, drop->row, inode_nodeid(inodes, inode), drop->off, drop->len);
+	if (drop->reason != DROP_NONE &&
+	    cached_open_may_drop(inode_of(dropper, drop), drop->reason))
+		notify(dropper, nodeid_of(dropper, request), drop->off, drop->len);
 }
 
 static void answer(struct dropper *dropper, struct request *request)
@@ -186,7 +189,7 @@ static void pay(struct dropper *dropper)
 	do {
 		count = inode_collect_owing(inodes, &hand, nodeids, BATCH);
 		for (uint32_t i = 0; i < count; i++) {
-			notify(dropper, inode_find_row(inodes, nodeids[i]), nodeids[i], 0, 0);
+			notify(dropper, nodeids[i], 0, 0);
 			inode_end_drop(inodes, nodeids[i]);
 		}
 	} while (count == BATCH);
@@ -202,7 +205,7 @@ void dropper_run(struct dropper *dropper)
 			continue; /* EINTR */
 		atomic_store(&dropper->taken, take_up(dropper));
 		while ((request = begin_next(dropper))) {
-			make_drop(dropper, &request->drop);
+			make_drop(dropper, request);
 			answer(dropper, request);
 		}
 		pay(dropper);
@@ -216,7 +219,8 @@ static void let_go(struct dropper *dropper, uint32_t index)
 		struct request *request = &dropper->requests[index];
 
 		index = request->next; /* before somebody else has the request */
-		if (!is_held_up(dropper, &request->drop) && !atomic_load(&dropper->stopping)) {
+		if (!is_held_up(dropper, nodeid_of(dropper, request)) &&
+		    !atomic_load(&dropper->stopping)) {
 			push(dropper, request);
 			continue;
 		}
@@ -233,9 +237,7 @@ static void let_all_go(struct dropper *dropper)
 
 void dropper_look(struct dropper *dropper)
 {
-	const struct cached_drop any = { .row = POOL_NONE };
-
-	if (is_held_up(dropper, &any))
+	if (is_held_up(dropper, 0)) /* which is no inode's */
 		let_all_go(dropper);
 }
 

@@ -43,8 +43,8 @@ struct dropper {
 	_Atomic uint32_t put;	/* the newest of the requests that were put, the others behind it */
 	_Atomic uint32_t taken; /* the oldest of those that the thread has taken up and not begun */
 	_Atomic int64_t since; /* when it began its drop, CLOCK_MONOTONIC in ns; 0: it makes none */
-	_Atomic uint32_t row;  /* … of which inode */
-	_Atomic bool owes;     /* inodes whose drop_owed is set */
+	_Atomic uint64_t nodeid; /* … of which inode */
+	_Atomic bool owes;	 /* inodes whose drop_owed is set */
 	_Atomic bool stopping;
 	sem_t work;
 };

@@ -287,8 +287,8 @@ bool inode_is_short_of_fds(const struct inode_table *table)
 /* INODE, which the caller has pinned, gets a descriptor again. 0 or -errno. */
 static int reopen(struct inode_table *table, struct inode *inode)
 {
-	/* the slot keeps its descriptor for as long as there is a row on it */
-	int mount_fd = table->mounts[inode->mount].fd;
+	/* a slot keeps its descriptor as long as a row is on it; beyond the slots there is none */
+	int mount_fd = inode->mount < INODE_MOUNTS ? table->mounts[inode->mount].fd : -1;
 	int fd = -1, r;
 
 	for (int tries = 0; tries < REOPEN_TRIES; tries++) {

@@ -924,19 +924,6 @@ void inode_note_hole(struct inode *inode)
 	atomic_fetch_add(&inode->holes, 1);
 }
 
-uint32_t inode_find_row(struct inode_table *table, uint64_t nodeid)
-{
-	const struct inode *inode;
-	uint32_t row = POOL_NONE;
-
-	mutex_lock(&table->mutex);
-	inode = inode_by_nodeid(table, nodeid);
-	if (inode)
-		row = inode_row(table, inode);
-	mutex_unlock(&table->mutex);
-	return row;
-}
-
 void inode_end_drop(struct inode_table *table, uint64_t nodeid)
 {
 	struct inode *inode;

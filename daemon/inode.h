@@ -319,9 +319,6 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			     uint32_t max);
 
-/* The row of NODEID, or POOL_NONE. */
-uint32_t inode_find_row(struct inode_table *table, uint64_t nodeid);
-
 /* A drop of NODEID's pages, which was owed, is over; the inode may have gone meanwhile. */
 void inode_end_drop(struct inode_table *table, uint64_t nodeid);
 

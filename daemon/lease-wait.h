@@ -3,12 +3,12 @@
  * Requests that wait for a lease on a backing file (F_SETLEASE of fcntl(2)). Whoever opens such a
  * file has the lease broken, and waits in the kernel until its holder gives it up, or for
  * /proc/sys/fs/lease-break-time. So the handlers open without blocking, and a request that meets a
- * lease is put aside, without a thread, and tried again every LEASE_RETRY_MS until it works (S7).
+ * lease is put aside, without a thread, and tried again until it works (S7): there is a round each
+ * LEASE_RETRY_MS, of those who have waited the longest, LEASE_ROUND at most, as a try isn't cheap.
  *
  * The kernel ends a lease after the break time, and while somebody waits for that in the kernel it
- * gives no new one. Here whoever holds it may give it up and take it again, before each look, for
- * ever. So a request that has waited for longer than that time is answered with EAGAIN. And not
- * more than LEASE_ROUND are tried in one go, the oldest first: a look isn't cheap.
+ * gives no new one. Here whoever holds it may give it up and take it again, before each try, for
+ * ever. So a request that has waited for longer than that time is answered with EAGAIN.
  *
  * What has been put aside keeps its slot. So that slots remain for others, no more than half of
  * the metadata slots wait, and half of each CPU's ring entries (of a single one, none). A
@@ -21,8 +21,8 @@
  * Interruption: the kernel sends INTERRUPT by /dev/fuse, maybe before another thread has seen the
  * request itself. So the number of the interrupted request is noted in a table, whatever state the
  * request is in, and looked for whenever it is to be put aside: before the first time and after
- * each round. A note can be lost only where another request is interrupted within the same round
- * whose number is the same modulo LEASE_NOTES. Then the request ends with the lease.
+ * each try. A note can be lost only where, between two tries, another request is interrupted whose
+ * number is the same modulo LEASE_NOTES. Then the request ends with the lease.
  *
  * The end: once the workers are told to stop nothing more is put aside, and each worker answers
  * what it finds there before it returns (worker_stop()).

@@ -149,8 +149,8 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 			const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
 /*
- * Has all tried again that have been put aside. To be called when set->leases.timer_fd is
- * readable. Doesn't block. The main thread.
+ * Has those tried again who have been put aside the longest. To be called when
+ * set->leases.timer_fd is readable. Doesn't block. The main thread.
  */
 void worker_retry(struct worker_set *set);
 
