@@ -178,7 +178,8 @@ static void tell_drops(void)
 	uint64_t dropped = log_dropped();
 	char text[64];
 
-	if (dropped == ring.told)
+	/* split: what was lost was meant for syslog, so it's told when all goes there */
+	if (dropped == ring.told || ring.split != LOG_LEVEL_INFO)
 		return;
 	(void)snprintf(text, sizeof(text), "log: write: %llu lines were dropped",
 		       (unsigned long long)(dropped - ring.told)); /* fits */

@@ -334,6 +334,17 @@ static void talk_to_syslog(void)
 	log_stop();
 	CHECK_STR(capture_read(), "caissond: aloud\ncaissond: louder\ncaissond: aloud as well\n");
 	close(fd);
+
+	/* nor does it say there that the quiet ones found nobody */
+	CHECK(unlink("/dev/log") == 0);
+	capture_start();
+	log_split(LOG_LEVEL_WARN);
+	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
+	dropped = log_dropped();
+	log_info("to nobody");
+	log_stop();
+	CHECK_EQ(log_dropped(), dropped + 1);
+	CHECK_STR(capture_read(), "");
 }
 
 static void speaks_to_syslog(void)
