@@ -6,6 +6,7 @@
 # has nothing to do looks the same from outside as who can't.
 #
 #@ packages: fio util-linux e2fsprogs
+#@ alone: yes
 #@ sanitize: yes
 . "$(dirname "$0")/../lib/mount.sh"
 

@@ -5,6 +5,7 @@
 # backing store, daemon, loop device and filesystem; but nothing of a run that lives.
 #
 #@ packages: e2fsprogs util-linux
+#@ alone: yes
 . "$(dirname "$0")/../lib/mount.sh"
 
 runs=$scratch/runs

@@ -5,6 +5,7 @@
 # and what FUSE-over-io_uring makes different: FORGET and INTERRUPT come by /dev/fuse all the same.
 #
 #@ packages: python3 util-linux e2fsprogs
+#@ alone: yes
 #@ sanitize: yes
 . "$(dirname "$0")/../lib/mount.sh"
 

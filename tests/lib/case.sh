@@ -8,11 +8,12 @@
 # `defer` registers what undoes a step as soon as the step is taken; at the end, whatever the end
 # is, these run in reverse. One that fails makes the case fail.
 #
-# A case's first lines say what it needs, for tests/run (lib/cases.sh reads them):
+# A case's first lines say what it needs, for tests/run (case_values there reads them):
 #
 #	#@ packages: fio xfsprogs	Debian packages
 #	#@ timeout: 90			seconds, 60 if not said
 #	#@ sanitize: yes		runs with the sanitizers' builds too
+#	#@ alone: yes			no other case runs beside it
 #
 # It gets: CAISSON_BUILD (build directory), CAISSON_SCRATCH (an empty directory of its own). Both
 # have defaults, so that a case can be run by hand. Exit status: 0 pass, 77 skip, otherwise fail.

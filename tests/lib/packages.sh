@@ -9,25 +9,29 @@
 # when the ones at hand don't do, once a process.
 
 packages_updated=
+packages_there=' ' # those that were found installed, each between spaces
 
 package_is_installed() {
-	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+	[[ $packages_there != *" $1 "* ]] || return 0
+	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] || return
+	packages_there+="$1 "
 }
 
 package_is_known() {
 	[[ -n $(apt-cache show --no-all-versions "$1" 2>/dev/null) ]]
 }
 
-# packages_missing PACKAGE...: the words of which no alternative is installed, one a line
+# packages_missing PACKAGE...: sets `missing` to the words of which no alternative is installed
 packages_missing() {
 	local word name
 	local -a names
+	missing=()
 	for word; do
 		IFS='|' read -ra names <<<"$word"
 		for name in "${names[@]}"; do
 			! package_is_installed "$name" || continue 2
 		done
-		echo "$word"
+		missing+=("$word")
 	done
 }
 
@@ -63,7 +67,7 @@ packages_install() {
 need_packages() {
 	local -a missing
 	local packages_error=
-	mapfile -t missing < <(packages_missing "$@")
+	packages_missing "$@"
 	((${#missing[@]})) || return 0
 	if ! type -P apt-get >/dev/null; then
 		echo "missing packages, and no apt-get to install them: ${missing[*]}" >&2

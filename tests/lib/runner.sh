@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# Runs one case after the other: each in a session and a scratch directory of its own, with its
-# output in a log and a limit on its time. When the time is over, the kernel's stacks of all its
-# tasks go into the log, its FUSE connections are aborted, and it is killed by PID; so a hanging
-# daemon can't hang the run. What a case leaves behind (processes, mounts, loop devices) makes it
-# fail, and is removed.
+# Runs cases, two at a time where there are two CPUs: each in a session and a scratch directory of its
+# own, with its output in a log and a limit on its time. When the time is over, the kernel's stacks of
+# all its tasks go into the log, its FUSE connections are aborted, and it is killed by PID; so a
+# hanging daemon can't hang the run. What a case leaves behind (processes, mounts, loop devices) makes
+# it fail, and is removed.
 #
 # Everything that a case starts, however detached, is found by CAISSON_CASE in its environment.
 
 : "${logs_dir:?}" "${scratch_root:?}" # and scratch.sh, which made that one
 
+runner_jobs=$(($(nproc) < 2 ? 1 : 2))
 runner_passed=0
 runner_failures=() # lines for the end
 runner_skips=()
-runner_pid=  # of the running case
+declare -gA runner_names=() runner_ends=() # by the PID of the shell that runs a case: its name, and
+# a file with its outcome
+
+# In that shell:
+runner_pid=  # of the case
+runner_timer= # of the sleep that ends its time
 runner_mark= # its CAISSON_CASE
 runner_scratch= # its directory
 
@@ -38,13 +44,7 @@ report() {
 
 # PIDs of all processes that carry the mark of the running case
 case_processes() {
-	local file
-	for file in /proc/[0-9]*/environ; do
-		if tr '\0' '\n' 2>/dev/null <"$file" | grep -qx "CAISSON_CASE=$runner_mark"; then
-			file=${file#/proc/}
-			echo "${file%/environ}"
-		fi
-	done 2>/dev/null
+	grep -lzxF "CAISSON_CASE=$runner_mark" /proc/[0-9]*/environ 2>/dev/null | cut -d / -f 3
 }
 
 # dump_process PID: what each of its tasks waits for
@@ -60,14 +60,14 @@ dump_process() {
 
 # ends_within SECONDS PID: of a child of this shell; sets case_status
 ends_within() {
-	local timer ended
+	local ended
 	sleep "$1" &
-	timer=$!
-	wait -n -p ended "$2" "$timer"
+	runner_timer=$!
+	wait -n -p ended "$2" "$runner_timer"
 	case_status=$?
-	[[ ${ended:-} != "$timer" ]] || return 1
-	kill "$timer" 2>/dev/null
-	wait "$timer" 2>/dev/null
+	[[ ${ended:-} != "$runner_timer" ]] || return 1
+	kill "$runner_timer" 2>/dev/null
+	wait "$runner_timer" 2>/dev/null
 	return 0
 }
 
@@ -97,18 +97,12 @@ remove_leftovers() {
 	return $found
 }
 
-# run_case NAME LIMIT COMMAND...: runs it with the environment that this shell exports
-run_case() {
-	local name=$1 limit=$2 start=$SECONDS log case_status=0 outcome detail=
-	shift 2
+# In a shell of its own: runs the case, and leaves OUTCOME, SECONDS and DETAIL, a line each, in END.
+case_main() {
+	local end=$1 name=$2 limit=$3 start=$SECONDS log case_status=0 outcome detail=
+	shift 3
 	log=$logs_dir/$name.log
-	mkdir -p "$(dirname "$log")"
-	: >"$log"
-	runner_scratch=$(mktemp -d "$scratch_root/case.XXXXXX") || exit 2
-	chmod 755 "$runner_scratch" # cases act as other users
-	runner_mark=${runner_scratch##*/}.$$
-	[[ ! -t 1 ]] || printf '      %s\r' "$name"
-
+	trap 'case_interrupted' TERM
 	CAISSON_CASE=$runner_mark CAISSON_SCRATCH=$runner_scratch \
 		setsid -w "$@" </dev/null >>"$log" 2>&1 &
 	runner_pid=$!
@@ -118,7 +112,7 @@ run_case() {
 		end_case >>"$log" 2>&1
 		case_status=124
 	fi
-	runner_pid=
+	trap '' TERM
 	if ! remove_leftovers >>"$log" 2>&1 && [[ -z $detail ]]; then
 		detail="$(grep -m 1 '^left behind' "$log")"
 		case_status=1
@@ -136,22 +130,75 @@ run_case() {
 		: "${detail:=status $case_status}"
 		;;
 	esac
-	report "$name" "$outcome" $((SECONDS - start)) "$detail"
-	if [[ $outcome == fail ]]; then
-		grep -v '^    ' "$log" | tail -n 12 | cut -c 1-160 | sed 's/^/      | /'
-		echo "      log: $log"
-	fi
+	printf '%s\n' "$outcome" $((SECONDS - start)) "$detail" >"$end"
 }
 
-# When the run itself is interrupted: ends the running case, and removes what is left of it.
-runner_interrupted() {
-	trap '' INT TERM
-	[[ -n $runner_pid ]] || return 0
-	echo "interrupted; ending the running case"
+case_interrupted() {
+	trap '' TERM
+	kill "$runner_timer" 2>/dev/null
 	{
 		end_case
 		remove_leftovers
 	} >/dev/null 2>&1
+	exit 130
+}
+
+# Reports a case that has ended, and waits for one.
+reap_case() {
+	local pid name outcome seconds detail log
+	wait -n -p pid "${!runner_names[@]}"
+	name=${runner_names[$pid]}
+	{ read -r outcome && read -r seconds && read -r detail; } <"${runner_ends[$pid]}" ||
+		outcome=fail seconds=0 detail="what ran it has ended"
+	rm -f "${runner_ends[$pid]}"
+	unset "runner_names[$pid]" "runner_ends[$pid]"
+
+	log=$logs_dir/$name.log
+	report "$name" "$outcome" "$seconds" "$detail"
+	if [[ $outcome == fail ]]; then
+		grep -v '^    ' "$log" | tail -n 12 | cut -c 1-160 | sed 's/^/      | /'
+		echo "      log: $log"
+	fi
+	case_details "$name" "$log"
+}
+
+# runner_drain [COUNT]: waits until at most so many cases (none) run
+runner_drain() {
+	while ((${#runner_names[@]} > ${1:-0})); do
+		reap_case
+	done
+}
+
+# run_case NAME LIMIT ALONE COMMAND...: starts it as soon as there is room, with the environment that
+# this shell exports; ALONE is `yes` for one beside which no other may run. Its outcome is reported
+# when it has ended, with what the caller's case_details NAME LOG prints.
+run_case() {
+	local name=$1 alone=$3
+	if [[ $alone == yes ]]; then
+		runner_drain
+	else
+		runner_drain $((runner_jobs - 1))
+	fi
+	mkdir -p "$(dirname "$logs_dir/$name.log")"
+	: >"$logs_dir/$name.log"
+	runner_scratch=$(mktemp -d "$scratch_root/case.XXXXXX") || exit 2
+	chmod 755 "$runner_scratch" # cases act as other users
+	runner_mark=${runner_scratch##*/}.$$
+	[[ ! -t 1 ]] || printf '      %s\r' "$name"
+
+	case_main "$runner_scratch.end" "$name" "$2" "${@:4}" &
+	runner_names[$!]=$name
+	runner_ends[$!]=$runner_scratch.end
+	[[ $alone != yes ]] || runner_drain
+}
+
+# When the run itself is interrupted: ends the running cases, and removes what is left of them.
+runner_interrupted() {
+	trap '' INT TERM
+	((${#runner_names[@]})) || return 0
+	echo "interrupted; ending ${runner_names[*]}"
+	kill -TERM "${!runner_names[@]}" 2>/dev/null
+	wait "${!runner_names[@]}"
 }
 
 # The last lines of a run. 0 iff nothing failed.
