@@ -42,15 +42,16 @@ uint32_t plan_drops(const struct plan *plan)
 				: plan->queues * plan->queue_depth / 2;
 }
 
-/* By io_uring all may be of one CPU, which is likely where there are few. */
+/*
+ * By io_uring all may be of one CPU, as the kernel counts them for the whole mount. It lets each
+ * CPU have one beyond that (fuse_uring_flush_bg(), fs/fuse/dev_uring.c), so all CPUs together
+ * still keep a disk busy.
+ */
 uint32_t plan_background(const struct plan *plan)
 {
-	const struct deal *deal = &plan->deal;
-	uint32_t slots = plan->queues * plan->queue_depth;
+	uint32_t slots = plan->deal.count ? plan->deal.per_cpu : plan->queues * plan->queue_depth;
 
-	if (deal->count)
-		slots = MAX(deal->per_cpu, deal->online * MIN(deal->per_cpu, DEAL_BUSY));
-	return slots - slots / 4;
+	return MAX(slots - (slots + 3) / 4, 1u);
 }
 
 int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)

@@ -51,8 +51,8 @@ uint32_t plan_drops(const struct plan *plan);
 
 /*
  * How many background requests the kernel may have under way, which are readahead and asynchronous
- * direct I/O, such as a loop device's: three quarters of the slots that a queue or a CPU can
- * count on, so that they leave some to all others.
+ * direct I/O, such as a loop device's: three quarters of all slots, or by io_uring of one CPU's
+ * entries, so that they leave some to all others. A CPU that has a single entry has none to leave.
  */
 uint32_t plan_background(const struct plan *plan);
 

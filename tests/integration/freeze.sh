@@ -18,12 +18,9 @@ freeze() {
 	fsfreeze --freeze "$store"
 }
 
-# its processes run on the flood's CPU where there are few: by io_uring a CPU's requests keep to its
-# own entries, and on many CPUs so many requests are let through that they fill those of one
-few_cpus() { (($(getconf _NPROCESSORS_ONLN) <= 4)); }
-
+# its processes run on the flood's CPU: by io_uring a CPU's requests keep to its own entries
 look() {
-	! few_cpus || taskset --cpu-list --pid 0 "$BASHPID"
+	taskset --cpu-list --pid 0 "$BASHPID"
 	df "$mnt" && ls -l "$mnt/look" && stat "$mnt/look/data" && "$CAISSON" status "$mnt" &&
 		cat "$mnt/look/recent" &&
 		dd if="$mnt/look/data" of="$scratch/copy" iflag=direct bs=64k status=none

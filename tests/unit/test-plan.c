@@ -109,9 +109,32 @@ static void keeps_slots_free(void)
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
 	CHECK_EQ(plan_background(&plan), 48u);
 	plan_destroy(&plan);
-	machine(64, 64);
+}
+
+/* By io_uring all that is let through may be of one CPU, however many there are. */
+static void keeps_entries_of_each_cpu_free(void)
+{
+	static const uint32_t online[] = { 1, 2, 3, 4, 8, 16, 64, 128 };
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(online); i++) {
+		machine(online[i], online[i]);
+		CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+		CHECK(plan_background(&plan) <= plan.deal.per_cpu * 3 / 4);
+		/* the kernel adds one for each CPU: that keeps a disk busy */
+		CHECK(plan_background(&plan) + online[i] > DEAL_BUSY);
+		plan_destroy(&plan);
+	}
+	machine(2, 2);
+	options.queue_depth_given = true;
 	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan_background(&plan), 64u * plan.deal.per_cpu * 3 / 4);
+	CHECK_EQ(plan.deal.per_cpu, 36u);
+	CHECK_EQ(plan_background(&plan), 27u);
+	plan_destroy(&plan);
+	options.queue_depth = 1; /* and with two for each CPU there is still one */
+	options.queues = 4;
+	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan.deal.per_cpu, 2u);
+	CHECK_EQ(plan_background(&plan), 1u);
 	plan_destroy(&plan);
 }
 
@@ -121,5 +144,6 @@ int main(void)
 	RUN(makes_use_of_memory);
 	RUN(does_as_it_is_told);
 	RUN(keeps_slots_free);
+	RUN(keeps_entries_of_each_cpu_free);
 	return test_result();
 }
