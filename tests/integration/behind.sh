@@ -7,7 +7,7 @@
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 240
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 parts=(create_behind sticky sticky_race changed namespace_root namespaces renames

@@ -8,7 +8,7 @@
 #
 #@ packages: python3 e2fsprogs attr strace
 #@ timeout: 240
-#@ sanitize: yes
+#@ sanitize: tsan
 . "$(dirname "$0")/../lib/mount.sh"
 
 zones=$mnt/0

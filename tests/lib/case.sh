@@ -12,7 +12,7 @@
 #
 #	#@ packages: fio xfsprogs	Debian packages
 #	#@ timeout: 90			seconds, 60 if not said
-#	#@ sanitize: yes		runs with the sanitizers' builds too
+#	#@ sanitize: yes		runs with the sanitizers' builds too; asan or tsan: with one
 #	#@ alone: yes			no other case runs beside it
 #
 # It gets: CAISSON_BUILD (build directory), CAISSON_SCRATCH (an empty directory of its own). Both
