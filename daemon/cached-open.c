@@ -109,14 +109,14 @@ static void go_around(struct inode *inode, struct file *file)
 		atomic_fetch_add(&inode->around, 1);
 }
 
-bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file, bool emptied,
+bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop)
 {
 	bool changed;
 
 	/* before the look at its drops: the dropper looks at this after it was counted there */
 	count(inode, file);
-	changed = has_changed(inode, file) && !emptied;
+	changed = has_changed(inode, file);
 	*ret_drop = (struct cached_drop){
 		.reason = changed ? DROP_CHANGED : DROP_NONE,
 		.row = inode_row(&fs->inodes, inode),

@@ -52,11 +52,9 @@ struct cached_drop {
 
 /*
  * FILE is about to be open on INODE through the cache. Returns whether the answer has to wait for
- * *RET_DROP. EMPTIED: it was truncated as well (O_TRUNC); then the kernel forgets all pages itself
- * after the answer, and to drop one that is dirty before that would write it to the file again. A
- * worker.
+ * *RET_DROP. A worker.
  */
-bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file, bool emptied,
+bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop);
 
 /* FILE is about to be open on INODE and goes around the cache, but for its mappings. A worker. */

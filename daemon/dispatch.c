@@ -226,17 +226,11 @@ void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs)
 
 bool dispatch_changes(const struct call *call)
 {
-	const struct fuse_open_in *open = call->arg;
 	const struct fuse_ioctl_in *ioctl = call->arg;
 
-	switch (call->in->opcode) {
-	case FUSE_OPEN:
-		return open->flags & O_TRUNC;
-	case FUSE_IOCTL:
+	if (call->in->opcode == FUSE_IOCTL)
 		return ioctl->in_size > 0; /* those that set something bring it */
-	default:
-		return dispatch_entry(call->in->opcode)->changes;
-	}
+	return dispatch_entry(call->in->opcode)->changes;
 }
 
 /* What of a message hasn't been taken yet. */

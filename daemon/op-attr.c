@@ -12,6 +12,7 @@
 #include "creds.h"
 #include "fs.h"
 #include "op-meta.h"
+#include "op-setid.h"
 #include "op-zone.h"
 
 static struct inode *call_inode(const struct call *call)
@@ -90,6 +91,7 @@ static int truncate_fd(struct call *call, struct inode *inode, int fd, uint64_t 
 	if (ftruncate(fd, (off_t)size) < 0)
 		return -errno;
 	inode_note_size(inode, size);
+	op_setid_cleared(call->fs, inode);
 	return 0;
 }
 

@@ -22,7 +22,8 @@
 /*
  * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
  * offset of every write comes from the kernel. Nor is O_DIRECT: cache= decides. Nor what can make
- * a regular file's descriptor refuse to wait (O_NONBLOCK). Nor O_TRUNC: see op_open().
+ * a regular file's descriptor refuse to wait (O_NONBLOCK). Nor O_TRUNC, on which SETATTR follows
+ * (session.c).
  */
 #define OPEN_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME)
 
@@ -165,8 +166,7 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 	if (!is_direct && !is_zone && !call->fs->passthrough &&
 	    !inode_is_shared(&call->fs->inodes, inode)) {
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
-		call->drops =
-			cached_open_begin(call->fs, known, file, asked & O_TRUNC, &call->drop);
+		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
 		return;
 	}
 	cached_open_begin_around(known, file);
@@ -223,55 +223,12 @@ static void keep_atime(const struct fs *fs, const struct file *fill)
 		store_keep_atime(fill->buffered_fd);
 }
 
-/* Empties INODE through FD, which is open for writing. */
-static int truncate_through(struct fs *fs, struct inode *inode, int fd)
-{
-	inode = inode_primary(&fs->inodes, inode);
-	if (zone_is_file(&inode->zone))
-		return op_zone_truncate(fs, inode, fd, 0);
-	if (ftruncate(fd, 0) < 0)
-		return -errno;
-	inode_note_size(inode, 0);
-	op_setid_cleared(fs, inode);
-	return 0;
-}
-
-/* Takes on the identity of CALL's caller, as it may truncate. As op_assume(). */
-static int assume_to_open(const struct call *call)
-{
-	const struct fuse_open_in *arg = call->arg;
-
-	if (arg->open_flags & FUSE_OPEN_KILL_SUIDGID)
-		return op_assume_without_fsetid(call);
-	return op_assume(call);
-}
-
-/* FILE has been opened on INODE with O_TRUNC. */
-static int truncate_opened(struct call *call, struct inode *inode, const struct file *file)
-{
-	autoclose int own_fd = -1;
-	int fd = file->fd, r;
-
-	r = assume_to_open(call);
-	if (r < 0)
-		return r;
-	if ((file->flags & O_ACCMODE) == O_RDONLY) {
-		/* whoever may write may also truncate what he opens for reading */
-		r = store_reopen(&call->fs->store, inode->fd, O_WRONLY, &own_fd);
-		fd = own_fd;
-	}
-	if (r == 0)
-		r = truncate_through(call->fs, inode, fd);
-	creds_resume();
-	return r;
-}
-
 /* The descriptors of INODE, opened with the caller's identity. On error none is open. */
 static int open_descriptors(struct call *call, const struct inode *inode, struct file *ret_fill)
 {
 	const struct fuse_open_in *arg = call->arg;
 	int flags = (int)arg->flags & OPEN_FLAGS;
-	int r = assume_to_open(call);
+	int r = op_assume(call);
 
 	if (r < 0)
 		return r;
@@ -290,10 +247,9 @@ static int open_descriptors(struct call *call, const struct inode *inode, struct
 	return 0;
 }
 
-/* Opens INODE, and truncates it last: nothing that can fail comes after that. -EAGAIN: a lease. */
+/* -EAGAIN: a lease. */
 static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 {
-	const struct fuse_open_in *arg = call->arg;
 	struct inode *primary = inode_primary(&call->fs->inodes, inode);
 	struct file fill = unopened(), *file;
 	int r = open_descriptors(call, inode, &fill);
@@ -305,14 +261,8 @@ static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 	file = file_get(&call->fs->files, *ret_fh);
 	if (zone_is_file(&primary->zone))
 		op_zone_load(primary, file->fd);
-	if (!(arg->flags & O_TRUNC)) {
-		look_for_holes(call->fs, primary, file);
-		return 0;
-	}
-	r = truncate_opened(call, inode, file);
-	if (r < 0)
-		file_close(call->fs, file);
-	return r;
+	look_for_holes(call->fs, primary, file);
+	return 0;
 }
 
 int op_open(struct call *call)

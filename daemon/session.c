@@ -21,6 +21,9 @@
  *     at once and without a message;
  *   WRITEBACK_CACHE: dirty pages of a client would then be ours to write back under pressure, and
  *     an fsync above would no longer order them with what other descriptors see;
+ *   ATOMIC_O_TRUNC: the kernel would forget a file's pages and size when OPEN has been answered,
+ *     without a lock: pages of before would be written to the empty file, and what others append
+ *     to it would be overwritten. Without it SETATTR follows, as for truncate(2);
  *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
  *     under way: a reader may then bring back what was there before, and it stays (see op-open.c);
  *   SPLICE_*: not negotiated at all by a server that doesn't splice.
@@ -30,7 +33,6 @@ static const struct {
 	const char *name;
 } wanted[] = {
 	{ FUSE_ASYNC_READ, "async_read" },
-	{ FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc" },
 	{ FUSE_EXPORT_SUPPORT, "export_support" },
 	{ FUSE_BIG_WRITES, "big_writes" },
 	{ FUSE_DONT_MASK, "dont_mask" },

@@ -16,7 +16,7 @@ head -c 8M /dev/zero >"$mnt/disk"
 attach "$mnt/disk" --direct-io=on --sector-size 4096
 
 python3 - "$mnt/file" "$backing/file" "$mnt/disk" "$loop" <<'END'
-import mmap, os, sys, threading
+import mmap, multiprocessing, os, sys, threading, time
 
 path, behind, disk, loop = sys.argv[1:]
 page = mmap.mmap(-1, 4096)
@@ -42,22 +42,55 @@ for value in range(1, 200):
     check("changed behind the mount", fd, value)
     os.close(fd)
 
-# to drop what is dirty the kernel writes it: the truncation mustn't be in the way of that, nor the
-# write bring back what was cut off
+def repeat(step):
+    while True:
+        step()
+
+
+def in_background(step):
+    """Calls step() again and again, in a process that ends with this one if not before."""
+    process = multiprocessing.Process(target=repeat, args=(step,), daemon=True)
+    process.start()
+    return process
+
+
+def end(process):
+    process.kill()
+    process.join()
+
+
+# an open with O_TRUNC: no page of before may be written to the file afterwards
+fd = os.open(path, os.O_RDWR)
+background = in_background(lambda: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))
+with mmap.mmap(fd, 65536) as mapping:
+    for _ in range(150):
+        os.ftruncate(fd, 65536)
+        mapping[:] = b"x" * 65536
+        emptied = os.open(path, os.O_RDWR | os.O_TRUNC)
+        time.sleep(0.001)
+        if os.stat(behind).st_size or os.fstat(emptied).st_size:
+            sys.exit(f"emptied as it was opened: {os.stat(behind).st_size} bytes")
+        os.ftruncate(emptied, 65536)
+        if os.pread(emptied, 65536, 0).strip(b"\0"):
+            sys.exit("emptied as it was opened: old bytes have come back")
+        os.close(emptied)
+end(background)
+
+# … and no append that follows it may be written over
+log = os.open(path, os.O_RDWR | os.O_APPEND)
 for _ in range(20):
-    fd = os.open(path, os.O_RDWR)
-    os.ftruncate(fd, 65536)
-    os.pwrite(fd, b"x" * 8192, 0)
-    mapping = mmap.mmap(fd, 65536)
-    os.close(fd)
-    mapping[0] = 1
-    fd = os.open(path, os.O_RDWR | os.O_TRUNC)
-    if os.stat(behind).st_size or os.fstat(fd).st_size:
-        sys.exit(f"emptied as it was opened: {os.stat(behind).st_size} bytes")
-    os.close(fd)
-    mapping.close()
-with open(path, "r+b") as file:
-    file.truncate(65536)
+    os.ftruncate(log, 0)
+    background = in_background(lambda: os.close(os.open(path, os.O_WRONLY | os.O_TRUNC)))
+    for number in range(300):
+        os.write(log, b"%8d" % number)
+    end(background)
+    os.write(log, b"%8d" % 300)
+    got = os.pread(log, 65536, 0)
+    if got != b"".join(b"%8d" % n for n in range(301))[-len(got):]:
+        sys.exit(f"appended while others emptied the file: {got}")
+os.close(log)
+os.ftruncate(fd, 65536)
+os.close(fd)
 
 reader = os.open(path, os.O_RDONLY)
 writer = os.open(path, os.O_RDWR | os.O_DIRECT)
