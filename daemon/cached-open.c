@@ -10,9 +10,14 @@
 #include "macro.h"
 #include "mutex.h"
 
-/* inode->cached_opens: both counts in one word, so that they are seen together. */
-#define READER 1ull
-#define WRITER (1ull << 32)
+/*
+ * inode->cached_opens: three counts in one word, so that they are seen together. Who opens a file to
+ * write is WAITING while his answer waits for a drop. There are 1 << 22 open files at most
+ * (options-word.c), and far fewer requests than 1 << 16.
+ */
+#define READER	1ull
+#define WAITING (1ull << 24)
+#define WRITER	(1ull << 40)
 
 /* A second change within so many nanoseconds of the first may get the same mtime. */
 #define SAME_MTIME_NS 20000000
@@ -117,11 +122,22 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
 	/* before the look at its drops: the dropper looks at this after it was counted there */
 	count(inode, file);
 	changed = has_changed(inode, file);
+	if (!changed && atomic_load(&inode->drops) == 0)
+		return false;
 	*ret_drop = (struct cached_drop){
 		.reason = changed ? DROP_CHANGED : DROP_NONE,
+		.by_writer = is_writer(file),
 		.row = inode_row(&fs->inodes, inode),
 	};
-	return changed || atomic_load(&inode->drops) > 0;
+	if (ret_drop->by_writer)
+		atomic_fetch_sub(&inode->cached_opens, WRITER - WAITING);
+	return true;
+}
+
+void cached_open_settle(const struct fs *fs, const struct cached_drop *drop)
+{
+	if (drop->by_writer)
+		atomic_fetch_add(&inode_at(&fs->inodes, drop->row)->cached_opens, WRITER - WAITING);
 }
 
 void cached_open_begin_around(struct inode *inode, struct file *file)
@@ -178,7 +194,13 @@ static bool has_readers_only(const struct inode *inode)
 {
 	uint64_t opens = atomic_load(&inode->cached_opens);
 
-	return opens > 0 && opens < WRITER;
+	return opens > 0 && opens < WAITING;
+}
+
+/* Whether somebody may write to INODE through the cache right now. */
+static bool has_writers(const struct inode *inode)
+{
+	return atomic_load(&inode->cached_opens) >= WRITER || atomic_load(&inode->writing) > 0;
 }
 
 bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
@@ -197,7 +219,7 @@ bool cached_open_written_around(const struct fs *fs, const struct inode *inode, 
 
 bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason)
 {
-	if (reason == DROP_WRITTEN ? has_readers_only(inode) : atomic_load(&inode->writing) == 0)
+	if (reason == DROP_WRITTEN ? has_readers_only(inode) : !has_writers(inode))
 		return true;
 	doubt(inode);
 	return false;

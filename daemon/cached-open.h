@@ -12,15 +12,18 @@
  *     one was opened or flushed, and the cache is dropped where they differ, or where somebody
  *     who writes around it has had the file open since. The kernel itself never drops it
  *     (FOPEN_KEEP_CACHE), because while a write is under way that would let a reader bring back
- *     the old page, and the old page would stay. For the same reason nothing is dropped while a
- *     file is written to, which is from its first WRITE to the FLUSH of the descriptor that wrote.
+ *     the old page, and the old page would stay. For the same reason nothing is dropped while
+ *     somebody has the file open to write through the cache, whether he writes or not: his first
+ *     WRITE might come at any time. Who opens the file next then finds the old pages, and the
+ *     change is seen by the first one to open it when the writers have gone.
  *   - An asynchronous direct write, as by a loop device, holds no lock while it is under way, and
  *     a reader may cache the old page meanwhile. So where others only read a file through the
  *     cache, their pages are dropped before the direct write is answered.
  *
  * The answer waits for the drop (dropper.h), and so does that to any cached open of the file
  * meanwhile: whoever opens it to write can't begin while his page might be dropped and brought
- * back.
+ * back. Until his answer is sent he is no writer yet (cached_open_settle()): so the drop that he
+ * waits for is made all the same.
  *
  * A loop device opens its file like anybody, and shows by its requests that it goes around the
  * cache; its open doesn't count from then on. One that goes around it counts once it has a mapping
@@ -46,16 +49,23 @@ enum cached_drop_reason {
 /* Lives in the arena: no pointers. */
 struct cached_drop {
 	enum cached_drop_reason reason;
-	uint32_t row; /* of the inode that the kernel knows */
+	bool by_writer; /* who opens the file to write waits for it, and is to be settled */
+	uint32_t row;	/* of the inode that the kernel knows */
 	uint64_t off, len;
 };
 
 /*
  * FILE is about to be open on INODE through the cache. Returns whether the answer has to wait for
- * *RET_DROP. A worker.
+ * *RET_DROP; then cached_open_settle() comes before the answer. A worker.
  */
 bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop);
+
+/*
+ * The answer that was to wait for DROP is about to be sent: whoever opened the file to write may
+ * do so. Once a drop. Any thread, doesn't block.
+ */
+void cached_open_settle(const struct fs *fs, const struct cached_drop *drop);
 
 /* FILE is about to be open on INODE and goes around the cache, but for its mappings. A worker. */
 void cached_open_begin_around(struct inode *inode, struct file *file);

@@ -118,6 +118,7 @@ bool dropper_put(struct dropper *dropper, struct request *request)
 {
 	if (!admit(dropper, request)) {
 		owe(dropper, &request->drop);
+		cached_open_settle(dropper->fs, &request->drop);
 		return false;
 	}
 	atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
@@ -173,6 +174,7 @@ static void make_drop(struct dropper *dropper, const struct request *request)
 static void answer(struct dropper *dropper, struct request *request)
 {
 	atomic_fetch_sub(&inode_of(dropper, &request->drop)->drops, 1);
+	cached_open_settle(dropper->fs, &request->drop);
 	dropper->dropped(dropper->arg, request);
 	atomic_fetch_sub(&dropper->waiting, 1);
 }

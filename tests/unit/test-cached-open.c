@@ -97,6 +97,7 @@ static void an_open_waits_for_drops_of_its_file(void)
 	other = open_with(f, O_RDWR);
 	CHECK(world.drops);
 	CHECK_EQ(world.drop.reason, DROP_NONE);
+	cached_open_settle(&world.fs, &world.drop);
 	release(other);
 	atomic_store(&inode->drops, 0);
 	release(fh);
@@ -104,9 +105,10 @@ static void an_open_waits_for_drops_of_its_file(void)
 	world_end();
 }
 
-/* From its first WRITE to its FLUSH: a page that is dropped meanwhile may come back as it was. */
-static void nothing_is_dropped_while_a_file_is_written_to(void)
+/* A page that is dropped while somebody writes to it may come back as it was, and stay. */
+static void nothing_is_dropped_while_somebody_may_write(void)
 {
+	struct inode *inode;
 	struct file *writer;
 	uint64_t f, fh;
 
@@ -115,14 +117,42 @@ static void nothing_is_dropped_while_a_file_is_written_to(void)
 	CHECK(!open_drops(f));
 	fh = open_with(f, O_RDWR);
 	writer = file_of(fh);
-	cached_open_written(inode_of(writer), writer);
+	inode = inode_of(writer);
+	CHECK(!cached_open_may_drop(inode, DROP_CHANGED)); /* his first WRITE may be on its way */
+	cached_open_written(inode, writer);
 	age(2);
 	CHECK(!open_drops(f));
-	CHECK(!cached_open_may_drop(inode_of(writer), DROP_CHANGED));
-	cached_open_flushed(inode_of(writer), writer);
-	CHECK(cached_open_may_drop(inode_of(writer), DROP_CHANGED));
-	CHECK(open_drops(f)); /* as others may have written too */
+	CHECK(!cached_open_may_drop(inode, DROP_CHANGED));
+	cached_open_flushed(inode, writer);
+	CHECK(!cached_open_may_drop(inode, DROP_CHANGED));
 	release(fh);
+	CHECK(cached_open_may_drop(inode, DROP_CHANGED));
+	CHECK(open_drops(f)); /* as others may have written too */
+	forget(f, 1);
+	world_end();
+}
+
+/* Who opens a file to write has none of it yet that could be lost: not before he is answered. */
+static void who_waits_to_write_gets_his_drop(void)
+{
+	struct inode *inode;
+	struct file *writer;
+	uint64_t f, fh;
+
+	world_make(8);
+	f = old_file();
+	CHECK(!open_drops(f));
+	age(2);
+	fh = open_with(f, O_RDWR);
+	CHECK(world.drops);
+	writer = file_of(fh);
+	inode = inode_of(writer);
+	CHECK(cached_open_may_drop(inode, DROP_CHANGED));
+	CHECK(!cached_open_may_drop(inode, DROP_WRITTEN));
+	cached_open_settle(&world.fs, &world.drop);
+	CHECK(!cached_open_may_drop(inode, DROP_CHANGED));
+	release(fh);
+	CHECK_EQ(atomic_load(&inode->cached_opens), 0u);
 	forget(f, 1);
 	world_end();
 }
@@ -143,6 +173,7 @@ static void direct_writes_drop_what_readers_have(void)
 	CHECK(cached_open_may_drop(inode_of(writer), DROP_WRITTEN));
 	/* whoever may write could have the page that is dropped brought back as it was */
 	second = open_with(f, O_RDWR);
+	cached_open_settle(&world.fs, &world.drop);
 	CHECK(!write_drops(writer));
 	CHECK(!cached_open_may_drop(inode_of(writer), DROP_WRITTEN));
 	release(second);
@@ -234,7 +265,8 @@ int main(void)
 	fixture_init();
 	RUN(an_open_drops_what_has_changed);
 	RUN(an_open_waits_for_drops_of_its_file);
-	RUN(nothing_is_dropped_while_a_file_is_written_to);
+	RUN(nothing_is_dropped_while_somebody_may_write);
+	RUN(who_waits_to_write_gets_his_drop);
 	RUN(direct_writes_drop_what_readers_have);
 	RUN(opens_drop_while_a_direct_writer_is_there_and_once_after);
 	RUN(one_that_goes_around_is_no_reader);

@@ -176,7 +176,7 @@ static void the_order_is_kept(void)
 static void a_writer_keeps_the_pages(void)
 {
 	open_all(8);
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 32);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 40);
 	inode_of(FILE_ROW)->seen.sure = true;
 	CHECK(dropper_put(&dropper, &requests[1]));
 	start();
@@ -278,7 +278,7 @@ static void nobody_waits_for_a_drop_that_takes_long(void)
 	close_all();
 }
 
-/* A file that has changed, and was opened to be written to before it was dropped. */
+/* A file that has changed, and somebody waits to have it open for writing. */
 static void why_it_is_owed_is_kept(void)
 {
 	open_all(0);
@@ -287,11 +287,43 @@ static void why_it_is_owed_is_kept(void)
 	CHECK(!dropper_put(&dropper, &requests[0]));
 	CHECK(!dropper_put(&dropper, &requests[1]));
 	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 1u); /* for who opens it meanwhile */
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 32);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
 	start();
 	stop_at_leisure();
 	CHECK_EQ(count_notifications(NULL), 1u);
 	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 0u);
+	close_all();
+}
+
+/* He is one as soon as he is answered: the next drop leaves his pages alone. */
+static void who_waits_to_write_becomes_a_writer(void)
+{
+	open_all(8);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
+	requests[0].drop.reason = DROP_CHANGED;
+	requests[0].drop.by_writer = true;
+	requests[1].drop.reason = DROP_CHANGED;
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK(dropper_put(&dropper, &requests[1]));
+	start();
+	stop_at_leisure();
+	CHECK_EQ(atomic_load(&answered), 2u);
+	CHECK_EQ(count_notifications(NULL), 1u);
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens), (1ull << 40) + 1);
+	close_all();
+}
+
+/* Also where he can't wait. */
+static void who_is_refused_becomes_a_writer(void)
+{
+	open_all(0);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
+	requests[0].drop.by_writer = true;
+	CHECK(!dropper_put(&dropper, &requests[0]));
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens), (1ull << 40) + 1);
+	start();
+	stop_at_leisure();
+	CHECK_EQ(count_notifications(NULL), 0u);
 	close_all();
 }
 
@@ -344,6 +376,8 @@ int main(void)
 	RUN(of_a_cpu_with_few_entries_none_waits);
 	RUN(all_inodes_are_paid);
 	RUN(why_it_is_owed_is_kept);
+	RUN(who_waits_to_write_becomes_a_writer);
+	RUN(who_is_refused_becomes_a_writer);
 	RUN(nobody_waits_for_a_drop_that_takes_long);
 	RUN(ends_at_any_time);
 	return test_result();
