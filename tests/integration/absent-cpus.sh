@@ -6,6 +6,7 @@
 # is one CPU; the others come as if after that.
 #
 #@ packages: e2fsprogs fio util-linux
+#@ alone: yes
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 

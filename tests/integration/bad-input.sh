@@ -5,6 +5,7 @@
 # action and reason, the right exit status, and nothing left mounted or running.
 #
 #@ packages: e2fsprogs util-linux python3 procps
+#@ alone: yes
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 

@@ -6,6 +6,7 @@
 # root give that mount other flags, taking it for its own.
 #
 #@ packages: e2fsprogs util-linux python3
+#@ alone: yes
 if [[ ${1:-} != inside ]]; then
 	exec unshare --mount --propagation private "$BASH" "$0" inside
 fi

@@ -6,6 +6,7 @@
 # own /sbin stays as it is.
 #
 #@ packages: mount util-linux e2fsprogs
+#@ alone: yes
 if [[ ${1:-} != inside ]]; then
 	exec unshare --mount --propagation private "$BASH" "$0" inside
 fi

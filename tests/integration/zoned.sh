@@ -7,6 +7,7 @@
 # backing filesystem's back as a power cut would leave it.
 #
 #@ packages: python3 e2fsprogs attr strace
+#@ alone: yes
 #@ timeout: 240
 #@ sanitize: tsan
 . "$(dirname "$0")/../lib/mount.sh"
