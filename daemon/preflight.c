@@ -18,7 +18,7 @@
 #include "store.h"
 
 #define STORE_RETRY_MS 20
-#define STORE_RETRIES  50
+#define STORE_RETRIES  150
 
 static int check_device(void)
 {
