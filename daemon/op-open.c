@@ -152,6 +152,7 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 	bool is_zone = zone_is_file(&inode->zone);
 	bool is_direct = (asked & O_DIRECT) && call->fs->parallel_direct_writes;
 	int32_t backing_id = PASSTHROUGH_NONE;
+	bool may_cache;
 
 	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
 	if (call->fs->passthrough && !is_zone)
@@ -163,9 +164,12 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 			return;
 	}
 	/* nor do two mounts' inodes above, each with a page cache, know of each other */
-	if (!is_direct && !is_zone && !call->fs->passthrough &&
-	    !inode_is_shared(&call->fs->inodes, inode)) {
+	may_cache = !is_zone && !call->fs->passthrough &&
+		    !inode_is_shared(&call->fs->inodes, inode);
+	/* not even by an O_DIRECT open may the kernel drop pages that others write to */
+	if (may_cache)
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
+	if (may_cache && !is_direct) {
 		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
 		return;
 	}

@@ -79,7 +79,8 @@ static void opens_share_the_cache(void)
 	release(open_with(f, O_RDONLY, &flags));
 	CHECK_EQ(flags, (uint32_t)FOPEN_KEEP_CACHE);
 	release(open_with(f, O_RDWR | O_DIRECT, &flags));
-	CHECK_EQ(flags, (uint32_t)(FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES));
+	CHECK_EQ(flags,
+		 (uint32_t)(FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_KEEP_CACHE));
 	forget(f, 1);
 	world_end();
 }
