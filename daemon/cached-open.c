@@ -10,15 +10,6 @@
 #include "macro.h"
 #include "mutex.h"
 
-/*
- * inode->cached_opens: three counts in one word, so that they are seen together. Who opens a file to
- * write is WAITING while his answer waits for a drop. There are 1 << 22 open files at most
- * (options-word.c), and far fewer requests than 1 << 16.
- */
-#define READER	1ull
-#define WAITING (1ull << 24)
-#define WRITER	(1ull << 40)
-
 /* A second change within so many nanoseconds of the first may get the same mtime. */
 #define SAME_MTIME_NS 20000000
 
@@ -39,7 +30,7 @@ static bool is_writer(const struct file *file)
 
 static uint64_t share_of(const struct file *file)
 {
-	return is_writer(file) ? WRITER : READER;
+	return is_writer(file) ? CACHED_OPEN_WRITER : CACHED_OPEN_READER;
 }
 
 static int64_t to_ns(const struct timespec *time)
@@ -130,14 +121,15 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
 		.row = inode_row(&fs->inodes, inode),
 	};
 	if (ret_drop->by_writer)
-		atomic_fetch_sub(&inode->cached_opens, WRITER - WAITING);
+		atomic_fetch_sub(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
 	return true;
 }
 
 void cached_open_settle(const struct fs *fs, const struct cached_drop *drop)
 {
 	if (drop->by_writer)
-		atomic_fetch_add(&inode_at(&fs->inodes, drop->row)->cached_opens, WRITER - WAITING);
+		atomic_fetch_add(&inode_at(&fs->inodes, drop->row)->cached_opens,
+				 CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
 }
 
 void cached_open_begin_around(struct inode *inode, struct file *file)
@@ -194,13 +186,14 @@ static bool has_readers_only(const struct inode *inode)
 {
 	uint64_t opens = atomic_load(&inode->cached_opens);
 
-	return opens > 0 && opens < WAITING;
+	return opens > 0 && opens < CACHED_OPEN_WAITING;
 }
 
 /* Whether somebody may write to INODE through the cache right now. */
 static bool has_writers(const struct inode *inode)
 {
-	return atomic_load(&inode->cached_opens) >= WRITER || atomic_load(&inode->writing) > 0;
+	return atomic_load(&inode->cached_opens) >= CACHED_OPEN_WRITER ||
+	       atomic_load(&inode->writing) > 0;
 }
 
 bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,

@@ -35,6 +35,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * inode->cached_opens: three counts in one word, so that they are seen together. An open to write
+ * is WAITING while its answer waits for a drop. There are 1 << 22 open files at most
+ * (options-word.c), and far fewer requests than 1 << 16.
+ */
+#define CACHED_OPEN_READER  1ull
+#define CACHED_OPEN_WAITING (1ull << 24)
+#define CACHED_OPEN_WRITER  (1ull << 40)
+
 struct file;
 struct fs;
 struct inode;
@@ -49,7 +58,7 @@ enum cached_drop_reason {
 /* Lives in the arena: no pointers. */
 struct cached_drop {
 	enum cached_drop_reason reason;
-	bool by_writer; /* who opens the file to write waits for it, and is to be settled */
+	bool by_writer; /* an open to write waits for it: see cached_open_settle() */
 	uint32_t row;	/* of the inode that the kernel knows */
 	uint64_t off, len;
 };
@@ -62,8 +71,9 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
 		       struct cached_drop *ret_drop);
 
 /*
- * The answer that was to wait for DROP is about to be sent: whoever opened the file to write may
- * do so. Once a drop. Any thread, doesn't block.
+ * The answer to an open that cached_open_begin() made wait for DROP is about to be sent: from now
+ * on its caller counts as a writer, if he is one. Exactly once for each such answer, also where it
+ * can't wait after all. Any thread, doesn't block.
  */
 void cached_open_settle(const struct fs *fs, const struct cached_drop *drop);
 

@@ -8,8 +8,8 @@
  * depend on this thread (S5), and one that waits here has left its gate. What it does keep is its
  * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which
  * leaves some of these, and none where its CPU has few entries. Any other one is answered at once,
- * and its inode's pages are dropped, all of them, as soon as the thread has done what waits: until
- * then a reader may find an old page.
+ * and its inode's pages are dropped, all of them, as soon as the thread has done what waits, unless
+ * somebody may write to them by then: until then a reader may find an old page.
  *
  * A drop may take as long as the backing filesystem is frozen. Nobody is to wait for that of
  * another file: after DROPPER_PATIENCE_MS nobody else comes to wait any more, and the main thread
@@ -57,8 +57,8 @@ void dropper_destroy(struct dropper *dropper);
 
 /*
  * REQUEST (state REPLY), whose answer stands in its own buffer, is to be answered after
- * request->drop. Returns false where it can't wait: then the caller answers it. Any thread; doesn't
- * block.
+ * request->drop. Returns false where it can't wait: then the caller answers it. Settles an open to
+ * write (cached_open_settle()), either way. Any thread; doesn't block.
  */
 bool dropper_put(struct dropper *dropper, struct request *request);
 

@@ -92,7 +92,7 @@ struct inode {
 	_Atomic uint32_t holes;	    /* counts what may have made some */
 	struct inode_seen seen;	    /* guard: see cached-open.c */
 	_Atomic uint32_t writing;   /* open files that are written to through the cache above */
-	_Atomic uint64_t cached_opens; /* by readers and by writers; see cached-open.c */
+	_Atomic uint64_t cached_opens; /* by readers and by writers; see cached-open.h */
 	_Atomic uint64_t gate;	       /* of a primary row; see gate.h */
 	_Atomic uint32_t around;       /* open files that write around that cache */
 	_Atomic uint32_t drops;	       /* of its pages, that wait or are under way; see dropper.h */

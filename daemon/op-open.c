@@ -251,7 +251,7 @@ static int open_descriptors(struct call *call, const struct inode *inode, struct
 	return 0;
 }
 
-/* -EAGAIN: a lease. */
+/* Opens INODE. -EAGAIN where that has to wait for a lease. */
 static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 {
 	struct inode *primary = inode_primary(&call->fs->inodes, inode);

@@ -13,8 +13,9 @@
 #	#@ packages: fio xfsprogs	Debian packages
 #	#@ timeout: 90			seconds, 60 if not said
 #	#@ sanitize: yes		runs with the sanitizers' builds too; asan or tsan: with one
-#	#@ alone: yes			no other case runs beside it: it changes what all share, or has
-#					a mount namespace, which keeps filesystems of others mounted
+#	#@ alone: yes			no other case runs beside it: it changes what all share,
+#					or has a mount namespace, in which filesystems of others
+#					stay mounted
 #
 # It gets: CAISSON_BUILD (build directory), CAISSON_SCRATCH (an empty directory of its own). Both
 # have defaults, so that a case can be run by hand. Exit status: 0 pass, 77 skip, otherwise fail.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# Runs cases, two at a time where there are two CPUs: each in a session and a scratch directory of its
-# own, with its output in a log and a limit on its time. When the time is over, the kernel's stacks of
-# all its tasks go into the log, its FUSE connections are aborted, and it is killed by PID; so a
-# hanging daemon can't hang the run. What a case leaves behind (processes, mounts, loop devices) makes
-# it fail, and is removed.
+# Runs cases, two at a time where there are two CPUs: each in a session and a scratch directory of
+# its own, with its output in a log and a limit on its time. When the time is over, the kernel's
+# stacks of all its tasks go into the log, its FUSE connections are aborted, and it is killed by
+# PID; so a hanging daemon can't hang the run. What a case leaves behind (processes, mounts, loop
+# devices) makes it fail, and is removed.
 #
 # Everything that a case starts, however detached, is found by CAISSON_CASE in its environment.
 
@@ -15,8 +15,8 @@ runner_jobs=$(($(nproc) < 2 ? 1 : 2))
 runner_passed=0
 runner_failures=() # lines for the end
 runner_skips=()
-declare -gA runner_names=() runner_ends=() # by the PID of the shell that runs a case: its name, and
-# a file with its outcome
+# of cases that run, by the PID of the shell that does it: the name, and a file for the outcome
+declare -gA runner_names=() runner_ends=()
 
 # In that shell:
 runner_pid=  # of the case
@@ -143,7 +143,7 @@ case_interrupted() {
 	exit 130
 }
 
-# Reports a case that has ended, and waits for one.
+# Waits until a case ends, and reports it.
 reap_case() {
 	local pid name outcome seconds detail log
 	wait -n -p pid "${!runner_names[@]}"
@@ -169,9 +169,9 @@ runner_drain() {
 	done
 }
 
-# run_case NAME LIMIT ALONE COMMAND...: starts it as soon as there is room, with the environment that
-# this shell exports; ALONE is `yes` for one beside which no other may run. Its outcome is reported
-# when it has ended, with what the caller's case_details NAME LOG prints.
+# run_case NAME LIMIT ALONE COMMAND...: starts it as soon as there is room, with the environment
+# that this shell exports; ALONE is `yes` for one beside which no other may run. Its outcome is
+# reported when it has ended, with what the caller's case_details NAME LOG prints.
 run_case() {
 	local name=$1 alone=$3
 	if [[ $alone == yes ]]; then

@@ -183,9 +183,9 @@ static inline uint64_t created_fh(void)
 	return ((const struct fuse_open_out *)(world.out + sizeof(struct fuse_entry_out)))->fh;
 }
 
-static inline int open_file(struct asker by, uint64_t nodeid, int flags, uint32_t open_flags)
+static inline int open_file(struct asker by, uint64_t nodeid, int flags)
 {
-	struct fuse_open_in arg = { .flags = (uint32_t)flags, .open_flags = open_flags };
+	struct fuse_open_in arg = { .flags = (uint32_t)flags };
 
 	return ask(op_open, (struct ask){ .by = by, .nodeid = nodeid, .arg = &arg });
 }

@@ -22,7 +22,7 @@ static struct inode *inode_of(const struct file *file)
 /* Opens F with FLAGS; its handle. */
 static uint64_t open_with(uint64_t f, int flags)
 {
-	CHECK_EQ(open_file(root_user, f, flags, 0), 0);
+	CHECK_EQ(open_file(root_user, f, flags), 0);
 	return opened_fh();
 }
 
@@ -59,6 +59,15 @@ static uint64_t old_file(void)
 
 	CHECK(fd >= 0 && futimens(fd, old) == 0 && close(fd) == 0);
 	return look(ROOT, "f");
+}
+
+/* One that has been opened before, and is as it was then. */
+static uint64_t known_file(void)
+{
+	uint64_t f = old_file();
+
+	CHECK(!open_drops(f));
+	return f;
 }
 
 static void age(time_t seconds)
@@ -113,8 +122,7 @@ static void nothing_is_dropped_while_somebody_may_write(void)
 	uint64_t f, fh;
 
 	world_make(8);
-	f = old_file();
-	CHECK(!open_drops(f));
+	f = known_file();
 	fh = open_with(f, O_RDWR);
 	writer = file_of(fh);
 	inode = inode_of(writer);
@@ -132,7 +140,7 @@ static void nothing_is_dropped_while_somebody_may_write(void)
 	world_end();
 }
 
-/* Who opens a file to write has none of it yet that could be lost: not before he is answered. */
+/* Whoever waits for his open to be answered has written nothing that a drop could undo. */
 static void who_waits_to_write_gets_his_drop(void)
 {
 	struct inode *inode;
@@ -140,8 +148,7 @@ static void who_waits_to_write_gets_his_drop(void)
 	uint64_t f, fh;
 
 	world_make(8);
-	f = old_file();
-	CHECK(!open_drops(f));
+	f = known_file();
 	age(2);
 	fh = open_with(f, O_RDWR);
 	CHECK(world.drops);

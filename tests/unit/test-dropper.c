@@ -176,7 +176,7 @@ static void the_order_is_kept(void)
 static void a_writer_keeps_the_pages(void)
 {
 	open_all(8);
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 40);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, CACHED_OPEN_WRITER);
 	inode_of(FILE_ROW)->seen.sure = true;
 	CHECK(dropper_put(&dropper, &requests[1]));
 	start();
@@ -287,7 +287,7 @@ static void why_it_is_owed_is_kept(void)
 	CHECK(!dropper_put(&dropper, &requests[0]));
 	CHECK(!dropper_put(&dropper, &requests[1]));
 	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 1u); /* for who opens it meanwhile */
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, CACHED_OPEN_WAITING);
 	start();
 	stop_at_leisure();
 	CHECK_EQ(count_notifications(NULL), 1u);
@@ -299,7 +299,7 @@ static void why_it_is_owed_is_kept(void)
 static void who_waits_to_write_becomes_a_writer(void)
 {
 	open_all(8);
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, CACHED_OPEN_WAITING);
 	requests[0].drop.reason = DROP_CHANGED;
 	requests[0].drop.by_writer = true;
 	requests[1].drop.reason = DROP_CHANGED;
@@ -309,7 +309,8 @@ static void who_waits_to_write_becomes_a_writer(void)
 	stop_at_leisure();
 	CHECK_EQ(atomic_load(&answered), 2u);
 	CHECK_EQ(count_notifications(NULL), 1u);
-	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens), (1ull << 40) + 1);
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens),
+		 CACHED_OPEN_WRITER + CACHED_OPEN_READER);
 	close_all();
 }
 
@@ -317,10 +318,11 @@ static void who_waits_to_write_becomes_a_writer(void)
 static void who_is_refused_becomes_a_writer(void)
 {
 	open_all(0);
-	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, 1ull << 24);
+	atomic_fetch_add(&inode_of(FILE_ROW)->cached_opens, CACHED_OPEN_WAITING);
 	requests[0].drop.by_writer = true;
 	CHECK(!dropper_put(&dropper, &requests[0]));
-	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens), (1ull << 40) + 1);
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->cached_opens),
+		 CACHED_OPEN_WRITER + CACHED_OPEN_READER);
 	start();
 	stop_at_leisure();
 	CHECK_EQ(count_notifications(NULL), 0u);

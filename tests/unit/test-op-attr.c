@@ -146,7 +146,7 @@ static void an_open_file_may_be_truncated_without_rights(void)
 	CHECK_EQ(attr_out()->size, 4096u);
 	/* one that is open for reading only gives no right */
 	CHECK(chmod(backing("f"), 0400) == 0);
-	CHECK_EQ(open_file(some_user, f, O_RDONLY, 0), 0);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY), 0);
 	reader = opened_fh();
 	CHECK_EQ(set(some_user, f,
 		     (struct fuse_setattr_in){

@@ -57,7 +57,7 @@ static bool backing_takes_direct(void)
 /* Opens the file F with FLAGS: its handle, and the answer's flags. */
 static uint64_t open_with(uint64_t f, uint32_t flags, uint32_t *ret_open_flags)
 {
-	CHECK_EQ(open_file(root_user, f, flags, 0), 0);
+	CHECK_EQ(open_file(root_user, f, flags), 0);
 	*ret_open_flags = ((struct fuse_open_out *)world.out)->open_flags;
 	return opened_fh();
 }
@@ -94,7 +94,7 @@ static void cache_none_opens_both_ways(void)
 	world.fs.cache = CACHE_NONE;
 	world.fs.parallel_direct_writes = true;
 	f = make_file(0644);
-	CHECK_EQ(open_file(root_user, f, O_RDWR | O_APPEND | O_NONBLOCK | O_NOFOLLOW, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDWR | O_APPEND | O_NONBLOCK | O_NOFOLLOW), 0);
 	fh = opened_fh();
 	file = file_of(fh);
 	if (backing_takes_direct()) {
@@ -132,7 +132,7 @@ static void cached_modes_open_once(void)
 
 	world_make(8);
 	f = make_file(0644);
-	CHECK_EQ(open_file(root_user, f, O_WRONLY | O_SYNC | O_DIRECT, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_WRONLY | O_SYNC | O_DIRECT), 0);
 	fh = opened_fh();
 	file = file_of(fh);
 	CHECK_EQ(file->buffered_fd, -1);
@@ -152,13 +152,13 @@ static void rights_are_the_callers(void)
 		return;
 	world_make(8);
 	f = make_file(0604);
-	CHECK_EQ(open_file(some_user, f, O_RDWR, 0), -EACCES);
-	CHECK_EQ(open_file(some_user, f, O_RDONLY, 0), 0);
+	CHECK_EQ(open_file(some_user, f, O_RDWR), -EACCES);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY), 0);
 	release(opened_fh());
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 	release(opened_fh());
 	world.fs.default_permissions = true;
-	CHECK_EQ(open_file(some_user, f, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(some_user, f, O_RDWR), 0);
 	release(opened_fh());
 	forget(f, 1);
 	world_end();
@@ -174,11 +174,11 @@ static void programs_need_not_be_readable_to_be_executed(void)
 	world_make(8);
 	world.fs.cache = CACHE_NONE;
 	f = make_file(0711);
-	CHECK_EQ(open_file(some_user, f, O_RDONLY, 0), -EACCES);
-	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute, 0), 0);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY), -EACCES);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute), 0);
 	release(opened_fh());
 	CHECK(chmod(backing("f"), 0700) == 0);
-	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute, 0), -EACCES);
+	CHECK_EQ(open_file(some_user, f, O_RDONLY | to_execute), -EACCES);
 	forget(f, 1);
 	world_end();
 }
@@ -195,12 +195,12 @@ static void an_unlinked_open_file_goes_on(void)
 	CHECK_EQ(ask(op_unlink, (struct ask){ .nodeid = ROOT, .name = "f" }), 0);
 	CHECK(pwrite(file_of(fh)->fd, "x", 1, 0) == 1);
 	/* opened once more, without a name */
-	CHECK_EQ(open_file(root_user, f, O_RDONLY, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDONLY), 0);
 	CHECK(pread(file_of(opened_fh())->fd, &c, 1, 0) == 1 && c == 'x');
 	release(opened_fh());
 	forget(f, 1);
 	release(fh);
-	CHECK_EQ(open_file(root_user, f, O_RDONLY, 0), -ESTALE);
+	CHECK_EQ(open_file(root_user, f, O_RDONLY), -ESTALE);
 	world_end();
 }
 
@@ -273,7 +273,7 @@ static void brief_closing_is_for_local_files(void)
 	world_make(8);
 	world.fs.store.local = true;
 	f = make_file(0600);
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 	fh = opened_fh();
 	arg = (struct fuse_flush_in){ .fh = fh, .lock_owner = 77 };
 	world.fs.store.local = false;
@@ -293,7 +293,7 @@ static void closing_tells_errors_once(void)
 	world_make(8);
 	f = make_file(0600);
 	for (int i = 0; i < 2; i++) {
-		CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+		CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 		fh[i] = opened_fh();
 	}
 	CHECK_EQ(flush(fh[0]), 0);
@@ -402,7 +402,7 @@ static void append_only_inodes_are_appended_to(void)
 	if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0) {
 		SKIP("chattr +a in %s", world.path);
 	} else {
-		CHECK_EQ(open_file(root_user, f, O_WRONLY | O_APPEND, 0), 0);
+		CHECK_EQ(open_file(root_user, f, O_WRONLY | O_APPEND), 0);
 		fh = opened_fh();
 		CHECK(flags_of(file_of(fh)->fd) & O_APPEND);
 		CHECK(file_of(fh)->flags & O_APPEND);
@@ -460,17 +460,17 @@ static void a_full_file_table_leaves_everything_as_it_was(void)
 	world_make(8);
 	f = make_file(0600);
 	for (int i = 0; i < 16; i++) {
-		CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+		CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 		fh[i] = opened_fh();
 	}
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), -ENFILE);
+	CHECK_EQ(open_file(root_user, f, O_RDWR), -ENFILE);
 	CHECK_EQ(create_file(root_user, ROOT, "g", O_RDWR, 0600), -ENFILE);
 	CHECK(access(backing("g"), F_OK) < 0 && errno == ENOENT);
 	CHECK_EQ(atomic_load(&world.fs.inodes.used), 2u);
 	CHECK_EQ(inode_get(&world.fs.inodes, f)->opens, 16u);
 	for (int i = 0; i < 16; i++)
 		release(fh[i]);
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 	release(opened_fh());
 	forget(f, 1);
 	world_end();

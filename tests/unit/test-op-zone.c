@@ -245,7 +245,7 @@ static void open_files_become_no_zones(void)
 	touch("d/f", 100);
 	d = look(ROOT, "d");
 	f = look(d, "f");
-	CHECK_EQ(open_file(root_user, f, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, f, O_RDWR), 0);
 	fh = opened_fh();
 	CHECK(rename(backing("d/f"), backing("z/seq-000001")) == 0);
 	CHECK_EQ(look_for_zone(), -EBUSY);
@@ -414,7 +414,7 @@ static void sizes_are_those_of_zones(void)
 	seq = look(zoned, "seq-000001");
 	for (int open = 0; open < 2; open++) {
 		if (open) {
-			CHECK_EQ(open_file(root_user, seq, O_RDWR, 0), 0);
+			CHECK_EQ(open_file(root_user, seq, O_RDWR), 0);
 			fh = opened_fh();
 		}
 		CHECK_EQ(set_size(seq, fh, 4096), -EIO);
@@ -457,11 +457,11 @@ static void opening_tells_the_write_pointer(void)
 	seq = look(zoned, "seq-000002");
 	zone = zone_of(seq);
 	touch("z/seq-000002", 8192); /* behind the mount's back, while nobody has it open */
-	CHECK_EQ(open_file(root_user, seq, O_RDONLY, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_RDONLY), 0);
 	fh = opened_fh();
 	CHECK_EQ(zone_state(zone), ZONE_IDLE);
 	CHECK_EQ(zone->wp, 8192u);
-	CHECK_EQ(open_file(root_user, seq, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_RDWR), 0);
 	second = opened_fh();
 	release(fh);
 	CHECK_EQ(zone_state(zone), ZONE_IDLE);
@@ -469,7 +469,7 @@ static void opening_tells_the_write_pointer(void)
 	CHECK_EQ(zone_state(zone), ZONE_UNREAD);
 
 	touch("z/seq-000002", 100);
-	CHECK_EQ(open_file(root_user, seq, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_RDWR), 0);
 	fh = opened_fh();
 	CHECK_EQ(zone_state(zone), ZONE_LOST);
 	CHECK_EQ(set_size(seq, fh, 0), 0);
@@ -478,7 +478,7 @@ static void opening_tells_the_write_pointer(void)
 
 	/* O_TRUNC, which comes as a new size without a handle, is a reset, and nothing else */
 	touch("z/seq-000002", 8192);
-	CHECK_EQ(open_file(root_user, seq, O_WRONLY, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_WRONLY), 0);
 	fh = opened_fh();
 	CHECK_EQ(zone->wp, 8192u);
 	CHECK_EQ(set_size(seq, 0, 0), 0);
@@ -500,7 +500,7 @@ static void failed_write_is_cut_off(void)
 	touch("z/seq-000001", 4096);
 	seq = look(zoned, "seq-000001");
 	zone = zone_of(seq);
-	CHECK_EQ(open_file(root_user, seq, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_RDWR), 0);
 	arg.fh = fh = opened_fh();
 	CHECK_EQ(zone_write_begin(zone, arg.offset, arg.size), 0);
 	touch("z/seq-000001", 4096 + 512); /* what got to the disk */
@@ -525,9 +525,9 @@ static void copying_into_a_zone_is_left_to_the_kernel(void)
 	touch("z/other", 4096);
 	other = look(zoned, "other");
 	seq = look(zoned, "seq-000001");
-	CHECK_EQ(open_file(root_user, other, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, other, O_RDWR), 0);
 	arg.fh_in = opened_fh();
-	CHECK_EQ(open_file(root_user, seq, O_RDWR, 0), 0);
+	CHECK_EQ(open_file(root_user, seq, O_RDWR), 0);
 	arg.fh_out = opened_fh();
 	CHECK_EQ(ask(op_copy_file_range, (struct ask){ .nodeid = other, .arg = &arg }),
 		 -EOPNOTSUPP);
