@@ -15,7 +15,7 @@
  * value in all of the slice, again and again, another one each time. After each write it reads the
  * slice back. Readers look at slices of others meanwhile: each byte must be of a write that had not
  * been replaced when the read began, and that had begun when the read ended. A thread calls fsync
- * all the time, which must never fail.
+ * all the time, which must never fail, and opens and closes the file.
  *
  * Kinds of owners:
  *	d  aligned, O_DIRECT
@@ -163,6 +163,13 @@ static void add_slice(char kind, uint32_t off, uint32_t len, uint64_t *random)
 
 	if (slice_count > SLICES_MAX)
 		abort();
+	/*
+	 * Not in the page where the end of the file moves: Linux 6.18 zeroes what is just being
+	 * appended to that page when it writes back a store to it, on any FUSE mount without
+	 * writeback_cache (caisson(7), NON-GUARANTEES).
+	 */
+	if (kind == 'm' && off + len > TAIL_OFF / PAGE * PAGE && strchr(kinds, 't'))
+		kind = 'o';
 	slice->kind = kind;
 	slice->off = off;
 	slice->len = len;
@@ -505,6 +512,23 @@ static void *run_tail(void *argument)
 	return NULL;
 }
 
+/* Whoever opens the file, however, and closes it again takes no page from others. */
+static void come_and_go(void)
+{
+	const int flags[] = { O_RDONLY, O_RDWR, O_RDONLY | O_DIRECT, O_RDWR | O_DIRECT };
+	/* where the file is mapped, nobody else goes around the page cache */
+	unsigned int ways = strchr(kinds, 'm') ? 2 : 4;
+
+	for (unsigned int i = 0; i < ways; i++) {
+		int fd = open(path, flags[i]);
+
+		if (fd < 0)
+			fault("open: %s", strerror(errno));
+		else
+			close(fd);
+	}
+}
+
 static void *run_sync(void *argument)
 {
 	struct owner *owner = argument;
@@ -515,6 +539,7 @@ static void *run_sync(void *argument)
 			break;
 		}
 		owner->writes++;
+		come_and_go();
 		usleep(20 * 1000);
 	}
 	return NULL;
@@ -571,7 +596,11 @@ static void make_file(struct owner *owner)
 	close(fd);
 }
 
-/* Everything is as the last write left it, however it is read. */
+/*
+ * Everything is as the last write left it, however it is read. Nobody reads past the page of the
+ * end: XFS answers EIO to a direct read there while it has blocks in store for appends (delayed
+ * allocation, seen without a mount).
+ */
 static void check_all(struct owner *owner, const char *name, int flags)
 {
 	uint32_t size = TAIL_OFF + tail_len;
@@ -579,10 +608,10 @@ static void check_all(struct owner *owner, const char *name, int flags)
 	ssize_t got;
 
 	errno = 0;
-	got = fd < 0 ? -1 : pread(fd, owner->buffer, FILE_BYTES + TAIL_MAX, 0);
+	got = fd < 0 ? -1 : pread(fd, owner->buffer, (size + PAGE - 1) / PAGE * PAGE, 0);
 	if (got != (ssize_t)size) {
-		fault("%s: %zd bytes are read at the end, not %u: %s", name, got, size,
-		      strerror(errno));
+		fault("%s%s: %zd bytes are read at the end, not %u: %s", name,
+		      flags ? " by O_DIRECT" : "", got, size, strerror(errno));
 		return;
 	}
 	for (unsigned int i = 0; i < slice_count; i++) {
