@@ -444,3 +444,10 @@ int engine_turn(struct engine *engine)
 	} while (n == REAP_BATCH);
 	return 0;
 }
+
+int engine_flush(struct engine *engine)
+{
+	int r = io_uring_submit(&engine->ring);
+
+	return r < 0 ? r : 0;
+}

@@ -172,4 +172,7 @@ uint64_t engine_user_data(enum engine_tag tag, uint32_t index);
  */
 int engine_turn(struct engine *engine);
 
+/* Sends all submissions, and waits for nothing: for the last ones. Returns 0 or -errno. */
+int engine_flush(struct engine *engine);
+
 #endif

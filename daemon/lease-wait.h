@@ -24,8 +24,8 @@
  * each try. A note can be lost only where, between two tries, another request is interrupted whose
  * number is the same modulo LEASE_NOTES. Then the request ends with the lease.
  *
- * The end: once the workers are told to stop nothing more is put aside, and each worker answers
- * what it finds there before it returns (worker_stop()).
+ * The end: once the server is to stop nobody waits any more (worker_stop_waiting()). Whoever was
+ * just putting a request aside looks at that once more afterwards, and answers it itself.
  */
 #ifndef CAISSON_LEASE_WAIT_H
 #define CAISSON_LEASE_WAIT_H

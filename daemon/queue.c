@@ -148,6 +148,7 @@ int queue_return(struct queue *queue, struct request *request)
 static void send_reply(struct queue *queue, struct request *request)
 {
 	if (request->entry) {
+		queue->taken--;
 		queue->uring.ops->reply(&queue->uring, request);
 		return;
 	}
@@ -230,7 +231,11 @@ static void hand_over(struct queue *queue, struct request *request)
 /* Anything left that an answer or a buffer of ours depends on. */
 static bool busy(const struct queue *queue)
 {
-	return queue->engine.in_flight || queue->replies || queue->dev.armed || queue->parked;
+	/* without a connection nobody waits for the answers of those that workers have */
+	bool awaited = queue->taken && !queue->dev.ended;
+
+	return queue->engine.in_flight || queue->replies || queue->dev.armed || queue->parked ||
+	       awaited;
 }
 
 /*
@@ -303,6 +308,10 @@ static void received(void *arg, struct request *request)
 	struct call call = { .fs = queue->op_io.fs, .in = in };
 	int r;
 
+	if (request->entry && atomic_load(&queue->stopping)) {
+		drop(queue, request); /* as if the kernel had kept it; or this would never end */
+		return;
+	}
 	stat_add(&queue->stats->requests, 1);
 	r = dispatch_parse(in, request->msg_len, queue->max_write, &call);
 	if (r == -EBADMSG) {
@@ -318,6 +327,7 @@ static void received(void *arg, struct request *request)
 	request->qid = queue->qid;
 	request->drops = false;
 	request->worker = POOL_NONE;
+	queue->taken += request->entry;
 	if (r < 0) {
 		refuse(queue, request, r);
 		return;
@@ -528,10 +538,12 @@ int queue_run(struct queue *queue)
 			queue->dev.ops->cancel(&queue->dev);
 			cancelled = true;
 		}
-		if (ending && !busy(queue))
+		if (ending && !busy(queue)) {
+			r = engine_flush(&queue->engine); /* answers of entries, the last ones */
 			break;
-		/* others tell of a slot that is free, and of a request that has entered its gate */
-		if ((!ending || queue->parked) && !queue->wake_armed)
+		}
+		/* others tell of a slot that is free, and of a request that is theirs no more */
+		if ((!ending || queue->parked || queue->taken) && !queue->wake_armed)
 			arm_wake(queue);
 		look_again(queue);
 		offer(queue);

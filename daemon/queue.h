@@ -73,6 +73,7 @@ struct queue {
 	bool wake_armed;
 	uint32_t replies;	  /* sent, not completed */
 	uint32_t parked;	  /* data requests that wait at a gate */
+	uint32_t taken;		  /* entries with a request that has no answer yet */
 	uint32_t lookups_forgone; /* to come, to be done by workers untried */
 	int end_reason;		  /* -errno of the transport's end, 0 while it lives */
 	_Atomic int fault;	  /* -errno that ended the loop other than an unmount */

@@ -343,6 +343,7 @@ static void stop_notifying(struct server *server)
 void server_stop(struct server *server)
 {
 	stop_notifying(server);
+	worker_stop_waiting(&server->workers);
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		queue_stop(&server->queues[qid]);
 }

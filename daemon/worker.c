@@ -246,11 +246,46 @@ void worker_dropped(void *arg, struct request *request)
 		put_slot(set, request);
 }
 
+static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
+{
+	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
+}
+
+/* REQUEST's handler, in thread NUMBER as in run(), has made of CALL what R says, or would have. */
+static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
+		   const struct call *call)
+{
+	struct worker_stats *stats = &set->stats[number];
+
+	lease_wait_leave(&set->leases, request);
+	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	if (dispatch_entry(request->opcode)->no_reply && r >= 0) {
+		drop(set, request);
+		return;
+	}
+	assert(r <= 0);
+	r = answer(set, request, &buffers_of(set, number)->out, r, call);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+}
+
+/* Answers what has been put aside, which nobody will try again. In thread NUMBER, as in run(). */
+static void end_waiting(struct worker_set *set, uint32_t number)
+{
+	const struct call call = { .fs = set->fs };
+	struct request *request;
+
+	while ((request = take(set, &set->aside)))
+		finish(set, number, request, -EINTR, &call);
+}
+
 /*
  * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer
  * with. A data slot stays behind: it is for those who don't wait.
  */
-static int put_aside(struct worker_set *set, struct request *request)
+static int put_aside(struct worker_set *set, uint32_t number, struct request *request)
 {
 	struct request *waiter = request;
 
@@ -271,12 +306,9 @@ static int put_aside(struct worker_set *set, struct request *request)
 		drop(set, request);
 	put(set, &set->aside, waiter);
 	lease_wait_count(&set->leases);
+	if (atomic_load(&set->stopping))
+		end_waiting(set, number); /* worker_stop_waiting() may not have found it there */
 	return 0;
-}
-
-static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
-{
-	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
 }
 
 void worker_entered(struct worker_set *set, const struct request *request)
@@ -299,26 +331,6 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 	while (sem_wait(&set->entered[number]) < 0)
 		; /* EINTR */
 	request_move(request, REQUEST_RUN);
-}
-
-/* REQUEST's handler, in thread NUMBER as in run(), has made of CALL what R says, or would have. */
-static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
-		   const struct call *call)
-{
-	struct worker_stats *stats = &set->stats[number];
-
-	lease_wait_leave(&set->leases, request);
-	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
-	if (r < 0)
-		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
-	if (dispatch_entry(request->opcode)->no_reply && r >= 0) {
-		drop(set, request);
-		return;
-	}
-	assert(r <= 0);
-	r = answer(set, request, &buffers_of(set, number)->out, r, call);
-	if (r < 0)
-		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }
 
 /* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
@@ -346,7 +358,7 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	if (request->in_gate)
 		gate_leave(set->gates, request);
 	if (r == CALL_WAITS) {
-		r = put_aside(set, request);
+		r = put_aside(set, number, request);
 		if (r == 0)
 			return;
 	}
@@ -424,25 +436,17 @@ static void make_changes(struct worker_set *set, uint32_t number, struct request
 void worker_retry(struct worker_set *set)
 {
 	uint32_t count = lease_wait_begin_round(&set->leases);
+	struct request *request;
 
-	for (uint32_t i = 0; i < count; i++)
-		worker_submit(set, take(set, &set->aside));
+	/* there are fewer once they wait no more */
+	for (uint32_t i = 0; i < count && (request = take(set, &set->aside)); i++)
+		worker_submit(set, request);
 	lease_wait_end_round(&set->leases, count);
 }
 
 void worker_interrupt(struct worker_set *set, uint64_t unique)
 {
 	lease_wait_interrupt(&set->leases, unique);
-}
-
-/* Nobody will try again what has been put aside, and nobody puts more there. */
-static void end_waiting(struct worker_set *set, uint32_t number)
-{
-	const struct call call = { .fs = set->fs };
-	struct request *request;
-
-	while ((request = take(set, &set->aside)))
-		finish(set, number, request, -EINTR, &call);
 }
 
 void worker_run(struct worker_set *set, uint32_t number)
@@ -460,12 +464,20 @@ void worker_run(struct worker_set *set, uint32_t number)
 		else if (atomic_load(&set->stopping))
 			break; /* a unit for each worker follows the requests' own */
 	}
-	end_waiting(set, number);
+}
+
+void worker_stop_waiting(struct worker_set *set)
+{
+	struct request *request;
+
+	atomic_store(&set->stopping, true);
+	while ((request = take(set, &set->aside)))
+		worker_submit(set, request); /* put_aside() has it answered */
 }
 
 void worker_stop(struct worker_set *set)
 {
-	atomic_store(&set->stopping, true);
+	worker_stop_waiting(set);
 	for (uint32_t i = 0; i < set->count; i++)
 		(void)sem_post(&set->work);
 }

@@ -166,4 +166,10 @@ void worker_run(struct worker_set *set, uint32_t number);
  */
 void worker_stop(struct worker_set *set);
 
+/*
+ * From now on nobody waits for a lease: who meets one is answered with EINTR, and so is who waits
+ * already, unless it has ended. The main thread.
+ */
+void worker_stop_waiting(struct worker_set *set);
+
 #endif

@@ -132,7 +132,10 @@ kill -KILL "$holder"
 "$lease" open w "$mnt/write/0"
 echo "$break_time" >/proc/sys/fs/lease-break-time
 
-say "more than there are slots of a CPU, and the end"
+say "more than there are slots of a CPU, and the end, for which no lease has to end"
+echo 60 >/proc/sys/fs/lease-break-time # a server looks at it as it starts
+unserve
+serve
 make_files "$backing/write" 2
 hold write 2
 waiters=()

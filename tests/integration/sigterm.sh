@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # SIGTERM: an idle daemon ends at once with 0; one whose files are open goes on serving them, out of
-# sight, until the last is closed. A second signal ends it all the same.
+# sight, until the last is closed. A second signal ends it all the same, once it has answered what
+# it is doing.
 #
-#@ packages: e2fsprogs
+#@ packages: e2fsprogs util-linux
 #@ sanitize: yes
 . "$(dirname "$0")/../lib/mount.sh"
 
@@ -57,3 +58,23 @@ kill -TERM "${daemon_pid[$mnt]}"
 await_daemon
 kill "$client"
 wait "$client" || true
+
+say "with a change under way, and a second signal"
+thaw() { fsfreeze --unfreeze "$backing" 2>/dev/null || true; }
+is_kept_waiting() { cat "/proc/$server"/task/*/wchan | grep -q percpu_rwsem_wait; }
+is_ending() { ! cat "/proc/$server"/task/*/comm | grep -q evict; }
+serve
+server=$(server_pid)
+defer thaw
+fsfreeze --freeze "$backing"
+mkdir "$mnt/made" &
+client=$!
+wait_until 10 is_kept_waiting
+kill -TERM "${daemon_pid[$mnt]}"
+wait_until 10 is_detached
+kill -TERM "${daemon_pid[$mnt]}"
+wait_until 10 is_ending
+thaw
+wait "$client" || fail "mkdir was not answered"
+await_daemon
+test -d "$backing/made"
