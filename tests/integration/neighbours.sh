@@ -22,8 +22,9 @@ seconds=0.3
 
 declare -A image_size=([ext4]=96M [xfs]=320M [btrfs]=256M)
 # with O_DIRECT, with a shared mapping, and with a mapping of a file that somebody has opened with
-# O_DIRECT; on no filesystem are stores to a mapping coherent with O_DIRECT requests to their page
-mixes=(dDpoOxzcte moOpxzct 'mop bystander=1')
+# O_DIRECT; on no filesystem are stores to a mapping coherent with O_DIRECT requests to their page,
+# and on no FUSE mount with fallocate (caisson(7), NON-GUARANTEES)
+mixes=(dDpoOxzcte moOpxct 'mop bystander=1')
 
 # make_store TYPE SECTOR: a filesystem of its own at $store
 make_store() {
