@@ -59,7 +59,11 @@ static bool is_same(const struct inode_seen *a, const struct inode_seen *b)
 	return a->sure && a->len == b->len && a->mtime_ns == b->mtime_ns;
 }
 
-/* Whether INODE is another than when the cache was last true to it, and nobody writes to it now. */
+/*
+ * Whether INODE is another than when the cache was last true to it, and nobody writes to it now.
+ * Then its drop is due, and counted: whoever looks next finds nothing changed, and has to wait all
+ * the same.
+ */
 static bool has_changed(struct inode *inode, const struct file *file)
 {
 	struct inode_seen now = look(file);
@@ -68,6 +72,10 @@ static bool has_changed(struct inode *inode, const struct file *file)
 	mutex_lock(turn_of(inode));
 	if (atomic_load(&inode->writing) == 0) {
 		changed = inode->seen.known && !is_same(&inode->seen, &now);
+		if (changed) {
+			atomic_fetch_add(&inode->drops, 1); /* until it is settled */
+			atomic_store(&inode->drop_due, true);
+		}
 		inode->seen = now;
 		/* a write that takes long has set the mtime when it began */
 		if (atomic_load(&inode->around))
@@ -105,31 +113,52 @@ static void go_around(struct inode *inode, struct file *file)
 		atomic_fetch_add(&inode->around, 1);
 }
 
+/*
+ * Makes FILE, which waits, a writer if it is to be one, unless a drop waits or is under way. He may
+ * not be taken for a writer while that is so: the drop wouldn't be made.
+ */
+static bool begin_at_once(struct inode *inode, const struct file *file)
+{
+	if (atomic_load(&inode->drops) > 0)
+		return false;
+	if (!is_writer(file))
+		return true;
+	atomic_fetch_add(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
+	/* once more: the dropper looks at writers after its drop was counted */
+	if (atomic_load(&inode->drops) == 0)
+		return true;
+	atomic_fetch_sub(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
+	return false;
+}
+
 bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop)
 {
 	bool changed;
 
-	/* before the look at its drops: the dropper looks at this after it was counted there */
-	count(inode, file);
+	atomic_store(&file->cached, true);
+	atomic_fetch_add(&inode->cached_opens,
+			 is_writer(file) ? CACHED_OPEN_WAITING : CACHED_OPEN_READER);
 	changed = has_changed(inode, file);
-	if (!changed && atomic_load(&inode->drops) == 0)
+	if (!changed && begin_at_once(inode, file))
 		return false;
 	*ret_drop = (struct cached_drop){
 		.reason = changed ? DROP_CHANGED : DROP_NONE,
 		.by_writer = is_writer(file),
+		.counted = changed,
 		.row = inode_row(&fs->inodes, inode),
 	};
-	if (ret_drop->by_writer)
-		atomic_fetch_sub(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
 	return true;
 }
 
 void cached_open_settle(const struct fs *fs, const struct cached_drop *drop)
 {
+	struct inode *inode = inode_at(&fs->inodes, drop->row);
+
 	if (drop->by_writer)
-		atomic_fetch_add(&inode_at(&fs->inodes, drop->row)->cached_opens,
-				 CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
+		atomic_fetch_add(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
+	if (drop->counted)
+		atomic_fetch_sub(&inode->drops, 1);
 }
 
 void cached_open_begin_around(struct inode *inode, struct file *file)
@@ -208,6 +237,13 @@ bool cached_open_written_around(const struct fs *fs, const struct inode *inode, 
 		.len = len,
 	};
 	return true;
+}
+
+bool cached_open_take_due(struct inode *inode, enum cached_drop_reason reason)
+{
+	if (reason == DROP_WRITTEN)
+		return true;
+	return atomic_exchange(&inode->drop_due, false) || reason == DROP_CHANGED;
 }
 
 bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason)

@@ -50,7 +50,7 @@ struct inode;
 
 /* What an answer waits for. */
 enum cached_drop_reason {
-	DROP_NONE,    /* nothing is dropped: only for drops that wait or are under way */
+	DROP_NONE,    /* an open has found that drops wait or are under way */
 	DROP_CHANGED, /* an open has found another file than was cached: all is dropped */
 	DROP_WRITTEN, /* a direct write has gone around readers: its range is dropped */
 };
@@ -59,6 +59,7 @@ enum cached_drop_reason {
 struct cached_drop {
 	enum cached_drop_reason reason;
 	bool by_writer; /* an open to write waits for it: see cached_open_settle() */
+	bool counted;	/* in the inode's drops, until it is settled */
 	uint32_t row;	/* of the inode that the kernel knows */
 	uint64_t off, len;
 };
@@ -72,8 +73,8 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
 
 /*
  * The answer to an open that cached_open_begin() made wait for DROP is about to be sent: from now
- * on its caller counts as a writer, if he is one. Exactly once for each such answer, also where it
- * can't wait after all. Any thread, doesn't block.
+ * on its caller counts as a writer, if he is one, and DROP isn't waited for any more. Exactly once
+ * for each such answer, also where it can't wait after all. Any thread, doesn't block.
  */
 void cached_open_settle(const struct fs *fs, const struct cached_drop *drop);
 
@@ -101,6 +102,13 @@ void cached_open_close(struct inode *inode, struct file *file);
  */
 bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
 				uint64_t len, struct cached_drop *ret_drop);
+
+/*
+ * Whether somebody who waits for REASON is to have pages of INODE dropped. Who waits for the drop
+ * of another may have his turn before that one, who has yet to come to wait: then it is due, and
+ * made now. The dropper.
+ */
+bool cached_open_take_due(struct inode *inode, enum cached_drop_reason reason);
 
 /*
  * Whether pages of INODE may be dropped for REASON, still: nobody may write to them meanwhile. If

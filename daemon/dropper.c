@@ -90,6 +90,8 @@ static void owe(struct dropper *dropper, const struct cached_drop *drop)
 
 	if (drop->reason == DROP_NONE)
 		return;
+	if (drop->reason == DROP_CHANGED)
+		atomic_store(&inode->drop_due, false); /* it is owed instead */
 	/* one that has changed is dropped in more cases: that stays */
 	while (owed != DROP_CHANGED && owed != drop->reason) {
 		if (!atomic_compare_exchange_weak(&inode->drop_owed, &owed, (uint8_t)drop->reason))
@@ -121,7 +123,9 @@ bool dropper_put(struct dropper *dropper, struct request *request)
 		cached_open_settle(dropper->fs, &request->drop);
 		return false;
 	}
-	atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
+	/* who waits for others' isn't one to wait for: there would always be one on a busy file */
+	if (request->drop.reason != DROP_NONE)
+		atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
 	push(dropper, request);
 	return true;
 }
@@ -166,14 +170,15 @@ static void make_drop(struct dropper *dropper, const struct request *request)
 {
 	const struct cached_drop *drop = &request->drop;
 
-	if (drop->reason != DROP_NONE &&
+	if (cached_open_take_due(inode_of(dropper, drop), drop->reason) &&
 	    cached_open_may_drop(inode_of(dropper, drop), drop->reason))
 		notify(dropper, nodeid_of(dropper, request), drop->off, drop->len);
 }
 
 static void answer(struct dropper *dropper, struct request *request)
 {
-	atomic_fetch_sub(&inode_of(dropper, &request->drop)->drops, 1);
+	if (request->drop.reason != DROP_NONE)
+		atomic_fetch_sub(&inode_of(dropper, &request->drop)->drops, 1);
 	cached_open_settle(dropper->fs, &request->drop);
 	dropper->dropped(dropper->arg, request);
 	atomic_fetch_sub(&dropper->waiting, 1);

@@ -16,8 +16,8 @@
  * answers those who do (dropper_look()).
  *
  * Who relies on drops of an inode that wait or are under way finds inode->drops above 0, and waits
- * here too, for nothing but its turn: one thread makes all drops, in the order in which they were
- * put.
+ * here too, for nothing but its turn, unless the drop is still due then: one thread makes all
+ * drops, in the order in which they were put.
  */
 #ifndef CAISSON_DROPPER_H
 #define CAISSON_DROPPER_H

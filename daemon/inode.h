@@ -96,6 +96,7 @@ struct inode {
 	_Atomic uint64_t gate;	       /* of a primary row; see gate.h */
 	_Atomic uint32_t around;       /* open files that write around that cache */
 	_Atomic uint32_t drops;	       /* of its pages, that wait or are under way; see dropper.h */
+	_Atomic bool drop_due;	       /* of all of it: see cached_open_take_due() */
 	_Atomic uint8_t drop_owed;     /* why all of it is to be dropped: enum cached_drop_reason */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */

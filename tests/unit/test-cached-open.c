@@ -26,6 +26,13 @@ static uint64_t open_with(uint64_t f, int flags)
 	return opened_fh();
 }
 
+/* The answer to the last call is sent, if it has waited. */
+static void settle(void)
+{
+	if (world.drops)
+		cached_open_settle(&world.fs, &world.drop);
+}
+
 /* Opens F to read, and closes it: whether the answer waits until all of it is dropped. */
 static bool open_drops(uint64_t f)
 {
@@ -33,6 +40,7 @@ static bool open_drops(uint64_t f)
 	bool drops = world.drops;
 
 	CHECK(!drops || world.drop.reason == DROP_CHANGED);
+	settle();
 	release(fh);
 	return drops;
 }
@@ -114,6 +122,37 @@ static void an_open_waits_for_drops_of_its_file(void)
 	world_end();
 }
 
+/* Two open a file that has changed: the second one comes before the first has had it dropped. */
+static void who_comes_next_waits_too(void)
+{
+	struct cached_drop first;
+	struct inode *inode;
+	uint64_t f, fh, other;
+
+	world_make(8);
+	f = known_file();
+	age(2);
+	fh = open_with(f, O_RDONLY);
+	CHECK(world.drops);
+	first = world.drop;
+	inode = inode_of(file_of(fh));
+	other = open_with(f, O_RDWR);
+	CHECK(world.drops);
+	CHECK_EQ(world.drop.reason, DROP_NONE);
+	/* he may have his turn before the first one, and then writes */
+	CHECK(cached_open_take_due(inode, DROP_NONE));
+	CHECK(cached_open_may_drop(inode, DROP_NONE));
+	settle();
+	CHECK_EQ(atomic_load(&inode->drops), 1u);
+	cached_open_settle(&world.fs, &first);
+	CHECK_EQ(atomic_load(&inode->drops), 0u);
+	release(other);
+	release(fh);
+	CHECK_EQ(atomic_load(&inode->cached_opens), 0u);
+	forget(f, 1);
+	world_end();
+}
+
 /* A page that is dropped while somebody writes to it may come back as it was, and stay. */
 static void nothing_is_dropped_while_somebody_may_write(void)
 {
@@ -180,7 +219,7 @@ static void direct_writes_drop_what_readers_have(void)
 	CHECK(cached_open_may_drop(inode_of(writer), DROP_WRITTEN));
 	/* whoever may write could have the page that is dropped brought back as it was */
 	second = open_with(f, O_RDWR);
-	cached_open_settle(&world.fs, &world.drop);
+	settle();
 	CHECK(!write_drops(writer));
 	CHECK(!cached_open_may_drop(inode_of(writer), DROP_WRITTEN));
 	release(second);
@@ -272,6 +311,7 @@ int main(void)
 	fixture_init();
 	RUN(an_open_drops_what_has_changed);
 	RUN(an_open_waits_for_drops_of_its_file);
+	RUN(who_comes_next_waits_too);
 	RUN(nothing_is_dropped_while_somebody_may_write);
 	RUN(who_waits_to_write_gets_his_drop);
 	RUN(direct_writes_drop_what_readers_have);

@@ -161,7 +161,7 @@ static void the_order_is_kept(void)
 	CHECK(dropper_put(&dropper, &requests[1]));
 	CHECK(dropper_put(&dropper, &requests[2]));
 	CHECK(dropper_put(&dropper, &requests[0]));
-	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 3u);
+	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 2u); /* not who waits for these */
 	atomic_store(&last_to_be_looked_at, 0);
 	start();
 	stop_at_leisure();
@@ -170,6 +170,25 @@ static void the_order_is_kept(void)
 	CHECK_EQ(seen_before_last, 2u);
 	CHECK_EQ(count_notifications(NULL), 0u);
 	CHECK_EQ(atomic_load(&inode_of(FILE_ROW)->drops), 0u);
+	close_all();
+}
+
+/* Somebody has found the file changed, and comes to wait after another one who waits for that. */
+static void what_is_due_is_dropped_by_who_comes_first(void)
+{
+	open_all(8);
+	requests[0].drop = (struct cached_drop){ .row = FILE_ROW };
+	requests[1].drop = (struct cached_drop){ .row = FILE_ROW };
+	atomic_store(&inode_of(FILE_ROW)->drop_due, true);
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK(dropper_put(&dropper, &requests[1]));
+	atomic_store(&last_to_be_looked_at, 0);
+	start();
+	stop_at_leisure();
+	atomic_store(&last_to_be_looked_at, -1);
+	CHECK_EQ(atomic_load(&answered), 2u);
+	CHECK_EQ(seen_before_last, 1u);
+	CHECK_EQ(count_notifications(NULL), 0u);
 	close_all();
 }
 
@@ -373,6 +392,7 @@ int main(void)
 {
 	RUN(drops_and_then_answers);
 	RUN(the_order_is_kept);
+	RUN(what_is_due_is_dropped_by_who_comes_first);
 	RUN(a_writer_keeps_the_pages);
 	RUN(who_cannot_wait_is_owed_a_drop);
 	RUN(of_a_cpu_with_few_entries_none_waits);
