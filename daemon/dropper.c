@@ -92,15 +92,14 @@ static void owe(struct dropper *dropper, const struct cached_drop *drop)
 		return;
 	if (drop->reason == DROP_CHANGED)
 		atomic_store(&inode->drop_due, false); /* it is owed instead */
+	atomic_fetch_add(&inode->drops, 1); /* until pay(), which may come as soon as it is owed */
 	/* one that has changed is dropped in more cases: that stays */
-	while (owed != DROP_CHANGED && owed != drop->reason) {
-		if (!atomic_compare_exchange_weak(&inode->drop_owed, &owed, (uint8_t)drop->reason))
-			continue;
-		if (owed == DROP_NONE)
-			atomic_fetch_add(&inode->drops, 1); /* until pay() */
-		break;
-	}
-	atomic_fetch_add(&dropper->waiting, 1); /* until pay() */
+	while (owed != DROP_CHANGED && owed != drop->reason &&
+	       !atomic_compare_exchange_weak(&inode->drop_owed, &owed, (uint8_t)drop->reason))
+		;
+	if (owed != DROP_NONE)
+		atomic_fetch_sub(&inode->drops, 1); /* it is counted already */
+	atomic_fetch_add(&dropper->waiting, 1);	    /* until pay() */
 	if (atomic_exchange(&dropper->owes, true))
 		atomic_fetch_sub(&dropper->waiting, 1); /* it is counted already */
 	tell(dropper); /* also of that: dropper_run() may wait for the count to be 0 */

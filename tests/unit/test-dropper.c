@@ -388,6 +388,36 @@ static void ends_at_any_time(void)
 	}
 }
 
+static void *owe_some(void *arg)
+{
+	struct request *request = arg;
+
+	for (unsigned i = 0; i < 100000; i++)
+		(void)dropper_put(&dropper, request);
+	return NULL;
+}
+
+/* What is counted while a drop is owed is given back, whenever it is paid. */
+static void debts_are_counted_once(void)
+{
+	pthread_t threads[2];
+
+	open_all(0);
+	for (uint32_t i = 0; i < 2; i++) {
+		atomic_store(&inode_of(FILE_ROW + i)->cached_opens, 1);
+		requests[i].drop.row = FILE_ROW + i;
+	}
+	start();
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK(pthread_create(&threads[i], NULL, owe_some, &requests[i]) == 0);
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	stop_at_leisure();
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK_EQ(atomic_load(&inode_of(FILE_ROW + i)->drops), 0u);
+	close_all();
+}
+
 int main(void)
 {
 	RUN(drops_and_then_answers);
@@ -401,6 +431,7 @@ int main(void)
 	RUN(who_waits_to_write_becomes_a_writer);
 	RUN(who_is_refused_becomes_a_writer);
 	RUN(nobody_waits_for_a_drop_that_takes_long);
+	RUN(debts_are_counted_once);
 	RUN(ends_at_any_time);
 	return test_result();
 }
