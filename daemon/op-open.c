@@ -163,13 +163,12 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 		if ((file->flags & O_ACCMODE) == O_RDONLY)
 			return;
 	}
-	/* nor do two mounts' inodes above, each with a page cache, know of each other */
-	may_cache = !is_zone && !call->fs->passthrough &&
-		    !inode_is_shared(&call->fs->inodes, inode);
-	/* not even by an O_DIRECT open may the kernel drop pages that others write to */
+	may_cache = !is_zone && !call->fs->passthrough;
+	/* by no open may the kernel drop pages that others write to */
 	if (may_cache)
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
-	if (may_cache && !is_direct) {
+	/* two mounts' inodes above, each with a page cache, don't know of each other */
+	if (may_cache && !is_direct && !inode_is_shared(&call->fs->inodes, inode)) {
 		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
 		return;
 	}

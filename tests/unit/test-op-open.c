@@ -85,6 +85,26 @@ static void opens_share_the_cache(void)
 	world_end();
 }
 
+/* Somebody may have it open through the cache since before another mount of it was looked up. */
+static void a_file_of_two_mounts_keeps_its_pages(void)
+{
+	struct inode *inode;
+	uint32_t flags;
+	uint64_t f, fh;
+
+	world_make(8);
+	f = make_file(0644);
+	fh = open_with(f, O_RDWR, &flags);
+	inode = inode_at(&world.fs.inodes, file_get(&world.fs.files, fh)->inode);
+	inode->sharers = 1;
+	release(open_with(f, O_RDONLY, &flags));
+	CHECK_EQ(flags, (uint32_t)(FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE));
+	inode->sharers = 0;
+	release(fh);
+	forget(f, 1);
+	world_end();
+}
+
 static void cache_none_opens_both_ways(void)
 {
 	struct file *file;
@@ -505,6 +525,7 @@ static void a_full_inode_table_makes_no_file(void)
 int main(void)
 {
 	fixture_init();
+	RUN(a_file_of_two_mounts_keeps_its_pages);
 	RUN(cache_none_opens_both_ways);
 	RUN(opens_share_the_cache);
 	RUN(cached_modes_open_once);
