@@ -15,7 +15,9 @@
  *     the old page, and the old page would stay. For the same reason nothing is dropped while
  *     somebody has the file open to write through the cache, whether he writes or not: his first
  *     WRITE might come at any time. Who opens the file next then finds the old pages, and the
- *     change is seen by the first one to open it when the writers have gone.
+ *     change is seen by the first one to open it when the writers have gone. What nobody can keep
+ *     the kernel from is to drop all pages, without a lock, when a descriptor that goes around the
+ *     cache is mapped (fuse_file_mmap() in fs/fuse/file.c).
  *   - An asynchronous direct write, as by a loop device, holds no lock while it is under way, and
  *     a reader may cache the old page meanwhile. So where others only read a file through the
  *     cache, their pages are dropped before the direct write is answered.
