@@ -92,7 +92,7 @@ void cached_open_note(struct inode *inode, struct file *file, bool around);
 /* A WRITE has come through the cache by FILE. Any thread, doesn't block. */
 void cached_open_written(struct inode *inode, struct file *file);
 
-/* FILE has been flushed: all that it wrote is there. A worker. */
+/* FILE has been flushed: all that it wrote is there. Any thread: its lock is held for no call. */
 void cached_open_flushed(struct inode *inode, struct file *file);
 
 /* FILE is about to be closed. A worker. */

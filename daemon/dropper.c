@@ -65,13 +65,23 @@ static uint64_t nodeid_of(const struct dropper *dropper, const struct request *r
 	return inode_nodeid(&dropper->fs->inodes, inode_of(dropper, &request->drop));
 }
 
+/* How many may wait where REQUEST is to be one more. */
+static uint32_t places_for(const struct dropper *dropper, const struct request *request)
+{
+	if (request->few)
+		return 0;
+	if (request->drop.reason == DROP_WRITTEN)
+		return (dropper->max_waiting + 1) / 2; /* the others are for opens */
+	return dropper->max_waiting;
+}
+
 /* Counts REQUEST as one that waits, if it may. */
 static bool admit(struct dropper *dropper, const struct request *request)
 {
 	uint32_t waiting = atomic_load(&dropper->waiting);
 
 	do {
-		if (request->few || waiting >= dropper->max_waiting ||
+		if (waiting >= places_for(dropper, request) ||
 		    is_held_up(dropper, nodeid_of(dropper, request)))
 			return false;
 	} while (!atomic_compare_exchange_weak(&dropper->waiting, &waiting, waiting + 1));

@@ -7,9 +7,12 @@
  * that has it locked, and writes it first if it is dirty. So nothing that READs and WRITEs need may
  * depend on this thread (S5), and one that waits here has left its gate. What it does keep is its
  * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which
- * leaves some of these, and none where its CPU has few entries. Any other one is answered at once,
- * and its inode's pages are dropped, all of them, as soon as the thread has done what waits, unless
- * somebody may write to them by then: until then a reader may find an old page.
+ * leaves some of these, and none where its CPU has few entries. Direct writes have half of the
+ * places: one busy writer of any file would otherwise keep opens from waiting, and one who opens a
+ * file to write while its pages are dropped might have an old page brought back beside his WRITE.
+ * Any other one is answered at once, and its inode's pages are dropped, all of them, as soon as the
+ * thread has done what waits, unless somebody may write to them by then: until then a reader may
+ * find an old page.
  *
  * A drop may take as long as the backing filesystem is frozen. Nobody is to wait for that of
  * another file: after DROPPER_PATIENCE_MS nobody else comes to wait any more, and the main thread

@@ -447,7 +447,7 @@ int engine_turn(struct engine *engine)
 
 int engine_flush(struct engine *engine)
 {
-	int r = io_uring_submit_and_get_events(&engine->ring);
+	int r = io_uring_submit_and_wait(&engine->ring, 0);
 
 	return r < 0 ? r : 0;
 }

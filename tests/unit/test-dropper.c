@@ -210,7 +210,7 @@ static void who_cannot_wait_is_owed_a_drop(void)
 {
 	struct notification last;
 
-	open_all(2);
+	open_all(4);
 	CHECK(dropper_put(&dropper, &requests[0]));
 	CHECK(dropper_put(&dropper, &requests[1]));
 	for (uint32_t i = 2; i < REQUESTS; i++)
@@ -223,6 +223,23 @@ static void who_cannot_wait_is_owed_a_drop(void)
 	CHECK_EQ(last.inode.ino, 3ull << 32 | (FILE_ROW + 1)); /* all of it */
 	CHECK_EQ(last.inode.off, 0);
 	CHECK_EQ(last.inode.len, 0);
+	close_all();
+}
+
+/* They take half of the places; the debt of the third one counts as well. */
+static void direct_writes_leave_places_for_opens(void)
+{
+	open_all(4);
+	requests[3].drop = (struct cached_drop){ .reason = DROP_CHANGED, .row = FILE_ROW };
+	requests[4].drop = (struct cached_drop){ .row = FILE_ROW };
+	CHECK(dropper_put(&dropper, &requests[0]));
+	CHECK(dropper_put(&dropper, &requests[1]));
+	CHECK(!dropper_put(&dropper, &requests[2]));
+	CHECK(dropper_put(&dropper, &requests[3]));
+	CHECK(!dropper_put(&dropper, &requests[4]));
+	start();
+	stop_at_leisure();
+	CHECK_EQ(atomic_load(&answered), 3u);
 	close_all();
 }
 
@@ -262,7 +279,7 @@ static void nobody_waits_for_a_drop_that_takes_long(void)
 	const struct timespec patience = { .tv_nsec = (DROPPER_PATIENCE_MS + 1) * 1000000l };
 	char got[sizeof(junk)];
 
-	open_all(8);
+	open_all(16);
 	CHECK(fcntl(fs.inodes.session_fd, F_SETFL, 0) == 0); /* waits where the pipe is full */
 	CHECK(fcntl(fs.inodes.session_fd, F_SETPIPE_SZ, sizeof(junk)) == sizeof(junk));
 	CHECK(write(fs.inodes.session_fd, junk, sizeof(junk)) == sizeof(junk));
@@ -425,6 +442,7 @@ int main(void)
 	RUN(what_is_due_is_dropped_by_who_comes_first);
 	RUN(a_writer_keeps_the_pages);
 	RUN(who_cannot_wait_is_owed_a_drop);
+	RUN(direct_writes_leave_places_for_opens);
 	RUN(of_a_cpu_with_few_entries_none_waits);
 	RUN(all_inodes_are_paid);
 	RUN(why_it_is_owed_is_kept);
