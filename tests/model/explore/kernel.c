@@ -132,13 +132,13 @@ static int data_of(uint32_t i)
 	return (int)i + 1;
 }
 
-/* Whether what was answered as written is in the file, with nothing from elsewhere. */
-static bool data_is_there(uint32_t i, int fd)
+/* Whether message I is a WRITE, and its data are in the file, with nothing from elsewhere. */
+static bool is_written(uint32_t i, int fd)
 {
 	uint8_t data[BLOCK_BYTES];
 
-	if (messages[i].opcode != FUSE_WRITE || now[i] != OVER || answers[i] || freedom.error)
-		return true;
+	if (messages[i].opcode != FUSE_WRITE)
+		return false;
 	assert(messages[i].size == sizeof(data));
 	if (pread(fd, data, sizeof(data), (off_t)messages[i].offset) != sizeof(data))
 		return false;
@@ -156,12 +156,14 @@ bool kernel_is_content(int fd)
 			explore_trace("has no answer", UNIQUE(i));
 			return false;
 		}
-		/* what is in an entry when the daemon ends ends with the connection */
-		if (now[i] == TAKEN && connection != ABORTED && !(stopped && freedom.entries)) {
+		/* what is in an entry when the daemon ends ends with the connection, but for what is done */
+		if (now[i] == TAKEN && connection != ABORTED &&
+		    (!(stopped && freedom.entries) || is_written(i, fd))) {
 			explore_trace("was taken and has no answer", UNIQUE(i));
 			return false;
 		}
-		if (!data_is_there(i, fd)) {
+		if (messages[i].opcode == FUSE_WRITE && now[i] == OVER && !answers[i] &&
+		    !freedom.error && !is_written(i, fd)) {
 			explore_trace("was written, and isn't there", UNIQUE(i));
 			return false;
 		}
