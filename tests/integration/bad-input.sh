@@ -7,6 +7,7 @@
 #@ packages: e2fsprogs util-linux python3 procps
 #@ alone: yes
 #@ timeout: 120
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 options=$(daemon_options "")

@@ -8,6 +8,7 @@
 #@ packages: python3 e2fsprogs
 #@ timeout: 240
 #@ sanitize: asan
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 parts=(create_behind sticky sticky_race changed namespace_root namespaces renames

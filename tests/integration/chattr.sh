@@ -4,6 +4,7 @@
 # File attributes of lsattr and chattr, which are ioctls.
 #
 #@ packages: e2fsprogs
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 flags() { lsattr -d "$1" | cut -d ' ' -f 1; }

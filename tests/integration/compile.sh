@@ -5,6 +5,7 @@
 #
 #@ packages: meson ninja-build gcc pkg-config libfuse3-dev liburing-dev libcap-dev e2fsprogs
 #@ timeout: 240
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 1G

@@ -4,6 +4,7 @@
 # The control socket is for root and the owner of the mount; what is no request doesn't hurt it.
 #
 #@ packages: e2fsprogs util-linux python3
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }

@@ -7,6 +7,7 @@
 #
 #@ packages: e2fsprogs util-linux python3
 #@ alone: yes
+#@ transport: one
 if [[ ${1:-} != inside ]]; then
 	exec unshare --mount --propagation private "$BASH" "$0" inside
 fi

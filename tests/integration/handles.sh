@@ -6,6 +6,7 @@
 #
 #@ packages: btrfs-progs e2fsprogs python3 util-linux xfsprogs
 #@ timeout: 300
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 names=(file dir dir/below dir/deep dir/deep/file)

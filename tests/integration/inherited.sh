@@ -6,6 +6,7 @@
 # another file.
 #
 #@ packages: e2fsprogs util-linux procps
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 options=$(daemon_options "")

@@ -6,6 +6,7 @@
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 900
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 seconds=${STORM_SECONDS:-5}

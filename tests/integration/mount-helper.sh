@@ -7,6 +7,7 @@
 #
 #@ packages: mount util-linux e2fsprogs
 #@ alone: yes
+#@ transport: one
 if [[ ${1:-} != inside ]]; then
 	exec unshare --mount --propagation private "$BASH" "$0" inside
 fi

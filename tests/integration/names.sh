@@ -7,6 +7,7 @@
 #@ packages: python3 e2fsprogs
 #@ timeout: 90
 #@ sanitize: yes
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -6,6 +6,7 @@
 #
 #@ packages: e2fsprogs util-linux procps
 #@ timeout: 90
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }

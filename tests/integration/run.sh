@@ -7,6 +7,7 @@
 #
 #@ packages: gcc libc6-dev libcap2-bin util-linux procps meson python3
 #@ sanitize: yes
+#@ transport: one
 set -u
 # shellcheck source=tests/lib/case.sh
 source "$(dirname "$0")/../lib/case.sh"

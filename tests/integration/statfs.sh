@@ -4,6 +4,7 @@
 # df tells of the backing filesystem.
 #
 #@ packages: e2fsprogs
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 facts() { stat -f -c 'block %s blocks %b free %f available %a files %c free %d names %l' "$1"; }

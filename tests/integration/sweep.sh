@@ -6,6 +6,7 @@
 #
 #@ packages: e2fsprogs util-linux
 #@ alone: yes
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 runs=$scratch/runs

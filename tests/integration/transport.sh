@@ -7,6 +7,7 @@
 #@ packages: python3 util-linux e2fsprogs
 #@ alone: yes
 #@ sanitize: yes
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 CAISSON_TEST_OPTIONS= # it says itself which one

@@ -7,6 +7,7 @@
 #@ packages: util-linux e2fsprogs
 #@ timeout: 90
 #@ sanitize: yes
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 group=12345

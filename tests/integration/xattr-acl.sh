@@ -5,6 +5,7 @@
 #
 #@ packages: attr acl e2fsprogs util-linux
 #@ sanitize: yes
+#@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }

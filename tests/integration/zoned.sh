@@ -7,7 +7,6 @@
 # backing filesystem's back as a power cut would leave it.
 #
 #@ packages: python3 e2fsprogs attr strace
-#@ alone: yes
 #@ timeout: 240
 #@ sanitize: tsan
 . "$(dirname "$0")/../lib/mount.sh"
@@ -307,30 +306,3 @@ refused_zone 'Input/output error' put "$zones/seq-000005" 4096 0
 truncate -s 0 "$zones/seq-000005"
 put "$zones/seq-000005" 4096 0
 unserve
-
-say "zloop"
-# a stand-in for the control device, seen by these commands alone
-with_control() {
-	unshare -m sh -c 'mount -t tmpfs tmpfs /dev && : >/dev/zloop-control && "$@" >/dev/stdout.txt &&
-		cat /dev/zloop-control /dev/stdout.txt' sh "$@"
-}
-serve
-same "$(with_control "$CAISSON" zoned attach "$zones" --id 0)" \
-	"add id=0,capacity_mb=64,zone_size_mb=8,zone_capacity_mb=6,conv_zones=2,base_dir=$mnt/dev/zloop0" \
-	"attach"
-same "$(with_control "$CAISSON" zoned detach /dev/zloop7)" "remove id=7" detach
-same "$(with_control "$CAISSON" zoned detach 7)" "remove id=7" detach
-refused "is in BACKING" "$CAISSON" zoned attach "$backing/0"
-refused "it has none" "$CAISSON" zoned attach "$mnt"
-unserve
-mv "$backing/0" "$backing/zones"
-serve
-refused "the device's number" "$CAISSON" zoned attach "$mnt/zones"
-unserve
-mv "$backing/zones" "$backing/0"
-if [[ ! -e /dev/zloop-control ]]; then
-	serve
-	refused 'file_zbc' "$CAISSON" zoned attach "$zones"
-	exits 2 "$CAISSON" zoned detach 0 2>/dev/null
-	unserve
-fi

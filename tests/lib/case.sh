@@ -13,6 +13,8 @@
 #	#@ packages: fio xfsprogs	Debian packages
 #	#@ timeout: 90			seconds, 60 if not said
 #	#@ sanitize: yes		runs with the sanitizers' builds too; asan or tsan: with one
+#	#@ transport: one		not once more by io_uring: that makes no difference to what is
+#					tested, or it chooses a transport itself
 #	#@ alone: yes			no other case runs beside it: it changes what all share,
 #					or has a mount namespace, in which filesystems of others
 #					stay mounted
