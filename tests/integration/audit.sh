@@ -5,7 +5,7 @@
 # task and exits with 3, the status says that the mount is not safe to stack on. Both as JSON too.
 #
 #@ packages: e2fsprogs python3 procps
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -21,11 +21,14 @@ ask() {
 	python3 "$tests_dir/integration/behind.py" "$@" "${parts[@]}" >"$output"
 }
 
+# a sanitizer takes long, and all handlers that there are run in a few of these
+[[ -z ${CAISSON_SANITIZER:-} ]] || parts=(create_behind sticky sticky_race changed set_id)
+
 make_backing ext4 256M
 mkdir "$backing/plain" "$backing/served" "$backing/served/sub"
 
 ask "$scratch/wanted" "$backing"/{plain,plain,plain}
-more "$(wc -l <"$scratch/wanted")" 3000 "number of cases"
+more "$(wc -l <"$scratch/wanted")" 1000 "number of cases"
 
 say "behind the mount"
 serve "$backing/served" "$mnt" allow_other

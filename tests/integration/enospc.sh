@@ -5,7 +5,7 @@
 # is there, and all is well again when there is space.
 #
 #@ packages: fio e2fsprogs
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 . "$tests_dir/lib/load.sh"
 

@@ -5,7 +5,7 @@
 #
 #@ packages: xfsprogs e2fsprogs
 #@ timeout: 90
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 # The same steps on the backing filesystem itself say what is to come out.

@@ -6,7 +6,7 @@
 # asked, and what is locked in BACKING is another matter.
 #
 #@ packages: python3 util-linux e2fsprogs
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

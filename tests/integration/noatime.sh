@@ -6,7 +6,7 @@
 #
 #@ packages: util-linux e2fsprogs
 #@ timeout: 60
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }

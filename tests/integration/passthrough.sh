@@ -5,7 +5,7 @@
 # same bytes, in whatever order they open; shared mappings are of the backing file.
 #
 #@ packages: python3 e2fsprogs
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -5,7 +5,7 @@
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 60
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -6,7 +6,7 @@
 # started where the lock can't be had.
 #
 #@ packages: gcc libc6-dev libcap2-bin util-linux procps meson python3
-#@ sanitize: yes
+#@ sanitize: asan
 #@ transport: one
 set -u
 # shellcheck source=tests/lib/case.sh

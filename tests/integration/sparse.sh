@@ -6,7 +6,7 @@
 # still be for the write.
 #
 #@ packages: fio xfsprogs e2fsprogs
-#@ sanitize: yes
+#@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 . "$tests_dir/lib/load.sh"
 

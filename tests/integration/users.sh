@@ -6,7 +6,7 @@
 #
 #@ packages: util-linux e2fsprogs
 #@ timeout: 90
-#@ sanitize: yes
+#@ sanitize: asan
 #@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 

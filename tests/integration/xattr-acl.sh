@@ -4,7 +4,7 @@
 # Extended attributes and POSIX ACLs: set, listed, inherited, in force, and there below.
 #
 #@ packages: attr acl e2fsprogs util-linux
-#@ sanitize: yes
+#@ sanitize: asan
 #@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
 
