@@ -418,6 +418,12 @@ static int poll_completions(struct engine *engine)
 	return MIN(r, 0);
 }
 
+/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap. */
+static bool is_passing(int r)
+{
+	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
+}
+
 int engine_turn(struct engine *engine)
 {
 	struct io_uring_cqe *cqes[REAP_BATCH];
@@ -428,8 +434,7 @@ int engine_turn(struct engine *engine)
 	if (r == 0)
 		r = io_uring_submit_and_wait(&engine->ring, 1);
 	stat_add(&engine->stats->turns, 1);
-	/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap */
-	if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+	if (r < 0 && !is_passing(r))
 		return r;
 
 	do {
@@ -449,5 +454,5 @@ int engine_flush(struct engine *engine)
 {
 	int r = io_uring_submit_and_wait(&engine->ring, 0);
 
-	return r < 0 ? r : 0;
+	return r < 0 && !is_passing(r) ? r : 0;
 }

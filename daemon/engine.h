@@ -172,7 +172,10 @@ uint64_t engine_user_data(enum engine_tag tag, uint32_t index);
  */
 int engine_turn(struct engine *engine);
 
-/* Sends all submissions, and waits for nothing: for the last ones. Returns 0 or -errno. */
+/*
+ * Sends all submissions and waits for nothing: for the last ones, as nobody tries again to send
+ * what there is no room for. Returns 0 or -errno, as engine_turn().
+ */
 int engine_flush(struct engine *engine);
 
 #endif

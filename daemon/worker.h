@@ -81,8 +81,8 @@ struct worker_set {
 	_Atomic uint32_t changing; /* … and do */
 	uint32_t count;
 	uint32_t max_write;
-	sem_t work; /* requests in the inbox, and ends to come */
-	_Atomic bool stopping;
+	sem_t work;		    /* requests in the inbox, and ends to come */
+	_Atomic bool stopping;	    /* nobody is put aside any more, ends will come */
 	sem_t *entered;		    /* of each worker: the request that it waits with may go on */
 	struct worker_stats *stats; /* one a worker, then one a queue */
 	uint32_t here_max;	    /* queue threads that may run a handler at the same time */

@@ -164,9 +164,9 @@ static void add_slice(char kind, uint32_t off, uint32_t len, uint64_t *random)
 	if (slice_count > SLICES_MAX)
 		abort();
 	/*
-	 * Not in the page where the end of the file moves: Linux 6.18 zeroes what is just being
-	 * appended to that page when it writes back a store to it, on any FUSE mount without
-	 * writeback_cache (caisson(7), NON-GUARANTEES).
+	 * No store goes to the page in which the end of the file moves: while Linux 6.18 writes
+	 * back such a store, it zeroes what somebody is appending to the same page. It does so on
+	 * any FUSE mount without writeback_cache (caisson(7), NON-GUARANTEES).
 	 */
 	if (kind == 'm' && off + len > TAIL_OFF / PAGE * PAGE && strchr(kinds, 't'))
 		kind = 'o';

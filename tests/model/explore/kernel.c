@@ -156,7 +156,7 @@ bool kernel_is_content(int fd)
 			explore_trace("has no answer", UNIQUE(i));
 			return false;
 		}
-		/* what is in an entry when the daemon ends ends with the connection, but for what is done */
+		/* what an entry holds goes with a daemon that ends, unless it is done */
 		if (now[i] == TAKEN && connection != ABORTED &&
 		    (!(stopped && freedom.entries) || is_written(i, fd))) {
 			explore_trace("was taken and has no answer", UNIQUE(i));
