@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dispatch.h"
-#include "fs.h"
+#include "handlers/dispatch.h"
+#include "store/fs.h"
 
 #define MAX_WRITE (128u << 10)
 

@@ -24,7 +24,7 @@ alone() {
 	fi
 }
 
-for header in daemon/*.h; do
+for header in daemon/*/*.h; do
 	for compiler in gcc clang; do
 		alone "$compiler" c "$header" -std=gnu11 -D_GNU_SOURCE -Iinclude -Idaemon -I. \
 			-DFUSE_USE_VERSION=312 "${fuse_flags[@]}"

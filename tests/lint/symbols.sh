@@ -33,9 +33,9 @@ declare -A exceptions=(
 	[transport-uring.pthread_join]='the same'
 )
 
-# find_object NAME: in the archive's directory
+# find_object NAME: in the archives' directories
 find_object() {
-	find "$build_dir/daemon/libcaisson-core.a.p" -name "$1.c.o"
+	find "$build_dir"/daemon/libcaisson-*.a.p -name "*_$1.c.o"
 }
 
 # our own functions: what any object of the library defines

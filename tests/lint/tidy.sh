@@ -27,6 +27,6 @@ checks='-*,bugprone-*,clang-analyzer-*,concurrency-*,performance-*
 	-clang-analyzer-valist.Uninitialized
 	-concurrency-mt-unsafe'
 cd "$root_dir"
-printf "%s\n" "$root_dir"/daemon/*.c | xargs -P "$(nproc)" -n 6 \
+printf "%s\n" "$root_dir"/daemon/*.c "$root_dir"/daemon/*/*.c | xargs -P "$(nproc)" -n 6 \
 	clang-tidy -p "$build_dir" --quiet --warnings-as-errors='*' \
 	--checks="$(tr -s '\n\t' ',' <<<"$checks" | sed 's/,$//')" 2>/dev/null

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a request's state may change to: tests/model/moves.py table | replay TRACE
 
-table           moves.h, which the model is checked with, and the comment of daemon/request.h agree, and
+table           moves.h, which the model is checked with, and the comment of daemon/serve/request.h agree, and
                 the models make each of them
 replay TRACE    each change that a daemon has made (trace.c) is one that moves.h has, and begins where the
                 last one of the same slot has ended; and the common ones are there
@@ -33,7 +33,7 @@ def of_table():
 
 
 def of_header():
-    header = read(MODEL_DIR.parents[1] / "daemon/request.h")
+    header = read(MODEL_DIR.parents[1] / "daemon/serve/request.h")
     states = re.search(r"enum request_state \{(.*?)\};", header, re.S).group(1)
     if tuple(re.findall(r"REQUEST_([A-Z]+)", states)) != STATES + ("STATES",):
         sys.exit("request.h: its states are others than moves.py knows")

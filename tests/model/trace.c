@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "request.h"
+#include "serve/request.h"
 
 #define RECORDS	 (16u << 20)
 #define RECORDED (1u << 31)

@@ -9,7 +9,7 @@
  * the page in if it isn't there, changes its own part, and leaves it dirty. Writeback puts both parts of a
  * dirty page on the disk.
  *
- * With the gate (daemon/gate.h) a direct and a cached write are never under way at the same time. Without
+ * With the gate (daemon/serve/gate.h) a direct and a cached write are never under way at the same time. Without
  * it, which is what caissond did, an acknowledged write is undone, and one that fails to drop the page
  * leaves an error for fsync.
  *

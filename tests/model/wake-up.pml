@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who is woken for a message of /dev/fuse, and who reads it: caissond's queue threads, each with a one-shot
- * exclusive poll of io_uring on the device (daemon/queue.h has the argument in words).
+ * exclusive poll of io_uring on the device (daemon/serve/queue.h has the argument in words).
  *
  * A message wakes the first poll on the device's wait queue. That poll stays there until its thread runs, and
  * takes up the wake-ups of further messages until then. The thread then takes its poll off the wait queue and

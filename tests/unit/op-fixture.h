@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "call.h"
-#include "creds.h"
-#include "fs.h"
-#include "op-dir.h"
-#include "op-name.h"
-#include "op-open.h"
+#include "base/arena.h"
+#include "handlers/call.h"
+#include "handlers/op-dir.h"
+#include "handlers/op-name.h"
+#include "handlers/op-open.h"
+#include "store/creds.h"
+#include "store/fs.h"
 #include "test.h"
 
 #define ROOT FUSE_ROOT_ID

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "macro.h"
-#include "status.h"
+#include "base/macro.h"
+#include "host/status.h"
 
 static inline void fill_example(struct status *status)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is allocated ahead of which write. */
-#include "ahead.h"
+#include "store/ahead.h"
 
 #include <pthread.h>
 
-#include "arena.h"
-#include "inode.h"
-#include "macro.h"
+#include "base/arena.h"
+#include "base/macro.h"
+#include "store/inode.h"
 #include "test.h"
 
 #define PIECE	 (1u << 20)

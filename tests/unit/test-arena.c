@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The arena: layout, limits, mapping it again elsewhere, and what a damaged one does. */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static void plan_two(struct arena *arena)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What `caisson audit` prints and exits with, for good, bad, odd and unwritable cases. */
-#include "audit-print.h"
+#include "tool/audit-print.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static struct caisson_task safe_tasks[] = {

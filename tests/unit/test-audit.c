@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "macro.h"
-#include "proc.h"
+#include "base/macro.h"
+#include "reclaim/proc.h"
 #include "shadow.h"
 #include "test.h"
 

@@ -3,7 +3,7 @@
  * The lock against a second daemon: one for each directory, by whatever path, for as long as a process
  * has it, and nobody else's to take. /run is a tmpfs of our own where that is permitted.
  */
-#include "backing-lock.h"
+#include "host/backing-lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

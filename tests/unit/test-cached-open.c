@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Cached opens: when the answer to an open or to a direct write waits for pages to be dropped. */
-#include "cached-open.h"
+#include "store/cached-open.h"
 
 #include <time.h>
 

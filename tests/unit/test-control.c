@@ -3,7 +3,7 @@
  * The control socket from both sides. The server's loop runs in a thread; /run is a tmpfs of our
  * own where that is permitted.
  */
-#include "control.h"
+#include "host/control.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control-path.h"
-#include "macro.h"
-#include "mountinfo.h"
+#include "base/macro.h"
+#include "base/mountinfo.h"
+#include "host/control-path.h"
 #include "status-fixture.h"
 #include "test.h"
 

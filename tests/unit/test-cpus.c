@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cpus.h"
+#include "base/cpus.h"
 
 #include <errno.h>
 

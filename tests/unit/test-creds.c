@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Callers' identities, as the kernel sees the thread: ids, groups, capabilities, and back again. */
-#include "creds.h"
+#include "store/creds.h"
 
 #include <errno.h>
 #include <fcntl.h>

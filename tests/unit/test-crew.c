@@ -3,13 +3,13 @@
  * The crew: the order in which a thread makes itself ready, and that none runs before all are.
  * Dropping capabilities and the log are made up here.
  */
-#include "crew.h"
+#include "serve/crew.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
-#include "log.h"
-#include "privdrop.h"
+#include "base/log.h"
+#include "store/privdrop.h"
 #include "test.h"
 
 #define THREADS 3

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "deal.h"
+#include "serve/deal.h"
 
-#include "cpus.h"
-#include "macro.h"
+#include "base/cpus.h"
+#include "base/macro.h"
 #include "test.h"
 
 static struct cpus cpus;

@@ -3,7 +3,7 @@
  * The parser: for every opcode the well-formed message and what makes it ill-formed. Messages lie
  * as close as alignment allows before a page that can't be read: to run past them is to crash.
  */
-#include "dispatch.h"
+#include "handlers/dispatch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fs.h"
-#include "macro.h"
+#include "base/macro.h"
+#include "store/fs.h"
 #include "test.h"
 
 enum { MAX_WRITE = 8192, ROOM = 80 * 1024, OPCODES = 64 };

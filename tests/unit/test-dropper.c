@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The dropper: what is dropped before which answer, and that each is given once. */
-#include "dropper.h"
+#include "serve/dropper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,11 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "fs.h"
-#include "fuse-kernel.h"
-#include "macro.h"
-#include "request.h"
+#include "base/arena.h"
+#include "base/fuse-kernel.h"
+#include "base/macro.h"
+#include "serve/request.h"
+#include "store/fs.h"
 #include "test.h"
 
 enum { REQUESTS = 64, INODES = 200, FILE_ROW = 7 };

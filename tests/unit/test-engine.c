@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The engine against real files: completeness, short I/O, ends of files, errors, io-wq bounds. */
-#include "engine.h"
+#include "serve/engine.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "macro.h"
-#include "stats.h"
+#include "base/arena.h"
+#include "base/macro.h"
+#include "base/stats.h"
 #include "test.h"
 
 enum { DEPTH = 8, BUFFER = 1 << 20 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Asking for inodes back, with a socket in the kernel's place. */
-#include "evict.h"
+#include "handlers/evict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "arena.h"
-#include "fs.h"
-#include "fuse-kernel.h"
+#include "base/arena.h"
+#include "base/fuse-kernel.h"
+#include "store/fs.h"
 #include "test.h"
 
 enum { INODES = 64, WAIT_MS = 10000 };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The file table: handles, the descriptor that syncs, and errors told once to each opener. */
-#include "file.h"
+#include "store/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "arena.h"
-#include "fs.h"
+#include "base/arena.h"
+#include "store/fs.h"
 #include "test.h"
 
 enum { FILES = 4 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A thread keeps to the CPU of a client that waits for each answer, and to none otherwise. */
-#include "follow.h"
+#include "serve/follow.h"
 
 #include <pthread.h>
 

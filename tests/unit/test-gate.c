@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Gates: who enters, who is parked, that nobody is forgotten, and never two kinds at a time. */
-#include "gate.h"
+#include "serve/gate.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "inode.h"
-#include "macro.h"
-#include "request.h"
+#include "base/arena.h"
+#include "base/macro.h"
+#include "serve/request.h"
+#include "store/inode.h"
 #include "test.h"
 
 enum { REQUESTS = 64, INODES = 16, ROW = 7 };

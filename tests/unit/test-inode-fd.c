@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "inode-fd.h"
-#include "inode.h"
-#include "macro.h"
-#include "store.h"
+#include "base/arena.h"
+#include "base/macro.h"
+#include "store/inode-fd.h"
+#include "store/inode.h"
+#include "store/store.h"
 #include "test.h"
 
 enum { INODES = 512, LIMIT = 64 };

@@ -3,15 +3,15 @@
  * The inode table: counts, generations, what is held by opens, numbers of other filesystems, rows
  * beyond the arena's. Descriptors: test-inode-fd.c.
  */
-#include "inode.h"
+#include "store/inode.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "arena.h"
-#include "macro.h"
+#include "base/arena.h"
+#include "base/macro.h"
 #include "test.h"
 
 #define ROOT 1u

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Notifications, as they arrive at the other end of a descriptor. */
-#include "inval.h"
+#include "handlers/inval.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include "fuse-kernel.h"
+#include "base/fuse-kernel.h"
 #include "test.h"
 
 static void says_which_inode(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Strings of JSON, from any bytes. */
-#include "json.h"
+#include "base/json.h"
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static void expect(const char *string, const char *expected)

@@ -8,7 +8,7 @@
  */
 #define FUSE_USE_VERSION 312
 
-#include "keeper.h"
+#include "host/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exit-code.h"
-#include "macro.h"
-#include "mountinfo.h"
+#include "base/exit-code.h"
+#include "base/macro.h"
+#include "base/mountinfo.h"
 #include "test.h"
 
 static char mountpoint[] = "/tmp/test-keeper.XXXXXX";

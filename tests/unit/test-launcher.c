@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The launcher: which exit code it comes back with, and what the forked child is. */
-#include "launcher.h"
+#include "host/launcher.h"
 
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exit-code.h"
-#include "log.h"
+#include "base/exit-code.h"
+#include "base/log.h"
 #include "test.h"
 
 static unsigned lines;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The log: what comes out, in which order, and that no caller ever waits for it. */
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 #define OUTPUT_LEN (4u << 20)

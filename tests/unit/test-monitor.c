@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The monitor: which tasks raise an alarm, what is told, and how often. Audits are made up here. */
-#include "monitor.h"
+#include "host/monitor.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
+#include "base/log.h"
+#include "base/macro.h"
 #include "caisson/reclaim.h"
-#include "fs.h"
-#include "log.h"
-#include "macro.h"
+#include "store/fs.h"
 #include "test.h"
 
 #define MARKED CAISSON_FLUSHER_MASK

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Words to the service manager, by either kind of socket. */
-#include "notify.h"
+#include "host/notify.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Attributes: set-id bits, ownership, times, sizes, and rights where nobody has checked them. */
-#include "op-attr.h"
+#include "handlers/op-attr.h"
 
 #include <sys/statfs.h>
 

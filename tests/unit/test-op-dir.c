@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Listing directories: continuation at every size of reply, lookups counted, rewinding. */
-#include "op-dir.h"
+#include "handlers/op-dir.h"
 
 #include <dirent.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Names in directories: nodeids and their counts, ownership, renames, what can't be followed. */
-#include "op-name.h"
+#include "handlers/op-name.h"
 
 #include <linux/fs.h>
 #include <sys/sysmacros.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Open files: which descriptors with which flags, creation, errors told once, copying, holes. */
-#include "op-open.h"
+#include "handlers/op-open.h"
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "macro.h"
-#include "op-attr.h"
+#include "base/macro.h"
+#include "handlers/op-attr.h"
 #include "op-fixture.h"
 
 static struct file *file_of(uint64_t fh)

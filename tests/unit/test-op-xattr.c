@@ -3,7 +3,7 @@
  * Extended attributes, ACLs and file attribute ioctls: what goes through as it is, what a caller
  * may do, and what the kernel above must not be told.
  */
-#include "op-xattr.h"
+#include "handlers/op-xattr.h"
 
 #include <linux/capability.h>
 #include <linux/fiemap.h>
@@ -11,8 +11,8 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include "handlers/op-ioctl.h"
 #include "op-fixture.h"
-#include "op-ioctl.h"
 
 #define ACCESS_ACL  "system.posix_acl_access"
 #define DEFAULT_ACL "system.posix_acl_default"

@@ -3,16 +3,16 @@
  * Zoned directories by way of the handlers: what is recognised as a zone and when, which names stay
  * as they are, sizes, and that the mark is out of reach.
  */
-#include "op-zone.h"
+#include "handlers/op-zone.h"
 
 #include <linux/fs.h>
 #include <sys/fsuid.h>
 #include <sys/xattr.h>
 
-#include "op-attr.h"
+#include "handlers/op-attr.h"
+#include "handlers/op-xattr.h"
 #include "op-fixture.h"
-#include "op-xattr.h"
-#include "zone-mark.h"
+#include "store/zone-mark.h"
 
 #define MIB (1ull << 20)
 

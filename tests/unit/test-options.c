@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The command line: what it gives, what is refused and with which one line; paths and limits. */
-#include "options.h"
+#include "host/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static int real_stderr, real_stdout, captured;

@@ -3,7 +3,7 @@
  * The mount of our own: it is unmounted, and nobody else's is. Mounts of tmpfs stand in for FUSE's,
  * in a mount namespace of the test's; what needs a connection is in test-keeper.
  */
-#include "own-mount.h"
+#include "host/own-mount.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 #include "test.h"
 
 static char mountpoint[] = "/tmp/test-own-mount.XXXXXX";

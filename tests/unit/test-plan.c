@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How large a server is planned, on machines of many sizes. */
-#include "plan.h"
+#include "serve/plan.h"
 
 #include <stdio.h>
 
-#include "cpus.h"
-#include "macro.h"
-#include "options.h"
+#include "base/cpus.h"
+#include "base/macro.h"
+#include "host/options.h"
 #include "test.h"
 
 static struct cpus cpus;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Pools: exhaustion, every order of failure, and many threads at once. */
-#include "pool.h"
+#include "base/pool.h"
 
 #include <pthread.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static void hands_out_each_row_once(void)

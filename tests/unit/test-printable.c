@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What reaches a terminal: whole characters that do nothing but be seen. */
-#include "printable.h"
+#include "base/printable.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Dropping privileges, as the kernel sees it. Each case is a process of its own. */
-#include "privdrop.h"
+#include "store/privdrop.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -9,7 +9,7 @@
 #include <sys/capability.h>
 #include <unistd.h>
 
-#include "procfs.h"
+#include "base/procfs.h"
 #include "test.h"
 
 #define BIT(cap) (1ull << (cap))

@@ -3,12 +3,12 @@
  * Lines of /proc: those that kernels write, and those that none does. The files that they are in
  * are test-audit's.
  */
-#include "proc.h"
+#include "reclaim/proc.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 static int parse(const char *line, struct caisson_task *ret_task)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Finding a program, and judging whether a library can be preloaded into it. */
-#include "program.h"
+#include "tool/program.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -18,10 +18,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "macro.h"
-#include "proc-maps.h"
-#include "proc.h"
-#include "reclaim-kernel.h"
+#include "base/macro.h"
+#include "reclaim/proc-maps.h"
+#include "reclaim/proc.h"
+#include "reclaim/reclaim-kernel.h"
 #include "shadow.h"
 #include "test.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests: every transition that is allowed, none that isn't, and where bytes lie. */
-#include "request.h"
+#include "serve/request.h"
 
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "base/arena.h"
 #include "test.h"
 
 enum { SLOTS = 2, PAYLOAD = 3 * PAGE_BYTES };

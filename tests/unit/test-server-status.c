@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a server tells of itself: of one that is made up here and serves nobody. */
-#include "server-status.h"
+#include "host/server-status.h"
 
-#include "monitor.h"
-#include "options.h"
-#include "queue.h"
-#include "server.h"
-#include "stats.h"
-#include "status.h"
+#include "base/stats.h"
+#include "host/monitor.h"
+#include "host/options.h"
+#include "host/status.h"
+#include "serve/queue.h"
+#include "serve/server.h"
 #include "test.h"
 
 #define QUEUES	2

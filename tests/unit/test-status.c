@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A status as JSON and as text, and when a mount is safe to stack on. */
-#include "status.h"
+#include "host/status.h"
 
 #include <errno.h>
 
-#include "control.h"
-#include "macro.h"
+#include "base/macro.h"
+#include "host/control.h"
 #include "status-fixture.h"
 #include "test.h"
 

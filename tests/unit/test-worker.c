@@ -3,7 +3,7 @@
  * The metadata workers between several submitting threads and queues that only count: each
  * request is answered exactly once, also when slots run out, when requests park, and at the end.
  */
-#include "worker.h"
+#include "serve/worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "arena.h"
-#include "call.h"
-#include "dispatch.h"
-#include "fs.h"
-#include "queue.h"
-#include "request.h"
+#include "base/arena.h"
+#include "handlers/call.h"
+#include "handlers/dispatch.h"
+#include "serve/queue.h"
+#include "serve/request.h"
+#include "store/fs.h"
 #include "test.h"
 
 enum { QUEUES = 2, DEPTH = 4, META = 6, WORKERS = 3, PER_QUEUE = 20000, UNIQUES = 100000 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Geometry: what zloop takes, the names of its files, the mark and what isn't one. */
-#include "zone-mark.h"
+#include "store/zone-mark.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/xattr.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 #define MIB (1ull << 20)

@@ -3,13 +3,13 @@
  * Zone rules: every state that a small zone and the file below it can get into, by every operation
  * and every way in which the disk can answer, with the rules written down a second time beside it.
  */
-#include "zone.h"
+#include "store/zone.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
 #include <sys/wait.h>
 
-#include "macro.h"
+#include "base/macro.h"
 #include "test.h"
 
 /* In blocks: a zone of 4 of which 3 can be written. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "explore.h"
-#include "macro.h"
 
 #define CHOICES_MAX 4096
 

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "explore.h"
-#include "macro.h"
 
 /* Others of a message's fields may follow. */
 #define WRITE_AT(file, off)                                                                        \

@@ -21,8 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fuse-kernel.h"
-#include "request.h"
+#include "base/fuse-kernel.h"
+#include "serve/request.h"
 
 /* --- choice.c --- */
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
+#include "base/macro.h"
 #include "explore.h"
-#include "macro.h"
 
 #define STACK_BYTES (256u << 10)
 

@@ -16,11 +16,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "creds.h"
+#include "base/pool.h"
 #include "explore.h"
-#include "pool.h"
-#include "request.h"
-#include "store.h"
+#include "serve/request.h"
+#include "store/creds.h"
+#include "store/store.h"
 
 /* Descriptors of ours lie where no real one does. */
 #define DEVICE_FD  1000

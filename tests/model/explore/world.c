@@ -8,17 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "cleanup.h"
-#include "deal.h"
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/stats.h"
 #include "explore.h"
-#include "fs.h"
-#include "gate.h"
-#include "op-zone.h"
-#include "queue.h"
-#include "stats.h"
-#include "store.h"
-#include "worker.h"
+#include "handlers/op-zone.h"
+#include "serve/deal.h"
+#include "serve/gate.h"
+#include "serve/queue.h"
+#include "serve/worker.h"
+#include "store/fs.h"
+#include "store/store.h"
 
 #define QUEUES	  2
 #define DEPTH	  4

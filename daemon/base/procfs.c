@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* One pass over the file, as it comes: a line (Groups:) may be longer than any buffer of ours. */
+struct reader {
+	const char *key;
+	char *value;
+	uint32_t len, at; /* of value; bytes in it */
+	uint32_t matched; /* bytes of key that this line began with */
+	enum { IN_KEY, IN_OTHER, IN_VALUE } state;
+	bool overflow, found;
+};
+
+static void take_char(struct reader *reader, char c)
+{
+	if (c == '\n') {
+		reader->found = reader->state == IN_VALUE;
+		reader->state = IN_KEY;
+		reader->matched = 0;
+		return;
+	}
+	switch (reader->state) {
+	case IN_KEY:
+		if (c == ':' && !reader->key[reader->matched])
+			reader->state = IN_VALUE;
+		else if (c && c == reader->key[reader->matched])
+			reader->matched++;
+		else
+			reader->state = IN_OTHER;
+		break;
+	case IN_OTHER:
+		break;
+	case IN_VALUE:
+		if (!reader->at && (c == ' ' || c == '\t'))
+			break;
+		if (reader->at + 1 < reader->len)
+			reader->value[reader->at++] = c;
+		else
+			reader->overflow = true;
+		break;
+	}
+}
+
+int procfs_read_value(const char *path, const char *key, char *value, uint32_t len)
+{
+	struct reader reader = { .key = key, .value = value, .len = len };
+	autoclose int fd = -1;
+	char piece[1024];
+	ssize_t n;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (!reader.found && (n = read(fd, piece, sizeof(piece))) != 0) {
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		for (ssize_t i = 0; i < n && !reader.found; i++)
+			take_char(&reader, piece[i]);
+	}
+	if (!reader.found)
+		return -ENOENT;
+	if (reader.overflow)
+		return -ENOSPC;
+	while (reader.at && (value[reader.at - 1] == ' ' || value[reader.at - 1] == '\t'))
+		reader.at--;
+	value[reader.at] = '\0';
+	return 0;
+}
+
+int procfs_read_number(const char *path, const char *key, int base, uint64_t *ret_number)
+{
+	char value[64], *end;
+	uint64_t number;
+	int r;
+
+	r = procfs_read_value(path, key, value, sizeof(value));
+	if (r < 0)
+		return r;
+	errno = 0;
+	number = strtoull(value, &end, base);
+	if (errno || end == value || (*end && *end != ' ' && *end != '\t'))
+		return -EINVAL;
+	*ret_number = number;
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A call: one validated FUSE message on its way through a handler that may block. dispatch.c
+ * fills it in, a metadata worker runs the handler, the handler fills in the reply's body.
+ *
+ * The contract of a handler, `int op_x(struct call *call)`:
+ *   - every length, name and string in the call has been validated; nodeids and file handles have
+ *     not: inode_get() and file_get() do that;
+ *   - it returns 0 with the body's length in out_len, or -errno (then there is no body);
+ *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing
+ *     done, unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of
+ *     a file;
+ *   - one that meets a lease on a file that it would have to open returns CALL_WAITS as well, with
+ *     nothing done: it will be called again (lease-wait.h);
+ *   - it runs as the daemon; it takes on the caller's identity itself where that matters
+ *     (creds_assume());
+ *   - it may block in the backing filesystem and nowhere else; it holds no lock meanwhile.
+ */
+#ifndef CAISSON_CALL_H
+#define CAISSON_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fuse-kernel.h"
+#include "store/cached-open.h"
+
+#define CALL_WAITS 1
+
+struct fs;
+
+struct call {
+	struct fs *fs;
+	const struct fuse_in_header *in;
+	const void *arg;     /* the opcode's struct fuse_…_in, of at least its size; or NULL */
+	const char *name[2]; /* the names or strings behind arg, in order; or NULL */
+	const void *data;    /* the bytes behind arg and names (setxattr value, forgets, ioctl) */
+	uint32_t data_len;
+	uint32_t supp_gid; /* FUSE_EXT_GROUPS' one group, or UINT32_MAX */
+	void *out;	   /* the reply's body, 8-byte aligned */
+	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */
+	uint32_t out_len;
+	void *scratch; /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
+	bool brief;    /* wait for nothing: whoever asks has other things to do */
+	bool around;   /* of a WRITE: it goes around the page cache above */
+	bool drops;    /* the handler's: the answer waits for … */
+	struct cached_drop drop;
+};
+
+/* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */
+#define CALL_OUT_LEN	 (64u << 10)
+#define CALL_SCRATCH_LEN (64u << 10)
+
+#endif

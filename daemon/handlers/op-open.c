@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handlers/op-open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "handlers/op-meta.h"
+#include "handlers/op-setid.h"
+#include "handlers/op-zone.h"
+#include "store/cached-open.h"
+#include "store/creds.h"
+#include "store/fs.h"
+#include "store/passthrough.h"
+#include "store/room.h"
+
+/*
+ * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
+ * offset of every write comes from the kernel. Nor is O_DIRECT: cache= decides. Nor what can make
+ * a regular file's descriptor refuse to wait (O_NONBLOCK). Nor O_TRUNC, on which SETATTR follows
+ * (session.c).
+ */
+#define OPEN_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME)
+
+/* __FMODE_EXEC in include/linux/fs.h of the kernel, which leaves it in what it sends. */
+#define OPEN_TO_EXECUTE 040u
+
+/* The alignment for O_DIRECT where statx() doesn't tell: no page or block cache needs more. */
+#define DIO_ALIGN_LEAST 4096u
+#define DIO_ALIGN_MOST	65536u
+
+/* What stat(2) counts blocks in, whatever the filesystem's are. */
+#define STAT_BLOCK_BYTES 512u
+
+/*
+ * Bytes that one COPY_FILE_RANGE copies at most, so that a worker is back before long: a short
+ * count is an answer, and the kernel or the client goes on from there. A multiple of any block
+ * size, so that what can be shared instead of copied still can.
+ */
+#define COPY_LEN (64u << 20)
+
+/* The same layout as the two structs in a row: what CREATE and TMPFILE answer. */
+struct created_out {
+	struct fuse_entry_out entry;
+	struct caisson_fuse_open_out open;
+};
+
+_Static_assert(sizeof(struct created_out) ==
+		       sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out),
+	       "no padding between what the kernel takes for two structs");
+_Static_assert(offsetof(struct statx, stx_dio_mem_align) == 152, "as in Linux 6.1");
+
+static struct file unopened(void)
+{
+	return (struct file){ .fd = -1, .buffered_fd = -1 };
+}
+
+static void close_both(struct file *fill)
+{
+	close_fd(&fill->fd);
+	close_fd(&fill->buffered_fd);
+}
+
+/* Whether a file on the filesystem of FD may take O_DIRECT, and at which alignments. */
+static bool dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
+{
+	struct statx stx;
+
+	/* STATX_DIOALIGN: Linux 6.1, for each filesystem that has learnt it */
+	if (store_statx(fd, STATX_BASIC_STATS | STATX_DIOALIGN, &stx) < 0)
+		return false;
+	if (stx.stx_mask & STATX_DIOALIGN) {
+		*ret_mem = stx.stx_dio_mem_align;
+		*ret_off = stx.stx_dio_offset_align;
+	} else if (is_power_of_two(stx.stx_blksize) && stx.stx_blksize <= DIO_ALIGN_MOST) {
+		*ret_mem = *ret_off = MAX(stx.stx_blksize, DIO_ALIGN_LEAST);
+	} else {
+		*ret_mem = *ret_off = DIO_ALIGN_LEAST;
+	}
+	/* 0 for both: this file can't (encrypted, compressed, journalled data …) */
+	return is_power_of_two(*ret_mem) && is_power_of_two(*ret_off);
+}
+
+/*
+ * FILL->fd is a buffered descriptor opened with FLAGS. With cache=none, puts an O_DIRECT one in
+ * its place, opened with the same rights, and keeps it as the twin for what isn't aligned. Where
+ * the file can't do that, it stays buffered: O_DIRECT is how dirty pages are avoided (S2), not
+ * what is promised. Returns 0, or -errno where descriptors or memory are short.
+ */
+static int add_direct(struct call *call, struct file *fill, int flags)
+{
+	uint32_t mem_align, off_align;
+	int fd, r;
+
+	if (call->fs->cache != CACHE_NONE || !dio_alignment(fill->fd, &mem_align, &off_align))
+		return 0;
+	flags |= O_DIRECT;
+	r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
+	if (r == -EACCES || r == -EPERM) {
+		/*
+		 * a new file whose mode denies its maker: the first opening has settled the rights
+		 */
+		creds_resume();
+		r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
+	}
+	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return 0;
+	fill->buffered_fd = fill->fd;
+	fill->fd = fd;
+	fill->dio_mem_align = mem_align;
+	fill->dio_off_align = off_align;
+	return 0;
+}
+
+/* INODE has been opened as FILL: what its first writes are to know (ahead.h). */
+static void look_for_holes(const struct fs *fs, struct inode *inode, const struct file *fill)
+{
+	struct statx stx;
+
+	if (!fs->ahead.piece_len || !fill->dio_off_align || (fill->flags & O_ACCMODE) == O_RDONLY ||
+	    store_statx(fill->fd, STATX_SIZE | STATX_BLOCKS, &stx) < 0)
+		return;
+	if (atomic_load(&inode->known_len) < stx.stx_size)
+		atomic_store(&inode->known_len, stx.stx_size);
+	if (stx.stx_blocks * STAT_BLOCK_BYTES < stx.stx_size)
+		atomic_store(&inode->thin, true);
+}
+
+/*
+ * Passthrough is for those who only read: a write would take the inode's lock above for as long as
+ * it lasts, so that writes to one file take turns (fuse_passthrough_write_iter()). The others say
+ * that they have the same backing file, without which the kernel would refuse them, and then read
+ * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
+ *
+ * Otherwise a file is opened through the kernel's page cache, unless the client's open (ASKED:
+ * its flags) has O_DIRECT and the kernel can have several direct writes under way; see
+ * cached-open.h.
+ */
+static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
+			  struct caisson_fuse_open_out *ret_out)
+{
+	struct file *file = file_get(&call->fs->files, fh);
+	struct inode *inode = inode_at(&call->fs->inodes, file->inode);
+	struct inode *known = inode_at(&call->fs->inodes, file->known);
+	bool is_zone = zone_is_file(&inode->zone);
+	bool is_direct = (asked & O_DIRECT) && call->fs->parallel_direct_writes;
+	int32_t backing_id = PASSTHROUGH_NONE;
+	bool may_cache;
+
+	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
+	if (call->fs->passthrough && !is_zone)
+		backing_id = file_backing_id(call->fs, file);
+	if (backing_id != PASSTHROUGH_NONE) {
+		ret_out->open_flags |= CAISSON_FOPEN_PASSTHROUGH;
+		ret_out->backing_id = backing_id;
+		if ((file->flags & O_ACCMODE) == O_RDONLY)
+			return;
+	}
+	may_cache = !is_zone && !call->fs->passthrough;
+	/* by no open may the kernel drop pages that others write to */
+	if (may_cache)
+		ret_out->open_flags |= FOPEN_KEEP_CACHE;
+	/* two mounts' inodes above, each with a page cache, don't know of each other */
+	if (may_cache && !is_direct && !inode_is_shared(&call->fs->inodes, inode)) {
+		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
+		return;
+	}
+	cached_open_begin_around(known, file);
+	ret_out->open_flags |= FOPEN_DIRECT_IO;
+	if (call->fs->parallel_direct_writes)
+		ret_out->open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
+}
+
+/*
+ * Opens INODE with *FLAGS, or with what has to be different about them. ASKED is what the client
+ * has opened it with.
+ */
+static int open_inode(struct call *call, const struct inode *inode, uint32_t asked, int *flags,
+		      int *ret_fd)
+{
+	const struct store *store = &call->fs->store;
+	int r = store_reopen(store, inode->fd, *flags, ret_fd);
+
+	if (r == -EPERM && (*flags & O_NOATIME)) {
+		/* of a file that isn't the caller's; to ask for it is not to insist */
+		*flags &= ~O_NOATIME;
+		r = store_reopen(store, inode->fd, *flags, ret_fd);
+	}
+	if (r == -EPERM && (asked & O_APPEND)) {
+		/* an append-only inode (chattr +a) insists, and the client has said so */
+		*flags |= O_APPEND;
+		r = store_reopen(store, inode->fd, *flags, ret_fd);
+	}
+	return r;
+}
+
+/*
+ * A program may be executed by whoever can't read it, and is read to that end all the same: by
+ * the kernel, to which the caller's right to execute is enough (do_open_execat() in fs/exec.c).
+ * Ends the caller's identity.
+ */
+static int open_for_exec(struct call *call, const struct inode *inode, int *ret_fd)
+{
+	if (syscall(SYS_faccessat2, inode->fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+		return -errno;
+	creds_resume();
+	return store_reopen(&call->fs->store, inode->fd, O_RDONLY, ret_fd);
+}
+
+/*
+ * Both descriptors have just been opened; with the daemon's identity, which may do so for any file.
+ */
+static void keep_atime(const struct fs *fs, const struct file *fill)
+{
+	if (!fs->noatime)
+		return;
+	store_keep_atime(fill->fd);
+	if (fill->buffered_fd >= 0)
+		store_keep_atime(fill->buffered_fd);
+}
+
+/* The descriptors of INODE, opened with the caller's identity. On error none is open. */
+static int open_descriptors(struct call *call, const struct inode *inode, struct file *ret_fill)
+{
+	const struct fuse_open_in *arg = call->arg;
+	int flags = (int)arg->flags & OPEN_FLAGS;
+	int r = op_assume(call);
+
+	if (r < 0)
+		return r;
+	r = open_inode(call, inode, arg->flags, &flags, &ret_fill->fd);
+	if (r == -EACCES && (arg->flags & OPEN_TO_EXECUTE))
+		r = open_for_exec(call, inode, &ret_fill->fd);
+	if (r == 0)
+		r = add_direct(call, ret_fill, flags);
+	creds_resume();
+	if (r < 0) {
+		close_both(ret_fill);
+		return r;
+	}
+	ret_fill->flags = (uint32_t)flags;
+	keep_atime(call->fs, ret_fill);
+	return 0;
+}
+
+/* Opens INODE. -EAGAIN where that has to wait for a lease. */
+static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
+{
+	struct inode *primary = inode_primary(&call->fs->inodes, inode);
+	struct file fill = unopened(), *file;
+	int r = open_descriptors(call, inode, &fill);
+
+	if (r == 0)
+		r = file_open(call->fs, inode, &fill, ret_fh);
+	if (r < 0)
+		return r;
+	file = file_get(&call->fs->files, *ret_fh);
+	if (zone_is_file(&primary->zone))
+		op_zone_load(primary, file->fd);
+	look_for_holes(call->fs, primary, file);
+	return 0;
+}
+
+int op_open(struct call *call)
+{
+	const struct fuse_open_in *arg = call->arg;
+	struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
+	uint64_t fh;
+	int r;
+
+	if (!inode)
+		return -ESTALE;
+	/*
+	 * the kernel opens the others itself; a FIFO or a device would do things when opened here
+	 */
+	if (!S_ISREG(inode->mode))
+		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
+	r = open_file(call, inode, &fh);
+	if (r == -EAGAIN && !(arg->flags & O_NONBLOCK))
+		return CALL_WAITS;
+	if (r < 0)
+		return op_error(call->fs, r);
+	fill_open_out(call, arg->flags, fh, call->out);
+	call->out_len = sizeof(struct fuse_open_out);
+	return 0;
+}
+
+/*
+ * Answers with the entry and the handle of the new file that FILL, which it takes, is open on. The
+ * entry is that of the descriptor's inode: somebody may have renamed another one into its place.
+ * ROOM is for both.
+ */
+static int reply_created(struct call *call, struct room *room, struct file *fill)
+{
+	struct created_out *out = call->out;
+	struct inode *inode = NULL;
+	uint64_t fh;
+	int path_fd, r;
+
+	r = op_path_fd(call->fs, fill->fd, &path_fd);
+	if (r == 0)
+		r = op_entry_of(room, &path_fd, &out->entry, &inode);
+	if (r < 0) {
+		close_both(fill);
+		return op_error(call->fs, r);
+	}
+	fh = file_publish(call->fs, room->file_row, inode, fill);
+	room->file_row = POOL_NONE;
+	fill_open_out(call, ((const struct fuse_create_in *)call->arg)->flags, fh, &out->open);
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+/*
+ * Makes the file NAME in DIR, or a nameless one where that is NULL, and opens it. With the caller's
+ * identity.
+ */
+static int make_file(struct call *call, const struct inode *dir, const char *name,
+		     struct file *ret_fill)
+{
+	const struct fuse_create_in *arg = call->arg;
+	int flags = (int)arg->flags & OPEN_FLAGS;
+	int r;
+
+	if (name)
+		r = store_create_child(dir->fd, name, flags, arg->mode, &ret_fill->fd);
+	else
+		r = store_create_tmpfile(dir->fd, flags | ((int)arg->flags & O_EXCL), arg->mode,
+					 &ret_fill->fd);
+	/*
+	 * The kernel has asked whether the caller may make a file, and would let him have
+	 * whatever is there as if it were his. So it is told to look at the name again
+	 * (do_filp_open() in fs/namei.c does, once), finds what is there, and checks that.
+	 */
+	if (r == -EEXIST && !(arg->flags & O_EXCL))
+		return -ESTALE;
+	if (r < 0)
+		return r;
+	ret_fill->flags = (uint32_t)flags;
+	return add_direct(call, ret_fill, flags);
+}
+
+/* CREATE where NAME isn't NULL, otherwise TMPFILE. */
+static int create(struct call *call, const char *name)
+{
+	const struct fuse_create_in *arg = call->arg;
+	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
+	autoroom room = room_none(call->fs);
+	struct file fill = unopened();
+	int r;
+
+	if (!dir)
+		return -ESTALE;
+	r = op_zone_allow_name(call->fs, dir, name ? name : "");
+	if (r == 0)
+		r = room_for_inode(&room);
+	if (r == 0)
+		r = room_for_file(&room);
+	if (r == 0)
+		r = op_assume_to_create(call, arg->umask);
+	if (r < 0)
+		return r;
+	r = make_file(call, dir, name, &fill);
+	creds_resume();
+	if (r < 0) {
+		close_both(&fill);
+		return op_error(call->fs, r);
+	}
+	keep_atime(call->fs, &fill);
+	return reply_created(call, &room, &fill);
+}
+
+int op_create(struct call *call)
+{
+	return create(call, call->name[0]);
+}
+
+int op_tmpfile(struct call *call)
+{
+	return create(call, NULL);
+}
+
+static struct file *call_file(const struct call *call, uint64_t fh)
+{
+	struct file *file = file_get(&call->fs->files, fh);
+
+	return file && !file->directory ? file : NULL;
+}
+
+int op_release(struct call *call)
+{
+	const struct fuse_release_in *arg = call->arg;
+	struct file *file = call_file(call, arg->fh);
+
+	if (!file)
+		return -EBADF;
+	file_close(call->fs, file);
+	return 0;
+}
+
+/*
+ * What close(2) of one of the client's descriptors returns. Network filesystems write back and
+ * tell their errors when a descriptor is closed: so one is.
+ */
+int op_flush(struct call *call)
+{
+	const struct fuse_flush_in *arg = call->arg;
+	struct file *file = call_file(call, arg->fh);
+	struct inode *inode;
+	int fd, r = 0;
+	bool local;
+
+	if (!file)
+		return -EBADF;
+	inode = inode_at(&call->fs->inodes, file->inode);
+	local = op_is_local(call->fs, inode);
+	if (call->brief && !local)
+		return CALL_WAITS;
+	cached_open_flushed(inode_at(&call->fs->inodes, file->known), file);
+	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {
+		fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0 || close(fd) < 0)
+			r = -errno;
+	}
+	return r < 0 ? op_error(call->fs, r) : file_report_error(call->fs, file);
+}
+
+int op_lseek(struct call *call)
+{
+	const struct fuse_lseek_in *arg = call->arg;
+	const struct file *file = call_file(call, arg->fh);
+	struct fuse_lseek_out *out = call->out;
+	off_t off;
+
+	if (!file)
+		return -EBADF;
+	/* the kernel answers the others itself. The descriptor's own position means nothing here */
+	if (arg->whence != SEEK_DATA && arg->whence != SEEK_HOLE)
+		return -EINVAL;
+	off = lseek(file_buffered_fd(file), (off_t)arg->offset, (int)arg->whence);
+	if (off < 0)
+		return -errno;
+	*out = (struct fuse_lseek_out){ .offset = (uint64_t)off };
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+/*
+ * How much of CALL's copy from IN is made at once: bytes, 0 at the end of IN, or -errno. After
+ * the answer the kernel drops each page that a byte was copied to, and with it what others have
+ * stored to a mapping of that page meanwhile (__fuse_copy_file_range() in fs/fuse/file.c). So
+ * only whole pages are: -EOPNOTSUPP has it copy the rest itself, through its page cache.
+ */
+static int64_t copy_len(const struct fuse_copy_file_range_in *arg, const struct file *in)
+{
+	uint64_t len = MIN(arg->len, (uint64_t)COPY_LEN);
+	struct stat st;
+
+	if (fstat(in->fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size <= arg->off_in)
+		return 0;
+	len = MIN(len, (uint64_t)st.st_size - arg->off_in) & ~(uint64_t)(PAGE_BYTES - 1);
+	if (!len || !is_aligned(arg->off_out, PAGE_BYTES))
+		return -EOPNOTSUPP;
+	return (int64_t)len;
+}
+
+/*
+ * Through the buffered descriptors: where blocks can't be shared, the kernel copies through the
+ * page cache, at any alignment. So that the dirty pages stay few (S2), what was copied begins its
+ * way to the disk at once; errors of that are for fsync to find.
+ */
+int op_copy_file_range(struct call *call)
+{
+	const struct fuse_copy_file_range_in *arg = call->arg;
+	const struct file *in = call_file(call, arg->fh_in), *out = call_file(call, arg->fh_out);
+	struct fuse_write_out *reply = call->out;
+	off_t in_off = (off_t)arg->off_in, out_off = (off_t)arg->off_out;
+	struct inode *out_inode;
+	ssize_t copied;
+	int64_t len;
+	int r;
+
+	if (!in || !out)
+		return -EBADF;
+	if (arg->flags)
+		return -EINVAL;
+	out_inode = inode_at(&call->fs->inodes, out->inode);
+	/* the kernel then copies by reading and writing, and the zone has its say on the writes */
+	if (zone_is_file(&out_inode->zone))
+		return -EOPNOTSUPP;
+	len = copy_len(arg, in);
+	if (len < 0)
+		return (int)len;
+	/*
+	 * the descriptors have the rights; whether he has CAP_FSETID is what the kernel doesn't
+	 * tell
+	 */
+	r = op_assume_with_groups(call, false);
+	if (r < 0)
+		return r;
+	copied = copy_file_range(file_buffered_fd(in), &in_off, file_buffered_fd(out), &out_off,
+				 len, 0);
+	r = copied < 0 ? -errno : 0;
+	creds_resume();
+	if (r < 0)
+		return r;
+	op_setid_cleared(call->fs, out_inode);
+	if (call->fs->cache == CACHE_NONE && copied > 0)
+		(void)sync_file_range(file_buffered_fd(out), (off_t)arg->off_out, copied,
+				      SYNC_FILE_RANGE_WRITE); /* a head start: fsync finds errors */
+	*reply = (struct fuse_write_out){ .size = (uint32_t)copied };
+	call->out_len = sizeof(*reply);
+	return 0;
+}

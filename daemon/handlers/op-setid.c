@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handlers/op-setid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "handlers/call.h"
+#include "handlers/inval.h"
+#include "handlers/op-meta.h"
+#include "handlers/op-zone.h"
+#include "store/cached-open.h"
+#include "store/creds.h"
+#include "store/fs.h"
+
+/* Mounts of one file below BACKING whose inodes the kernel is told about. */
+#define SHARERS 16u
+
+void op_setid_cleared(struct fs *fs, struct inode *inode)
+{
+	uint64_t nodeids[SHARERS];
+	struct stat st;
+	uint32_t count;
+
+	if (!atomic_exchange(&inode->setid, false))
+		return;
+	/* after it: whoever sets such a bit meanwhile says so once more */
+	if (fstat(inode->fd, &st) < 0 || (st.st_mode & (S_ISUID | S_ISGID)))
+		atomic_store(&inode->setid, true);
+	count = inode_list_sharers(&fs->inodes, inode, nodeids, SHARERS);
+	for (uint32_t i = 0; i < count; i++) /* fails only where nobody is left to be misled */
+		(void)fuse_notify_attributes(fs->inodes.session_fd, nodeids[i]);
+}
+
+static int sync_flags(const struct fs *fs, const struct fuse_write_in *arg)
+{
+	if ((arg->flags & O_SYNC) == O_SYNC)
+		return RWF_SYNC;
+	return fs->cache == CACHE_WRITETHROUGH || (arg->flags & O_DSYNC) ? RWF_DSYNC : 0;
+}
+
+/* Writes CALL's data through FD: the bytes written, or -errno where there were none. */
+static int64_t write_all(const struct call *call, int fd)
+{
+	const struct fuse_write_in *arg = call->arg;
+	uint32_t moved = 0;
+
+	while (moved < arg->size) {
+		const struct iovec rest = { (uint8_t *)call->data + moved, arg->size - moved };
+		ssize_t n = pwritev2(fd, &rest, 1, (off_t)(arg->offset + moved),
+				     sync_flags(call->fs, arg));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return moved ? (int64_t)moved : -errno;
+		moved += (uint32_t)n;
+	}
+	return moved;
+}
+
+int op_worker_write(struct call *call)
+{
+	const struct fuse_write_in *arg = call->arg;
+	const struct file *file = file_get(&call->fs->files, arg->fh);
+	struct fuse_write_out *out = call->out;
+	struct inode *inode;
+	int64_t written;
+	int r;
+
+	if (!file)
+		return -EBADF;
+	inode = inode_at(&call->fs->inodes, file->inode);
+	if (zone_is_file(&inode->zone))
+		return op_zone_repair(call);
+
+	r = op_assume_with_groups(call, arg->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	if (r < 0)
+		return r;
+	written = write_all(call, file_buffered_fd(file));
+	creds_resume();
+	op_setid_cleared(call->fs, inode);
+	if (written < 0)
+		return (int)written;
+	if (call->around)
+		call->drops = cached_open_written_around(
+			call->fs, inode_at(&call->fs->inodes, file->known), arg->offset,
+			(uint64_t)written, &call->drop);
+	*out = (struct fuse_write_out){ .size = (uint32_t)written };
+	call->out_len = sizeof(*out);
+	return 0;
+}
+
+int op_worker_fallocate(struct call *call)
+{
+	const struct fuse_fallocate_in *arg = call->arg;
+	const struct file *file = file_get(&call->fs->files, arg->fh);
+	struct inode *inode;
+	int r;
+
+	if (!file)
+		return -EBADF;
+	inode = inode_at(&call->fs->inodes, file->inode);
+	/* whether he has CAP_FSETID is what the kernel doesn't tell */
+	r = op_assume_with_groups(call, false);
+	if (r < 0)
+		return r;
+	if (fallocate(file->fd, (int)arg->mode, (off_t)arg->offset, (off_t)arg->length) < 0)
+		r = -errno;
+	creds_resume();
+	if (arg->mode & FALLOC_FL_PUNCH_HOLE)
+		inode_note_hole(inode);
+	op_setid_cleared(call->fs, inode);
+	return r;
+}

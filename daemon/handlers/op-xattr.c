@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The *xattr() calls take a path, and those that take a descriptor refuse an O_PATH one. So the
+ * path is the descriptor's magic link below /proc/self/fd, which leads to the very inode: following
+ * it ends there, also where that is a symlink with attributes of its own.
+ *
+ * Names and values pass through as they are. ACLs name users and groups by number in both
+ * directions, in the numbers of the daemon's user namespace. What of "trusted." and "security." a
+ * caller may see or set is decided by the backing filesystem, with the capabilities that the
+ * caller's identity leaves us; in a mount with default_permissions the kernel has checked what it
+ * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it. Only the mark
+ * of a zoned directory isn't a caller's to change, nor to make: flushes depend on it (op-zone.h).
+ */
+#include "handlers/op-xattr.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "base/macro.h"
+#include "handlers/call.h"
+#include "handlers/op-meta.h"
+#include "handlers/op-zone.h"
+#include "store/creds.h"
+#include "store/fs.h"
+
+/* "/proc/self/fd/" and a descriptor. */
+#define PROC_FD	 "/proc/self/fd/"
+#define PATH_LEN (sizeof(PROC_FD) + STORE_FD_NAME_LEN)
+
+static void fd_path(int fd, char path[static PATH_LEN])
+{
+	memcpy(path, PROC_FD, sizeof(PROC_FD));
+	store_fd_name(fd, path + sizeof(PROC_FD) - 1);
+}
+
+static bool is_access_acl(const char *name)
+{
+	return strcmp(name, "system.posix_acl_access") == 0;
+}
+
+static bool is_acl(const char *name)
+{
+	return is_access_acl(name) || strcmp(name, "system.posix_acl_default") == 0;
+}
+
+/* Finds the call's inode. 0 or -errno. */
+static int find(const struct call *call, char path[static PATH_LEN], const struct inode **ret_inode)
+{
+	const struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
+
+	if (!inode)
+		return -ESTALE;
+	fd_path(inode->fd, path);
+	*ret_inode = inode;
+	return 0;
+}
+
+/* The same, and takes on its caller's identity: 0, and creds_resume() is due, or -errno. */
+static int begin(const struct call *call, char path[static PATH_LEN],
+		 const struct inode **ret_inode)
+{
+	int r = find(call, path, ret_inode);
+
+	return r < 0 ? r : op_assume(call);
+}
+
+/*
+ * Who is neither in the file's group nor has CAP_FSETID loses the set-group-id bit with a new
+ * access ACL, as posix_acl_update_mode() has it. The kernel has looked (fuse_set_acl() in
+ * fs/fuse/acl.c), and we may know less of the caller's groups than it does: so what it says is done.
+ */
+static int clear_sgid(const struct call *call, const struct inode *inode)
+{
+	char name[STORE_FD_NAME_LEN];
+	struct stat st;
+
+	if (fstat(inode->fd, &st) < 0)
+		return -errno;
+	if (!(st.st_mode & S_ISGID))
+		return 0;
+	store_fd_name(inode->fd, name);
+	return fchmodat(call->fs->store.proc_fd, name, st.st_mode & 07777 & ~(mode_t)S_ISGID, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
+int op_setxattr(struct call *call)
+{
+	const struct fuse_setxattr_in *arg = call->arg;
+	/* the short form of the struct ends before them */
+	uint32_t more = call->fs->setxattr_ext ? arg->setxattr_flags : 0;
+	const struct inode *inode;
+	char path[PATH_LEN];
+	int r;
+
+	if (arg->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
+	    more & ~(uint32_t)FUSE_SETXATTR_ACL_KILL_SGID)
+		return -EINVAL;
+	if (op_zone_is_mark(call->name[0]))
+		return op_zone_refused(call->fs, -EPERM);
+	r = begin(call, path, &inode);
+	if (r < 0)
+		return r;
+	if (setxattr(path, call->name[0], call->data, call->data_len, (int)arg->flags) < 0)
+		r = -errno;
+	else if ((more & FUSE_SETXATTR_ACL_KILL_SGID) && is_access_acl(call->name[0]))
+		r = clear_sgid(call, inode);
+	creds_resume();
+	return r;
+}
+
+/* NAME's value, or the names where it is NULL; asked for with a size of 0, how long that is. */
+static int get(struct call *call, const char *name)
+{
+	const struct fuse_getxattr_in *arg = call->arg;
+	struct fuse_getxattr_out *out = call->out;
+	uint32_t size = MIN(arg->size, call->out_cap);
+	const struct inode *inode;
+	char path[PATH_LEN];
+	ssize_t len;
+	int r;
+
+	r = find(call, path, &inode);
+	/* names of "trusted." are listed to whom the backing filesystem finds able: not by our rights */
+	if (r == 0)
+		r = name ? op_assume(call) : op_assume_with_groups(call, false);
+	if (r < 0)
+		return r;
+	len = name ? getxattr(path, name, call->out, size) : listxattr(path, call->out, size);
+	if (len < 0)
+		r = -errno;
+	creds_resume();
+	if (r < 0)
+		return r;
+	if (size == 0) {
+		*out = (struct fuse_getxattr_out){ .size = (uint32_t)len };
+		call->out_len = sizeof(*out);
+	} else {
+		call->out_len = (uint32_t)len;
+	}
+	return 0;
+}
+
+int op_getxattr(struct call *call)
+{
+	int r = get(call, call->name[0]);
+
+	/*
+	 * A filesystem without ACLs: the kernel, which checks each access by them, would pass this
+	 * error on as that of the access (fuse_get_acl()). There is none to heed.
+	 */
+	if (r == -EOPNOTSUPP && call->fs->posix_acl && is_acl(call->name[0]))
+		return -ENODATA;
+	return r;
+}
+
+int op_listxattr(struct call *call)
+{
+	return get(call, NULL);
+}
+
+/*
+ * What others change loses its file capabilities: the kernel takes them away in their name, with no
+ * right of theirs (cap_inode_killpriv() in security/commoncap.c). When a caller asks for it, the
+ * kernel has asked for CAP_SETFCAP, in any mount.
+ */
+static bool is_taken_by_the_kernel(const char *name)
+{
+	return strcmp(name, "security.capability") == 0;
+}
+
+int op_removexattr(struct call *call)
+{
+	const struct inode *inode;
+	char path[PATH_LEN];
+	int r;
+
+	if (op_zone_is_mark(call->name[0]))
+		return op_zone_refused(call->fs, -EPERM);
+	if (is_taken_by_the_kernel(call->name[0]))
+		r = find(call, path, &inode);
+	else
+		r = begin(call, path, &inode);
+	if (r < 0)
+		return r;
+	if (removexattr(path, call->name[0]) < 0)
+		r = -errno;
+	creds_resume();
+	return r;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One client at a time, never waited for: its socket doesn't block, its request and answer have a
+ * fixed room, and it is cut off after CLIENT_MS. Others wait in the kernel's backlog meanwhile, so
+ * one that stalls delays another `caisson status`, and nothing else.
+ */
+#include "host/control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "host/control-path.h"
+#include "host/status.h"
+
+#define CLIENT_MS   1000 /* less than control_ask() waits, so that a silent client can't starve it */
+#define REQUEST_LEN 64
+
+struct control_client {
+	int fd; /* -1: none */
+	int64_t deadline_ms;
+	char request[REQUEST_LEN];
+	uint32_t request_len;
+	bool answering;
+	uint32_t answer_at, answer_len;
+	char answer[CONTROL_ANSWER_LEN];
+	struct status status; /* too large for the stack */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* -- The socket -- */
+
+/* Binds under a name of our own, which is then renamed over whatever is there: see control.h. */
+static int bind_socket(struct control *control)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t saved;
+	int n, r = 0;
+
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%d", control->address.sun_path,
+		     (int)getpid());
+	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	if (unlink(address.sun_path) < 0 && errno != ENOENT)
+		return -errno;
+	saved = umask(0177); /* from the start for nobody but us */
+	if (bind(control->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		r = -errno;
+	(void)umask(saved); /* can't fail */
+	if (r < 0)
+		return r;
+	if (listen(control->listen_fd, 8) < 0 || stat(address.sun_path, &st) < 0 ||
+	    rename(address.sun_path, control->address.sun_path) < 0) {
+		r = -errno;
+		(void)unlink(address.sun_path); /* what went wrong before is what counts */
+		return r;
+	}
+	control->dev = st.st_dev;
+	control->ino = st.st_ino;
+	return 0;
+}
+
+static int make_timer(int *ret_fd)
+{
+	struct itimerspec each = {
+		.it_interval.tv_nsec = CONTROL_TICK_MS * 1000000L,
+		.it_value.tv_nsec = CONTROL_TICK_MS * 1000000L,
+	};
+	autoclose int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &each, NULL) < 0)
+		return -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int control_open(struct control *control, uint32_t major, uint32_t minor)
+{
+	int r;
+
+	*control = (struct control){
+		.listen_fd = -1,
+		.timer_fd = -1,
+		.address.sun_family = AF_UNIX,
+	};
+	r = make_timer(&control->timer_fd);
+	if (r < 0)
+		return r;
+	control->client = calloc(1, sizeof(*control->client));
+	if (!control->client)
+		return -ENOMEM;
+	control->client->fd = -1;
+
+	r = control_path_make(&control->address, major, minor);
+	if (r < 0)
+		return r;
+	control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->listen_fd < 0)
+		return -errno;
+	r = bind_socket(control);
+	if (r < 0)
+		close_fd(&control->listen_fd);
+	return r;
+}
+
+void control_close(struct control *control)
+{
+	struct stat st;
+
+	/* a daemon that took over the number has put its own socket there meanwhile */
+	if (control->ino && lstat(control->address.sun_path, &st) == 0 &&
+	    st.st_dev == control->dev && st.st_ino == control->ino)
+		(void)unlink(control->address.sun_path); /* otherwise the next one replaces it */
+	control->ino = 0;
+	if (control->client)
+		close_fd(&control->client->fd);
+	free(control->client);
+	control->client = NULL;
+	close_fd(&control->listen_fd);
+	close_fd(&control->timer_fd);
+}
+
+/* -- A client -- */
+
+static void client_end(struct control_client *client)
+{
+	close_fd(&client->fd);
+}
+
+static void client_accept(struct control *control)
+{
+	struct control_client *client = control->client;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	assert(client->fd < 0);
+	client->fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (client->fd < 0)
+		return; /* it has gone again */
+	client->deadline_ms = now_ms() + CLIENT_MS;
+	client->request_len = client->answer_at = client->answer_len = 0;
+	client->answering = false;
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    (peer.uid != 0 && peer.uid != geteuid()))
+		client_end(client);
+}
+
+/* Fills in the answer to the request, a string now. */
+static void client_answer(struct control_client *client, const struct control_loop *loop)
+{
+	struct status *status = &client->status;
+	int n;
+
+	memset(status, 0, sizeof(*status));
+	loop->fill(loop->arg, status);
+	if (strcmp(client->request, "status") == 0)
+		n = status_render_json(status, client->answer, sizeof(client->answer));
+	else if (strcmp(client->request, "status text") == 0)
+		n = status_render_text(status, client->answer, sizeof(client->answer));
+	else if (strcmp(client->request, "pids") == 0)
+		n = snprintf(client->answer, sizeof(client->answer), "%llu %llu\n",
+			     (unsigned long long)status->pid,
+			     (unsigned long long)(status->keeper_alive ? status->keeper_pid : 0));
+	else
+		n = snprintf(client->answer, sizeof(client->answer), "error: unknown request\n");
+	if (n < 0)
+		n = snprintf(client->answer, sizeof(client->answer), "error: %s\n", strerror(-n));
+	client->answer_len = (uint32_t)n;
+	client->answering = true;
+}
+
+static void client_read(struct control_client *client, const struct control_loop *loop)
+{
+	char *newline;
+	ssize_t n;
+
+	n = recv(client->fd, client->request + client->request_len,
+		 sizeof(client->request) - client->request_len, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_end(client);
+		return;
+	}
+	client->request_len += (uint32_t)n;
+	newline = memchr(client->request, '\n', client->request_len);
+	if (newline) {
+		*newline = '\0';
+		client_answer(client, loop);
+	} else if (client->request_len == sizeof(client->request)) {
+		client_end(client); /* no request is that long */
+	}
+}
+
+static void client_write(struct control_client *client)
+{
+	ssize_t n = send(client->fd, client->answer + client->answer_at,
+			 client->answer_len - client->answer_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n >= 0)
+		client->answer_at += (uint32_t)n;
+	if (n < 0 || client->answer_at == client->answer_len)
+		client_end(client);
+}
+
+/* -- The loop -- */
+
+enum { POLL_TIMER, POLL_SOCKET, POLL_WATCHES };
+
+/* The listening socket, or the client that is being served, which is all that one poll takes. */
+static struct pollfd socket_pollfd(const struct control *control)
+{
+	const struct control_client *client = control->client;
+
+	if (client->fd < 0)
+		return (struct pollfd){ .fd = control->listen_fd, .events = POLLIN };
+	return (struct pollfd){
+		.fd = client->fd,
+		.events = client->answering ? POLLOUT : POLLIN,
+	};
+}
+
+static void serve_socket(struct control *control, const struct control_loop *loop)
+{
+	struct control_client *client = control->client;
+
+	if (client->fd < 0) {
+		client_accept(control);
+		return;
+	}
+	if (!client->answering)
+		client_read(client, loop);
+	if (client->fd >= 0 && client->answering)
+		client_write(client);
+}
+
+static void serve_timer(struct control *control, const struct control_loop *loop)
+{
+	struct control_client *client = control->client;
+	uint64_t missed;
+
+	/* ticks that were missed are not made up for */
+	if (read(control->timer_fd, &missed, sizeof(missed)) != (ssize_t)sizeof(missed))
+		return;
+	if (client->fd >= 0 && now_ms() >= client->deadline_ms)
+		client_end(client);
+	loop->tick(loop->arg);
+}
+
+int control_run(struct control *control, struct control_loop *loop)
+{
+	assert(loop->watch_count <= CONTROL_WATCHES);
+	if (control->timer_fd < 0 || !control->client)
+		return -EBADF; /* control_open() failed early */
+	for (;;) {
+		struct pollfd fds[POLL_WATCHES + CONTROL_WATCHES];
+
+		fds[POLL_TIMER] = (struct pollfd){ .fd = control->timer_fd, .events = POLLIN };
+		fds[POLL_SOCKET] = socket_pollfd(control);
+		for (uint32_t i = 0; i < loop->watch_count; i++)
+			fds[POLL_WATCHES + i] =
+				(struct pollfd){ .fd = loop->watch_fd[i], .events = POLLIN };
+		if (poll(fds, POLL_WATCHES + loop->watch_count, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		for (uint32_t i = 0; i < loop->watch_count; i++) {
+			if (fds[POLL_WATCHES + i].revents && !loop->ready(loop->arg, i))
+				return 0;
+		}
+		if (fds[POLL_SOCKET].revents)
+			serve_socket(control, loop);
+		if (fds[POLL_TIMER].revents)
+			serve_timer(control, loop);
+	}
+}

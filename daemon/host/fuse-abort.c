@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/fuse-abort.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* Where distributions mount fusectl. */
+#define CONNECTIONS "/sys/fs/fuse/connections"
+
+/* fusectl as a mount of our own, which nobody else sees; there is one instance in the kernel. */
+static int open_connections(int *ret_fd)
+{
+	autoclose int context = -1;
+	int fd = -1;
+
+	context = fsopen("fusectl", FSOPEN_CLOEXEC);
+	if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	if (fd < 0) /* not root: then it is the connection's owner who may, where it is mounted */
+		fd = open(CONNECTIONS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int fuse_abort_open(uint32_t minor, int *ret_fd)
+{
+	autoclose int connections = -1;
+	char path[32];
+	int fd, r;
+
+	r = open_connections(&connections);
+	if (r < 0)
+		return r;
+	/* a connection is called by its mount's device number (fuse_ctl_add_conn()) */
+	(void)snprintf(path, sizeof(path), "%u/abort", minor); /* fits */
+	fd = openat(connections, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int fuse_abort(int fd)
+{
+	return write(fd, "1", 1) < 0 ? -errno : 0;
+}

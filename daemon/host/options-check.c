@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whether what the command line names can be served, on this machine, with these limits. */
+#include "host/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "base/mountinfo.h"
+
+#define INODES_DEFAULT 65536u
+#define FILES_DEFAULT  16384u
+
+/*
+ * Of one open file: with and without O_DIRECT, and its inode's sync_fd. Its inode has another one,
+ * which it keeps as long as it is open.
+ */
+#define FDS_PER_FILE   3u
+#define FDS_PER_INODE  1u
+/* Of the daemon itself; of one queue: ring, device, eventfd; of a thread in a handler. */
+#define FDS_OWN	       64u
+#define FDS_PER_QUEUE  4u
+#define FDS_PER_WORKER 6u
+/* Of inodes that aren't open: enough for those that handlers are at, and then some. */
+#define FDS_IDLE       128u
+
+static int refuse_path(const char *path, const char *action, int error)
+{
+	log_fail("%s: %s: %s", path, action, strerror(-error));
+	return error;
+}
+
+static void replace(char **path, char *resolved)
+{
+	free(*path);
+	*path = resolved;
+}
+
+static int check_backing(struct options *options)
+{
+	char *resolved = realpath(options->backing, NULL);
+	struct stat st;
+
+	if (!resolved)
+		return refuse_path(options->backing, "serve", -errno);
+	replace(&options->backing, resolved);
+	if (stat(options->backing, &st) < 0)
+		return refuse_path(options->backing, "serve", -errno);
+	if (!S_ISDIR(st.st_mode))
+		return refuse_path(options->backing, "serve", -ENOTDIR);
+	if (faccessat(AT_FDCWD, options->backing, R_OK | X_OK, AT_EACCESS) < 0)
+		return refuse_path(options->backing, "serve", -errno);
+	return 0;
+}
+
+static int check_mountpoint(struct options *options)
+{
+	struct mountinfo info;
+	char *resolved;
+	struct stat st;
+	int r;
+
+	r = mountinfo_path(options->mountpoint, &resolved);
+	if (r < 0)
+		return refuse_path(options->mountpoint, "mount on", r);
+	replace(&options->mountpoint, resolved);
+
+	/* first: what is mounted there may hang when it is asked for its attributes */
+	r = mountinfo_find(options->mountpoint, &info);
+	if (r < 0 && r != -ENOENT)
+		return refuse_path("/proc/self/mountinfo", "read", r);
+	if (r == 0 && info.is_fuse) {
+		log_fail("%s: mount on: in use, a filesystem of type %s is mounted there",
+			 options->mountpoint, info.type);
+		return -EBUSY;
+	}
+	if (stat(options->mountpoint, &st) < 0)
+		return refuse_path(options->mountpoint, "mount on", -errno);
+	if (!S_ISDIR(st.st_mode))
+		return refuse_path(options->mountpoint, "mount on", -ENOTDIR);
+	return 0;
+}
+
+/* Whether PATH is DIR or below it; both absolute and without symlinks. */
+static bool is_within(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (strcmp(dir, "/") == 0)
+		return true;
+	return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+int options_check_paths(struct options *options)
+{
+	const char *relation = NULL;
+	int r;
+
+	r = check_backing(options);
+	if (!r)
+		r = check_mountpoint(options);
+	if (r < 0)
+		return r;
+
+	if (strcmp(options->backing, options->mountpoint) == 0)
+		relation = "is the same directory as";
+	else if (is_within(options->backing, options->mountpoint))
+		relation = "is inside of"; /* S8: would be hidden by the mount, and lie upon it */
+	else if (is_within(options->mountpoint, options->backing))
+		relation = "contains"; /* the mount would hold itself, without end */
+	if (relation) {
+		log_fail("%s: serve: it %s the mountpoint %s", options->backing, relation,
+			 options->mountpoint);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The fs.nr_open of this machine: the most that RLIMIT_NOFILE can be. */
+static rlim_t read_nr_open(void)
+{
+	unsigned long long value;
+	FILE *file = fopen("/proc/sys/fs/nr_open", "re");
+	bool ok;
+
+	if (!file)
+		return 0;
+	ok = fscanf(file, "%llu", &value) == 1;
+	(void)fclose(file); /* read only */
+	return ok ? (rlim_t)value : 0;
+}
+
+/* As high as we may: to WANTED (with CAP_SYS_RESOURCE), otherwise to the hard limit. */
+static struct rlimit raise_limit(int resource, rlim_t wanted)
+{
+	struct rlimit limit = { 0 }, higher;
+
+	if (getrlimit(resource, &limit) < 0)
+		return limit; /* can't fail for these */
+	higher = (struct rlimit){ .rlim_cur = wanted, .rlim_max = wanted };
+	if (wanted > limit.rlim_max && setrlimit(resource, &higher) == 0)
+		return higher;
+	higher = (struct rlimit){ .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
+	return setrlimit(resource, &higher) == 0 ? higher : limit;
+}
+
+int options_fit(struct options *options, uint64_t nofile)
+{
+	uint64_t own = FDS_OWN + (uint64_t)options->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
+		       (uint64_t)options->workers * FDS_PER_WORKER + FDS_IDLE;
+	uint64_t room = nofile > own ? nofile - own : 0;
+	uint64_t files = options->files, wanted;
+
+	/* the number of inodes that are known doesn't depend on descriptors: see inode-fd.h */
+	if (!options->inodes)
+		options->inodes = INODES_DEFAULT;
+	/* three quarters, so that some stay for inodes that aren't open */
+	if (!files)
+		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));
+	files = MAX(files, (uint64_t)OPTIONS_FILES_MIN);
+	wanted = files * (FDS_PER_FILE + FDS_PER_INODE);
+	if (wanted > room) {
+		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",
+			 (unsigned long long)files, (unsigned long long)nofile,
+			 (unsigned long long)(own + wanted));
+		return -EMFILE;
+	}
+	options->files = (uint32_t)files;
+	options->inode_fds =
+		(uint32_t)MIN(FDS_IDLE + room - files * FDS_PER_FILE, (uint64_t)UINT32_MAX);
+	return 0;
+}
+
+int options_fit_limits(struct options *options)
+{
+	rlim_t nofile;
+
+	/*
+	 * later mappings, a thread's stack among them, count against it when CAP_IPC_LOCK is gone
+	 */
+	(void)raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
+	nofile = raise_limit(RLIMIT_NOFILE, read_nr_open()).rlim_cur;
+	return options_fit(options, nofile);
+}

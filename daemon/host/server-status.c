@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/server-status.h"
+
+#include "base/stats.h"
+#include "host/monitor.h"
+#include "host/options.h"
+#include "host/status.h"
+#include "serve/queue.h"
+#include "serve/server.h"
+
+int server_transport_refusal(const struct server *server)
+{
+	for (uint32_t qid = 0; server->plan.deal.count && qid < server->plan.queues; qid++) {
+		int refusal = atomic_load(&server->queues[qid].uring.refusal);
+
+		if (refusal)
+			return refusal;
+	}
+	return 0;
+}
+
+/* Where the kernel refuses an entry, it goes back to /dev/fuse for all. */
+static const char *transport_name(const struct server *server)
+{
+	const struct queue *queue = server->queues;
+
+	if (!server->plan.deal.count || server_transport_refusal(server))
+		return queue->dev.ops->name;
+	return queue->uring.ops->name;
+}
+
+void server_fill_status(const struct server *server, struct status *status)
+{
+	const struct options *options = server->options;
+	const struct fs *fs = &server->fs;
+
+	*status = (struct status){
+		.backing = options->backing,
+		.mountpoint = options->mountpoint,
+		.io_flusher_required = options->require_io_flusher,
+		.mlock_required = options->require_mlock,
+		.cache = options_cache_name(options->cache),
+		.transport = transport_name(server),
+		.kernel_minor = server->session.kernel_minor,
+		.max_write = server->session.max_write,
+		.queues = server->plan.queues,
+		.queue_depth = server->plan.queue_depth,
+		.workers = options->workers,
+		.memory_bound = server_memory_len(server),
+		.inodes_used = atomic_load(&fs->inodes.used),
+		.inodes_limit = fs->inodes.count,
+		.inodes_refused = atomic_load(&fs->inodes.refusals),
+		.zone_refusals = atomic_load(&fs->zone_refusals),
+		.files_used = atomic_load(&fs->files.used),
+		.files_limit = fs->files.count,
+		.meta_free_slots = atomic_load(&server->workers.slots.free),
+		.meta_shortages = atomic_load(&server->workers.slots.shortages),
+	};
+	session_flag_names(server->session.flags, status->features, sizeof(status->features));
+	for (uint32_t i = 0; i < options->workers + server->plan.queues; i++) {
+		const struct worker_stats *stats = &server->workers.stats[i];
+
+		status->meta_calls += atomic_load(&stats->calls);
+		status->meta_errors += atomic_load(&stats->errors);
+		status->meta_lost += atomic_load(&stats->lost);
+	}
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
+		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
+}
+
+void server_count(const struct server *server, struct monitor_counters *ret_counters)
+{
+	*ret_counters = (struct monitor_counters){
+		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
+		.zone_refusals = atomic_load(&server->fs.zone_refusals),
+		.files_refused = atomic_load(&server->fs.files.pool.shortages),
+	};
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		const struct stats_queue *stats = server->queues[qid].stats;
+
+		ret_counters->io_errors += stat_get(&stats->errors);
+		ret_counters->protocol_errors += stat_get(&stats->protocol_errors);
+	}
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/macro.h"
+#include "base/stats.h"
+
+/* user_data = tag << 32 | index */
+#define TAG_SHIFT 32
+
+#define REAP_BATCH 32
+
+#define CAP_WORDS 2
+
+/* Anybody but root: "nobody", by convention. */
+#define SOME_USER 65534
+
+/* Of a submission of 128 bytes, those that are the command's own. */
+#define COMMAND_LEN 80
+
+uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
+{
+	return (uint64_t)tag << TAG_SHIFT | index;
+}
+
+/*
+ * DEFER_TASKRUN (Linux 6.1) runs completions when this thread asks for them and never interrupts
+ * it in between; it measured best. Each step back is for a kernel or a sandbox without it.
+ */
+static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+		0,
+	};
+	int r = -EINVAL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
+		struct io_uring_params params = {
+			.flags = flags[i] | (commands ? IORING_SETUP_SQE128 : 0),
+		};
+
+		r = io_uring_queue_init_params(entries, ring, &params);
+	}
+	return r;
+}
+
+/*
+ * Fills the ring once with no-ops, the first of them on a worker. Afterwards the kernel keeps the
+ * request objects in the ring's own cache (io_alloc_cache / free_list in io_uring.c) and the last
+ * worker of a pool for ever (io_wq_worker() in io-wq.c lets only surplus ones time out).
+ */
+static int warm(struct engine *engine)
+{
+	uint32_t entries = engine->entries;
+	struct io_uring_cqe *cqe;
+	int r;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+		assert(sqe);
+		io_uring_prep_nop(sqe);
+		if (i == 0 && engine->workers)
+			sqe->flags |= IOSQE_ASYNC;
+	}
+	r = io_uring_submit_and_wait(&engine->ring, entries);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < entries; i++) {
+		r = io_uring_wait_cqe(&engine->ring, &cqe);
+		if (r < 0)
+			return r;
+		io_uring_cqe_seen(&engine->ring, cqe);
+	}
+	return 0;
+}
+
+/* Registers the thread's credentials as they are now, with CAPS as its capabilities. */
+static int register_identity(struct engine *engine, enum io_identity identity,
+			     struct __user_cap_data_struct caps[CAP_WORDS])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	int r;
+
+	if (syscall(SYS_capset, &header, caps) < 0)
+		return -errno;
+	r = io_uring_register_personality(&engine->ring);
+	if (r < 0)
+		return r;
+	engine->personality[identity] = r;
+	return 0;
+}
+
+/*
+ * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
+ * (setattr_should_drop_suidgid(), fs/attr.c), and ext4 lets root alone have its reserved blocks
+ * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials: so
+ * these are registered from a moment in which this thread has less. Which user it is doesn't
+ * matter: what a file may be used for was settled when it was opened. A thread that has no
+ * CAP_FSETID isn't root, and needs nothing of this.
+ */
+static int register_identities(struct engine *engine)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct had[CAP_WORDS], less[CAP_WORDS];
+	long uid, gid;
+	int r;
+
+	if (syscall(SYS_capget, &header, had) < 0)
+		return -errno;
+	if (!(had[0].effective & 1u << CAP_FSETID))
+		return 0;
+
+	memcpy(less, had, sizeof(less));
+	less[0].effective &= ~(1u << CAP_FSETID);
+	r = register_identity(engine, IO_WITHOUT_FSETID, less);
+	if (r == 0) {
+		gid = syscall(SYS_setfsgid, SOME_USER);
+		uid = syscall(SYS_setfsuid, SOME_USER);
+		r = register_identity(engine, IO_AS_USER, less);
+		(void)syscall(SYS_setfsuid, uid);
+		(void)syscall(SYS_setfsgid, gid);
+		if (syscall(SYS_setfsuid, -1) != uid || syscall(SYS_setfsgid, -1) != gid)
+			return -EPERM;
+	}
+	if (syscall(SYS_capset, &header, had) < 0)
+		return -errno;
+	return r;
+}
+
+int engine_probe(void)
+{
+	struct io_uring ring;
+	int r = make_ring(&ring, 1, false);
+
+	if (r == 0)
+		io_uring_queue_exit(&ring);
+	return r;
+}
+
+int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_len)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int r = make_ring(&ring, 1, true);
+
+	if (r < 0)
+		return r;
+	sqe = io_uring_get_sqe(&ring);
+	assert(sqe); /* the ring has room for one */
+	engine_prep_command(sqe, fd, cmd_op, arg, arg_len);
+	r = io_uring_submit_and_wait(&ring, 1);
+	if (r >= 0)
+		r = io_uring_wait_cqe(&ring, &cqe);
+	if (r >= 0)
+		r = cqe->res;
+	io_uring_queue_exit(&ring);
+	return r;
+}
+
+int engine_init(struct engine *engine, const struct engine_config *config)
+{
+	uint32_t entries = config->depth + config->others;
+	int r;
+
+	*engine = (struct engine){
+		.arena = config->arena,
+		.ios = arena_table(config->arena, ARENA_IOS),
+		.owner = config->owner,
+		.stats = config->stats,
+		.shared = config->shared,
+		.poll_ns = config->poll_ns,
+	};
+	r = make_ring(&engine->ring, entries, config->commands);
+	if (r < 0)
+		return r;
+	engine->entries = entries;
+	engine->depth = config->depth;
+	engine->workers = config->workers;
+	engine->buf_off = config->buf_off;
+	engine->buf_len = config->buf_len;
+	engine->made = true;
+	return 0;
+}
+
+/*
+ * Registered buffers: no I/O looks their pages up any more, and as they are pinned for long,
+ * nothing moves them. Optional, as is the registered ring, whose calls don't look up its
+ * descriptor.
+ */
+static void register_memory(struct engine *engine)
+{
+	const struct iovec buffers = { arena_at(engine->arena, engine->buf_off), engine->buf_len };
+
+	if (engine->buf_len)
+		engine->pinned = io_uring_register_buffers(&engine->ring, &buffers, 1) == 0;
+	(void)io_uring_register_ring_fd(&engine->ring);
+}
+
+static int bound_workers(struct engine *engine)
+{
+	/* [0]: work on regular files; [1]: on anything else, of which there is none */
+	unsigned workers[2] = { engine->workers, 1 };
+
+	return io_uring_register_iowq_max_workers(&engine->ring, workers);
+}
+
+void engine_widen(struct engine *engine)
+{
+	uint32_t workers = MIN(engine->depth, (uint32_t)ENGINE_WORKERS_MAX);
+
+	if (engine->workers >= workers)
+		return;
+	engine->workers = workers;
+	(void)bound_workers(engine); /* as at the start; without it ios only wait for each other */
+}
+
+int engine_start(struct engine *engine)
+{
+	int r = 0;
+
+	if (engine->workers)
+		r = bound_workers(engine);
+	if (r < 0)
+		return r;
+	register_memory(engine);
+	r = warm(engine);
+	if (r < 0)
+		return r;
+	return register_identities(engine);
+}
+
+void engine_destroy(struct engine *engine)
+{
+	if (engine->made)
+		io_uring_queue_exit(&engine->ring);
+	engine->made = false;
+}
+
+struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+	assert(sqe); /* engine_init() made room for all that can be in flight */
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->user_data = engine_user_data(tag, index);
+	return sqe;
+}
+
+void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, const void *arg,
+			 uint32_t arg_len)
+{
+	assert(arg_len <= COMMAND_LEN);
+	memset(sqe->cmd, 0, COMMAND_LEN);
+	memcpy(sqe->cmd, arg, arg_len);
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = fd;
+	sqe->cmd_op = cmd_op;
+}
+
+/* Sends what is left of IO. */
+static void issue(struct engine *engine, uint32_t index)
+{
+	struct io *io = &engine->ios[index];
+	struct io_uring_sqe *sqe = engine_sqe(engine, ENGINE_IO, index);
+	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
+	unsigned left = (unsigned)(io->len - io->moved);
+
+	if (io->alloc_len) {
+		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE, (off_t)io->alloc_off,
+					(off_t)io->alloc_len);
+		sqe->personality = (uint16_t)engine->personality[io->identity];
+		return;
+	}
+	switch ((enum io_op)io->op) {
+	case IO_READ:
+		io_uring_prep_read(sqe, io->fd, buf, left, io->off + io->moved);
+		sqe->opcode = engine->pinned ? IORING_OP_READ_FIXED : IORING_OP_READ;
+		break;
+	case IO_WRITE:
+		io_uring_prep_write(sqe, io->fd, buf, left, io->off + io->moved);
+		sqe->opcode = engine->pinned ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+		if (io->flags & IO_SYNC)
+			sqe->rw_flags = RWF_SYNC;
+		else if (io->flags & IO_DSYNC)
+			sqe->rw_flags = RWF_DSYNC;
+		sqe->personality = (uint16_t)engine->personality[io->identity];
+		break;
+	case IO_FSYNC:
+		io_uring_prep_fsync(sqe, io->fd, 0);
+		break;
+	case IO_FDATASYNC:
+		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case IO_FALLOCATE:
+		io_uring_prep_fallocate(sqe, io->fd, (int)io->mode, (off_t)io->off, (off_t)io->len);
+		sqe->personality = (uint16_t)engine->personality[io->identity];
+		break;
+	}
+}
+
+void engine_submit(struct engine *engine, uint32_t index)
+{
+	struct io *io = &engine->ios[index];
+
+	assert((io->op != IO_READ && io->op != IO_WRITE) || io->len <= INT32_MAX);
+	io->moved = 0;
+	io->error = 0;
+	engine->in_flight++;
+	atomic_fetch_add_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
+	issue(engine, index);
+}
+
+/* What the result of one submission makes of IO: true when it is complete, with its result. */
+static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_result)
+{
+	bool moves = io->op == IO_READ || io->op == IO_WRITE;
+
+	if (io->alloc_len) {
+		/* whatever came of that, the write may find room for itself */
+		io->alloc_len = 0;
+		return false;
+	}
+	if (res == -EINTR || res == -EAGAIN)
+		return false;
+	if (io->op == IO_FALLOCATE && (io->flags & IO_DSYNC) && res == 0) {
+		/* there is no flag for it, as a write has */
+		io->op = IO_FSYNC;
+		return false;
+	}
+	if (!moves) {
+		*ret_result = res;
+		return true;
+	}
+	if (res <= 0) {
+		/* what did move is reported; the error shows again when the rest is asked for */
+		*ret_result = io->moved ? (int64_t)io->moved : res;
+		io->error = res;
+		return true;
+	}
+	io->moved += (uint64_t)res;
+	if (io->moved >= io->len) {
+		*ret_result = (int64_t)io->moved;
+		return true;
+	}
+	stat_add(&engine->stats->resumed, 1);
+	/*
+	 * off its grid direct I/O can't go on: a read is at the end of the file; a write, see
+	 * op-io.c
+	 */
+	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
+		*ret_result = (int64_t)io->moved;
+		return true;
+	}
+	return false;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool engine_is_idle(const struct engine *engine)
+{
+	return !atomic_load_explicit(&engine->shared->in_flight, memory_order_relaxed) &&
+	       !io_uring_cq_ready(&engine->ring);
+}
+
+static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
+{
+	enum engine_tag tag = (enum engine_tag)(cqe->user_data >> TAG_SHIFT);
+	uint32_t index = (uint32_t)cqe->user_data;
+	int64_t result;
+
+	if (tag != ENGINE_IO) {
+		engine->owner.other(engine->owner.arg, tag, index, cqe->res);
+		return;
+	}
+	if (!settle(engine, &engine->ios[index], cqe->res, &result)) {
+		issue(engine, index);
+		return;
+	}
+	engine->in_flight--;
+	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
+	engine->owner.done(engine->owner.arg, index, result);
+}
+
+/*
+ * Looks for completions for a moment, which is quicker than to be woken, and costs the CPU
+ * meanwhile: one engine at a time. Submits what there is. Returns 0 or -errno.
+ */
+static int poll_completions(struct engine *engine)
+{
+	uint64_t since;
+	int r = 0;
+
+	if (!engine->poll_ns || atomic_flag_test_and_set(&engine->shared->polling))
+		return 0;
+	since = now_ns();
+	do
+		r = io_uring_submit_and_get_events(&engine->ring);
+	while (r >= 0 && !io_uring_cq_ready(&engine->ring) && now_ns() - since < engine->poll_ns);
+	atomic_flag_clear(&engine->shared->polling);
+	return MIN(r, 0);
+}
+
+/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap. */
+static bool is_passing(int r)
+{
+	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
+}
+
+int engine_turn(struct engine *engine)
+{
+	struct io_uring_cqe *cqes[REAP_BATCH];
+	unsigned n;
+	int r;
+
+	r = poll_completions(engine);
+	if (r == 0)
+		r = io_uring_submit_and_wait(&engine->ring, 1);
+	stat_add(&engine->stats->turns, 1);
+	if (r < 0 && !is_passing(r))
+		return r;
+
+	do {
+		n = io_uring_peek_batch_cqe(&engine->ring, cqes, REAP_BATCH);
+		for (unsigned i = 0; i < n; i++) {
+			struct io_uring_cqe cqe = *cqes[i];
+
+			/* the slot in the ring is given back first: a callback may submit */
+			io_uring_cqe_seen(&engine->ring, cqes[i]);
+			reap(engine, &cqe);
+		}
+	} while (n == REAP_BATCH);
+	return 0;
+}
+
+int engine_flush(struct engine *engine)
+{
+	int r = io_uring_submit_and_wait(&engine->ring, 0);
+
+	return r < 0 && !is_passing(r) ? r : 0;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/op-io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/macro.h"
+#include "base/stats.h"
+#include "handlers/call.h"
+#include "handlers/op-meta.h"
+#include "handlers/op-zone.h"
+#include "serve/engine.h"
+#include "serve/gate.h"
+#include "serve/request.h"
+#include "store/ahead.h"
+#include "store/cached-open.h"
+#include "store/fs.h"
+
+static struct io *io_row(struct op_io *io, const struct request *request)
+{
+	return &io->engine->ios[request->index];
+}
+
+static struct inode *inode_of(const struct op_io *io, const struct file *file)
+{
+	return inode_at(&io->fs->inodes, file->inode);
+}
+
+/* What the kernel knows the file as: the page cache above is that inode's. */
+static struct inode *known_of(const struct op_io *io, const struct file *file)
+{
+	return inode_at(&io->fs->inodes, file->known);
+}
+
+static struct zone *zone_of(const struct op_io *io, const struct file *file)
+{
+	return &inode_of(io, file)->zone;
+}
+
+static int start(struct op_io *io, struct request *request)
+{
+	request_move(request, REQUEST_IO);
+	engine_submit(io->engine, request->index);
+	return OP_IO_STARTED;
+}
+
+/*
+ * Chooses the descriptor for LEN bytes at OFF: the direct one where they lie on its grid, else
+ * its buffered twin. The payload is page-aligned, which satisfies every dio_mem_align that an open
+ * accepts (see file.c).
+ */
+static void aim(struct op_io *io, struct io *row, const struct file *file, uint64_t off,
+		uint64_t len)
+{
+	bool aligned = file->dio_off_align && is_aligned(off | len, file->dio_off_align);
+
+	row->off = off;
+	row->len = len;
+	row->fd = file->fd;
+	row->align = aligned ? file->dio_off_align : 0;
+	if (file->dio_off_align && !aligned) {
+		row->fd = file->buffered_fd;
+		stat_add(&io->stats->buffered, 1);
+	}
+}
+
+/*
+ * REQUEST is about to change FILE in the way of its row: 0, or OP_IO_PARKED. With another cache=
+ * all goes through the page cache, and there is nothing to keep apart.
+ */
+static int enter_gate(struct op_io *io, struct request *request, const struct file *file,
+		      enum gate_kind kind)
+{
+	if (io->fs->cache != CACHE_NONE || gate_enter(io->gates, file->inode, kind, request))
+		return 0;
+	return OP_IO_PARKED;
+}
+
+static void leave_gate(struct op_io *io, struct request *request)
+{
+	if (request->in_gate)
+		gate_leave(io->gates, request);
+}
+
+/*
+ * Whether a request with these flags goes around the page cache above: only such ones have a
+ * LOCKOWNER flag (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O
+ * from others who have opened FILE without O_DIRECT, and a mapping from the descriptor it is of.
+ */
+static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
+{
+	cached_open_note(known_of(io, file), file, has_owner);
+	return has_owner;
+}
+
+static int start_read(struct op_io *io, struct request *request, struct file *file,
+		      const struct fuse_read_in *in)
+{
+	struct io *row = io_row(io, request);
+
+	stat_add(&io->stats->reads, 1);
+	(void)goes_around(io, file, in->read_flags & FUSE_READ_LOCKOWNER);
+	if (in->size == 0)
+		return 0;
+	*row = (struct io){ .op = IO_READ, .buf_off = request->buf_off };
+	aim(io, row, file, in->offset, in->size);
+	return start(io, request);
+}
+
+/*
+ * Whether the caller is somebody else than root. The kernel's own writeback of a shared mapping
+ * comes in nobody's name (FUSE_INVALID_UIDGID): the room for it was promised when the page was
+ * written to.
+ */
+static bool is_user(const struct fuse_in_header *in)
+{
+	return in->uid != 0 && in->uid != UINT32_MAX;
+}
+
+static void prepare_write(struct op_io *io, const struct request *request, const struct file *file,
+			  const struct call *call)
+{
+	const struct fuse_write_in *in = call->arg;
+	struct io *row = io_row(io, request);
+
+	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
+	aim(io, row, file, in->offset, in->size);
+	if (is_user(call->in))
+		row->identity = IO_AS_USER;
+	else if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		row->identity = IO_WITHOUT_FSETID;
+	/* the write's own RWF_SYNC and RWF_DSYNC come as if it were the descriptor's */
+	if ((in->flags & O_SYNC) == O_SYNC)
+		row->flags |= IO_SYNC;
+	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned || (in->flags & O_DSYNC))
+		row->flags |= IO_DSYNC;
+}
+
+/*
+ * Where the blocks that REQUEST's write goes to are to be allocated first, with others around
+ * them: makes its row do that. Of use only to what is direct, which io_uring then needs no worker
+ * for. Of filesystems mounted below nobody knows how full they are. Behind the gate, so that no
+ * truncation comes in between and leaves blocks beyond the end of the file.
+ */
+static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
+{
+	const struct inode *inode = inode_of(io, file);
+	uint64_t nodeid = inode_nodeid(&io->fs->inodes, inode);
+	struct io *row = io_row(io, request);
+
+	if (request->zoned || !row->align || !op_is_local(io->fs, inode))
+		return;
+	(void)ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &row->alloc_off,
+			   &row->alloc_len); /* where not, it leaves both alone */
+}
+
+/* REQUEST's write has entered its gate. */
+static int go_on_with_write(struct op_io *io, struct request *request, const struct file *file)
+{
+	allocate_ahead(io, request, file);
+	return start(io, request);
+}
+
+/*
+ * Whether CALL changes the mode of FILE, as far as the kernel knows it: what others than root
+ * write to loses its set-id bits. This takes the caller's groups, and the kernel has to be told:
+ * work for a worker.
+ */
+static bool may_clear_setid(const struct op_io *io, const struct file *file,
+			    const struct call *call, bool asked)
+{
+	return (asked || is_user(call->in)) && atomic_load(&inode_of(io, file)->setid) &&
+	       !zone_is_file(zone_of(io, file));
+}
+
+static int start_write(struct op_io *io, struct request *request, struct file *file,
+		       const struct call *call, uint32_t *ret_body_len)
+{
+	const struct fuse_write_in *in = call->arg;
+	struct zone *zone = zone_of(io, file);
+	enum gate_kind kind;
+
+	stat_add(&io->stats->writes, 1);
+	request->around = goes_around(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
+	if (!request->around)
+		cached_open_written(known_of(io, file), file);
+	if (in->size == 0) {
+		struct fuse_write_out *out = request_payload(io->engine->arena, request);
+
+		*out = (struct fuse_write_out){ .size = 0 };
+		*ret_body_len = sizeof(*out);
+		return 0;
+	}
+	request->zoned = zone_is_file(zone);
+	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
+		return op_zone_refused(io->fs, -EIO);
+	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID))
+		return OP_IO_WORKER;
+	prepare_write(io, request, file, call);
+	kind = io_row(io, request)->align ? GATE_DIRECT : GATE_CACHED;
+	if (enter_gate(io, request, file, kind) == OP_IO_PARKED)
+		return OP_IO_PARKED;
+	return go_on_with_write(io, request, file);
+}
+
+static int start_fsync(struct op_io *io, struct request *request, const struct file *file,
+		       const struct fuse_fsync_in *in)
+{
+	stat_add(&io->stats->syncs, 1);
+	*io_row(io, request) = (struct io){
+		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
+		.fd = inode_fsync_fd(io->fs, file),
+	};
+	return start(io, request);
+}
+
+static int start_fallocate(struct op_io *io, struct request *request, const struct file *file,
+			   const struct call *call)
+{
+	const struct fuse_fallocate_in *in = call->arg;
+	const struct zone *zone = zone_of(io, file);
+
+	stat_add(&io->stats->allocates, 1);
+	if (zone_is_file(zone) && zone_allocate(zone, in->mode, in->offset, in->length) < 0)
+		return op_zone_refused(io->fs, -EIO);
+	/* whether root has CAP_FSETID is what the kernel tells of writes only */
+	if (may_clear_setid(io, file, call, true))
+		return OP_IO_WORKER;
+	*io_row(io, request) = (struct io){
+		.op = IO_FALLOCATE,
+		.fd = file->fd,
+		.flags = zone_is_file(zone) ? IO_DSYNC : 0,
+		.identity = is_user(call->in) ? IO_AS_USER : IO_AS_SELF,
+		.mode = in->mode,
+		.off = in->offset,
+		.len = in->length,
+	};
+	return start(io, request);
+}
+
+int op_io_start(struct op_io *io, struct request *request, const struct call *call,
+		uint32_t *ret_body_len)
+{
+	/* each of the four argument structs begins with the file handle */
+	uint64_t fh = *(const uint64_t *)call->arg;
+	struct file *file = file_get(&io->fs->files, fh);
+
+	*ret_body_len = 0;
+	if (!file || file->directory)
+		return -EBADF;
+	if (!op_is_local(io->fs, inode_of(io, file)))
+		engine_widen(io->engine);
+	request->fh = fh;
+	request->moved = 0;
+
+	switch (request->opcode) {
+	case FUSE_READ:
+		return start_read(io, request, file, call->arg);
+	case FUSE_WRITE:
+		return start_write(io, request, file, call, ret_body_len);
+	case FUSE_FSYNC:
+		return start_fsync(io, request, file, call->arg);
+	case FUSE_FALLOCATE:
+		return start_fallocate(io, request, file, call);
+	}
+	return -ENOSYS;
+}
+
+int op_io_resume(struct op_io *io, struct request *request)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+
+	assert(file); /* RELEASE waits for its requests */
+	return go_on_with_write(io, request, file);
+}
+
+_Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_write_in, fh) == 0 &&
+		       offsetof(struct fuse_fsync_in, fh) == 0 &&
+		       offsetof(struct fuse_fallocate_in, fh) == 0,
+	       "op_io_start() takes the handle before it knows the opcode");
+
+/*
+ * A flush that fails has lost data of everybody who wrote, and the kernel tells only the
+ * descriptor that asked. So all openers share the one that asks, and are each told once here (S11).
+ */
+static int finish_fsync(struct op_io *io, const struct request *request, int64_t result)
+{
+	struct file *file = file_get(&io->fs->files, request->fh);
+	int r;
+
+	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
+		return -EBADF;
+	if (result < 0)
+		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
+	r = file_report_error(io->fs, file);
+	/*
+	 * another thread of the same opener may have been told for it meanwhile: this one failed
+	 * too
+	 */
+	return r ? r : (int)MIN(result, 0);
+}
+
+static int finish_fallocate(struct op_io *io, const struct request *request, int64_t result)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+	const struct io *row = io_row(io, request);
+
+	if (result < 0)
+		return (int)result;
+	if (file && (row->mode & FALLOC_FL_PUNCH_HOLE))
+		inode_note_hole(inode_of(io, file));
+	return 0;
+}
+
+/* Tells a zone of its write, of which RESULT is known. True: it isn't what a zone can answer. */
+static bool write_needs_repair(struct op_io *io, const struct request *request, int64_t result)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+	const struct io *row = io_row(io, request);
+
+	if (!request->zoned ||
+	    !file) /* RELEASE waits for its requests, or the kernel has broken that */
+		return false;
+	return zone_write_end(zone_of(io, file), request->moved + row->len, result, row->error);
+}
+
+/*
+ * Whether direct I/O has ended where it can't go on: at an alignment that the filesystem hadn't
+ * announced, or, of a write, between two steps of its grid. The page cache takes any.
+ */
+static bool must_go_on_cached(const struct io *row, const struct file *file, int64_t result)
+{
+	if (!row->align || file->buffered_fd < 0)
+		return false;
+	return row->error == -EINVAL ||
+	       (row->op == IO_WRITE && !row->error && result >= 0 && (uint64_t)result < row->len);
+}
+
+/* The rest of REQUEST, of which RESULT has been done, goes through the page cache. */
+static int go_on_cached(struct op_io *io, struct request *request, const struct file *file,
+			int64_t result)
+{
+	struct io *row = io_row(io, request);
+	uint32_t moved = (uint32_t)MAX(result, 0);
+
+	stat_add(&io->stats->buffered, 1);
+	request->moved += moved;
+	row->buf_off += moved;
+	row->off += moved;
+	row->len -= moved;
+	row->fd = file->buffered_fd;
+	row->align = 0;
+	if (row->op == IO_WRITE) {
+		leave_gate(io, request);
+		if (enter_gate(io, request, file, GATE_CACHED) == OP_IO_PARKED)
+			return OP_IO_PARKED;
+	}
+	return start(io, request);
+}
+
+/* A READ or WRITE is complete with RESULT. */
+static int finish_move(struct op_io *io, struct request *request, int64_t result,
+		       uint32_t *ret_body_len)
+{
+	const struct file *file = file_get(&io->fs->files, request->fh);
+	uint32_t moved = request->moved; /* before this row */
+	struct fuse_write_out *out;
+
+	if (file && must_go_on_cached(io_row(io, request), file, result))
+		return go_on_cached(io, request, file, result);
+	leave_gate(io, request);
+	/* what did move is reported; the error shows again when the rest is asked for */
+	if (moved)
+		result = moved + MAX(result, 0);
+	if (request->opcode == FUSE_READ) {
+		if (result < 0)
+			return (int)result;
+		stat_add(&io->stats->read_bytes, (uint64_t)result);
+		*ret_body_len = (uint32_t)result;
+		return 0;
+	}
+	if (write_needs_repair(io, request, result))
+		return OP_IO_WORKER;
+	if (result < 0)
+		return (int)result;
+	stat_add(&io->stats->write_bytes, (uint64_t)result);
+	if (request->around && result > 0 && file)
+		request->drops = cached_open_written_around(io->fs, known_of(io, file),
+							    io_row(io, request)->off - moved,
+							    (uint64_t)result, &request->drop);
+	out = request_payload(io->engine->arena, request);
+	*out = (struct fuse_write_out){ .size = (uint32_t)result };
+	*ret_body_len = sizeof(*out);
+	return 0;
+}
+
+int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)
+{
+	*ret_body_len = 0;
+	switch (request->opcode) {
+	case FUSE_READ:
+	case FUSE_WRITE:
+		return finish_move(io, request, result, ret_body_len);
+	case FUSE_FSYNC:
+		return finish_fsync(io, request, result);
+	case FUSE_FALLOCATE:
+		return finish_fallocate(io, request, result);
+	}
+	return -ENOSYS;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/cpus.h"
+#include "base/fuse-kernel.h"
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/stats.h"
+#include "handlers/call.h"
+#include "host/options.h"
+#include "serve/engine.h"
+#include "serve/request.h"
+#include "serve/server.h"
+#include "store/ahead.h"
+#include "store/creds.h"
+#include "store/privdrop.h"
+
+/*
+ * Slots of a queue for what comes by /dev/fuse while FUSE-over-io_uring serves: FORGET, INTERRUPT,
+ * and at the start what was sent before.
+ */
+#define DEV_SLOTS 2
+
+uint32_t plan_slots(const struct plan *plan)
+{
+	return plan->deal.count ? plan->deal.per_queue + DEV_SLOTS : plan->queue_depth;
+}
+
+uint32_t plan_drops(const struct plan *plan)
+{
+	uint32_t entries = plan->deal.per_cpu;
+
+	/* of a CPU's entries half may wait for leases (lease-wait.h), and one is for READs */
+	return plan->deal.count ? MAX(entries - entries / 2, 1u) - 1
+				: plan->queues * plan->queue_depth / 2;
+}
+
+/*
+ * By io_uring all may be of one CPU, as the kernel counts them for the whole mount. It lets each
+ * CPU have one beyond that (fuse_uring_flush_bg(), fs/fuse/dev_uring.c), so all CPUs together
+ * still keep a disk busy.
+ */
+uint32_t plan_background(const struct plan *plan)
+{
+	uint32_t slots = plan->deal.count ? plan->deal.per_cpu : plan->queues * plan->queue_depth;
+
+	return MAX(slots - (slots + 3) / 4, 1u);
+}
+
+int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)
+{
+	uint32_t slots = plan->queues * plan_slots(plan);
+	uint32_t requests = slots + PLAN_META_SLOTS;
+	int r = 0;
+
+	arena_init(arena);
+	r = r ? r
+	      : arena_plan(arena, ARENA_QUEUE_STATS, sizeof(struct stats_queue), plan->queues,
+			   CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_REQUESTS, sizeof(struct request), requests,
+			   CACHE_LINE_BYTES);
+	r = r ? r : arena_plan(arena, ARENA_IOS, sizeof(struct io), slots, CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
+			   worker_cells(requests), CACHE_LINE_BYTES);
+	r = r ? r : inode_table_plan(arena, options->inodes);
+	r = r ? r : file_table_plan(arena, options->files);
+	r = r ? r : ahead_plan(arena, options->extent_size_hint);
+	r = r ? r
+	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
+			   options->workers + plan->queues, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
+			   PLAN_META_SLOTS, PAGE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write), slots,
+			   PAGE_BYTES);
+	return r;
+}
+
+static struct plan plan_dev(const struct options *options)
+{
+	return (struct plan){ .queues = options->queues, .queue_depth = options->queue_depth };
+}
+
+static int deal_entries(struct plan *plan, const struct cpus *cpus, uint32_t per_cpu)
+{
+	int r;
+
+	deal_destroy(&plan->deal);
+	r = deal_make(&plan->deal, cpus, plan->queues, per_cpu);
+	plan->queue_depth = plan->deal.per_queue;
+	return r;
+}
+
+int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len)
+{
+	struct arena arena;
+	int r = plan_arena(&arena, options, plan);
+
+	if (r == 0)
+		*ret_len = arena_len(&arena);
+	return r;
+}
+
+/* As many entries for each CPU as are of use and memory= has room for; or the fewest. */
+static int deal_what_fits(const struct options *options, struct plan *plan, const struct cpus *cpus)
+{
+	uint32_t per_cpu = deal_per_cpu(cpus->online);
+	uint64_t len;
+	int r;
+
+	for (;; per_cpu--) {
+		r = deal_entries(plan, cpus, per_cpu);
+		if (!r)
+			r = plan_len(options, plan, &len);
+		if (r || len <= options->memory || per_cpu <= DEAL_FEWEST)
+			return r;
+	}
+}
+
+int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan)
+{
+	uint32_t depth = options->queues * options->queue_depth;
+
+	*plan = plan_dev(options);
+	if (options->queue_depth_given)
+		return deal_entries(plan, cpus, (depth + cpus->online - 1) / cpus->online);
+	return deal_what_fits(options, plan, cpus);
+}
+
+static int plan_uring_here(const struct options *options, struct plan *plan)
+{
+	autofree struct cpus *cpus = malloc(sizeof(*cpus));
+	int r;
+
+	if (!cpus)
+		return -ENOMEM;
+	r = cpus_read(cpus);
+	return r < 0 ? r : plan_uring(options, cpus, plan);
+}
+
+void plan_destroy(struct plan *plan)
+{
+	deal_destroy(&plan->deal);
+}
+
+int plan_memory(const struct options *options, uint64_t *ret_len)
+{
+	const struct plan dev = plan_dev(options);
+	uint64_t dev_len, uring_len = 0;
+	struct plan uring = { 0 };
+	int r;
+
+	r = plan_len(options, &dev, &dev_len);
+	if (!r && options->transport != TRANSPORT_DEV && plan_uring_here(options, &uring) == 0)
+		r = plan_len(options, &uring, &uring_len);
+	plan_destroy(&uring);
+	if (r)
+		return r;
+	/* what doesn't fit won't be made */
+	*ret_len = uring_len <= options->memory ? MAX(dev_len, uring_len) : dev_len;
+	return 0;
+}
+
+struct session_config plan_session(const struct server *server)
+{
+	const struct options *options = server->options;
+
+	return (struct session_config){
+		.max_write = options->max_write,
+		/* the kernel's default of 12 would cap every loop device */
+		.background = plan_background(&server->plan),
+		.posix_acl = creds_act_for_callers(),
+		/* the kernel reads as the client has opened, which changes access times */
+		.passthrough = options->passthrough != PASSTHROUGH_OFF && !options->noatime &&
+			       privdrop_has_sys_admin(),
+		/* an entry has to hold any reply; one that is larger takes /dev/fuse */
+		.uring = options->transport != TRANSPORT_DEV && options->max_write >= CALL_OUT_LEN,
+	};
+}
+
+static int refuse_option(const char *option, const char *reason)
+{
+	log_fail("%s: serve with it: %s", option, reason);
+	return -EOPNOTSUPP;
+}
+
+/* What wasn't insisted on, and isn't to be had. */
+static void tell_fallback(const char *option, const char *instead, const char *reason)
+{
+	log_info("%s: serve %s: %s", option, instead, reason);
+}
+
+/* The most that the kernel puts into one message, of which it tells nobody. */
+static uint32_t kernel_max_write(const struct session *session)
+{
+	uint32_t pages = 256; /* FUSE_MAX_MAX_PAGES, before it could be set (Linux 6.13) */
+
+	FILE *file;
+
+	if (!(session->flags & FUSE_MAX_PAGES))
+		return session->max_write;
+	file = fopen("/proc/sys/fs/fuse/max_pages_limit", "re");
+	if (file && fscanf(file, "%u", &pages) != 1)
+		pages = 256;
+	if (file)
+		(void)fclose(file); /* read only */
+	return (uint32_t)MIN((uint64_t)pages * PAGE_BYTES, (uint64_t)session->max_write);
+}
+
+static void tell_max_write(const struct server *server)
+{
+	uint32_t wanted = server->options->max_write, got = kernel_max_write(&server->session);
+	char option[32], instead[48];
+
+	if (got >= wanted)
+		return;
+	(void)snprintf(option, sizeof(option), "max_write=%uK", wanted / 1024);
+	(void)snprintf(instead, sizeof(instead), "with messages of at most %uK", got / 1024);
+	tell_fallback(option, instead, "the kernel allows no more (fs.fuse.max_pages_limit)");
+}
+
+/* FUSE-over-io_uring where the kernel has offered it and there is room. */
+static int choose_transport(struct server *server)
+{
+	const struct options *options = server->options;
+	static const char missing[] =
+		"not to be had (needs Linux 6.14, fuse.enable_uring=1 and max_write=64K)";
+	static const char by_dev[] = "by /dev/fuse, not by FUSE-over-io_uring";
+	bool must = options->transport == TRANSPORT_URING;
+	const char *reason;
+	uint64_t len;
+	int r;
+
+	server->plan = plan_dev(options);
+	if (!(server->session.flags & CAISSON_FUSE_OVER_IO_URING)) {
+		if (must)
+			return refuse_option("transport=uring", missing);
+		if (options->transport == TRANSPORT_AUTO)
+			tell_fallback("transport=auto", by_dev, missing);
+		return 0;
+	}
+	r = plan_uring_here(options, &server->plan);
+	if (!r)
+		r = plan_len(options, &server->plan, &len);
+	if (!r && len <= options->memory)
+		return 0;
+	plan_destroy(&server->plan);
+	server->plan = plan_dev(options);
+	server->session.flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
+	reason = r < 0 ? strerror(-r) : "memory= is too small";
+	if (must)
+		return refuse_option("transport=uring", reason);
+	tell_fallback("transport=auto", by_dev, reason);
+	return 0;
+}
+
+int plan_agree(struct server *server)
+{
+	const struct options *options = server->options;
+	struct session_config config = plan_session(server);
+	int r;
+
+	r = session_read(&server->session, server->session_fd, &config, &server->fs);
+	if (r < 0) {
+		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
+		return r;
+	}
+	if (options->passthrough == PASSTHROUGH_ON && !server->fs.passthrough)
+		return refuse_option("passthrough=on",
+				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no "
+				     "noatime; passthrough=auto does without)");
+	if (options->passthrough == PASSTHROUGH_AUTO && !server->fs.passthrough)
+		tell_fallback("passthrough=auto", "without passthrough",
+			      "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no noatime)");
+	tell_max_write(server);
+	return choose_transport(server);
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/stats.h"
+#include "handlers/dispatch.h"
+#include "handlers/op-meta.h"
+#include "serve/dropper.h"
+#include "serve/gate.h"
+#include "serve/request.h"
+#include "serve/worker.h"
+#include "store/fs.h"
+
+/* The eventfd's read and two cancellations, besides what the transport has under way. */
+#define OWN_SUBMISSIONS 3
+
+/* After a name that wasn't cached, so many are left to the workers untried: it costs some µs. */
+#define LOOKUPS_FORGONE 16
+
+static void wake(struct queue *queue)
+{
+	uint64_t one = 1;
+
+	/* can only fail by overflow, and then the queue has wake-ups enough */
+	(void)!write(queue->wake_fd, &one, sizeof(one));
+}
+
+/* Listens on the eventfd. */
+static void arm_wake(struct queue *queue)
+{
+	struct io_uring_sqe *sqe = engine_sqe(&queue->engine, ENGINE_WAKE, 0);
+
+	io_uring_prep_read(sqe, queue->wake_fd, &queue->wake_count, sizeof(queue->wake_count), 0);
+	queue->wake_armed = true;
+}
+
+/*
+ * This queue offers no slot any more, and may have been told of a message that it can't take: one
+ * that has a slot on offer is to look. Where none has, whoever offers the next one looks.
+ */
+static void have_sibling_look(struct queue *queue)
+{
+	if (queue->dev.ops->is_drained(&queue->dev))
+		return;
+	for (uint32_t i = 1; i < queue->sibling_count; i++) {
+		struct queue *sibling = &queue->siblings[(queue->qid + i) % queue->sibling_count];
+
+		if (atomic_load(&sibling->dev.armed) && !atomic_exchange(&sibling->look, true)) {
+			wake(sibling);
+			return;
+		}
+	}
+}
+
+/* Takes the slot on offer back, to offer it anew, where a sibling has asked for a look. */
+static void look_again(struct queue *queue)
+{
+	if (atomic_exchange(&queue->look, false))
+		queue->dev.ops->cancel(&queue->dev); /* nothing where none is on offer */
+}
+
+/* Offers a slot to the transport unless there is none or the queue is to end. */
+static void offer(struct queue *queue)
+{
+	bool was_starved = atomic_load(&queue->starved);
+	uint32_t index;
+
+	if (queue->dev.armed || queue->dev.ended || atomic_load(&queue->stopping))
+		return;
+	index = pool_take(&queue->slots);
+	if (index == POOL_NONE) {
+		stat_add(&queue->stats->starved, 1);
+		atomic_store(&queue->starved, true);
+		/* again, now that whoever frees one will tell: it may have been just before */
+		index = pool_take(&queue->slots);
+		if (index == POOL_NONE) {
+			if (!was_starved)
+				have_sibling_look(queue);
+			return;
+		}
+	}
+	atomic_store(&queue->starved, false);
+	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
+}
+
+void queue_drop(struct queue *queue, struct request *request)
+{
+	assert(!request->entry);
+	request_move(request, REQUEST_FREE);
+	pool_put(&queue->slots, request->index);
+	if (atomic_load(&queue->starved))
+		wake(queue);
+}
+
+/* REQUEST goes back to the queue's thread, which takes what comes in any order. */
+static void push(struct queue *queue, struct request *request)
+{
+	uint32_t head = atomic_load(&queue->returned);
+
+	do {
+		request->next = head;
+	} while (!atomic_compare_exchange_weak(&queue->returned, &head, request->index));
+	if (head == POOL_NONE)
+		wake(queue); /* whoever put the first one there has told, too */
+}
+
+void queue_entered(void *arg, struct request *request)
+{
+	struct worker_set *workers = arg;
+
+	if (request->worker != POOL_NONE)
+		worker_entered(workers, request);
+	else
+		push(&workers->queues[request->qid], request);
+}
+
+int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
+{
+	int r;
+
+	if (request->entry) {
+		request_copy_reply(queue->arena, request, out);
+		push(queue, request);
+		return 0;
+	}
+	r = queue->dev.ops->answer(&queue->dev, out, out->len);
+	if (!request->meta)
+		queue_drop(queue, request);
+	return r;
+}
+
+int queue_return(struct queue *queue, struct request *request)
+{
+	if (!request->entry)
+		return queue_answer(queue, request, request_own_reply(queue->arena, request));
+	push(queue, request);
+	return 0;
+}
+
+/* An answer that stands in REQUEST's own buffer. */
+static void send_reply(struct queue *queue, struct request *request)
+{
+	if (request->entry) {
+		queue->taken--;
+		queue->uring.ops->reply(&queue->uring, request);
+		return;
+	}
+	queue->replies++;
+	queue->dev.ops->reply(&queue->dev, request);
+}
+
+static void reply(struct queue *queue, struct request *request, int error, uint32_t body_len)
+{
+	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
+	if (request->drops && dropper_put(queue->dropper, request))
+		return; /* comes back, or is answered, by queue_return() */
+	send_reply(queue, request);
+}
+
+/* Ends a message that gets no answer. */
+static void drop(struct queue *queue, struct request *request)
+{
+	request_move(request, REQUEST_FREE);
+	pool_put(&queue->slots, request->index);
+}
+
+static void refuse(struct queue *queue, struct request *request, int error)
+{
+	/* what a client may well ask for isn't the kernel's mistake */
+	if (error != -ENOSYS && error != -ENAMETOOLONG)
+		stat_add(&queue->stats->protocol_errors, 1);
+	if (dispatch_entry(request->opcode)->no_reply && !request->entry)
+		drop(queue, request);
+	else
+		reply(queue, request, error, 0);
+}
+
+/* What op_io_start() and its kin have made of REQUEST. */
+static void started(struct queue *queue, struct request *request, int r, uint32_t body_len)
+{
+	switch (r) {
+	case OP_IO_STARTED:
+		return;
+	case OP_IO_PARKED:
+		queue->parked++; /* comes back by queue_entered() */
+		return;
+	case OP_IO_WORKER:
+		request->changes = true;
+		worker_submit(queue->workers, request); /* comes back by queue_answer() */
+		return;
+	}
+	stat_add(&queue->stats->errors, r != 0);
+	reply(queue, request, r, body_len);
+}
+
+static void start_data(struct queue *queue, struct request *request, const struct call *call)
+{
+	uint32_t body_len;
+	int r;
+
+	if (request->entry && engine_is_idle(&queue->engine))
+		follow_lone(&queue->follow, request->cpu);
+	else
+		follow_many(&queue->follow);
+	r = op_io_start(&queue->op_io, request, call, &body_len);
+	started(queue, request, r, body_len);
+}
+
+/*
+ * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
+ * and large enough, otherwise the data slot goes along, and comes back by queue_put_slot().
+ */
+static void hand_over(struct queue *queue, struct request *request)
+{
+	struct request *moved = worker_adopt(queue->workers, request);
+
+	if (moved) {
+		drop(queue, request);
+		request = moved;
+	}
+	worker_submit(queue->workers, request);
+}
+
+/* Anything left that an answer or a buffer of ours depends on. */
+static bool busy(const struct queue *queue)
+{
+	/* without a connection nobody waits for the answers of those that workers have */
+	bool awaited = queue->taken && !queue->dev.ended;
+
+	return queue->engine.in_flight || queue->replies || queue->dev.armed || queue->parked ||
+	       awaited;
+}
+
+/*
+ * Whether no data request waits for this thread, or could be given to it before it asks: entries
+ * are filled whatever it does (S7).
+ */
+static bool is_at_leisure(const struct queue *queue)
+{
+	return !queue->entry_count && !busy(queue);
+}
+
+/* By this thread, if it has nothing to wait for, as is all but certain of attributes. */
+static bool try_briefly(struct queue *queue, struct request *request, const struct call *call)
+{
+	bool lookup = request->opcode == FUSE_LOOKUP;
+	uint32_t body_len;
+	int error;
+
+	if (lookup && queue->lookups_forgone) {
+		queue->lookups_forgone--;
+		return false;
+	}
+	if (!worker_try_briefly(queue->workers, queue->qid, request, call, &error, &body_len)) {
+		if (lookup)
+			queue->lookups_forgone = LOOKUPS_FORGONE;
+		return false;
+	}
+	stat_add(&queue->stats->brief, 1);
+	reply(queue, request, error, body_len);
+	return true;
+}
+
+/* Here, if that keeps no data waiting, otherwise by the metadata workers. */
+static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
+{
+	stat_add(&queue->stats->metadata, 1);
+	request->changes = dispatch_changes(call);
+	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
+		refuse(queue, request, -EIO); /* these don't come this way */
+		return;
+	}
+	if (!request->changes && is_at_leisure(queue) && queue->dev.ops->is_drained(&queue->dev) &&
+	    worker_try_here(queue->workers, queue->qid, request))
+		return;
+	if (try_briefly(queue, request, call))
+		return;
+	if (request->entry)
+		worker_submit(queue->workers, request); /* the entry goes along */
+	else
+		hand_over(queue, request);
+}
+
+static void start_session(struct queue *queue, struct request *request, const struct call *call)
+{
+	const struct fuse_interrupt_in *interrupt = call->arg;
+
+	if (request->opcode == FUSE_INTERRUPT && !request->entry) {
+		worker_interrupt(queue->workers, interrupt->unique);
+		drop(queue, request);
+		return;
+	}
+	/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */
+	reply(queue, request, request->opcode == FUSE_DESTROY ? 0 : -EIO, 0);
+}
+
+static void received(void *arg, struct request *request)
+{
+	struct queue *queue = arg;
+	const struct fuse_in_header *in = request_message(queue->arena, request);
+	struct call call = { .fs = queue->op_io.fs, .in = in };
+	int r;
+
+	if (request->entry && atomic_load(&queue->stopping)) {
+		drop(queue, request); /* as if the kernel had kept it; or this would never end */
+		return;
+	}
+	stat_add(&queue->stats->requests, 1);
+	r = dispatch_parse(in, request->msg_len, queue->max_write, &call);
+	if (r == -EBADMSG) {
+		/* whose answer it would need isn't known: no answer can be trusted from here on */
+		stat_add(&queue->stats->protocol_errors, 1);
+		drop(queue, request);
+		queue->end_reason = r;
+		queue_stop(queue);
+		return;
+	}
+	request->unique = in->unique;
+	request->opcode = in->opcode;
+	request->qid = queue->qid;
+	request->drops = false;
+	request->worker = POOL_NONE;
+	queue->taken += request->entry;
+	if (r < 0) {
+		refuse(queue, request, r);
+		return;
+	}
+
+	switch (dispatch_entry(in->opcode)->class) {
+	case DISPATCH_DATA:
+		start_data(queue, request, &call);
+		break;
+	case DISPATCH_META:
+		start_metadata(queue, request, &call);
+		break;
+	case DISPATCH_SESSION:
+		start_session(queue, request, &call);
+		break;
+	case DISPATCH_UNKNOWN:
+		refuse(queue, request, -ENOSYS);
+		break;
+	}
+}
+
+/*
+ * What another thread has handed back: a request that may enter its gate now, or an entry with its
+ * answer.
+ */
+static void take_back(struct queue *queue, struct request *request)
+{
+	if (request_state(request) == REQUEST_GATE) {
+		queue->parked--;
+		request_move(request, REQUEST_RUN);
+		started(queue, request, op_io_resume(&queue->op_io, request), 0);
+		return;
+	}
+	send_reply(queue, request);
+}
+
+static void take_returned(struct queue *queue)
+{
+	uint32_t index;
+
+	if (atomic_load_explicit(&queue->returned, memory_order_relaxed) == POOL_NONE)
+		return;
+	index = atomic_exchange(&queue->returned, POOL_NONE);
+	while (index != POOL_NONE) {
+		struct request *request = &queue->requests[index];
+
+		index = request->next;
+		take_back(queue, request);
+	}
+}
+
+static void released(void *arg, struct request *request)
+{
+	struct queue *queue = arg;
+
+	pool_put(&queue->slots, request->index);
+}
+
+static void ended(void *arg, int reason)
+{
+	struct queue *queue = arg;
+
+	if (!queue->end_reason)
+		queue->end_reason = reason;
+}
+
+static void io_done(void *arg, uint32_t index, int64_t result)
+{
+	struct queue *queue = arg;
+	struct request *request = &queue->requests[index];
+	uint32_t body_len;
+	int r;
+
+	request_move(request, REQUEST_RUN);
+	r = op_io_finish(&queue->op_io, request, result, &body_len);
+	started(queue, request, r, body_len);
+}
+
+static void completion(void *arg, enum engine_tag tag, uint32_t index, int result)
+{
+	struct queue *queue = arg;
+
+	if (tag == ENGINE_WAKE) {
+		queue->wake_armed = false;
+		return;
+	}
+	if (tag == ENGINE_ENTRY) {
+		queue->uring.ops->completion(&queue->uring, tag, index, result);
+		return;
+	}
+	if (tag == ENGINE_REPLY)
+		queue->replies--;
+	queue->dev.ops->completion(&queue->dev, tag, index, result);
+}
+
+int queue_init(struct queue *queue, const struct queue_config *config)
+{
+	uint64_t buffers = arena_off(config->arena, arena_table(config->arena, ARENA_DATA_BUFFERS));
+	int r;
+
+	*queue = (struct queue){
+		.qid = config->qid,
+		.arena = config->arena,
+		.requests = arena_table(config->arena, ARENA_REQUESTS),
+		.workers = config->workers,
+		.siblings = config->queues,
+		.sibling_count = config->queue_count,
+		.dropper = config->dropper,
+		.stats = (struct stats_queue *)arena_table(config->arena, ARENA_QUEUE_STATS) +
+			 config->qid,
+		.max_write = config->max_write,
+		.entries = config->entries,
+		.entry_count = config->entry_count,
+		.online_count = config->online_count,
+		.wake_fd = -1,
+		.dev.fd = -1,
+	};
+	atomic_init(&queue->returned, POOL_NONE);
+	r = pool_init(&queue->slots, config->first_slot, config->depth);
+	if (r < 0)
+		return r;
+	for (uint32_t i = config->first_slot; i < config->first_slot + config->depth; i++)
+		request_init(&queue->requests[i], i, config->qid,
+			     buffers + i * request_stride(config->max_write), config->max_write);
+	return 0;
+}
+
+int queue_open(struct queue *queue, const struct queue_config *config)
+{
+	uint64_t buffers = arena_off(config->arena, arena_table(config->arena, ARENA_DATA_BUFFERS));
+	uint64_t stride = request_stride(config->max_write);
+	struct engine_config engine = {
+		.arena = config->arena,
+		.stats = queue->stats,
+		.owner = { .arg = queue, .done = io_done, .other = completion },
+		.shared = config->shared,
+		.poll_ns = config->poll_ns,
+		.depth = config->depth,
+		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
+		.workers = config->iowq_workers,
+		.buf_off = buffers + config->first_slot * stride,
+		.buf_len = config->depth * stride,
+		.commands = config->entry_count > 0,
+	};
+	struct transport_owner owner = {
+		.arg = queue,
+		.received = received,
+		.released = released,
+		.ended = ended,
+	};
+	int r;
+
+	r = follow_init(&queue->follow);
+	if (r < 0)
+		return r;
+	queue->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (queue->wake_fd < 0)
+		return -errno;
+	r = engine_init(&queue->engine, &engine);
+	if (r < 0)
+		goto err_wake;
+	r = transport_dev_open(&queue->dev, &queue->engine, config->session_fd, &owner);
+	if (r < 0)
+		goto err_engine;
+	if (config->entry_count)
+		transport_uring_open(&queue->uring, &queue->engine, queue->dev.fd, &owner);
+	queue->op_io = (struct op_io){
+		.fs = config->fs,
+		.engine = &queue->engine,
+		.gates = config->gates,
+		.stats = queue->stats,
+	};
+	queue->made = true;
+	return 0;
+
+err_engine:
+	engine_destroy(&queue->engine);
+err_wake:
+	close_fd(&queue->wake_fd);
+	return r;
+}
+
+/* Makes entries of slots, for good. */
+static void register_entries(struct queue *queue)
+{
+	for (uint32_t i = 0; i < queue->entry_count; i++) {
+		uint32_t index = pool_take(&queue->slots);
+
+		assert(index != POOL_NONE);
+		queue->requests[index].cpu = queue->entries[i];
+		queue->requests[index].few = i >= queue->online_count;
+		queue->uring.ops->fetch(&queue->uring, &queue->requests[index]);
+	}
+}
+
+int queue_run(struct queue *queue)
+{
+	bool cancelled = false;
+	int r = 0;
+
+	register_entries(queue);
+	for (;;) {
+		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
+
+		take_returned(
+			queue); /* first: it may have been the last that this queue was busy with */
+		if (ending && queue->dev.armed && !cancelled) {
+			queue->dev.ops->cancel(&queue->dev);
+			cancelled = true;
+		}
+		if (ending && !busy(queue)) {
+			r = engine_flush(&queue->engine); /* answers of entries, the last ones */
+			break;
+		}
+		/* others tell of a slot that is free, and of a request that is theirs no more */
+		if ((!ending || queue->parked || queue->taken) && !queue->wake_armed)
+			arm_wake(queue);
+		look_again(queue);
+		offer(queue);
+		r = engine_turn(&queue->engine);
+		if (r < 0)
+			break;
+	}
+	if (r == 0 && queue->end_reason != -ENODEV && queue->end_reason != -ECANCELED)
+		r = queue->end_reason;
+	atomic_store(&queue->fault, r);
+	return r;
+}
+
+void queue_stop(struct queue *queue)
+{
+	atomic_store(&queue->stopping, true);
+	wake(queue);
+}
+
+void queue_destroy(struct queue *queue)
+{
+	if (queue->made) {
+		queue->dev.ops->destroy(&queue->dev);
+		engine_destroy(&queue->engine);
+		close_fd(&queue->wake_fd);
+		queue->made = false;
+	}
+	pool_destroy(&queue->slots);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A queue: one thread, one ring, one transport, and the slots that its messages are read into. The
+ * loop is: one io_uring_enter() that sends answers, backing I/O and the offer of a free slot, and
+ * waits; then whatever came back. Data requests live and end here. Everything that may block in
+ * the backing filesystem goes to the metadata workers, copied into one of their own slots so that
+ * the queue's go on serving data (S7).
+ *
+ * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
+ * stay with a metadata request until it is answered. The worker that has made the answer leaves
+ * it in the entry and hands the entry back: the queue's thread sends it, which alone may use the
+ * queue's ring.
+ *
+ * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A
+ * thread that was told of one message may have swallowed the wake-up for another
+ * (transport-dev.c). Mostly it looks at the device again at once, as each offer of a slot begins
+ * with a look. It doesn't where it is about to run a handler that may block, and where it has no
+ * slot left to offer. In the first case it looks before (is_drained()), and hands the request to
+ * a worker if there is anything. In the second case it has a sibling look that has a slot on
+ * offer. In either case its own poll is off the wait queue by then, so what comes later is told
+ * to others.
+ *
+ * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
+ * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
+ */
+#ifndef CAISSON_QUEUE_H
+#define CAISSON_QUEUE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/pool.h"
+#include "serve/engine.h"
+#include "serve/follow.h"
+#include "serve/op-io.h"
+#include "serve/transport.h"
+
+struct arena;
+struct dropper;
+struct fs;
+struct fuse_out_header;
+struct gate_table;
+struct worker_set;
+
+struct queue {
+	uint16_t qid;
+	struct engine engine;
+	struct follow follow;
+	struct transport dev;	/* /dev/fuse */
+	struct transport uring; /* without ops where it isn't used */
+	struct op_io op_io;
+	struct pool slots; /* taken by the queue, put back by it and by workers */
+	const struct arena *arena;
+	struct request *requests;
+	struct worker_set *workers;
+	struct queue *siblings; /* all queues, this one among them */
+	uint32_t sibling_count;
+	struct dropper *dropper;
+	const uint16_t *entries;
+	uint32_t entry_count, online_count;
+	struct stats_queue *stats;
+	uint32_t max_write;
+
+	int wake_fd;	       /* eventfd; written to by other threads, see queue_wake() */
+	uint64_t wake_count;   /* its read buffer */
+	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
+	_Atomic bool stopping; /* stop fetching, finish what there is */
+	_Atomic uint32_t
+		returned;  /* the first of the requests that other threads have handed back */
+	_Atomic bool look; /* the slot on offer is to be offered anew: a sibling asks */
+	bool wake_armed;
+	uint32_t replies;	  /* sent, not completed */
+	uint32_t parked;	  /* data requests that wait at a gate */
+	uint32_t taken;		  /* entries with a request that has no answer yet */
+	uint32_t lookups_forgone; /* to come, to be done by workers untried */
+	int end_reason;		  /* -errno of the transport's end, 0 while it lives */
+	_Atomic int fault;	  /* -errno that ended the loop other than an unmount */
+	bool made;
+};
+
+struct queue_config {
+	uint16_t qid;
+	const struct arena *arena;
+	struct fs *fs;
+	struct worker_set *workers;
+	struct queue *queues; /* all of them, queue_count */
+	uint32_t queue_count;
+	struct gate_table *gates; /* whose entered() is queue_entered() */
+	struct dropper *dropper;
+	uint32_t first_slot, depth;
+	uint32_t max_write;
+	uint32_t iowq_workers;
+	struct engine_shared *shared; /* of all queues' engines */
+	uint64_t poll_ns;
+	int session_fd;
+	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
+	uint32_t entry_count, online_count; /* the first ones are of CPUs that are online */
+};
+
+/* Before its thread exists. Returns 0 or -errno. */
+int queue_init(struct queue *queue, const struct queue_config *config);
+
+/*
+ * On the queue's own thread, before the seal: makes its ring and its clone of the device.
+ * Returns 0 or -errno.
+ */
+int queue_open(struct queue *queue, const struct queue_config *config);
+
+/*
+ * Serves until the connection ends or queue_stop(), and until everything taken in is answered.
+ * Returns 0, or -errno where the device or the ring failed.
+ */
+int queue_run(struct queue *queue);
+
+/* Stop fetching, finish what there is, return from queue_run(). Any thread. */
+void queue_stop(struct queue *queue);
+
+/*
+ * Answers REQUEST, which came by this queue and is in state REPLY, with OUT and the out->len -
+ * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted). The
+ * request is the caller's no longer: if it isn't a metadata slot, it is free. Any thread.
+ */
+int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out);
+
+/* The same with the answer that stands in REQUEST's own buffer. */
+int queue_return(struct queue *queue, struct request *request);
+
+/*
+ * A worker is through with a data slot of this queue that gets no answer. Any thread.
+ */
+void queue_drop(struct queue *queue, struct request *request);
+
+/*
+ * REQUEST has entered its gate (gate.h): its queue, or its worker of the set ARG, goes on with it.
+ * Doesn't block. Any thread.
+ */
+void queue_entered(void *arg, struct request *request);
+
+/* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
+void queue_destroy(struct queue *queue);
+
+#endif

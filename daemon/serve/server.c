@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/stats.h"
+#include "caisson/reclaim.h"
+#include "host/options.h"
+#include "serve/engine.h"
+#include "serve/plan.h"
+#include "serve/queue.h"
+#include "serve/request.h"
+#include "store/ahead.h"
+#include "store/creds.h"
+
+/*
+ * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one
+ * file take turns there anyway; two let an fsync not wait for them. Where a file isn't on BACKING's
+ * own, local filesystem all its I/O may be theirs, and there come to be more (engine_widen()).
+ */
+#define IOWQ_WORKERS 2u
+
+static struct queue_config queue_config(struct server *server, uint32_t qid)
+{
+	const struct options *options = server->options;
+	uint32_t slots = plan_slots(&server->plan), entry_count;
+	const uint16_t *entries = deal_of(&server->plan.deal, qid, &entry_count);
+
+	return (struct queue_config){
+		.qid = (uint16_t)qid,
+		.arena = &server->arena,
+		.fs = &server->fs,
+		.workers = &server->workers,
+		.queues = server->queues,
+		.queue_count = server->plan.queues,
+		.gates = &server->gates,
+		.dropper = &server->dropper,
+		.first_slot = qid * slots,
+		.depth = slots,
+		.max_write = options->max_write,
+		.iowq_workers = IOWQ_WORKERS,
+		.shared = &server->engines,
+		.poll_ns = options->poll_us * 1000ull,
+		.session_fd = server->session_fd,
+		.entries = entries,
+		.entry_count = entry_count,
+		.online_count = deal_online_of(&server->plan.deal, qid),
+	};
+}
+
+static int open_queue(void *arg, uint32_t qid)
+{
+	struct server *server = arg;
+	struct queue_config config = queue_config(server, qid);
+
+	return queue_open(&server->queues[qid], &config);
+}
+
+static int start_engine(void *arg, uint32_t qid)
+{
+	struct server *server = arg;
+	int r = engine_start(&server->queues[qid].engine);
+
+	return r < 0 ? r : creds_thread_init();
+}
+
+static void run_queue(void *arg, uint32_t qid)
+{
+	struct server *server = arg;
+	uint64_t one = 1;
+
+	(void)queue_run(&server->queues[qid]); /* kept in queue->fault */
+	follow_end(&server->queues[qid].follow);
+	atomic_fetch_sub(&server->running, 1);
+	(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
+}
+
+static const struct crew_role queue_role = {
+	.name = "queue",
+	/* what is mapped is locked, which takes a capability */
+	.before = { "make its ring and clone /dev/fuse", open_queue },
+	/* io-wq's workers inherit what is left */
+	.after = { "start its io-wq, take a umask of its own", start_engine },
+	.run = run_queue,
+};
+
+static int take_umask(void *arg, uint32_t number)
+{
+	(void)arg, (void)number;
+	return creds_thread_init();
+}
+
+static void run_worker(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	worker_run(&server->workers, number);
+}
+
+static const struct crew_role worker_role = {
+	.name = "meta",
+	/* it notes what to go back to behind each caller */
+	.after = { "take a umask of its own", take_umask },
+	.run = run_worker,
+};
+
+static void run_evict(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	(void)number;
+	evict_run(&server->evict, server->session_fd);
+}
+
+static const struct crew_role evict_role = { .name = "evict", .run = run_evict };
+
+static void run_dropper(void *arg, uint32_t number)
+{
+	struct server *server = arg;
+
+	(void)number;
+	dropper_run(&server->dropper);
+}
+
+static const struct crew_role dropper_role = { .name = "drop", .run = run_dropper };
+
+static int make_memory(struct server *server)
+{
+	int r;
+
+	r = plan_arena(&server->arena, server->options, &server->plan);
+	if (!r)
+		r = arena_create(&server->arena);
+	if (!r)
+		r = caisson_memory_prefault(server->arena.base, arena_len(&server->arena));
+	if (r < 0)
+		log_fail("arena: make %llu KiB of locked memory: %s",
+			 (unsigned long long)(arena_len(&server->arena) / 1024), strerror(-r));
+	return r;
+}
+
+static void set_fs(struct server *server, const struct store *store)
+{
+	struct fs *fs = &server->fs;
+
+	fs->store = *store;
+	fs->cache = server->options->cache;
+	fs->default_permissions = server->options->default_permissions;
+	fs->noatime = server->options->noatime;
+	fs->entry_timeout_ns = server->options->entry_timeout_ns;
+	fs->attr_timeout_ns = server->options->attr_timeout_ns;
+}
+
+static int make_fs(struct server *server)
+{
+	struct fs *fs = &server->fs;
+	int r;
+
+	r = store_open_proc(&fs->store);
+	if (r < 0) {
+		log_fail("/proc/self/fd: open: %s", strerror(-r));
+		return r;
+	}
+	r = inode_table_init(&fs->inodes, &server->arena);
+	fs->inodes.session_fd = server->session_fd;
+	fs->inodes.fd_limit = server->options->inode_fds;
+	if (!r)
+		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
+	if (!r)
+		r = file_table_init(&fs->files, &server->arena);
+	/* another machine's filesystem may keep waiting whoever asks how full it is */
+	ahead_init(&fs->ahead, &server->arena,
+		   fs->store.local ? server->options->extent_size_hint : 0);
+	ahead_look(&fs->ahead, fs->store.root_fd);
+	if (!r)
+		r = evict_init(&server->evict, fs);
+	if (r < 0)
+		log_fail("tables of inodes and files: make: %s", strerror(-r));
+	return r;
+}
+
+static int make_queues_and_workers(struct server *server)
+{
+	const struct options *options = server->options;
+	struct worker_config workers = {
+		.arena = &server->arena,
+		.fs = &server->fs,
+		.gates = &server->gates,
+		.dropper = &server->dropper,
+		.count = options->workers,
+		.queue_count = server->plan.queues,
+		.first_slot = server->plan.queues * plan_slots(&server->plan),
+		.slots = PLAN_META_SLOTS,
+		.max_write = options->max_write,
+		.deal = &server->plan.deal,
+	};
+	int r;
+
+	server->queues = aligned_alloc(
+		CACHE_LINE_BYTES,
+		round_up(server->plan.queues * sizeof(*server->queues), CACHE_LINE_BYTES));
+	if (!server->queues)
+		return -ENOMEM;
+	memset(server->queues, 0, server->plan.queues * sizeof(*server->queues));
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		struct queue_config config = queue_config(server, qid);
+
+		r = queue_init(&server->queues[qid], &config);
+		if (r < 0)
+			return r;
+	}
+	workers.queues = server->queues;
+	server->gates = (struct gate_table){
+		.inodes = &server->fs.inodes,
+		.requests = arena_table(&server->arena, ARENA_REQUESTS),
+		.entered = queue_entered,
+		.arg = &server->workers,
+	};
+	dropper_init(&server->dropper, &server->fs, arena_table(&server->arena, ARENA_REQUESTS),
+		     plan_drops(&server->plan), worker_dropped, &server->workers);
+	return worker_init(&server->workers, &workers);
+}
+
+static int start_threads(struct server *server)
+{
+	const struct options *options = server->options;
+	struct crew *crew = &server->crew;
+	int ready, r;
+
+	r = crew_init(crew, server->plan.queues + options->workers + 2, server);
+	if (r < 0)
+		return r;
+	r = crew_start(crew, &queue_role, server->plan.queues);
+	if (!r)
+		r = crew_start(crew, &worker_role, options->workers);
+	if (!r)
+		r = crew_start(crew, &evict_role, 1);
+	if (!r)
+		r = crew_start(crew, &dropper_role, 1);
+	ready = crew_wait_ready(crew);
+	return r ? r : ready;
+}
+
+/* Registering buffers is optional, and counts against RLIMIT_MEMLOCK. */
+static void tell_unpinned(const struct server *server)
+{
+	uint32_t unpinned = 0;
+
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
+		unpinned += server->queues[qid].engine.buf_len &&
+			    !server->queues[qid].engine.pinned;
+	if (unpinned)
+		log_info("buffers of %u queues: register with io_uring: refused by the kernel "
+			 "(RLIMIT_MEMLOCK): each request looks up its pages",
+			 unpinned);
+}
+
+int server_open(struct server *server, const struct options *options, const struct store *store,
+		int session_fd)
+{
+	int r;
+
+	*server = (struct server){
+		.options = options,
+		.session_fd = session_fd,
+		.ended_fd = -1,
+		.evict.stop_fd = -1,
+		.arena.memfd = -1,
+	};
+	server->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->ended_fd < 0) {
+		r = -errno;
+		log_fail("eventfd: make: %s", strerror(-r));
+		return r;
+	}
+	set_fs(server, store);
+	r = plan_agree(server);
+	atomic_init(&server->running, server->plan.queues);
+	if (!r)
+		r = make_memory(server);
+	if (r < 0)
+		return r;
+	r = make_fs(server);
+	if (r < 0)
+		return r;
+	r = make_queues_and_workers(server);
+	if (r < 0) {
+		log_fail("queues and workers: make: %s", strerror(-r));
+		return r;
+	}
+	r = start_threads(server);
+	if (r == 0)
+		tell_unpinned(server);
+	return r;
+}
+
+int server_seal(struct server *server)
+{
+	struct session_config config = plan_session(server);
+	int r;
+
+	r = session_answer(&server->session, server->session_fd, &config);
+	if (r < 0) {
+		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
+		return r;
+	}
+	crew_let_go(&server->crew);
+	return 0;
+}
+
+/*
+ * Progress is a thread's turns: one that has none sleeps, or can't have the CPU that it keeps to.
+ */
+void server_tick(struct server *server)
+{
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		struct queue *queue = &server->queues[qid];
+
+		follow_look(&queue->follow, stat_get(&queue->stats->turns));
+	}
+	dropper_look(&server->dropper);
+}
+
+/*
+ * Those who notify the kernel end first, while the queues still serve: a notification may wait for
+ * a client, and that client for an answer.
+ */
+static void stop_notifying(struct server *server)
+{
+	evict_stop(&server->evict);
+	crew_join(&server->crew, &evict_role);
+	dropper_stop(&server->dropper);
+	crew_join(&server->crew, &dropper_role);
+}
+
+void server_stop(struct server *server)
+{
+	stop_notifying(server);
+	worker_stop_waiting(&server->workers);
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
+		queue_stop(&server->queues[qid]);
+}
+
+void server_clear_ended(struct server *server)
+{
+	uint64_t ended;
+
+	(void)!read(server->ended_fd, &ended, sizeof(ended)); /* EAGAIN: was clear already */
+}
+
+bool server_has_ended(const struct server *server)
+{
+	return atomic_load(&server->running) == 0;
+}
+
+int server_fault(const struct server *server)
+{
+	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++) {
+		int fault = atomic_load(&server->queues[qid].fault);
+
+		if (fault)
+			return fault;
+	}
+	return 0;
+}
+
+void server_join(struct server *server)
+{
+	if (server->crew.threads) {
+		crew_give_up(&server->crew);
+		stop_notifying(server);
+		crew_join(&server->crew, &queue_role);
+		/* the queues have handed over all that they took in: the workers answer it */
+		worker_stop(&server->workers);
+		crew_join(&server->crew, &worker_role);
+		crew_destroy(&server->crew);
+	}
+	if (server->fs.files.rows)
+		file_table_destroy(&server->fs.files);
+	if (server->fs.inodes.rows)
+		inode_table_destroy(&server->fs.inodes);
+	server->fs.files.rows = NULL;
+	server->fs.inodes.rows = NULL;
+}
+
+void server_close(struct server *server)
+{
+	server_join(server);
+	if (server->workers.stats)
+		worker_destroy(&server->workers);
+	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
+		queue_destroy(&server->queues[qid]);
+	free(server->queues);
+	evict_destroy(&server->evict);
+	dropper_destroy(&server->dropper);
+	arena_destroy(&server->arena);
+	plan_destroy(&server->plan);
+	close_fd(&server->ended_fd);
+}
+
+uint64_t server_memory_len(const struct server *server)
+{
+	return arena_len(&server->arena);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The server process: all memory, tables, threads and rings, made in an order in which each step
+ * can still fail cleanly, and then the seal. From the seal on the data path allocates nothing.
+ */
+#ifndef CAISSON_SERVER_H
+#define CAISSON_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "handlers/evict.h"
+#include "serve/crew.h"
+#include "serve/dropper.h"
+#include "serve/engine.h"
+#include "serve/gate.h"
+#include "serve/plan.h"
+#include "serve/session.h"
+#include "serve/worker.h"
+#include "store/fs.h"
+
+struct options;
+struct queue;
+
+struct server {
+	const struct options *options;
+	struct arena arena;
+	struct fs fs;
+	struct session session;
+	struct queue *queues;
+	struct engine_shared engines;
+	struct plan plan;
+	struct gate_table gates;
+	struct worker_set workers;
+	struct evict evict;
+	struct dropper dropper;
+	struct crew crew;
+	int session_fd;		  /* the mount's /dev/fuse */
+	int ended_fd;		  /* eventfd, readable: a queue thread has returned */
+	_Atomic uint32_t running; /* queue threads that haven't */
+};
+
+/*
+ * Takes what the parent has opened: SESSION_FD, and the backing directory in STORE. Makes
+ * everything up to and including the threads, each with its ring and its final capabilities, all
+ * waiting at a gate. Memory is locked and marked before (main's phases). Logs what fails: object,
+ * action, reason. Returns 0 or -errno.
+ */
+int server_open(struct server *server, const struct options *options, const struct store *store,
+		int session_fd);
+
+/* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
+int server_seal(struct server *server);
+
+/*
+ * Looks after the threads that keep to a CPU (follow.h) and those who wait for one that is held up
+ * (dropper.h): to be called each half second or so, from the seal on until server_close(). Doesn't
+ * block. The main thread.
+ */
+void server_tick(struct server *server);
+
+/* Lets each queue finish what it has taken in and return. The main thread. */
+void server_stop(struct server *server);
+
+/* Makes ended_fd unreadable until another queue thread returns. Before looking, not after. */
+void server_clear_ended(struct server *server);
+
+/* Whether all queue threads have returned. Any thread. */
+bool server_has_ended(const struct server *server);
+
+/*
+ * 0, or the -errno of a queue that ended other than by an unmount or server_stop(): -ECONNABORTED
+ * where the connection was aborted. Its device is served by nobody then: stop the rest. Any thread.
+ */
+int server_fault(const struct server *server);
+
+/*
+ * Waits for all threads and closes every file of BACKING that a client's request has opened: the
+ * first thing to be done at the end, as umount(8) may be about to unmount BACKING. Then
+ * server_close().
+ */
+void server_join(struct server *server);
+
+/* Waits for all threads and frees everything; also a server that was opened only half. */
+void server_close(struct server *server);
+
+/* Bytes of the arena, for the line at start and for status. */
+uint64_t server_memory_len(const struct server *server);
+
+#endif

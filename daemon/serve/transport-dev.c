@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The classic transport. Each queue has a clone of /dev/fuse, so that the kernel keeps its
+ * requests apart (fs/fuse/dev.c, fuse_dev_ioctl_clone()), and waits on it with a one-shot,
+ * exclusive poll; when that fires it reads once, without blocking:
+ *
+ *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
+ *   - one message a wake-up: a queue that drains the device does all the copying itself while its
+ *     siblings sleep. But the kernel tells the same poll of two requests where its thread hasn't
+ *     run in between: fuse wakes without a key, and so leaves the entry on the wait queue until
+ *     the poll's task work removes it (io_poll_wake(), io_uring/poll.c). So a thread that is told
+ *     of one message may be the only one that was told of another: see queue.h for what follows;
+ *   - without blocking, because a sibling may take the request between the poll and the read;
+ *   - by read(2), not by a read linked to the poll: io_uring lets one of those that finds nothing
+ *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()), not
+ *     exclusively, and where cancelling the poll doesn't reach it.
+ */
+#include "serve/transport.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/fuse-kernel.h"
+#include "base/stats.h"
+#include "serve/request.h"
+
+#ifdef __SANITIZE_THREAD__
+char transport_kernel;
+#endif
+
+static void dev_fetch(struct transport *t, struct request *request)
+{
+	struct io_uring_sqe *sqe;
+
+	assert(!t->armed && !t->ended);
+	request_move(request, REQUEST_FETCH);
+	t->armed = true;
+	t->offered = request->index;
+
+	sqe = engine_sqe(t->engine, ENGINE_FETCH, request->index);
+	io_uring_prep_poll_add(sqe, t->fd, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+static void dev_reply(struct transport *t, struct request *request)
+{
+	struct io_uring_sqe *sqe = engine_sqe(t->engine, ENGINE_REPLY, request->index);
+
+	assert(request_state(request) == REQUEST_REPLY);
+	TRANSPORT_ORDER_ANSWER();
+	io_uring_prep_write(
+		sqe, t->fd,
+		arena_at(t->engine->arena, request->buf_off - sizeof(struct fuse_out_header)),
+		request->reply_len, 0);
+}
+
+static int dev_answer(struct transport *t, const void *data, uint32_t len)
+{
+	ssize_t n;
+
+	TRANSPORT_ORDER_ANSWER();
+	n = write(t->fd, data, len);
+	return n < 0 ? -errno : 0;
+}
+
+static void dev_cancel(struct transport *t)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!t->armed)
+		return;
+	sqe = engine_sqe(t->engine, ENGINE_CANCEL, t->offered);
+	/* where it has fired already, its completion is on the way */
+	io_uring_prep_cancel64(sqe, engine_user_data(ENGINE_FETCH, t->offered), 0);
+}
+
+static void end(struct transport *t, int reason)
+{
+	t->ended = true;
+	t->owner.ended(t->owner.arg, reason);
+}
+
+/*
+ * One message into REQUEST's buffer: its length or -errno. Doesn't block. ECONNABORTED can be about
+ * the one message that was being read as the connection was shut down, by an unmount too
+ * (fuse_dev_do_read() in fs/fuse/dev.c); what a second read says is about the connection.
+ */
+static int read_message(struct transport *t, struct request *request)
+{
+	void *message = request_message(t->engine->arena, request);
+	ssize_t n = read(t->fd, message, request_message_cap(request));
+
+	if (n < 0 && errno == ECONNABORTED)
+		n = read(t->fd, message, request_message_cap(request));
+	if (n < 0)
+		return -errno;
+	return n ? (int)n : -EIO; /* which a device never gives */
+}
+
+/* The poll has fired, or failed with POLLED. */
+static void fetched(struct transport *t, struct request *request, int polled)
+{
+	int result = polled < 0 ? polled : read_message(t, request);
+
+	t->armed = false;
+	if (result > 0) {
+		TRANSPORT_ORDER_MESSAGE();
+		request->msg_len = (uint32_t)result;
+		request_move(request, REQUEST_RUN);
+		t->owner.received(t->owner.arg, request);
+		return;
+	}
+	request_move(request, REQUEST_FREE);
+	switch (result) {
+	case -EAGAIN: /* a sibling was faster */
+		stat_add(&t->stats->steals, 1);
+		break;
+	case -ENOENT: /* the client gave its request up between poll and read */
+	case -EINTR:
+	case -ECANCELED: /* the slot was taken back */
+		break;
+	default:
+		end(t, result);
+		break;
+	}
+	t->owner.released(t->owner.arg, request);
+}
+
+static void replied(struct transport *t, struct request *request, int result)
+{
+	/* -ENOENT: interrupted meanwhile; anything else: the connection is gone, and fetch tells */
+	stat_add(result == (int)request->reply_len ? &t->stats->replies : &t->stats->lost, 1);
+	request_move(request, REQUEST_FREE);
+	t->owner.released(t->owner.arg, request);
+}
+
+static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t index, int result)
+{
+	switch (tag) {
+	case ENGINE_FETCH:
+		fetched(t, &t->requests[index], result);
+		break;
+	case ENGINE_REPLY:
+		replied(t, &t->requests[index], result);
+		break;
+	case ENGINE_CANCEL:
+	case ENGINE_ENTRY:
+	case ENGINE_IO:
+	case ENGINE_WAKE:
+		break;
+	}
+}
+
+/* The device is read by all queues: it is asked, and not what any of them knows. */
+static bool dev_is_drained(const struct transport *t)
+{
+	struct pollfd device = { .fd = t->fd, .events = POLLIN };
+
+	return poll(&device, 1, 0) == 0;
+}
+
+static void dev_destroy(struct transport *t)
+{
+	close_fd(&t->fd);
+}
+
+static const struct transport_ops dev_ops = {
+	.name = "dev",
+	.fetch = dev_fetch,
+	.reply = dev_reply,
+	.answer = dev_answer,
+	.cancel = dev_cancel,
+	.is_drained = dev_is_drained,
+	.completion = dev_completion,
+	.destroy = dev_destroy,
+};
+
+int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
+		       const struct transport_owner *owner)
+{
+	uint32_t source = (uint32_t)session_fd;
+	autoclose int fd = -1;
+
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) < 0)
+		return -errno;
+
+	*transport = (struct transport){
+		.ops = &dev_ops,
+		.owner = *owner,
+		.engine = engine,
+		.requests = arena_table(engine->arena, ARENA_REQUESTS),
+		.stats = engine->stats,
+		.fd = steal_fd(&fd),
+	};
+	return 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How messages come from the kernel and answers go back, on a queue's engine. There are two kinds:
+ *
+ *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one: also where the other kind
+ *          serves, FORGET, INTERRUPT and what was sent before come by it
+ *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
+ *          rings, and stay so
+ *
+ * All calls but answer() are those of the thread whose engine it is.
+ */
+#ifndef CAISSON_TRANSPORT_H
+#define CAISSON_TRANSPORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "serve/engine.h"
+
+struct request;
+struct transport;
+
+struct transport_owner {
+	void *arg;
+	/* A message of request->msg_len bytes is in REQUEST, which is in state RUN now. */
+	void (*received)(void *arg, struct request *request);
+	/* The transport is through with REQUEST: it is in state FREE, to be put into its pool. */
+	void (*released)(void *arg, struct request *request);
+	/* No message will come any more: -ENODEV unmounted, -ECONNABORTED aborted, else a fault. */
+	void (*ended)(void *arg, int reason);
+};
+
+struct transport_ops {
+	const char *name; /* as `caisson status` shows it */
+	/*
+	 * Offers REQUEST, which is free, as the next message's buffer. dev: one at a time, see
+	 * armed; uring: once for each, with request->cpu set.
+	 */
+	void (*fetch)(struct transport *transport, struct request *request);
+	/*
+	 * Sends the answer that request_reply() has made. dev: released() follows; uring: the
+	 * slot is on offer again, and received() or released() follows.
+	 */
+	void (*reply)(struct transport *transport, struct request *request);
+	/*
+	 * Sends an answer made elsewhere: LEN bytes at DATA, a fuse_out_header first. Any thread.
+	 * Doesn't block and keeps nothing of DATA. Returns 0 or -errno (-ENOENT: no longer wanted).
+	 * uring: NULL, only the ring's thread can answer.
+	 */
+	int (*answer)(struct transport *transport, const void *data, uint32_t len);
+	/*
+	 * Takes back the slot on offer: released() follows; or, where a message was faster,
+	 * received() or released(). uring: NULL, entries end with the ring.
+	 */
+	void (*cancel)(struct transport *transport);
+	/*
+	 * Whether no message waits to be read, in a moment in which nothing is on offer. dev
+	 * alone; uring: NULL.
+	 */
+	bool (*is_drained)(const struct transport *transport);
+	/* A completion of one of this transport's tags. */
+	void (*completion)(struct transport *transport, enum engine_tag tag, uint32_t index,
+			   int result);
+	void (*destroy)(struct transport *transport);
+};
+
+struct transport {
+	const struct transport_ops *ops;
+	struct transport_owner owner;
+	struct engine *engine;
+	struct request *requests; /* ARENA_REQUESTS */
+	struct stats_queue *stats;
+	int fd;		    /* dev: this queue's own clone of the session's /dev/fuse */
+	uint32_t offered;   /* index of the slot on offer, while armed */
+	_Atomic bool armed; /* dev: a slot is on offer; the thread writes, any reads */
+	bool ended;
+	_Atomic int refusal; /* uring: -errno of an entry that the kernel would not have, or 0 */
+};
+
+/* Submissions of dev and uring in flight at most, replies and entries of DEPTH slots included. */
+#define TRANSPORT_SUBMISSIONS(depth) ((depth) + 2)
+
+/*
+ * Opens a clone of the connection of SESSION_FD for ENGINE's queue. Returns 0 or -errno.
+ */
+int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
+		       const struct transport_owner *owner);
+
+/*
+ * Whether the kernel has FUSE-over-io_uring and lets this process use it on the mount of
+ * SESSION_FD, whose INIT has not been answered yet. Returns 0 or -errno. Any thread.
+ */
+int transport_uring_probe(int session_fd);
+
+/*
+ * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands; SESSION_FD
+ * is any descriptor of the connection, and outlives it. Can't fail.
+ */
+void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
+			  const struct transport_owner *owner);
+
+/*
+ * Shows ThreadSanitizer an order that the kernel keeps: whatever was done before an answer comes
+ * before whatever is done after a later message. Much of what threads share relies on it: RELEASE
+ * is sent when all requests on the handle have been answered, FORGET when the look-up has been, and
+ * nobody uses a handle or nodeid before it was told of it.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+extern char transport_kernel;
+#define TRANSPORT_ORDER_ANSWER()  __tsan_release(&transport_kernel)
+#define TRANSPORT_ORDER_MESSAGE() __tsan_acquire(&transport_kernel)
+#else
+#define TRANSPORT_ORDER_ANSWER()  ((void)0)
+#define TRANSPORT_ORDER_MESSAGE() ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/macro.h"
+#include "handlers/dispatch.h"
+#include "handlers/op-meta.h"
+#include "serve/dropper.h"
+#include "serve/gate.h"
+#include "serve/queue.h"
+#include "serve/request.h"
+#include "store/creds.h"
+
+/* One worker's part of ARENA_WORKER_BUFFERS. */
+struct worker_buffers {
+	uint8_t lead[PAGE_BYTES - sizeof(struct fuse_out_header)];
+	struct fuse_out_header out; /* directly before the body: a reply is one write */
+	uint8_t body[CALL_OUT_LEN];
+	uint8_t scratch[CALL_SCRATCH_LEN];
+};
+
+/* See worker.h: what was submitted, the changes of it, and what has been put aside. */
+#define INBOXES 3
+
+uint64_t worker_buffer_len(void)
+{
+	return sizeof(struct worker_buffers);
+}
+
+uint64_t worker_cells(uint32_t requests)
+{
+	uint64_t cells = 2;
+
+	while (cells < requests)
+		cells *= 2;
+	return cells * INBOXES;
+}
+
+/* A quarter of COUNT workers, and two at least, only look; but for one all do, if they are few. */
+static uint32_t changing_max(uint32_t count)
+{
+	uint32_t lookers = MAX(count / 4, 2u);
+
+	return count > lookers ? count - lookers : 1;
+}
+
+int worker_init(struct worker_set *set, const struct worker_config *config)
+{
+	const struct arena *arena = config->arena;
+	uint64_t buffers = arena_off(arena, arena_table(arena, ARENA_META_BUFFERS));
+	uint64_t cells = arena->plan.span[ARENA_META_RING].count / INBOXES;
+	size_t stats_len = (config->count + config->queue_count) * sizeof(*set->stats);
+	int r;
+
+	*set = (struct worker_set){
+		.arena = arena,
+		.fs = config->fs,
+		.gates = config->gates,
+		.dropper = config->dropper,
+		.queues = config->queues,
+		.requests = arena_table(arena, ARENA_REQUESTS),
+		.inbox.cells = arena_table(arena, ARENA_META_RING),
+		.cell_mask = cells - 1,
+		.changing_max = changing_max(config->count),
+		.count = config->count,
+		.max_write = config->max_write,
+		.here_max = config->queue_count / 2,
+	};
+	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
+
+	r = lease_wait_init(&set->leases, config->slots, config->deal);
+	if (r < 0)
+		return r;
+	r = pool_init(&set->slots, config->first_slot, config->slots);
+	if (r < 0)
+		goto err_leases;
+	set->stats = aligned_alloc(CACHE_LINE_BYTES, stats_len);
+	set->entered = calloc(config->count, sizeof(*set->entered));
+	if (!set->stats || !set->entered) {
+		r = -ENOMEM;
+		goto err_pool;
+	}
+	memset(set->stats, 0, stats_len);
+	(void)sem_init(&set->work, 0, 0); /* can't fail with these */
+	for (uint32_t i = 0; i < config->count; i++)
+		(void)sem_init(&set->entered[i], 0, 0);
+
+	for (uint32_t i = 0; i < config->slots; i++) {
+		struct request *request = &set->requests[config->first_slot + i];
+
+		request_init(request, config->first_slot + i, 0,
+			     buffers + i * request_stride(WORKER_MESSAGE_LEN), WORKER_MESSAGE_LEN);
+		request->meta = true;
+	}
+	set->changes.cells = set->inbox.cells + cells;
+	set->aside.cells = set->changes.cells + cells;
+	for (uint64_t i = 0; i < INBOXES * cells; i++)
+		atomic_init(&set->inbox.cells[i].turn, i % cells);
+	return 0;
+
+err_pool:
+	free(set->entered);
+	free(set->stats);
+	set->stats = NULL;
+	pool_destroy(&set->slots);
+err_leases:
+	lease_wait_destroy(&set->leases);
+	return r;
+}
+
+void worker_destroy(struct worker_set *set)
+{
+	(void)sem_destroy(&set->work);
+	for (uint32_t i = 0; i < set->count; i++)
+		(void)sem_destroy(&set->entered[i]);
+	free(set->entered);
+	free(set->stats);
+	set->stats = NULL;
+	pool_destroy(&set->slots);
+	lease_wait_destroy(&set->leases);
+}
+
+struct request *worker_adopt(struct worker_set *set, const struct request *request)
+{
+	struct request *slot;
+	uint32_t index;
+
+	if (request->msg_len > REQUEST_LEAD + WORKER_MESSAGE_LEN)
+		return NULL;
+	index = pool_take(&set->slots);
+	if (index == POOL_NONE)
+		return NULL;
+	slot = &set->requests[index];
+	request_move(slot, REQUEST_RUN);
+	slot->qid = request->qid;
+	slot->unique = request->unique;
+	slot->opcode = request->opcode;
+	slot->changes = request->changes;
+	slot->msg_len = request->msg_len;
+	memcpy(request_message(set->arena, slot), request_message(set->arena, request),
+	       request->msg_len);
+	return slot;
+}
+
+/* Puts REQUEST (state RUN) into INBOX. */
+static void put(struct worker_set *set, struct worker_inbox *inbox, struct request *request)
+{
+	uint64_t at = atomic_fetch_add(&inbox->head, 1);
+	struct worker_cell *cell = &inbox->cells[at & set->cell_mask];
+
+	request_move(request, REQUEST_QUEUED);
+	/* a request is in the inbox once and there are cells for all: the last reader is through,
+	 * or about to be: it has nothing to do but to store the turn */
+	while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at)
+		;
+	cell->index = request->index;
+	atomic_store_explicit(&cell->turn, at + 1, memory_order_release);
+}
+
+static bool is_empty(const struct worker_inbox *inbox)
+{
+	return atomic_load(&inbox->tail) == atomic_load(&inbox->head);
+}
+
+/* The oldest request in INBOX, or NULL. */
+static struct request *take(struct worker_set *set, struct worker_inbox *inbox)
+{
+	uint64_t at = atomic_load(&inbox->tail);
+	struct worker_cell *cell;
+	uint32_t index;
+
+	do {
+		if (at == atomic_load(&inbox->head))
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&inbox->tail, &at, at + 1));
+
+	cell = &inbox->cells[at & set->cell_mask];
+	/* its submitter may not have filled it yet, while a later one has filled the next */
+	while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at + 1)
+		;
+	index = cell->index;
+	atomic_store_explicit(&cell->turn, at + set->cell_mask + 1, memory_order_release);
+	request_move(&set->requests[index], REQUEST_RUN);
+	return &set->requests[index];
+}
+
+void worker_submit(struct worker_set *set, struct request *request)
+{
+	put(set, &set->inbox, request);
+	(void)sem_post(&set->work); /* fails beyond SEM_VALUE_MAX: there are fewer requests */
+}
+
+static void put_slot(struct worker_set *set, struct request *request)
+{
+	request_move(request, REQUEST_FREE);
+	pool_put(&set->slots, request->index);
+}
+
+/* Ends REQUEST, which gets no answer. */
+static void drop(struct worker_set *set, struct request *request)
+{
+	if (request->meta)
+		put_slot(set, request);
+	else
+		queue_drop(&set->queues[request->qid], request);
+}
+
+/* Ends REQUEST, which CALL was about, with an answer. Returns 0 or -errno. */
+static int answer(struct worker_set *set, struct request *request, struct fuse_out_header *out,
+		  int error, const struct call *call)
+{
+	bool meta = request->meta;
+	int r;
+
+	*out = (struct fuse_out_header){
+		.len = (uint32_t)sizeof(*out) + (error < 0 ? 0 : call->out_len),
+		.error = error,
+		.unique = request->unique,
+	};
+	request_move(request, REQUEST_REPLY);
+	if (error == 0 && call->drops) {
+		request_copy_reply(set->arena, request, out);
+		request->drop = call->drop;
+		if (dropper_put(set->dropper, request))
+			return 0;
+	}
+	r = queue_answer(&set->queues[request->qid], request, out);
+	if (meta)
+		put_slot(set, request);
+	return r;
+}
+
+void worker_dropped(void *arg, struct request *request)
+{
+	struct worker_set *set = arg;
+	bool meta = request->meta;
+
+	/* fails where nobody waits for it any more */
+	(void)queue_return(&set->queues[request->qid], request);
+	if (meta)
+		put_slot(set, request);
+}
+
+static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t number)
+{
+	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
+}
+
+/* REQUEST's handler, in thread NUMBER as in run(), has made of CALL what R says, or would have. */
+static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
+		   const struct call *call)
+{
+	struct worker_stats *stats = &set->stats[number];
+
+	lease_wait_leave(&set->leases, request);
+	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	if (dispatch_entry(request->opcode)->no_reply && r >= 0) {
+		drop(set, request);
+		return;
+	}
+	assert(r <= 0);
+	r = answer(set, request, &buffers_of(set, number)->out, r, call);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
+}
+
+/* Answers what has been put aside, which nobody will try again. In thread NUMBER, as in run(). */
+static void end_waiting(struct worker_set *set, uint32_t number)
+{
+	const struct call call = { .fs = set->fs };
+	struct request *request;
+
+	while ((request = take(set, &set->aside)))
+		finish(set, number, request, -EINTR, &call);
+}
+
+/*
+ * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer
+ * with. A data slot stays behind: it is for those who don't wait.
+ */
+static int put_aside(struct worker_set *set, uint32_t number, struct request *request)
+{
+	struct request *waiter = request;
+
+	if (atomic_load(&set->stopping) || lease_wait_is_interrupted(&set->leases, request->unique))
+		return -EINTR;
+	if (lease_wait_is_over(&set->leases, request))
+		return -EAGAIN;
+	if (!request->meta && !request->entry)
+		waiter = worker_adopt(set, request);
+	if (!waiter)
+		return -EAGAIN;
+	if (!lease_wait_enter(&set->leases, waiter)) {
+		if (waiter != request)
+			put_slot(set, waiter);
+		return -EAGAIN;
+	}
+	if (waiter != request)
+		drop(set, request);
+	put(set, &set->aside, waiter);
+	lease_wait_count(&set->leases);
+	if (atomic_load(&set->stopping))
+		end_waiting(set, number); /* worker_stop_waiting() may not have found it there */
+	return 0;
+}
+
+void worker_entered(struct worker_set *set, const struct request *request)
+{
+	(void)sem_post(&set->entered[request->worker]); /* one at a time */
+}
+
+/* Worker NUMBER enters the gate of REQUEST, which is CALL, if it has one. */
+static void enter_gate(struct worker_set *set, uint32_t number, struct request *request,
+		       const struct call *call)
+{
+	uint32_t row = op_gate(call);
+
+	if (row == POOL_NONE)
+		return;
+	assert(number < set->count); /* a queue's thread may be the one to be waited for */
+	request->worker = number;
+	if (gate_enter(set->gates, row, GATE_CACHED, request))
+		return;
+	while (sem_wait(&set->entered[number]) < 0)
+		; /* EINTR */
+	request_move(request, REQUEST_RUN);
+}
+
+/* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
+static void run(struct worker_set *set, uint32_t number, struct request *request)
+{
+	const struct fuse_in_header *in = request_message(set->arena, request);
+	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
+	struct worker_buffers *buffers = buffers_of(set, number);
+	struct call call = {
+		.fs = set->fs,
+		.in = in,
+		.around = request->opcode == FUSE_WRITE && request->around,
+		.out = buffers->body,
+		.out_cap = sizeof(buffers->body),
+		.scratch = buffers->scratch,
+	};
+	int r;
+
+	/* parsed once already: what was pointers is not kept in a request */
+	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
+	if (r == 0) {
+		enter_gate(set, number, request, &call);
+		r = dispatch_handle(entry, &call);
+	}
+	if (request->in_gate)
+		gate_leave(set->gates, request);
+	if (r == CALL_WAITS) {
+		r = put_aside(set, number, request);
+		if (r == 0)
+			return;
+	}
+	dispatch_slow_down(entry, set->fs);
+	assert(call.out_len <= call.out_cap);
+	finish(set, number, request, r, &call);
+}
+
+bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request)
+{
+	uint32_t number = set->count + qid;
+
+	if (atomic_fetch_add(&set->here, 1) >= set->here_max) {
+		atomic_fetch_sub(&set->here, 1);
+		return false;
+	}
+	run(set, number, request);
+	atomic_fetch_sub(&set->here, 1);
+	return true;
+}
+
+bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
+			const struct call *parsed, int *ret_error, uint32_t *ret_body_len)
+{
+	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
+	uint32_t number = set->count + qid;
+	struct worker_buffers *buffers = buffers_of(set, number);
+	struct worker_stats *stats = &set->stats[number];
+	struct call call = *parsed;
+	int r;
+
+	if (!entry->brief)
+		return false;
+	call.out = buffers->body;
+	call.out_cap = sizeof(buffers->body);
+	call.scratch = buffers->scratch;
+	call.brief = true;
+	r = dispatch_handle(entry, &call);
+	if (r == CALL_WAITS)
+		return false;
+
+	assert(r <= 0 && call.out_len <= request->buf_len);
+	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
+	if (r < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	*ret_error = r;
+	*ret_body_len = r < 0 ? 0 : call.out_len;
+	memcpy(request_payload(set->arena, request), buffers->body, *ret_body_len);
+	return true;
+}
+
+/* Whether one more may make changes; then it is one of them. */
+static bool begin_changing(struct worker_set *set)
+{
+	uint32_t changing = atomic_load(&set->changing);
+
+	do {
+		if (changing >= set->changing_max)
+			return false;
+	} while (!atomic_compare_exchange_weak(&set->changing, &changing, changing + 1));
+	return true;
+}
+
+/* Worker NUMBER makes REQUEST's change, or leaves it to those who make others. */
+static void make_changes(struct worker_set *set, uint32_t number, struct request *request)
+{
+	put(set, &set->changes, request);
+	while (!is_empty(&set->changes) && begin_changing(set)) {
+		while ((request = take(set, &set->changes)))
+			run(set, number, request);
+		atomic_fetch_sub(&set->changing, 1);
+	}
+}
+
+void worker_retry(struct worker_set *set)
+{
+	uint32_t count = lease_wait_begin_round(&set->leases);
+	struct request *request;
+
+	/* there are fewer once they wait no more */
+	for (uint32_t i = 0; i < count && (request = take(set, &set->aside)); i++)
+		worker_submit(set, request);
+	lease_wait_end_round(&set->leases, count);
+}
+
+void worker_interrupt(struct worker_set *set, uint64_t unique)
+{
+	lease_wait_interrupt(&set->leases, unique);
+}
+
+void worker_run(struct worker_set *set, uint32_t number)
+{
+	struct request *request;
+
+	for (;;) {
+		if (sem_wait(&set->work) < 0)
+			continue; /* EINTR */
+		request = take(set, &set->inbox);
+		if (request && request->changes)
+			make_changes(set, number, request);
+		else if (request)
+			run(set, number, request);
+		else if (atomic_load(&set->stopping))
+			break; /* a unit for each worker follows the requests' own */
+	}
+}
+
+void worker_stop_waiting(struct worker_set *set)
+{
+	struct request *request;
+
+	atomic_store(&set->stopping, true);
+	while ((request = take(set, &set->aside)))
+		worker_submit(set, request); /* put_aside() has it answered */
+}
+
+void worker_stop(struct worker_set *set)
+{
+	worker_stop_waiting(set);
+	for (uint32_t i = 0; i < set->count; i++)
+		(void)sem_post(&set->work);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/ahead.h"
+
+#include <sys/vfs.h>
+
+#include "base/arena.h"
+#include "base/macro.h"
+#include "store/inode.h"
+
+/* Rows for pieces that are written to at about the same time: 1 MiB of them. */
+#define ROWS_LOG2 18
+
+/*
+ * The low bits of a row say how much was written to its piece, in so many parts of it; the others are of
+ * its hash. Which parts they were isn't known: what is overwritten counts again.
+ */
+#define WRITTEN_MASK 0xffu
+#define PIECE_PARTS  256u
+#define DUE_PARTS    16u /* a sixteenth: of blocks written once each, it takes 16 times their room */
+#define DONE	     WRITTEN_MASK /* it was due */
+
+/* What has to be free: so much more than all threads allocate between two looks, as far as one can tell. */
+#define FREE_SHARE  16
+#define FREE_PIECES 64
+
+int ahead_plan(struct arena *arena, uint64_t piece_len)
+{
+	return arena_plan(arena, ARENA_AHEAD, sizeof(uint32_t), piece_len ? 1u << ROWS_LOG2 : 0,
+			  CACHE_LINE_BYTES);
+}
+
+void ahead_init(struct ahead *ahead, const struct arena *arena, uint64_t piece_len)
+{
+	*ahead = (struct ahead){
+		.rows = arena_table(arena, ARENA_AHEAD),
+		.piece_len = piece_len,
+	};
+}
+
+void ahead_look(struct ahead *ahead, int root_fd)
+{
+	struct statfs st;
+	bool roomy = false;
+
+	if (!ahead->piece_len)
+		return;
+	if (fstatfs(root_fd, &st) == 0)
+		roomy = st.f_bavail >= st.f_blocks / FREE_SHARE &&
+			st.f_bavail / FREE_PIECES >= ahead->piece_len / (uint64_t)st.f_bsize;
+	atomic_store_explicit(&ahead->roomy, roomy, memory_order_relaxed);
+}
+
+bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t nodeid,
+		  uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len)
+{
+	uint64_t known_len, begin, hash;
+	uint32_t seen, tag, parts;
+	_Atomic uint32_t *row;
+
+	if (len >= ahead->piece_len || !atomic_load_explicit(&ahead->roomy, memory_order_relaxed) ||
+	    !atomic_load_explicit(&inode->thin, memory_order_relaxed))
+		return false;
+	/* behind it the file grows as it is written to: who knows how far */
+	known_len = atomic_load_explicit(&inode->known_len, memory_order_relaxed);
+	if (off >= known_len)
+		return false;
+
+	begin = off - off % ahead->piece_len;
+	hash = mix_bits(nodeid) + atomic_load_explicit(&inode->holes, memory_order_relaxed);
+	hash = mix_bits(mix_bits(hash) + begin);
+	row = &ahead->rows[hash & ((1u << ROWS_LOG2) - 1)];
+	tag = (uint32_t)(hash >> 32) & ~WRITTEN_MASK;
+	seen = atomic_load_explicit(row, memory_order_relaxed);
+	if (seen == (tag | DONE))
+		return false;
+	parts = (uint32_t)((len * PIECE_PARTS + ahead->piece_len - 1) / ahead->piece_len);
+	parts = MIN(parts, DUE_PARTS);
+	if ((seen & ~WRITTEN_MASK) != tag) {
+		atomic_store_explicit(row, tag | parts, memory_order_relaxed);
+		return false;
+	}
+	parts += seen & WRITTEN_MASK;
+	if (parts < DUE_PARTS) {
+		atomic_store_explicit(row, tag | parts, memory_order_relaxed);
+		return false;
+	}
+	if (!atomic_compare_exchange_strong(row, &seen, tag | DONE))
+		return false;
+	*ret_off = begin;
+	*ret_len = MIN(ahead->piece_len, known_len - begin);
+	return true;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "store/cached-open.h"
+#include "store/fs.h"
+#include "store/passthrough.h"
+
+static bool is_writer(const struct file *file)
+{
+	return !file->directory && (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Makes FD the inode's sync_fd if it has none: whether it is. The caller holds the inode open. */
+static bool lend_sync_fd(struct inode *inode, int fd)
+{
+	int none = -1;
+
+	return atomic_compare_exchange_strong(&inode->sync_fd, &none, fd);
+}
+
+static void close_all(struct file *file)
+{
+	if (file->lent)
+		file->fd = -1;
+	close_fd(&file->fd);
+	close_fd(&file->buffered_fd);
+	file->lent = false;
+}
+
+int file_table_plan(struct arena *arena, uint32_t count)
+{
+	return arena_plan(arena, ARENA_FILES, sizeof(struct file), count, CACHE_LINE_BYTES);
+}
+
+int file_table_init(struct file_table *table, const struct arena *arena)
+{
+	*table = (struct file_table){
+		.rows = arena_table(arena, ARENA_FILES),
+		.count = (uint32_t)arena->plan.span[ARENA_FILES].count,
+	};
+	for (uint32_t i = 0; i < table->count; i++)
+		table->rows[i] = (struct file){ .fd = -1, .buffered_fd = -1 };
+	return pool_init(&table->pool, 0, table->count);
+}
+
+void file_table_destroy(struct file_table *table)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		close_all(&table->rows[i]);
+	pool_destroy(&table->pool);
+	table->count = 0;
+}
+
+struct file *file_get(const struct file_table *table, uint64_t fh)
+{
+	uint32_t row = (uint32_t)fh, generation = (uint32_t)(fh >> 32);
+	struct file *file;
+
+	if (row >= table->count || !(generation & 1))
+		return NULL;
+	file = &table->rows[row];
+	if (atomic_load_explicit(&file->generation, memory_order_acquire) != generation)
+		return NULL;
+	return file;
+}
+
+int file_reserve(struct fs *fs, uint32_t *ret_row)
+{
+	uint32_t row = pool_take(&fs->files.pool);
+
+	if (row == POOL_NONE)
+		return -ENFILE;
+	*ret_row = row;
+	return 0;
+}
+
+void file_unreserve(struct fs *fs, uint32_t row)
+{
+	pool_put(&fs->files.pool, row);
+}
+
+uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const struct file *fill)
+{
+	struct file *file = &fs->files.rows[row];
+	uint32_t generation = atomic_load(&file->generation) + 1;
+
+	assert(generation & 1);
+	inode_hold_open(&fs->inodes, inode);
+	file->known = inode_row(&fs->inodes, inode);
+	inode = inode_primary(&fs->inodes, inode);
+	file->inode = inode_row(&fs->inodes, inode);
+	file->fd = fill->fd;
+	file->lent = is_writer(fill) && lend_sync_fd(inode, file->fd);
+	file->buffered_fd = fill->buffered_fd;
+	file->dio_mem_align = fill->dio_mem_align;
+	file->dio_off_align = fill->dio_off_align;
+	file->flags = fill->flags;
+	file->directory = fill->directory;
+	atomic_store(&file->cached, false);
+	atomic_store(&file->writing, false);
+	atomic_store(&file->around, false);
+	atomic_store(&file->mapped, false);
+	file->dir_off = 0;
+	/* failures before this opening aren't this opener's */
+	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
+	atomic_store_explicit(&file->generation, generation, memory_order_release);
+	atomic_fetch_add(&fs->files.used, 1);
+	return (uint64_t)generation << 32 | row;
+}
+
+int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
+{
+	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
+	uint32_t row;
+	int r;
+
+	r = file_reserve(fs, &row);
+	if (r < 0)
+		return r;
+	*ret_fh = file_publish(fs, row, inode, fill);
+	fd = buffered_fd = -1; /* the row's */
+	return 0;
+}
+
+void file_close(struct fs *fs, struct file *file)
+{
+	uint32_t row = (uint32_t)(file - fs->files.rows);
+	struct inode *inode = inode_at(&fs->inodes, file->known);
+
+	assert(atomic_load(&file->generation) & 1);
+	atomic_fetch_add(&file->generation, 1);
+	cached_open_close(inode, file);
+	close_all(file);
+	inode_put_open(&fs->inodes, inode);
+	atomic_fetch_sub(&fs->files.used, 1);
+	pool_put(&fs->files.pool, row);
+}
+
+int inode_fsync_fd(const struct fs *fs, const struct file *file)
+{
+	/* a descriptor seen here stays open: only the last opener's leaving closes it */
+	int sync_fd = atomic_load(&inode_at(&fs->inodes, file->inode)->sync_fd);
+
+	return sync_fd >= 0 ? sync_fd : file->fd;
+}
+
+int file_report_error(const struct fs *fs, struct file *file)
+{
+	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	uint32_t seen = atomic_load(&file->error_seen); /* first: so seq isn't behind it */
+	uint32_t seq = atomic_load(&inode->error_seq);
+
+	/* of several threads of one opener that ask at once, one is told */
+	if (seen == seq || !atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
+		return 0;
+	return atomic_load(&inode->error);
+}
+
+int32_t file_backing_id(struct fs *fs, const struct file *file)
+{
+	struct inode *inode = inode_at(&fs->inodes, file->known);
+	int32_t known = atomic_load(&inode->backing_id), id;
+
+	if (known != PASSTHROUGH_NONE)
+		return known;
+	id = passthrough_open(fs->inodes.session_fd, file->fd);
+	if (id < 0)
+		return atomic_load(&inode->backing_id);
+	if (atomic_compare_exchange_strong(&inode->backing_id, &known, id))
+		return id;
+	passthrough_close(fs->inodes.session_fd, id); /* another opener was faster */
+	return known;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libcap without libpsx acts on the calling thread alone, which is what is wanted here; that it
+ * did is read back from the kernel each time (style rule 9).
+ *
+ * Securebits are left alone: the threads that act for callers change their fsuid and set their
+ * capabilities explicitly around it (creds.c), and nobody here ever executes anything, which
+ * no_new_privs would make harmless.
+ */
+#include "store/privdrop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "base/procfs.h"
+
+#define OWN_STATUS "/proc/thread-self/status"
+
+/*
+ * What acting for any caller below BACKING takes; CAP_SYS_PTRACE tells its user namespace
+ * (creds.c).
+ */
+static const cap_value_t serving_caps[] = {
+	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,	CAP_SETUID,
+	CAP_SETGID, CAP_MKNOD,	      CAP_LINUX_IMMUTABLE, CAP_SETFCAP, CAP_SYS_PTRACE,
+};
+
+/* For status: what a stage may leave us with. */
+static const struct {
+	cap_value_t cap;
+	const char *name;
+} names[] = {
+	{ CAP_CHOWN, "chown" },
+	{ CAP_DAC_OVERRIDE, "dac_override" },
+	{ CAP_DAC_READ_SEARCH, "dac_read_search" },
+	{ CAP_FOWNER, "fowner" },
+	{ CAP_FSETID, "fsetid" },
+	{ CAP_SETUID, "setuid" },
+	{ CAP_SETGID, "setgid" },
+	{ CAP_MKNOD, "mknod" },
+	{ CAP_LINUX_IMMUTABLE, "linux_immutable" },
+	{ CAP_SETFCAP, "setfcap" },
+	{ CAP_SYS_PTRACE, "sys_ptrace" },
+	{ CAP_IPC_LOCK, "ipc_lock" },
+	{ CAP_SYS_ADMIN, "sys_admin" },
+};
+
+/* A set as the kernel prints it: bit N is capability N. */
+#define CAP_BIT(cap) (1ull << (cap))
+
+/* Of the set to serve with; written by privdrop_process(), before there are threads. */
+static uint64_t serving;
+
+static int read_set(const char *key, uint64_t *ret_set)
+{
+	return procfs_read_number(OWN_STATUS, key, 16, ret_set);
+}
+
+/* Whether the calling thread has SET, no more and no less, and nothing to gain by executing. */
+static int check(uint64_t set)
+{
+	static const struct {
+		const char *key;
+		bool is_set;
+	} lines[] = {
+		{ "CapEff", true }, { "CapPrm", true }, { "CapInh", false }, { "CapAmb", false }
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		uint64_t got;
+		int r = read_set(lines[i].key, &got);
+
+		if (r < 0)
+			return r;
+		if (got != (lines[i].is_set ? set : 0))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/* Makes SET the calling thread's effective and permitted set and clears the inheritable one. */
+static int apply(uint64_t set)
+{
+	cap_value_t list[64];
+	cap_t caps;
+	int count = 0, r = 0;
+
+	for (int cap = 0; cap < 64; cap++) {
+		if (set & CAP_BIT(cap))
+			list[count++] = cap;
+	}
+	caps = cap_init();
+	if (!caps)
+		return -errno;
+	if (count && (cap_set_flag(caps, CAP_PERMITTED, count, list, CAP_SET) < 0 ||
+		      cap_set_flag(caps, CAP_EFFECTIVE, count, list, CAP_SET) < 0))
+		r = -errno;
+	if (!r && cap_set_proc(caps) < 0)
+		r = -errno;
+	(void)cap_free(caps); /* ours */
+	return r ? r : check(set);
+}
+
+/*
+ * Empties the bounding set, so that even executing a file with capabilities gains none. Takes
+ * CAP_SETPCAP; without it, no_new_privs alone must do, and does.
+ */
+static int drop_bounding(uint64_t permitted)
+{
+	uint64_t left;
+	int r;
+
+	if (cap_reset_ambient() < 0)
+		return -errno;
+	if (!(permitted & CAP_BIT(CAP_SETPCAP)))
+		return 0;
+	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++) {
+		if (cap_drop_bound(cap) < 0)
+			return -errno;
+	}
+	r = read_set("CapBnd", &left);
+	return r ? r : left ? -EPERM : 0;
+}
+
+static int set_no_new_privs(void)
+{
+	uint64_t is_set;
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = procfs_read_number(OWN_STATUS, "NoNewPrivs", 10, &is_set);
+	return r ? r : is_set == 1 ? 0 : -EPERM;
+}
+
+int privdrop_process(const struct privdrop_plan *plan)
+{
+	uint64_t permitted, set = 0;
+	int r;
+
+	r = read_set("CapPrm", &permitted);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(serving_caps); i++)
+		set |= CAP_BIT(serving_caps[i]);
+	if (plan->sys_admin)
+		set |= CAP_BIT(CAP_SYS_ADMIN);
+	set &= permitted;
+
+	r = drop_bounding(permitted);
+	if (!r)
+		r = set_no_new_privs();
+	if (!r)
+		r = apply(set | (permitted & CAP_BIT(CAP_IPC_LOCK)));
+	if (!r)
+		serving = set;
+	return r;
+}
+
+bool privdrop_has_sys_admin(void)
+{
+	return serving & CAP_BIT(CAP_SYS_ADMIN);
+}
+
+int privdrop_thread(void)
+{
+	return apply(serving);
+}
+
+int privdrop_keeper(void)
+{
+	uint64_t permitted;
+	int r;
+
+	r = read_set("CapPrm", &permitted);
+	if (r < 0)
+		return r;
+	if (permitted & CAP_BIT(CAP_SYS_ADMIN)) {
+		r = drop_bounding(permitted);
+		if (!r)
+			r = set_no_new_privs();
+		if (r < 0)
+			return r;
+	}
+	return apply(permitted & CAP_BIT(CAP_SYS_ADMIN));
+}
+
+void privdrop_serving_set(char *text, uint32_t len)
+{
+	uint64_t set;
+	uint32_t at = 0;
+
+	text[0] = '\0';
+	if (read_set("CapEff", &set) < 0) {
+		(void)snprintf(text, len, "unknown");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names) && at < len; i++) {
+		if (set & CAP_BIT(names[i].cap))
+			at += (uint32_t)snprintf(text + at, len - at, at ? " %s" : "%s",
+						 names[i].name);
+		set &= ~CAP_BIT(names[i].cap);
+	}
+	/* before privdrop_process() there are others */
+	if (set && at < len)
+		at += (uint32_t)snprintf(text + at, len - at, at ? " %#llx" : "%#llx",
+					 (unsigned long long)set);
+	if (!at)
+		(void)snprintf(text, len, "none");
+}

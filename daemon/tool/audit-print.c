@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* stdio keeps an error of writing until it is asked: finish() asks, once, for all that is printed. */
+#include "tool/audit-print.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/macro.h"
+
+/* -- Reading -- */
+
+struct collection {
+	struct caisson_task *tasks;
+	size_t count, room;
+};
+
+static int collect(const struct caisson_task *task, void *arg)
+{
+	struct collection *collection = arg;
+
+	if (collection->count == collection->room) {
+		size_t room = collection->room ? 2 * collection->room : 64;
+		void *tasks = reallocarray(collection->tasks, room, sizeof(*task));
+
+		if (!tasks)
+			return -ENOMEM;
+		collection->tasks = tasks;
+		collection->room = room;
+	}
+	collection->tasks[collection->count++] = *task;
+	return 0;
+}
+
+static int compare_tids(const void *left, const void *right)
+{
+	const struct caisson_task *a = left, *b = right;
+
+	return (a->tid > b->tid) - (a->tid < b->tid);
+}
+
+int audit_report_read(pid_t pid, struct audit_report *ret_report)
+{
+	struct collection collection = { 0 };
+	struct caisson_audit_summary summary;
+	int r = caisson_audit(pid, collect, &collection, &summary);
+
+	if (r < 0) {
+		free(collection.tasks);
+		return r;
+	}
+	qsort(collection.tasks, collection.count, sizeof(*collection.tasks), compare_tids);
+	ret_report->summary = summary;
+	ret_report->tasks = collection.tasks;
+	return 0;
+}
+
+void audit_report_free(struct audit_report *report)
+{
+	free(report->tasks);
+	report->tasks = NULL;
+}
+
+/* -- Judging -- */
+
+enum exit_code audit_report_exit(const struct audit_report *report)
+{
+	const struct caisson_audit_summary *summary = &report->summary;
+
+	if (summary->marked < summary->tasks || summary->memory == CAISSON_MEMORY_UNLOCKED)
+		return EXIT_UNSAFE;
+	if (!caisson_audit_is_marked(summary) || !caisson_audit_is_locked(summary))
+		return EXIT_CANNOT_SERVE;
+	return EXIT_FINE;
+}
+
+/* The first task's name: the process's, as it is the task with the lowest number nearly always. */
+static const char *report_name(const struct audit_report *report)
+{
+	for (uint32_t i = 0; i < report->summary.tasks; i++)
+		if (report->tasks[i].tid == report->summary.pid)
+			return report->tasks[i].comm;
+	return report->summary.tasks ? report->tasks[0].comm : "";
+}
+
+static const char *kind_text(enum caisson_task_kind kind)
+{
+	switch (kind) {
+	case CAISSON_TASK_THREAD:
+		return "thread";
+	case CAISSON_TASK_IO_WORKER:
+		return "io-worker";
+	case CAISSON_TASK_SQPOLL:
+		return "sqpoll";
+	case CAISSON_TASK_USER_WORKER:
+		return "user-worker";
+	}
+	return "unknown";
+}
+
+static const char *memory_text(enum caisson_memory_state state)
+{
+	switch (state) {
+	case CAISSON_MEMORY_UNLOCKED:
+		return "unlocked";
+	case CAISSON_MEMORY_LOCKED:
+		return "locked";
+	case CAISSON_MEMORY_UNKNOWN:
+		return "unknown";
+	}
+	return "unknown";
+}
+
+static const char *verdict_text(enum exit_code code)
+{
+	switch (code) {
+	case EXIT_FINE:
+		return "safe";
+	case EXIT_UNSAFE:
+		return "NOT SAFE";
+	case EXIT_USAGE:
+	case EXIT_CANNOT_SERVE:
+		break;
+	}
+	return "not known to be safe";
+}
+
+/* -- The table -- */
+
+/* A name for a terminal: bytes that aren't printable ASCII as \xHH, then spaces up to WIDTH. */
+static void print_name(FILE *out, const char *name, int width)
+{
+	int columns = 0;
+
+	for (; *name; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (c >= ' ' && c < 0x7f && c != '\\')
+			columns += fprintf(out, "%c", c);
+		else
+			columns += fprintf(out, "\\x%02x", c);
+	}
+	if (columns < width)
+		fprintf(out, "%*s", width - columns, "");
+}
+
+static uint64_t kib(uint64_t bytes)
+{
+	return bytes / 1024;
+}
+
+static void print_table_tasks(FILE *out, const struct audit_report *report)
+{
+	fprintf(out, "%-8s %-15s %-11s %-4s %-8s %10s %8s\n", "TID", "COMM", "KIND", "NOIO",
+		"THROTTLE", "MINFLT", "MAJFLT");
+	for (uint32_t i = 0; i < report->summary.tasks; i++) {
+		const struct caisson_task *task = &report->tasks[i];
+
+		fprintf(out, "%-8d ", (int)task->tid);
+		print_name(out, task->comm, CAISSON_COMM_SIZE - 1);
+		fprintf(out, " %-11s %-4s %-8s %10" PRIu64 " %8" PRIu64 "\n", kind_text(task->kind),
+			task->flags & CAISSON_PF_MEMALLOC_NOIO ? "yes" : "NO",
+			task->flags & CAISSON_PF_LOCAL_THROTTLE ? "local" : "GLOBAL", task->minflt,
+			task->majflt);
+	}
+}
+
+static void print_table_process(FILE *out, const struct caisson_audit_summary *summary)
+{
+	fprintf(out, "%-15s %s", "memory:", memory_text(summary->memory));
+	if (summary->memory_error)
+		fprintf(out, ": reading smaps: %s", strerror(-summary->memory_error));
+	else if (summary->unlocked_maps)
+		fprintf(out, ": %" PRIu64 " mappings, %" PRIu64 " KiB, the first at %#" PRIx64,
+			summary->unlocked_maps, kib(summary->unlocked_bytes),
+			summary->unlocked_address);
+	else if (summary->absent_bytes)
+		fprintf(out, ", of which %" PRIu64 " KiB are not present",
+			kib(summary->absent_bytes));
+	fprintf(out,
+		"\n%-15s %" PRIu64 " KiB of %" PRIu64 " KiB mapped (%" PRIu64
+		" KiB can't be paged out anyway), %" PRIu64 " KiB present\n",
+		"VmLck:", kib(summary->vm_lck_bytes), kib(summary->vm_size_bytes),
+		kib(summary->special_bytes), kib(summary->vm_rss_bytes));
+	fprintf(out, "%-15s %d\n", "oom_score_adj:", (int)summary->oom_score_adj);
+	fprintf(out, "%-15s %u\n", "uid:", (unsigned int)summary->uid);
+	fprintf(out, "%-15s %016" PRIx64 "\n", "capabilities:", summary->cap_effective);
+}
+
+/* "PID 12 (name): NOT SAFE: 3 of 4 tasks marked, memory unlocked" */
+static void print_table_verdict(FILE *out, const struct audit_report *report)
+{
+	const struct caisson_audit_summary *summary = &report->summary;
+
+	fprintf(out, "PID %d (", (int)summary->pid);
+	print_name(out, report_name(report), 0);
+	fprintf(out, "): %s: %u of %u tasks marked, memory %s%s\n",
+		verdict_text(audit_report_exit(report)), summary->marked, summary->tasks,
+		memory_text(summary->memory),
+		summary->settled ? "" : "; tasks come and go too fast to see all");
+}
+
+static int finish(FILE *out)
+{
+	return fflush(out) != 0 || ferror(out) ? -EIO : 0;
+}
+
+int audit_print_table(FILE *out, const struct audit_report *reports, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			fputc('\n', out);
+		print_table_tasks(out, &reports[i]);
+		print_table_process(out, &reports[i].summary);
+		print_table_verdict(out, &reports[i]);
+	}
+	return finish(out);
+}
+
+/* -- JSON -- */
+
+static void print_json_string(FILE *out, const char *string)
+{
+	char piece[JSON_PIECE_LEN];
+
+	fputc('"', out);
+	while (json_next(&string, piece))
+		fputs(piece, out);
+	fputc('"', out);
+}
+
+static const char *bool_text(bool value)
+{
+	return value ? "true" : "false";
+}
+
+static void print_json_task(FILE *out, const struct caisson_task *task)
+{
+	fprintf(out, "{\"tid\": %d, \"comm\": ", (int)task->tid);
+	print_json_string(out, task->comm);
+	fprintf(out, ", \"kind\": \"%s\", \"state\": ", kind_text(task->kind));
+	print_json_string(out, (const char[]){ task->state, '\0' });
+	fprintf(out,
+		", \"flags\": %" PRIu32 ", \"noio\": %s, \"local_throttle\": %s, \"marked\": %s"
+		", \"minflt\": %" PRIu64 ", \"majflt\": %" PRIu64 "}",
+		task->flags, bool_text(task->flags & CAISSON_PF_MEMALLOC_NOIO),
+		bool_text(task->flags & CAISSON_PF_LOCAL_THROTTLE),
+		bool_text(caisson_flags_are_marked(task->flags)), task->minflt, task->majflt);
+}
+
+static void print_json_memory(FILE *out, const struct caisson_audit_summary *summary)
+{
+	fprintf(out, "\"memory\": {\"state\": \"%s\", \"error\": ", memory_text(summary->memory));
+	if (summary->memory_error)
+		print_json_string(out, strerror(-summary->memory_error));
+	else
+		fputs("null", out);
+	fprintf(out,
+		", \"vm_size_bytes\": %" PRIu64 ", \"vm_lck_bytes\": %" PRIu64
+		", \"vm_rss_bytes\": %" PRIu64 ", \"unlocked_bytes\": %" PRIu64
+		", \"unlocked_maps\": %" PRIu64 ", \"special_bytes\": %" PRIu64
+		", \"absent_bytes\": %" PRIu64 "}",
+		summary->vm_size_bytes, summary->vm_lck_bytes, summary->vm_rss_bytes,
+		summary->unlocked_bytes, summary->unlocked_maps, summary->special_bytes,
+		summary->absent_bytes);
+}
+
+static void print_json_process(FILE *out, const struct audit_report *report)
+{
+	const struct caisson_audit_summary *summary = &report->summary;
+
+	fprintf(out, "    {\n      \"pid\": %d, \"comm\": ", (int)summary->pid);
+	print_json_string(out, report_name(report));
+	fprintf(out,
+		", \"uid\": %u, \"cap_effective\": \"%016" PRIx64 "\", \"oom_score_adj\": %d,\n"
+		"      \"task_count\": %u, \"marked_count\": %u, \"io_worker_count\": %u"
+		", \"settled\": %s,\n      ",
+		(unsigned int)summary->uid, summary->cap_effective, (int)summary->oom_score_adj,
+		summary->tasks, summary->marked, summary->io_workers, bool_text(summary->settled));
+	print_json_memory(out, summary);
+	fprintf(out, ",\n      \"safe\": %s,\n      \"tasks\": [\n",
+		bool_text(audit_report_exit(report) == EXIT_FINE));
+	for (uint32_t i = 0; i < summary->tasks; i++) {
+		fputs("        ", out);
+		print_json_task(out, &report->tasks[i]);
+		fputs(i + 1 < summary->tasks ? ",\n" : "\n", out);
+	}
+	fputs("      ]\n    }", out);
+}
+
+/* The document; without its "safe" if ALL aren't there. */
+static int print_json(FILE *out, const struct audit_report *reports, size_t count, bool all)
+{
+	bool safe = all && count > 0;
+
+	for (size_t i = 0; i < count; i++)
+		safe = safe && audit_report_exit(&reports[i]) == EXIT_FINE;
+	fprintf(out, "{\n  \"safe\": %s,\n  \"processes\": [", bool_text(safe));
+	for (size_t i = 0; i < count; i++) {
+		fputs(i > 0 ? ",\n" : "\n", out);
+		print_json_process(out, &reports[i]);
+	}
+	fputs(count > 0 ? "\n  ]\n}\n" : "]\n}\n", out);
+	return finish(out);
+}
+
+int audit_print_json(FILE *out, const struct audit_report *reports, size_t count)
+{
+	return print_json(out, reports, count, true);
+}
+
+/* -- The command -- */
+
+static enum exit_code worse_of(enum exit_code a, enum exit_code b)
+{
+	return MAX(a, b); /* the codes are in this order */
+}
+
+enum exit_code audit_command(FILE *out, FILE *err, const pid_t *pids, size_t count, bool json)
+{
+	struct audit_report *reports = calloc(count ? count : 1, sizeof(*reports));
+	enum exit_code code = count ? EXIT_FINE : EXIT_CANNOT_SERVE;
+	size_t readable = 0;
+	int r;
+
+	if (!reports) {
+		fprintf(err, "caisson: audit: %s\n", strerror(ENOMEM));
+		return EXIT_CANNOT_SERVE;
+	}
+	for (size_t i = 0; i < count; i++) {
+		r = audit_report_read(pids[i], &reports[readable]);
+		if (r < 0) {
+			fprintf(err, "caisson: PID %d: audit: %s\n", (int)pids[i], strerror(-r));
+			code = worse_of(code, EXIT_CANNOT_SERVE);
+			continue;
+		}
+		code = worse_of(code, audit_report_exit(&reports[readable]));
+		readable++;
+	}
+	if (json)
+		r = print_json(out, reports, readable, readable == count);
+	else
+		r = audit_print_table(out, reports, readable);
+	if (r < 0) {
+		fprintf(err, "caisson: audit: write the result: %s\n", strerror(-r));
+		code = worse_of(code, EXIT_CANNOT_SERVE);
+	}
+	while (readable-- > 0)
+		audit_report_free(&reports[readable]);
+	free(reports);
+	return code;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The command-line tool. Never touches a mount that it is asked about: it could hang. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/exit-code.h"
+#include "base/macro.h"
+#include "base/mountinfo.h"
+#include "base/printable.h"
+#include "base/procfs.h"
+#include "host/control.h"
+#include "tool/audit-print.h"
+#include "tool/run.h"
+#include "tool/tell.h"
+#include "tool/zoned.h"
+
+static int usage(FILE *out, const char *name);
+
+struct arguments {
+	const char *object; /* MOUNTPOINT or PID */
+	bool json;
+};
+
+/* One object and --json, in any order. False: not understood, and told so. */
+static bool parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
+{
+	struct arguments arguments = { 0 };
+	bool only_objects = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (!only_objects && strcmp(argv[i], "--") == 0) {
+			only_objects = true;
+		} else if (!only_objects && strcmp(argv[i], "--json") == 0) {
+			arguments.json = true;
+		} else if (!only_objects && argv[i][0] == '-') {
+			tell("option %s: parse: unknown", argv[i]);
+			return false;
+		} else if (arguments.object) {
+			tell("%s: parse: one argument is expected", argv[i]);
+			return false;
+		} else {
+			arguments.object = argv[i];
+		}
+	}
+	if (!arguments.object) {
+		(void)usage(stderr, argv[0]);
+		return false;
+	}
+	*ret_arguments = arguments;
+	return true;
+}
+
+static const char *ask_error(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return "no caissond listens (is it one of its mounts?)";
+	case -ECONNRESET:
+		return "it closed the connection: only root and its own user may ask";
+	case -EPERM:
+		return "who listens isn't the owner of the mount";
+	default:
+		return strerror(-error);
+	}
+}
+
+/* What a mount's daemon has answered. */
+struct answer {
+	char text[CONTROL_ANSWER_LEN + 1];
+	struct mountinfo mount;
+	pid_t server; /* by the kernel's word */
+};
+
+/* Asks the daemon of MOUNTPOINT. Returns an exit code; what is wrong has been told. */
+static int ask(const char *mountpoint, const char *request, struct answer *answer)
+{
+	autofree char *path = NULL;
+	int r;
+
+	r = mountinfo_path(mountpoint, &path);
+	if (r < 0) {
+		tell("%s: look up: %s", mountpoint, strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	r = mountinfo_find(path, &answer->mount);
+	if (r < 0 || !answer->mount.is_fuse) {
+		tell("%s: find its mount: %s", path,
+		     r == -ENOENT ? "nothing is mounted there"
+		     : r < 0	  ? strerror(-r)
+				  : "what is mounted there isn't a FUSE filesystem");
+		return EXIT_CANNOT_SERVE;
+	}
+	r = control_ask(&answer->mount, request, answer->text, sizeof(answer->text),
+			&answer->server);
+	if (r >= 0)
+		printable_lines(answer->text); /* its owner may be anybody */
+	if (r >= 0 && strncmp(answer->text, "error: ", 7) == 0) {
+		tell("%s: ask caissond for \"%s\": %.*s", path, request,
+		     (int)strcspn(answer->text + 7, "\n"), answer->text + 7);
+		return EXIT_CANNOT_SERVE;
+	}
+	if (r < 0) {
+		tell("%s: ask caissond: %s", path, ask_error(r));
+		return EXIT_CANNOT_SERVE;
+	}
+	return EXIT_FINE;
+}
+
+/* What was printed has reached its file or pipe, or that was told. */
+static int finish_output(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	tell("standard output: write: %s", strerror(errno));
+	return EXIT_CANNOT_SERVE;
+}
+
+static int command_status(int argc, char **argv)
+{
+	static struct answer answer;
+	struct arguments arguments;
+	int code;
+
+	if (!parse_arguments(argc, argv, &arguments))
+		return EXIT_USAGE;
+	code = ask(arguments.object, arguments.json ? "status" : "status text", &answer);
+	if (code != EXIT_FINE)
+		return code;
+	(void)fputs(answer.text, stdout); /* finish_output() asks how it went */
+	return finish_output(EXIT_FINE);
+}
+
+/* A number is a PID; a directory of such a name is given as ./NAME. */
+static bool parse_pid(const char *text, pid_t *ret_pid)
+{
+	char *end;
+	long pid;
+
+	errno = 0;
+	pid = strtol(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end)
+		return false;
+	*ret_pid = errno || pid > INT32_MAX ? 0 : (pid_t)pid;
+	return true;
+}
+
+/* The effective user of process PID; false where that can't be told. */
+static bool read_user(pid_t pid, uid_t *ret_uid)
+{
+	char path[32], ids[64];
+	unsigned effective;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
+	if (procfs_read_value(path, "Uid", ids, sizeof(ids)) < 0 ||
+	    sscanf(ids, "%*u %u", &effective) != 1)
+		return false;
+	*ret_uid = effective;
+	return true;
+}
+
+/* The parent of process PID; 0 where that can't be told. */
+static pid_t read_parent(pid_t pid)
+{
+	uint64_t parent;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
+	return procfs_read_number(path, "PPid", 10, &parent) == 0 ? (pid_t)parent : 0;
+}
+
+/*
+ * The processes of MOUNTPOINT's daemon, into PIDS: the server, and the keeper unless it has died.
+ * The daemon says no more than whether there is one. That they are the right ones is the kernel's
+ * word: the server made the socket listen, the keeper is its parent, and both are the mount's
+ * owner's. An exit code; what is wrong has been told.
+ */
+static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *ret_count)
+{
+	static struct answer answer;
+	int code = ask(mountpoint, "pids", &answer), keeper;
+	size_t count;
+	uid_t uid;
+
+	if (code != EXIT_FINE)
+		return code;
+	if (sscanf(answer.text, "%*d %d", &keeper) != 1) {
+		tell("%s: ask caissond for pids: not understood", mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
+	count = keeper > 0 ? 2 : 1;
+	pids[0] = answer.server;
+	pids[1] = read_parent(answer.server);
+	for (size_t i = 0; i < count; i++) {
+		if (read_user(pids[i], &uid) && uid == answer.mount.owner)
+			continue;
+		tell("%s: find the processes of its caissond: PID %d isn't one of the mount's owner",
+		     mountpoint, (int)pids[i]);
+		return EXIT_CANNOT_SERVE;
+	}
+	*ret_count = count;
+	return EXIT_FINE;
+}
+
+static int command_audit(int argc, char **argv)
+{
+	struct arguments arguments;
+	size_t count = 1;
+	pid_t pids[2];
+	int code;
+
+	if (!parse_arguments(argc, argv, &arguments))
+		return EXIT_USAGE;
+	if (parse_pid(arguments.object, &pids[0])) {
+		if (pids[0] == 0) {
+			tell("%s: parse: isn't a PID", arguments.object);
+			return EXIT_USAGE;
+		}
+	} else {
+		code = find_processes(arguments.object, pids, &count);
+		if (code != EXIT_FINE)
+			return code;
+	}
+	return finish_output((int)audit_command(stdout, stderr, pids, count, arguments.json));
+}
+
+static int command_zoned(int argc, char **argv)
+{
+	return finish_output(zoned_command(argc, argv));
+}
+
+static int command_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return finish_output(usage(stdout, NULL));
+}
+
+static int command_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("caisson %s\n", CAISSON_VERSION);
+	return finish_output(EXIT_FINE);
+}
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments;
+	const char *help;
+} commands[] = {
+	{ "status", command_status, "MOUNTPOINT [--json]",
+	  "what a mount does: mode, features, memory, counters, and whether it is safe to stack on" },
+	{ "audit", command_audit, "MOUNTPOINT|PID [--json]",
+	  "every task of a mount's daemon, or of any process: exits 0 if all are marked and locked" },
+	{ "run", run_command,
+	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
+	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },
+	{ "zoned", command_zoned, "create|attach|detach|report ...",
+	  "directories of zones for zloop, and what dm-zoned can then use" },
+	{ "help", command_help, "", "print this" },
+	{ "--help", command_help, NULL, NULL },
+	{ "-h", command_help, NULL, NULL },
+	{ "--version", command_version, NULL, NULL },
+	{ "-V", command_version, NULL, NULL },
+};
+
+/* Of all commands, or of the one that is called NAME. */
+static int usage(FILE *out, const char *name)
+{
+	if (!name)
+		fprintf(out, "usage: caisson COMMAND [ARGUMENTS]\n"
+			     "       caisson --version\n\ncommands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct command *command = &commands[i];
+
+		if (!name && command->help)
+			fprintf(out, "  %s %s\n      %s\n", command->name, command->arguments,
+				command->help);
+		else if (name && command->arguments && strcmp(name, command->name) == 0)
+			fprintf(out, "usage: caisson %s %s\n", command->name, command->arguments);
+	}
+	return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		(void)usage(stderr, NULL);
+		return EXIT_USAGE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	tell("%s: run: no such command; try caisson help", argv[1]);
+	return EXIT_USAGE;
+}

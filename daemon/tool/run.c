@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mark and the OOM score outlive execve(), so they are ours to set. The memory lock doesn't:
+ * libcaisson-lock.so sets it from inside the command. The dynamic linker goes on without a library
+ * that it can't preload, so whether it can is found out before anything is executed.
+ */
+#include "tool/run.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/exit-code.h"
+#include "base/macro.h"
+#include "caisson/reclaim.h"
+#include "reclaim/lock-preload.h"
+#include "reclaim/oom.h"
+#include "tool/program.h"
+#include "tool/tell.h"
+
+#define LIBRARY_VARIABLE "CAISSON_LOCK_LIBRARY" /* names another library than the installed one */
+
+struct run {
+	bool require_io_flusher, require_mlock;
+	char **command;
+};
+
+/* "--io-flusher=off" and its like. False: not understood, and told so. */
+static bool parse_option(struct run *run, const char *word)
+{
+	const struct {
+		const char *name;
+		bool *is_required;
+	} options[] = {
+		{ "--io-flusher=", &run->require_io_flusher },
+		{ "--mlock=", &run->require_mlock },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		size_t len = strlen(options[i].name);
+
+		if (strncmp(word, options[i].name, len) != 0)
+			continue;
+		if (strcmp(word + len, "require") != 0 && strcmp(word + len, "off") != 0) {
+			tell("option %s: parse: require or off is expected", word);
+			return false;
+		}
+		*options[i].is_required = word[len] == 'r';
+		return true;
+	}
+	tell("option %s: parse: unknown", word);
+	return false;
+}
+
+/* Options end with "--", or where the command begins, whose own options are none of ours. */
+static bool parse(char **argv, struct run *ret_run)
+{
+	struct run run = { .require_io_flusher = true, .require_mlock = true };
+	char **word = argv + 1;
+
+	for (; *word && (*word)[0] == '-'; word++) {
+		if (strcmp(*word, "--") == 0) {
+			word++;
+			break;
+		}
+		if (!parse_option(&run, *word))
+			return false;
+	}
+	if (!*word) {
+		tell("run: parse: a command is expected");
+		return false;
+	}
+	run.command = word;
+	*ret_run = run;
+	return true;
+}
+
+/* S1. Before anything else that allocates. */
+static int mark(const struct run *run)
+{
+	struct caisson_scope scope; /* never left: the command is to have it */
+	int r;
+
+	if (!run->require_io_flusher)
+		return EXIT_FINE;
+	r = caisson_flusher_enter(&scope);
+	if (r == 0)
+		return EXIT_FINE;
+	tell("IO_FLUSHER state: set: %s (needs CAP_SYS_RESOURCE in the initial user "
+	     "namespace; --io-flusher=off runs %s without, not safe to stack on)",
+	     strerror(-r), run->command[0]);
+	return EXIT_UNSAFE;
+}
+
+static void warn_of_choice(const struct run *run)
+{
+	if (run->require_io_flusher && run->require_mlock)
+		return;
+	tell("%s: run: not safe to stack on (%s%s%s)", run->command[0],
+	     run->require_io_flusher ? "" : "--io-flusher=off",
+	     run->require_io_flusher || run->require_mlock ? "" : ", ",
+	     run->require_mlock ? "" : "--mlock=off");
+}
+
+/* S12. A command that can be killed is still better than none. */
+static void protect_from_oom(const struct run *run)
+{
+	int r = oom_protect();
+
+	if (r < 0)
+		tell("oom_score_adj of %s: set to -1000: %s (needs CAP_SYS_RESOURCE; "
+		     "the OOM killer may take it)",
+		     run->command[0], strerror(-r));
+}
+
+static int tell_unexecuted(const char *object, const char *action, int error)
+{
+	tell("%s: %s: %s", object, action, strerror(-error));
+	return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTED;
+}
+
+/* Whether the library LIBRARY will be run in the program PATH. Returns 0 or an exit code. */
+static int check_program(const char *path, const char *library)
+{
+	struct program_verdict verdict;
+	int r = program_judge(path, &verdict);
+
+	if (r == -ENOENT)
+		return tell_unexecuted(path, "find it and its interpreter", r);
+	if (r < 0) {
+		tell("%s: find out whether it can be locked: %s", path, strerror(-r));
+		return EXIT_UNSAFE;
+	}
+	if (verdict.preload != PROGRAM_PRELOADS) {
+		tell("%s: preload %s: %s (--mlock=off runs it unlocked)", verdict.file, library,
+		     program_preload_reason(verdict.preload));
+		return EXIT_UNSAFE;
+	}
+	if (verdict.is_script)
+		tell("%s: run: it is a script: %s is locked, and nothing that "
+		     "it starts or executes",
+		     path, verdict.file);
+	return EXIT_FINE;
+}
+
+/* ERROR, but for "OBJECT: " at its start, which the caller prints. */
+static const char *without_prefix(const char *error, const char *object)
+{
+	size_t len = strlen(object);
+
+	return strncmp(error, object, len) == 0 && strncmp(error + len, ": ", 2) == 0
+		       ? error + len + 2
+		       : error;
+}
+
+/*
+ * Whether the dynamic linker, which the command has in common with us, can load LIBRARY, and that
+ * it is one that locks. It stays loaded until execve(). Returns NULL or what is wrong.
+ */
+static const char *check_library(const char *library)
+{
+	const char *version;
+	void *handle;
+
+	if (library[0] != '/' || strpbrk(library, ": \t\n"))
+		return "a path from the root is expected, without blanks and colons";
+	(void)unsetenv(LOCK_PRELOAD_VARIABLE); /* its constructor has nothing to do here */
+	handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		return without_prefix(dlerror(), library);
+	version = dlsym(handle, LOCK_PRELOAD_SYMBOL);
+	if (!version)
+		return "it isn't libcaisson-lock.so";
+	return strcmp(version, CAISSON_VERSION) ? "it is of another version" : NULL;
+}
+
+/* As much as may be locked without the capability, which the command may give up. */
+static int raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ? -errno : 0;
+}
+
+/* LIBRARY first, so that its constructor knows its own entry. */
+static int preload(const char *library)
+{
+	const char *others = getenv("LD_PRELOAD");
+	autofree char *list = NULL;
+
+	if (asprintf(&list, "%s%s%s", library, others ? ":" : "", others ? others : "") < 0)
+		return -ENOMEM;
+	if (setenv("LD_PRELOAD", list, 1) < 0 || setenv(LOCK_PRELOAD_VARIABLE, library, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+/* S3: sees to it that the command will lock its memory. Returns 0 or an exit code. */
+static int arrange_lock(const struct run *run, const char *library, char path[PATH_MAX])
+{
+	const char *wrong;
+	int r, code;
+
+	r = program_find(run->command[0], path);
+	if (r < 0)
+		return tell_unexecuted(run->command[0], "find", r);
+	wrong = check_library(library);
+	if (wrong) {
+		tell("%s: load: %s (it locks the memory of %s; --mlock=off does "
+		     "without)",
+		     library, wrong, run->command[0]);
+		return EXIT_UNSAFE;
+	}
+	code = check_program(path, library);
+	if (code)
+		return code;
+	r = raise_limit();
+	if (r == 0)
+		r = preload(library);
+	if (r == 0)
+		return EXIT_FINE;
+	tell("memory of %s: prepare to lock: %s", path, strerror(-r));
+	return EXIT_UNSAFE;
+}
+
+int run_command(int argc, char **argv)
+{
+	const char *library = getenv(LIBRARY_VARIABLE);
+	char path[PATH_MAX];
+	const char *file = path;
+	struct run run;
+	int code;
+
+	(void)argc; /* ends with NULL */
+	if (!parse(argv, &run))
+		return EXIT_USAGE;
+	code = mark(&run);
+	if (code)
+		return code;
+	if (!library)
+		library = CAISSON_LOCK_LIBRARY;
+	(void)unsetenv(LIBRARY_VARIABLE); /* the string stays */
+	if (run.require_mlock)
+		code = arrange_lock(&run, library, path);
+	else
+		file = run.command[0];
+	if (code)
+		return code;
+	/* warnings last: what has failed is told in one line */
+	warn_of_choice(&run);
+	protect_from_oom(&run);
+	(void)execvp(file, run.command);
+	return tell_unexecuted(file, "execute", -errno);
+}

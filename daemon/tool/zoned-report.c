@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `caisson zoned report`: every zone of a marked directory, as its files tell, or of a zoned block
+ * device, as the kernel tells. For a directory the conditions are those that zloop would find on
+ * adding it: what is open is known to zloop alone.
+ */
+#include "tool/tell.h"
+#include "tool/zoned.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/blkzoned.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/exit-code.h"
+#include "base/macro.h"
+#include "store/zone-mark.h"
+#include "tool/zoned-arguments.h"
+
+#define SECTOR_SHIFT 9
+#define DEVICE_BATCH 256u
+
+/* All in bytes. No write pointer: NO_WP. */
+struct report_zone {
+	uint64_t number, start, len, capacity, wp;
+	const char *kind, *condition;
+};
+
+#define NO_WP UINT64_MAX
+
+struct report {
+	bool json, begun;
+};
+
+static void print_zone(struct report *report, const struct report_zone *zone)
+{
+	if (!report->json) {
+		if (!report->begun)
+			printf("%6s %-12s %15s %13s %13s %13s  %s\n", "zone", "kind", "start",
+			       "length", "capacity", "written", "condition");
+		report->begun = true;
+		printf("%6" PRIu64 " %-12s %15" PRIu64 " %13" PRIu64 " %13" PRIu64 " ",
+		       zone->number, zone->kind, zone->start, zone->len, zone->capacity);
+		if (zone->wp == NO_WP)
+			printf("%13s  %s\n", "-", zone->condition);
+		else
+			printf("%13" PRIu64 "  %s\n", zone->wp - zone->start, zone->condition);
+		return;
+	}
+	printf("%s    { \"zone\": %" PRIu64 ", \"kind\": \"%s\", \"start\": %" PRIu64
+	       ", \"length\": %" PRIu64 ", \"capacity\": %" PRIu64 ", \"write_pointer\": ",
+	       report->begun ? ",\n" : "", zone->number, zone->kind, zone->start, zone->len,
+	       zone->capacity);
+	report->begun = true;
+	if (zone->wp == NO_WP)
+		printf("null");
+	else
+		printf("%" PRIu64, zone->wp);
+	printf(", \"condition\": \"%s\" }", zone->condition);
+}
+
+static void print_head(const struct report *report, uint64_t zone_len, uint64_t zones)
+{
+	if (report->json)
+		printf("{\n  \"zone_size\": %" PRIu64 ",\n  \"zone_count\": %" PRIu64
+		       ",\n  \"zones\": [\n",
+		       zone_len, zones);
+}
+
+static void print_tail(const struct report *report)
+{
+	if (report->json)
+		printf("\n  ]\n}\n");
+}
+
+/* --- a directory --- */
+
+/*
+ * Fills the write pointer and the condition, as zloop_init_zone() and zloop_update_seq_zone() take a
+ * file of SIZE bytes. False: they don't.
+ */
+static bool judge(struct report_zone *zone, enum zone_kind kind, uint64_t size)
+{
+	zone->condition = "invalid";
+	if (kind == ZONE_CONVENTIONAL) {
+		if (size != zone->len)
+			return false;
+		zone->condition = "not-wp";
+	} else if (size == zone->capacity || size == zone->len) {
+		zone->condition = "full";
+		zone->wp = zone->start + zone->capacity;
+	} else {
+		zone->wp = zone->start + size;
+		if (size > zone->capacity || !is_aligned(size, ZONE_BLOCK_LEN))
+			return false;
+		zone->condition = size ? "closed" : "empty";
+	}
+	return true;
+}
+
+/* The zone NUMBER of the directory FD. False: zloop wouldn't take it. */
+static bool report_file(struct report *report, const struct zone_geometry *geometry, int fd,
+			uint32_t number)
+{
+	enum zone_kind kind = zone_geometry_kind(geometry, number);
+	bool conventional = kind == ZONE_CONVENTIONAL;
+	struct report_zone zone = {
+		.number = number,
+		.kind = conventional ? "conventional" : "sequential",
+		.start = number * geometry->zone_len,
+		.len = geometry->zone_len,
+		.capacity = conventional ? geometry->zone_len : geometry->capacity_len,
+		.wp = NO_WP,
+		.condition = "missing",
+	};
+	char name[ZONE_NAME_LEN];
+	bool sound = false;
+	struct stat st;
+
+	zone_name(geometry, number, name);
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		sound = judge(&zone, kind, (uint64_t)st.st_size);
+	print_zone(report, &zone);
+	return sound;
+}
+
+static int report_directory(struct report *report, const char *dir, int fd)
+{
+	struct zone_geometry geometry;
+	uint32_t bad = 0;
+	int r = zone_mark_read(fd, &geometry);
+
+	if (r < 0) {
+		tell("%s: read its mark: %s", dir,
+		     r == -ENODATA ? "it has none; caisson zoned create makes directories that do"
+				   : strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	print_head(report, geometry.zone_len, geometry.zones);
+	for (uint32_t i = 0; i < geometry.zones; i++)
+		bad += !report_file(report, &geometry, fd, i);
+	print_tail(report);
+	if (!bad)
+		return EXIT_FINE;
+	tell("%s: check: %u of its zones are not as zloop needs them", dir, bad);
+	return EXIT_CANNOT_SERVE;
+}
+
+/* --- a device --- */
+
+static const char *device_condition(uint8_t condition)
+{
+	switch (condition) {
+	case BLK_ZONE_COND_NOT_WP:
+		return "not-wp";
+	case BLK_ZONE_COND_EMPTY:
+		return "empty";
+	case BLK_ZONE_COND_IMP_OPEN:
+		return "open-implicit";
+	case BLK_ZONE_COND_EXP_OPEN:
+		return "open-explicit";
+	case BLK_ZONE_COND_CLOSED:
+		return "closed";
+	case BLK_ZONE_COND_FULL:
+		return "full";
+	case BLK_ZONE_COND_READONLY:
+		return "read-only";
+	case BLK_ZONE_COND_OFFLINE:
+		return "offline";
+	}
+	return "unknown";
+}
+
+static void print_device_zone(struct report *report, const struct blk_zone *zone, bool has_capacity,
+			      uint64_t number)
+{
+	struct report_zone row = {
+		.number = number,
+		.kind = zone->type == BLK_ZONE_TYPE_CONVENTIONAL ? "conventional" : "sequential",
+		.start = zone->start << SECTOR_SHIFT,
+		.len = zone->len << SECTOR_SHIFT,
+		.capacity = (has_capacity ? zone->capacity : zone->len) << SECTOR_SHIFT,
+		.wp = NO_WP,
+		.condition = device_condition(zone->cond),
+	};
+
+	if (zone->cond == BLK_ZONE_COND_FULL)
+		row.wp = row.start + row.capacity;
+	else if (zone->type != BLK_ZONE_TYPE_CONVENTIONAL && zone->wp >= zone->start &&
+		 zone->wp <= zone->start + zone->len)
+		row.wp = zone->wp << SECTOR_SHIFT;
+	print_zone(report, &row);
+}
+
+static int report_device(struct report *report, const char *device, int fd)
+{
+	autofree struct blk_zone_report *batch = NULL;
+	uint32_t zone_sectors = 0, zones = 0;
+	uint64_t sector = 0, number = 0;
+
+	if (ioctl(fd, BLKGETZONESZ, &zone_sectors) < 0 || ioctl(fd, BLKGETNRZONES, &zones) < 0 ||
+	    !zone_sectors) {
+		tell("%s: report zones: it isn't a zoned device", device);
+		return EXIT_CANNOT_SERVE;
+	}
+	batch = malloc(sizeof(*batch) + DEVICE_BATCH * sizeof(batch->zones[0]));
+	if (!batch) {
+		tell("%s: report zones: %s", device, strerror(ENOMEM));
+		return EXIT_CANNOT_SERVE;
+	}
+	print_head(report, (uint64_t)zone_sectors << SECTOR_SHIFT, zones);
+	while (number < zones) {
+		memset(batch, 0, sizeof(*batch) + DEVICE_BATCH * sizeof(batch->zones[0]));
+		batch->sector = sector;
+		batch->nr_zones = DEVICE_BATCH;
+		if (ioctl(fd, BLKREPORTZONE, batch) < 0) {
+			print_tail(report);
+			tell("%s: report zones: %s", device, strerror(errno));
+			return EXIT_CANNOT_SERVE;
+		}
+		if (!batch->nr_zones)
+			break;
+		for (uint32_t i = 0; i < batch->nr_zones; i++) {
+			print_device_zone(report, &batch->zones[i],
+					  batch->flags & BLK_ZONE_REP_CAPACITY, number++);
+			sector = batch->zones[i].start + batch->zones[i].len;
+		}
+	}
+	print_tail(report);
+	return EXIT_FINE;
+}
+
+int zoned_report(int argc, char **argv)
+{
+	struct report report = { 0 };
+	const struct zoned_option options[] = { { .name = "--json", .flag = &report.json } };
+	autoclose int fd = -1;
+	const char *object;
+	struct stat st;
+
+	if (!zoned_arguments_parse(argc, argv, options, ARRAY_SIZE(options), &object))
+		return EXIT_USAGE;
+	fd = open(object, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		tell("%s: open: %s", object, strerror(errno));
+		return EXIT_CANNOT_SERVE;
+	}
+	if (S_ISDIR(st.st_mode))
+		return report_directory(&report, object, fd);
+	if (S_ISBLK(st.st_mode))
+		return report_device(&report, object, fd);
+	tell("%s: report zones: neither a directory nor a block device", object);
+	return EXIT_CANNOT_SERVE;
+}

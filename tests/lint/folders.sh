@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Layers: a file of daemon/ includes headers of its own folder and of those that tests/lint/folders
+# allows, always written with the folder. foo.c includes "folder/foo.h" before anything else of ours.
+#
+#@ timeout: 30
+set -u
+# shellcheck source=tests/lib/case.sh
+source "$(dirname "$0")/../lib/case.sh"
+
+declare -A allowed
+while read -r folder others; do
+	[[ -z $folder || $folder == '#' ]] || allowed[$folder]=$others
+done <"$tests_dir/lint/folders"
+
+bad=0
+complain() {
+	echo "$*"
+	bad=$((bad + 1))
+}
+
+cd "$root_dir/daemon"
+while read -r file; do
+	file=${file#./}
+	folder=$(dirname "$file")
+	if [[ ! -v allowed[$folder] ]]; then
+		complain "$file: its folder is not in tests/lint/folders"
+		continue
+	fi
+	mapfile -t included < <(sed -n 's/^#include "\(.*\)"$/\1/p' "$file")
+	for header in "${included[@]}"; do
+		[[ $header != caisson/* ]] || continue
+		[[ -f $header ]] || complain "$file: includes $header, which daemon/ doesn't have"
+		other=$(dirname "$header")
+		[[ $other == "$folder" || " ${allowed[$folder]} " == *" $other "* ]] ||
+			complain "$file: includes $header, of a folder that $folder may not use"
+	done
+	own=${file%.c}.h
+	if [[ $file == *.c && -f $own && ${included[0]-} != "$own" ]]; then
+		complain "$file: includes ${included[0]-nothing} before $own"
+	fi
+done < <(find . -name '*.[ch]')
+for folder in "${!allowed[@]}"; do
+	[[ -d $folder ]] || complain "tests/lint/folders: there is no folder $folder"
+done
+same "$bad" 0 "number of complaints"
