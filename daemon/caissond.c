@@ -94,7 +94,7 @@ static void fill_status(void *arg, struct status *status)
 	const struct caissond *self = arg;
 	const struct monitor *monitor = &self->monitor;
 
-	server_fill_status(&self->server, status);
+	server_fill_status(&self->server, &self->options, status);
 	status->version = CAISSON_VERSION;
 	status->keeper_pid = (uint64_t)self->link->keeper;
 	status->keeper_alive = !self->keeper_gone;
@@ -273,7 +273,7 @@ static void tell_ready(struct caissond *self)
 	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers%s",
 		 options->backing, options->mountpoint,
 		 (unsigned long long)(server_memory_len(&self->server) / 1024), plan->queues,
-		 plan->queue_depth, options->workers, entries);
+		 plan->queue_depth, options->serve.workers, entries);
 }
 
 /* Phases 9 to 12; the control socket is open. */
@@ -281,7 +281,8 @@ static int serve_with_server(struct caissond *self)
 {
 	int code, r;
 
-	r = server_open(&self->server, &self->options, &self->store, fuse_session_fd(self->fuse));
+	r = server_open(&self->server, &self->options.serve, &self->store,
+			fuse_session_fd(self->fuse));
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	r = privdrop_thread();
@@ -331,7 +332,8 @@ static int serve(void *arg, const struct keeper_link *link)
 	struct caissond *self = arg;
 	const struct options *options = &self->options;
 	const struct privdrop_plan plan = {
-		.sys_admin = options->trusted_xattr || options->passthrough != PASSTHROUGH_OFF,
+		.sys_admin = options->trusted_xattr ||
+			     options->serve.passthrough != PASSTHROUGH_OFF,
 	};
 	int code, r;
 

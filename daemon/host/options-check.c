@@ -153,18 +153,19 @@ static struct rlimit raise_limit(int resource, rlim_t wanted)
 
 int options_fit(struct options *options, uint64_t nofile)
 {
-	uint64_t own = FDS_OWN + (uint64_t)options->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
-		       (uint64_t)options->workers * FDS_PER_WORKER + FDS_IDLE;
+	struct serve_config *config = &options->serve;
+	uint64_t own = FDS_OWN + (uint64_t)config->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
+		       (uint64_t)config->workers * FDS_PER_WORKER + FDS_IDLE;
 	uint64_t room = nofile > own ? nofile - own : 0;
-	uint64_t files = options->files, wanted;
+	uint64_t files = config->files, wanted;
 
 	/* the number of inodes that are known doesn't depend on descriptors: see inode-fd.h */
-	if (!options->inodes)
-		options->inodes = INODES_DEFAULT;
+	if (!config->inodes)
+		config->inodes = INODES_DEFAULT;
 	/* three quarters, so that some stay for inodes that aren't open */
 	if (!files)
 		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));
-	files = MAX(files, (uint64_t)OPTIONS_FILES_MIN);
+	files = MAX(files, (uint64_t)SERVE_FILES_MIN);
 	wanted = files * (FDS_PER_FILE + FDS_PER_INODE);
 	if (wanted > room) {
 		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",
@@ -172,8 +173,8 @@ int options_fit(struct options *options, uint64_t nofile)
 			 (unsigned long long)(own + wanted));
 		return -EMFILE;
 	}
-	options->files = (uint32_t)files;
-	options->inode_fds =
+	config->files = (uint32_t)files;
+	config->inode_fds =
 		(uint32_t)MIN(FDS_IDLE + room - files * FDS_PER_FILE, (uint64_t)UINT32_MAX);
 	return 0;
 }

@@ -57,34 +57,34 @@ static const struct option {
 	  "require|off: serve only if every task can be kept out of memory reclaim" },
 	{ "mlock", KIND_REQUIRE, FIELD(require_mlock), 0, 0, "require", "require",
 	  "require|off: serve only if all memory can be locked" },
-	{ "queues", KIND_COUNT, FIELD(queues), 1, OPTIONS_QUEUES_MAX, NULL, "3 per CPU, at most 16",
-	  "N: threads that serve data" },
-	{ "queue_depth", KIND_COUNT, FIELD(queue_depth), 1, 256, "12",
+	{ "queues", KIND_COUNT, FIELD(serve.queues), 1, SERVE_QUEUES_MAX, NULL,
+	  "3 per CPU, at most 16", "N: threads that serve data" },
+	{ "queue_depth", KIND_COUNT, FIELD(serve.queue_depth), 1, 256, "12",
 	  "12; by uring as memory= permits", "N: requests that one queue serves at a time" },
-	{ "workers", KIND_COUNT, FIELD(workers), 1, 64, "8", "8",
+	{ "workers", KIND_COUNT, FIELD(serve.workers), 1, 64, "8", "8",
 	  "N: threads that serve metadata" },
-	{ "inodes", KIND_COUNT, FIELD(inodes), OPTIONS_INODES_MIN, 1 << 24, NULL,
+	{ "inodes", KIND_COUNT, FIELD(serve.inodes), SERVE_INODES_MIN, 1 << 24, NULL,
 	  "65536, fewer with a low RLIMIT_NOFILE",
 	  "N: files and directories that the kernel may know of" },
-	{ "files", KIND_COUNT, FIELD(files), OPTIONS_FILES_MIN, 1 << 22, NULL,
+	{ "files", KIND_COUNT, FIELD(serve.files), SERVE_FILES_MIN, 1 << 22, NULL,
 	  "16384, fewer with a low RLIMIT_NOFILE", "N: files that may be open" },
-	{ "max_write", KIND_PAGES, FIELD(max_write), MAX_WRITE_MIN, 4 << 20, "1M", "1M",
+	{ "max_write", KIND_PAGES, FIELD(serve.max_write), MAX_WRITE_MIN, 4 << 20, "1M", "1M",
 	  "BYTES: of one request at most; the kernel may allow less" },
-	{ "extent_size_hint", KIND_PAGES, FIELD(extent_size_hint), 0, 1 << 30, "1M", "1M",
+	{ "extent_size_hint", KIND_PAGES, FIELD(serve.extent_size_hint), 0, 1 << 30, "1M", "1M",
 	  "BYTES: that are allocated at once where a sparse file is written to; 0: off" },
-	{ "memory", KIND_BYTES, FIELD(memory), 1 << 20, 1ull << 40, "1G", "1G",
+	{ "memory", KIND_BYTES, FIELD(serve.memory), 1 << 20, 1ull << 40, "1G", "1G",
 	  "BYTES: that buffers and tables may take" },
-	{ "poll_us", KIND_COUNT, FIELD(poll_us), 0, 1000, "0", "0",
+	{ "poll_us", KIND_COUNT, FIELD(serve.poll_us), 0, 1000, "0", "0",
 	  "N: microseconds for which to look for requests before going to sleep" },
-	{ "cache", KIND_CACHE, FIELD(cache), 0, 0, "none", "none",
+	{ "cache", KIND_CACHE, FIELD(serve.cache), 0, 0, "none", "none",
 	  "none|writeback|writethrough: how backing files are opened" },
-	{ "transport", KIND_TRANSPORT, FIELD(transport), 0, 0, "auto", "auto",
+	{ "transport", KIND_TRANSPORT, FIELD(serve.transport), 0, 0, "auto", "auto",
 	  "auto|dev|uring: how requests come from the kernel" },
-	{ "attr_timeout", KIND_SECONDS, FIELD(attr_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
+	{ "attr_timeout", KIND_SECONDS, FIELD(serve.attr_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep attributes" },
-	{ "entry_timeout", KIND_SECONDS, FIELD(entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
+	{ "entry_timeout", KIND_SECONDS, FIELD(serve.entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep names" },
-	{ "passthrough", KIND_PASSTHROUGH, FIELD(passthrough), 0, 0, "off", "off",
+	{ "passthrough", KIND_PASSTHROUGH, FIELD(serve.passthrough), 0, 0, "off", "off",
 	  "off|auto|on: keep CAP_SYS_ADMIN, and let the kernel itself read for those who only read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
@@ -288,7 +288,7 @@ static int set(struct options *options, const struct option *option, const char 
 			*(unsigned *)field = (unsigned)r; /* which is what these enums are */
 		break;
 	case KIND_COUNT:
-		options->queue_depth_given |= field == &options->queue_depth;
+		options->serve.queue_depth_given |= field == &options->serve.queue_depth;
 		/* fall through */
 	case KIND_PAGES:
 	case KIND_BYTES:
@@ -318,8 +318,8 @@ void options_set_defaults(struct options *options)
 	}
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		cpu_count = MAX((uint32_t)CPU_COUNT(&cpus), 1u);
-	options->queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)OPTIONS_QUEUES_DEFAULT);
-	options->log_given = options->queue_depth_given = false;
+	options->serve.queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)SERVE_QUEUES_DEFAULT);
+	options->log_given = options->serve.queue_depth_given = false;
 	options->remount_flags = MS_NOSUID | MS_NODEV; /* as libfuse mounts */
 }
 
@@ -432,9 +432,9 @@ int options_take_word(struct options *options, const char *word, char **mount_op
 	}
 	if (is_listed(word, mount_words, ARRAY_SIZE(mount_words))) {
 		options->allow_other |= strcmp(word, "allow_other") == 0;
-		options->default_permissions |= strcmp(word, "default_permissions") == 0;
+		options->serve.default_permissions |= strcmp(word, "default_permissions") == 0;
 		if (strcmp(word, "atime") == 0 || strcmp(word, "noatime") == 0)
-			options->noatime = word[0] == 'n';
+			options->serve.noatime = word[0] == 'n';
 		options->fsname_given |= strncmp(word, "fsname=", 7) == 0;
 		options->subtype_given |= strncmp(word, "subtype=", 8) == 0;
 		return fuse_opt_add_opt_escaped(mount_options, word);

@@ -11,37 +11,15 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "store/fs.h"
-
-#define OPTIONS_QUEUES_MAX     64 /* as many as struct status has room for */
-#define OPTIONS_QUEUES_DEFAULT 16 /* at most */
-
-/* The fewest that a mount is of use with. */
-#define OPTIONS_INODES_MIN 256u
-#define OPTIONS_FILES_MIN  64u
-
-enum transport_mode { TRANSPORT_AUTO, TRANSPORT_DEV, TRANSPORT_URING };
-enum passthrough_mode { PASSTHROUGH_OFF, PASSTHROUGH_AUTO, PASSTHROUGH_ON };
+#include "serve/config.h"
 
 struct options {
 	/* as given; from options_check_paths() on absolute, without symlinks */
 	char *backing, *mountpoint;
 	bool foreground;
 	bool require_io_flusher, require_mlock;
-	uint32_t queues, queue_depth; /* the depth with transport=dev, unless given; see plan.h */
-	bool queue_depth_given;
-	uint32_t workers;
-	uint32_t inodes, files;	   /* 0: default, until options_fit_limits() */
-	uint32_t inode_fds;	   /* inodes that may have a descriptor; options_fit_limits() */
-	uint32_t max_write;	   /* bytes, a multiple of the page size */
-	uint32_t extent_size_hint; /* bytes that are allocated at once in sparse files; 0: off */
-	uint32_t poll_us;	   /* for which a queue looks for requests before it sleeps */
-	uint64_t memory;	   /* bytes that the arena may have */
-	enum cache_mode cache;
-	enum transport_mode transport;
-	enum passthrough_mode passthrough; /* anything but off keeps CAP_SYS_ADMIN */
-	uint64_t attr_timeout_ns, entry_timeout_ns;
-	bool default_permissions, allow_other, noatime;
+	struct serve_config serve;
+	bool allow_other;
 	bool trusted_xattr; /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */

@@ -69,16 +69,16 @@ static int check_memlock(uint64_t arena)
 static int check_memory(const struct options *options)
 {
 	uint64_t arena;
-	int r = plan_memory(options, &arena);
+	int r = plan_memory(&options->serve, &arena);
 
 	if (r) {
 		log_fail("memory: plan: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
-	if (arena > options->memory) {
+	if (arena > options->serve.memory) {
 		log_fail("memory=%lluK: plan buffers and tables: they take %llu KiB (less with "
 			 "lower queues=, queue_depth=, max_write=, inodes=, files=)",
-			 kib(options->memory), kib(arena));
+			 kib(options->serve.memory), kib(arena));
 		return EXIT_CANNOT_SERVE;
 	}
 	return options->require_mlock ? check_memlock(arena) : 0;

@@ -29,9 +29,9 @@ static const char *transport_name(const struct server *server)
 	return queue->uring.ops->name;
 }
 
-void server_fill_status(const struct server *server, struct status *status)
+void server_fill_status(const struct server *server, const struct options *options,
+			struct status *status)
 {
-	const struct options *options = server->options;
 	const struct fs *fs = &server->fs;
 
 	*status = (struct status){
@@ -39,13 +39,13 @@ void server_fill_status(const struct server *server, struct status *status)
 		.mountpoint = options->mountpoint,
 		.io_flusher_required = options->require_io_flusher,
 		.mlock_required = options->require_mlock,
-		.cache = options_cache_name(options->cache),
+		.cache = options_cache_name(options->serve.cache),
 		.transport = transport_name(server),
 		.kernel_minor = server->session.kernel_minor,
 		.max_write = server->session.max_write,
 		.queues = server->plan.queues,
 		.queue_depth = server->plan.queue_depth,
-		.workers = options->workers,
+		.workers = options->serve.workers,
 		.memory_bound = server_memory_len(server),
 		.inodes_used = atomic_load(&fs->inodes.used),
 		.inodes_limit = fs->inodes.count,
@@ -57,7 +57,7 @@ void server_fill_status(const struct server *server, struct status *status)
 		.meta_shortages = atomic_load(&server->workers.slots.shortages),
 	};
 	session_flag_names(server->session.flags, status->features, sizeof(status->features));
-	for (uint32_t i = 0; i < options->workers + server->plan.queues; i++) {
+	for (uint32_t i = 0; i < options->serve.workers + server->plan.queues; i++) {
 		const struct worker_stats *stats = &server->workers.stats[i];
 
 		status->meta_calls += atomic_load(&stats->calls);

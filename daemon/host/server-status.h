@@ -7,11 +7,16 @@
 #define CAISSON_SERVER_STATUS_H
 
 struct monitor_counters;
+struct options;
 struct server;
 struct status;
 
-/* Fills what SERVER knows, and clears the other fields: those of the process and its watchers. */
-void server_fill_status(const struct server *server, struct status *status);
+/*
+ * Fills what SERVER and the OPTIONS that it was started with tell, and clears the other fields:
+ * those of the process and its watchers.
+ */
+void server_fill_status(const struct server *server, const struct options *options,
+			struct status *status);
 
 /*
  * 0, or the -errno with which the kernel has refused an entry of FUSE-over-io_uring, after which all

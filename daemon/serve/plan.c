@@ -14,10 +14,10 @@
 #include "base/macro.h"
 #include "base/stats.h"
 #include "handlers/call.h"
-#include "host/options.h"
+#include "serve/config.h"
 #include "serve/engine.h"
 #include "serve/request.h"
-#include "serve/server.h"
+#include "serve/worker.h"
 #include "store/ahead.h"
 #include "store/creds.h"
 #include "store/privdrop.h"
@@ -54,7 +54,7 @@ uint32_t plan_background(const struct plan *plan)
 	return MAX(slots - (slots + 3) / 4, 1u);
 }
 
-int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan)
+int plan_arena(struct arena *arena, const struct serve_config *config, const struct plan *plan)
 {
 	uint32_t slots = plan->queues * plan_slots(plan);
 	uint32_t requests = slots + PLAN_META_SLOTS;
@@ -71,24 +71,24 @@ int plan_arena(struct arena *arena, const struct options *options, const struct 
 	r = r ? r
 	      : arena_plan(arena, ARENA_META_RING, sizeof(struct worker_cell),
 			   worker_cells(requests), CACHE_LINE_BYTES);
-	r = r ? r : inode_table_plan(arena, options->inodes);
-	r = r ? r : file_table_plan(arena, options->files);
-	r = r ? r : ahead_plan(arena, options->extent_size_hint);
+	r = r ? r : inode_table_plan(arena, config->inodes);
+	r = r ? r : file_table_plan(arena, config->files);
+	r = r ? r : ahead_plan(arena, config->extent_size_hint);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
-			   options->workers + plan->queues, PAGE_BYTES);
+			   config->workers + plan->queues, PAGE_BYTES);
 	r = r ? r
 	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN),
 			   PLAN_META_SLOTS, PAGE_BYTES);
 	r = r ? r
-	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(options->max_write), slots,
+	      : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(config->max_write), slots,
 			   PAGE_BYTES);
 	return r;
 }
 
-static struct plan plan_dev(const struct options *options)
+static struct plan plan_dev(const struct serve_config *config)
 {
-	return (struct plan){ .queues = options->queues, .queue_depth = options->queue_depth };
+	return (struct plan){ .queues = config->queues, .queue_depth = config->queue_depth };
 }
 
 static int deal_entries(struct plan *plan, const struct cpus *cpus, uint32_t per_cpu)
@@ -101,10 +101,10 @@ static int deal_entries(struct plan *plan, const struct cpus *cpus, uint32_t per
 	return r;
 }
 
-int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len)
+int plan_len(const struct serve_config *config, const struct plan *plan, uint64_t *ret_len)
 {
 	struct arena arena;
-	int r = plan_arena(&arena, options, plan);
+	int r = plan_arena(&arena, config, plan);
 
 	if (r == 0)
 		*ret_len = arena_len(&arena);
@@ -112,7 +112,8 @@ int plan_len(const struct options *options, const struct plan *plan, uint64_t *r
 }
 
 /* As many entries for each CPU as are of use and memory= has room for; or the fewest. */
-static int deal_what_fits(const struct options *options, struct plan *plan, const struct cpus *cpus)
+static int deal_what_fits(const struct serve_config *config, struct plan *plan,
+			  const struct cpus *cpus)
 {
 	uint32_t per_cpu = deal_per_cpu(cpus->online);
 	uint64_t len;
@@ -121,23 +122,23 @@ static int deal_what_fits(const struct options *options, struct plan *plan, cons
 	for (;; per_cpu--) {
 		r = deal_entries(plan, cpus, per_cpu);
 		if (!r)
-			r = plan_len(options, plan, &len);
-		if (r || len <= options->memory || per_cpu <= DEAL_FEWEST)
+			r = plan_len(config, plan, &len);
+		if (r || len <= config->memory || per_cpu <= DEAL_FEWEST)
 			return r;
 	}
 }
 
-int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan)
+int plan_uring(const struct serve_config *config, const struct cpus *cpus, struct plan *plan)
 {
-	uint32_t depth = options->queues * options->queue_depth;
+	uint32_t depth = config->queues * config->queue_depth;
 
-	*plan = plan_dev(options);
-	if (options->queue_depth_given)
+	*plan = plan_dev(config);
+	if (config->queue_depth_given)
 		return deal_entries(plan, cpus, (depth + cpus->online - 1) / cpus->online);
-	return deal_what_fits(options, plan, cpus);
+	return deal_what_fits(config, plan, cpus);
 }
 
-static int plan_uring_here(const struct options *options, struct plan *plan)
+static int plan_uring_here(const struct serve_config *config, struct plan *plan)
 {
 	autofree struct cpus *cpus = malloc(sizeof(*cpus));
 	int r;
@@ -145,7 +146,7 @@ static int plan_uring_here(const struct options *options, struct plan *plan)
 	if (!cpus)
 		return -ENOMEM;
 	r = cpus_read(cpus);
-	return r < 0 ? r : plan_uring(options, cpus, plan);
+	return r < 0 ? r : plan_uring(config, cpus, plan);
 }
 
 void plan_destroy(struct plan *plan)
@@ -153,38 +154,36 @@ void plan_destroy(struct plan *plan)
 	deal_destroy(&plan->deal);
 }
 
-int plan_memory(const struct options *options, uint64_t *ret_len)
+int plan_memory(const struct serve_config *config, uint64_t *ret_len)
 {
-	const struct plan dev = plan_dev(options);
+	const struct plan dev = plan_dev(config);
 	uint64_t dev_len, uring_len = 0;
 	struct plan uring = { 0 };
 	int r;
 
-	r = plan_len(options, &dev, &dev_len);
-	if (!r && options->transport != TRANSPORT_DEV && plan_uring_here(options, &uring) == 0)
-		r = plan_len(options, &uring, &uring_len);
+	r = plan_len(config, &dev, &dev_len);
+	if (!r && config->transport != TRANSPORT_DEV && plan_uring_here(config, &uring) == 0)
+		r = plan_len(config, &uring, &uring_len);
 	plan_destroy(&uring);
 	if (r)
 		return r;
 	/* what doesn't fit won't be made */
-	*ret_len = uring_len <= options->memory ? MAX(dev_len, uring_len) : dev_len;
+	*ret_len = uring_len <= config->memory ? MAX(dev_len, uring_len) : dev_len;
 	return 0;
 }
 
-struct session_config plan_session(const struct server *server)
+struct session_config plan_session(const struct serve_config *config, const struct plan *plan)
 {
-	const struct options *options = server->options;
-
 	return (struct session_config){
-		.max_write = options->max_write,
+		.max_write = config->max_write,
 		/* the kernel's default of 12 would cap every loop device */
-		.background = plan_background(&server->plan),
+		.background = plan_background(plan),
 		.posix_acl = creds_act_for_callers(),
 		/* the kernel reads as the client has opened, which changes access times */
-		.passthrough = options->passthrough != PASSTHROUGH_OFF && !options->noatime &&
+		.passthrough = config->passthrough != PASSTHROUGH_OFF && !config->noatime &&
 			       privdrop_has_sys_admin(),
 		/* an entry has to hold any reply; one that is larger takes /dev/fuse */
-		.uring = options->transport != TRANSPORT_DEV && options->max_write >= CALL_OUT_LEN,
+		.uring = config->transport != TRANSPORT_DEV && config->max_write >= CALL_OUT_LEN,
 	};
 }
 
@@ -217,9 +216,9 @@ static uint32_t kernel_max_write(const struct session *session)
 	return (uint32_t)MIN((uint64_t)pages * PAGE_BYTES, (uint64_t)session->max_write);
 }
 
-static void tell_max_write(const struct server *server)
+static void tell_max_write(uint32_t wanted, const struct session *session)
 {
-	uint32_t wanted = server->options->max_write, got = kernel_max_write(&server->session);
+	uint32_t got = kernel_max_write(session);
 	char option[32], instead[48];
 
 	if (got >= wanted)
@@ -230,33 +229,33 @@ static void tell_max_write(const struct server *server)
 }
 
 /* FUSE-over-io_uring where the kernel has offered it and there is room. */
-static int choose_transport(struct server *server)
+static int choose_transport(const struct serve_config *config, struct session *session,
+			    struct plan *plan)
 {
-	const struct options *options = server->options;
 	static const char missing[] =
 		"not to be had (needs Linux 6.14, fuse.enable_uring=1 and max_write=64K)";
 	static const char by_dev[] = "by /dev/fuse, not by FUSE-over-io_uring";
-	bool must = options->transport == TRANSPORT_URING;
+	bool must = config->transport == TRANSPORT_URING;
 	const char *reason;
 	uint64_t len;
 	int r;
 
-	server->plan = plan_dev(options);
-	if (!(server->session.flags & CAISSON_FUSE_OVER_IO_URING)) {
+	*plan = plan_dev(config);
+	if (!(session->flags & CAISSON_FUSE_OVER_IO_URING)) {
 		if (must)
 			return refuse_option("transport=uring", missing);
-		if (options->transport == TRANSPORT_AUTO)
+		if (config->transport == TRANSPORT_AUTO)
 			tell_fallback("transport=auto", by_dev, missing);
 		return 0;
 	}
-	r = plan_uring_here(options, &server->plan);
+	r = plan_uring_here(config, plan);
 	if (!r)
-		r = plan_len(options, &server->plan, &len);
-	if (!r && len <= options->memory)
+		r = plan_len(config, plan, &len);
+	if (!r && len <= config->memory)
 		return 0;
-	plan_destroy(&server->plan);
-	server->plan = plan_dev(options);
-	server->session.flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
+	plan_destroy(plan);
+	*plan = plan_dev(config);
+	session->flags &= ~(uint64_t)CAISSON_FUSE_OVER_IO_URING;
 	reason = r < 0 ? strerror(-r) : "memory= is too small";
 	if (must)
 		return refuse_option("transport=uring", reason);
@@ -264,24 +263,26 @@ static int choose_transport(struct server *server)
 	return 0;
 }
 
-int plan_agree(struct server *server)
+int plan_agree(const struct serve_config *config, int session_fd, struct fs *fs,
+	       struct session *session, struct plan *plan)
 {
-	const struct options *options = server->options;
-	struct session_config config = plan_session(server);
+	struct session_config wanted;
 	int r;
 
-	r = session_read(&server->session, server->session_fd, &config, &server->fs);
+	*plan = plan_dev(config);
+	wanted = plan_session(config, plan);
+	r = session_read(session, session_fd, &wanted, fs);
 	if (r < 0) {
 		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
 		return r;
 	}
-	if (options->passthrough == PASSTHROUGH_ON && !server->fs.passthrough)
+	if (config->passthrough == PASSTHROUGH_ON && !fs->passthrough)
 		return refuse_option("passthrough=on",
 				     "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no "
 				     "noatime; passthrough=auto does without)");
-	if (options->passthrough == PASSTHROUGH_AUTO && !server->fs.passthrough)
+	if (config->passthrough == PASSTHROUGH_AUTO && !fs->passthrough)
 		tell_fallback("passthrough=auto", "without passthrough",
 			      "not to be had (needs Linux 6.9 and CAP_SYS_ADMIN, and no noatime)");
-	tell_max_write(server);
-	return choose_transport(server);
+	tell_max_write(config->max_write, session);
+	return choose_transport(config, session, plan);
 }

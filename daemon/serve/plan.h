@@ -13,8 +13,8 @@
 
 struct arena;
 struct cpus;
-struct options;
-struct server;
+struct fs;
+struct serve_config;
 
 /* Slots for metadata requests, common to all queues. */
 #define PLAN_META_SLOTS 512
@@ -26,22 +26,23 @@ struct plan {
 };
 
 /*
- * The most bytes of an arena that OPTIONS can lead to, before there is one. Returns 0, or
+ * The most bytes of an arena that CONFIG can lead to, before there is one. Returns 0, or
  * -EOVERFLOW, -ENOMEM. What else is locked, program text, libraries, stacks and rings, is below
  * PLAN_OTHER_MEMORY.
  */
-int plan_memory(const struct options *options, uint64_t *ret_len);
+int plan_memory(const struct serve_config *config, uint64_t *ret_len);
 #define PLAN_OTHER_MEMORY (32u << 20)
 
 /*
- * Reads what the kernel offers and settles what SERVER, whose options, session_fd and fs are set,
- * makes of it: its session and its plan. Returns 0 or -errno, logged.
+ * Reads what the kernel offers at SESSION_FD and settles what CONFIG makes of it: SESSION, PLAN and
+ * what of FS depends on it. Returns 0 or -errno, logged; plan_destroy() in any case.
  */
-int plan_agree(struct server *server);
+int plan_agree(const struct serve_config *config, int session_fd, struct fs *fs,
+	       struct session *session, struct plan *plan);
 void plan_destroy(struct plan *plan);
 
-/* What SERVER's slots are made for. After plan_agree(). */
-struct session_config plan_session(const struct server *server);
+/* What PLAN's slots are made for. */
+struct session_config plan_session(const struct serve_config *config, const struct plan *plan);
 
 /* Slots of a queue. */
 uint32_t plan_slots(const struct plan *plan);
@@ -57,16 +58,16 @@ uint32_t plan_drops(const struct plan *plan);
 uint32_t plan_background(const struct plan *plan);
 
 /*
- * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that OPTIONS
+ * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that CONFIG
  * name, otherwise with as many as are of use and memory= has room for. The fewest possible may
  * still be too many: see plan_len(). Returns 0 or -errno; plan_destroy() in any case.
  */
-int plan_uring(const struct options *options, const struct cpus *cpus, struct plan *plan);
+int plan_uring(const struct serve_config *config, const struct cpus *cpus, struct plan *plan);
 
 /* Bytes of the arena that PLAN takes. Returns 0 or -EOVERFLOW. */
-int plan_len(const struct options *options, const struct plan *plan, uint64_t *ret_len);
+int plan_len(const struct serve_config *config, const struct plan *plan, uint64_t *ret_len);
 
 /* Plans all tables of ARENA. Returns 0 or -EOVERFLOW. */
-int plan_arena(struct arena *arena, const struct options *options, const struct plan *plan);
+int plan_arena(struct arena *arena, const struct serve_config *config, const struct plan *plan);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/macro.h"
 #include "base/stats.h"
 #include "caisson/reclaim.h"
-#include "host/options.h"
+#include "serve/config.h"
 #include "serve/engine.h"
 #include "serve/plan.h"
 #include "serve/queue.h"
@@ -29,7 +29,7 @@
 
 static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
-	const struct options *options = server->options;
+	const struct serve_config *config = server->config;
 	uint32_t slots = plan_slots(&server->plan), entry_count;
 	const uint16_t *entries = deal_of(&server->plan.deal, qid, &entry_count);
 
@@ -44,10 +44,10 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.dropper = &server->dropper,
 		.first_slot = qid * slots,
 		.depth = slots,
-		.max_write = options->max_write,
+		.max_write = config->max_write,
 		.iowq_workers = IOWQ_WORKERS,
 		.shared = &server->engines,
-		.poll_ns = options->poll_us * 1000ull,
+		.poll_ns = config->poll_us * 1000ull,
 		.session_fd = server->session_fd,
 		.entries = entries,
 		.entry_count = entry_count,
@@ -135,7 +135,7 @@ static int make_memory(struct server *server)
 {
 	int r;
 
-	r = plan_arena(&server->arena, server->options, &server->plan);
+	r = plan_arena(&server->arena, server->config, &server->plan);
 	if (!r)
 		r = arena_create(&server->arena);
 	if (!r)
@@ -151,11 +151,11 @@ static void set_fs(struct server *server, const struct store *store)
 	struct fs *fs = &server->fs;
 
 	fs->store = *store;
-	fs->cache = server->options->cache;
-	fs->default_permissions = server->options->default_permissions;
-	fs->noatime = server->options->noatime;
-	fs->entry_timeout_ns = server->options->entry_timeout_ns;
-	fs->attr_timeout_ns = server->options->attr_timeout_ns;
+	fs->cache = server->config->cache;
+	fs->default_permissions = server->config->default_permissions;
+	fs->noatime = server->config->noatime;
+	fs->entry_timeout_ns = server->config->entry_timeout_ns;
+	fs->attr_timeout_ns = server->config->attr_timeout_ns;
 }
 
 static int make_fs(struct server *server)
@@ -170,14 +170,14 @@ static int make_fs(struct server *server)
 	}
 	r = inode_table_init(&fs->inodes, &server->arena);
 	fs->inodes.session_fd = server->session_fd;
-	fs->inodes.fd_limit = server->options->inode_fds;
+	fs->inodes.fd_limit = server->config->inode_fds;
 	if (!r)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
 	if (!r)
 		r = file_table_init(&fs->files, &server->arena);
 	/* another machine's filesystem may keep waiting whoever asks how full it is */
 	ahead_init(&fs->ahead, &server->arena,
-		   fs->store.local ? server->options->extent_size_hint : 0);
+		   fs->store.local ? server->config->extent_size_hint : 0);
 	ahead_look(&fs->ahead, fs->store.root_fd);
 	if (!r)
 		r = evict_init(&server->evict, fs);
@@ -188,17 +188,17 @@ static int make_fs(struct server *server)
 
 static int make_queues_and_workers(struct server *server)
 {
-	const struct options *options = server->options;
+	const struct serve_config *config = server->config;
 	struct worker_config workers = {
 		.arena = &server->arena,
 		.fs = &server->fs,
 		.gates = &server->gates,
 		.dropper = &server->dropper,
-		.count = options->workers,
+		.count = config->workers,
 		.queue_count = server->plan.queues,
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
 		.slots = PLAN_META_SLOTS,
-		.max_write = options->max_write,
+		.max_write = config->max_write,
 		.deal = &server->plan.deal,
 	};
 	int r;
@@ -210,9 +210,9 @@ static int make_queues_and_workers(struct server *server)
 		return -ENOMEM;
 	memset(server->queues, 0, server->plan.queues * sizeof(*server->queues));
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
-		struct queue_config config = queue_config(server, qid);
+		struct queue_config queue = queue_config(server, qid);
 
-		r = queue_init(&server->queues[qid], &config);
+		r = queue_init(&server->queues[qid], &queue);
 		if (r < 0)
 			return r;
 	}
@@ -230,16 +230,16 @@ static int make_queues_and_workers(struct server *server)
 
 static int start_threads(struct server *server)
 {
-	const struct options *options = server->options;
+	const struct serve_config *config = server->config;
 	struct crew *crew = &server->crew;
 	int ready, r;
 
-	r = crew_init(crew, server->plan.queues + options->workers + 2, server);
+	r = crew_init(crew, server->plan.queues + config->workers + 2, server);
 	if (r < 0)
 		return r;
 	r = crew_start(crew, &queue_role, server->plan.queues);
 	if (!r)
-		r = crew_start(crew, &worker_role, options->workers);
+		r = crew_start(crew, &worker_role, config->workers);
 	if (!r)
 		r = crew_start(crew, &evict_role, 1);
 	if (!r)
@@ -262,13 +262,13 @@ static void tell_unpinned(const struct server *server)
 			 unpinned);
 }
 
-int server_open(struct server *server, const struct options *options, const struct store *store,
+int server_open(struct server *server, const struct serve_config *config, const struct store *store,
 		int session_fd)
 {
 	int r;
 
 	*server = (struct server){
-		.options = options,
+		.config = config,
 		.session_fd = session_fd,
 		.ended_fd = -1,
 		.evict.stop_fd = -1,
@@ -281,7 +281,7 @@ int server_open(struct server *server, const struct options *options, const stru
 		return r;
 	}
 	set_fs(server, store);
-	r = plan_agree(server);
+	r = plan_agree(config, session_fd, &server->fs, &server->session, &server->plan);
 	atomic_init(&server->running, server->plan.queues);
 	if (!r)
 		r = make_memory(server);
@@ -303,7 +303,7 @@ int server_open(struct server *server, const struct options *options, const stru
 
 int server_seal(struct server *server)
 {
-	struct session_config config = plan_session(server);
+	struct session_config config = plan_session(server->config, &server->plan);
 	int r;
 
 	r = session_answer(&server->session, server->session_fd, &config);

@@ -21,11 +21,11 @@
 #include "serve/worker.h"
 #include "store/fs.h"
 
-struct options;
+struct serve_config;
 struct queue;
 
 struct server {
-	const struct options *options;
+	const struct serve_config *config;
 	struct arena arena;
 	struct fs fs;
 	struct session session;
@@ -48,7 +48,7 @@ struct server {
  * waiting at a gate. Memory is locked and marked before (main's phases). Logs what fails: object,
  * action, reason. Returns 0 or -errno.
  */
-int server_open(struct server *server, const struct options *options, const struct store *store,
+int server_open(struct server *server, const struct serve_config *config, const struct store *store,
 		int session_fd);
 
 /* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */

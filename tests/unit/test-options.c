@@ -98,16 +98,16 @@ static void defaults_are_safe(void)
 	expect_fine(&options, "caissond /b /m");
 	CHECK(options.require_io_flusher && options.require_mlock);
 	CHECK(sched_getaffinity(0, sizeof(cpus), &cpus) == 0);
-	CHECK_EQ(options.queues, (uint32_t)MIN(CPU_COUNT(&cpus) * 3, 16));
-	CHECK_EQ(options.queue_depth, 12u);
-	CHECK_EQ(options.workers, 8u);
-	CHECK_EQ(options.max_write, 1u << 20);
-	CHECK_EQ(options.extent_size_hint, 1u << 20);
-	CHECK_EQ(options.cache, CACHE_NONE);
-	CHECK_EQ(options.attr_timeout_ns, (uint64_t)1000000000);
-	CHECK_EQ(options.entry_timeout_ns, (uint64_t)1000000000);
+	CHECK_EQ(options.serve.queues, (uint32_t)MIN(CPU_COUNT(&cpus) * 3, 16));
+	CHECK_EQ(options.serve.queue_depth, 12u);
+	CHECK_EQ(options.serve.workers, 8u);
+	CHECK_EQ(options.serve.max_write, 1u << 20);
+	CHECK_EQ(options.serve.extent_size_hint, 1u << 20);
+	CHECK_EQ(options.serve.cache, CACHE_NONE);
+	CHECK_EQ(options.serve.attr_timeout_ns, (uint64_t)1000000000);
+	CHECK_EQ(options.serve.entry_timeout_ns, (uint64_t)1000000000);
 	CHECK(!options.foreground && !options.done && !options.helper);
-	CHECK(!options.default_permissions && !options.allow_other && !options.trusted_xattr);
+	CHECK(!options.serve.default_permissions && !options.allow_other && !options.trusted_xattr);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	CHECK_STR(options.backing, "/b");
 	CHECK_STR(options.mountpoint, "/m");
@@ -125,16 +125,16 @@ static void takes_every_option(void)
 		    "attr_timeout=0.25,entry_timeout=60,trusted_xattr,log=syslog,allow_other,"
 		    "default_permissions,ro,nosuid,fsname=disk,subtype=x,relatime,auto_unmount");
 	CHECK(!options.require_io_flusher && !options.require_mlock && options.foreground);
-	CHECK_EQ(options.queues, 5u);
-	CHECK_EQ(options.queue_depth, 7u);
-	CHECK_EQ(options.workers, 3u);
-	CHECK_EQ(options.inodes, 1000u);
-	CHECK_EQ(options.files, 500u);
-	CHECK_EQ(options.max_write, 256u << 10);
-	CHECK_EQ(options.cache, CACHE_WRITETHROUGH);
-	CHECK_EQ(options.attr_timeout_ns, (uint64_t)250000000);
-	CHECK_EQ(options.entry_timeout_ns, (uint64_t)60000000000);
-	CHECK(options.trusted_xattr && options.allow_other && options.default_permissions);
+	CHECK_EQ(options.serve.queues, 5u);
+	CHECK_EQ(options.serve.queue_depth, 7u);
+	CHECK_EQ(options.serve.workers, 3u);
+	CHECK_EQ(options.serve.inodes, 1000u);
+	CHECK_EQ(options.serve.files, 500u);
+	CHECK_EQ(options.serve.max_write, 256u << 10);
+	CHECK_EQ(options.serve.cache, CACHE_WRITETHROUGH);
+	CHECK_EQ(options.serve.attr_timeout_ns, (uint64_t)250000000);
+	CHECK_EQ(options.serve.entry_timeout_ns, (uint64_t)60000000000);
+	CHECK(options.trusted_xattr && options.allow_other && options.serve.default_permissions);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	expect_mount_options(&options,
 			     "allow_other,default_permissions,ro,nosuid,fsname=disk,subtype=x");
@@ -165,8 +165,8 @@ static void reads_numbers_and_units(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		expect_fine(&options, cases[i].words);
-		CHECK_EQ((uint64_t)options.max_write, cases[i].max_write);
-		CHECK_EQ(options.attr_timeout_ns, cases[i].attr_timeout_ns);
+		CHECK_EQ((uint64_t)options.serve.max_write, cases[i].max_write);
+		CHECK_EQ(options.serve.attr_timeout_ns, cases[i].attr_timeout_ns);
 		options_destroy(&options);
 	}
 }
@@ -246,7 +246,7 @@ static void helps_mount(void)
 	expect_fine(&options, "/sbin/mount.fuse.caisson /b /m -nv -o rw,defaults,noauto,nofail,"
 			      "_netdev,user,x-systemd.automount,comment=nightly,dev,suid,queues=2");
 	CHECK(options.helper && !options.done && !options.foreground);
-	CHECK_EQ(options.queues, 2u);
+	CHECK_EQ(options.serve.queues, 2u);
 	CHECK_EQ(options.log, LOG_TARGET_SYSLOG);
 	expect_mount_options(&options, "rw,dev,suid,subtype=caisson,fsname=/b");
 	options_destroy(&options);
@@ -350,21 +350,21 @@ static int fit(struct options *options, uint64_t nofile)
 
 static uint64_t descriptors(const struct options *options)
 {
-	return options->inode_fds + 3ull * options->files;
+	return options->serve.inode_fds + 3ull * options->serve.files;
 }
 
 static void fits_tables_to_descriptors(void)
 {
-	struct options options = { .queues = 6 };
+	struct options options = { .serve.queues = 6 };
 
 	CHECK_EQ(fit(&options, 1 << 20), 0);
-	CHECK_EQ(options.inodes, 65536u);
-	CHECK_EQ(options.files, 16384u);
+	CHECK_EQ(options.serve.inodes, 65536u);
+	CHECK_EQ(options.serve.files, 16384u);
 
 	for (uint64_t nofile = 0; nofile < 200000; nofile += 37) {
 		int r;
 
-		options = (struct options){ .queues = 6 };
+		options = (struct options){ .serve.queues = 6 };
 		r = fit(&options, nofile);
 		if (r < 0) {
 			CHECK_EQ(r, -EMFILE);
@@ -374,25 +374,25 @@ static void fits_tables_to_descriptors(void)
 		} else {
 			CHECK(descriptors(&options) < nofile);
 			/* how many are known is no matter of descriptors */
-			CHECK_EQ(options.inodes, 65536u);
-			CHECK(options.inode_fds > options.files);
-			CHECK(options.files >= OPTIONS_FILES_MIN);
+			CHECK_EQ(options.serve.inodes, 65536u);
+			CHECK(options.serve.inode_fds > options.serve.files);
+			CHECK(options.serve.files >= SERVE_FILES_MIN);
 		}
 	}
 
 	/* what was asked for is given, or nothing */
-	options = (struct options){ .queues = 1, .inodes = 5000 };
+	options = (struct options){ .serve.queues = 1, .serve.inodes = 5000 };
 	CHECK_EQ(fit(&options, 8192), 0);
-	CHECK_EQ(options.inodes, 5000u);
-	CHECK(options.files > 900 && descriptors(&options) < 8192);
-	options = (struct options){ .queues = 1, .files = 1900 };
+	CHECK_EQ(options.serve.inodes, 5000u);
+	CHECK(options.serve.files > 900 && descriptors(&options) < 8192);
+	options = (struct options){ .serve.queues = 1, .serve.files = 1900 };
 	CHECK_EQ(fit(&options, 8192), 0);
-	CHECK_EQ(options.files, 1900u);
-	CHECK(options.inode_fds >= 1900 && descriptors(&options) < 8192);
-	options = (struct options){ .queues = 1, .inodes = 1 << 24 };
+	CHECK_EQ(options.serve.files, 1900u);
+	CHECK(options.serve.inode_fds >= 1900 && descriptors(&options) < 8192);
+	options = (struct options){ .serve.queues = 1, .serve.inodes = 1 << 24 };
 	CHECK_EQ(fit(&options, 8192), 0);
-	CHECK_EQ(options.inodes, 1u << 24);
-	options = (struct options){ .queues = 1, .files = 2000 };
+	CHECK_EQ(options.serve.inodes, 1u << 24);
+	options = (struct options){ .serve.queues = 1, .serve.files = 2000 };
 	CHECK_EQ(fit(&options, 8192), -EMFILE);
 	CHECK_STR(told, "caissond: RLIMIT_NOFILE: serve files=2000: "
 			"too few descriptors, 8192 of 8202\n");
@@ -400,7 +400,7 @@ static void fits_tables_to_descriptors(void)
 
 static void fit_limits(void)
 {
-	struct options options = { .queues = 1 };
+	struct options options = { .serve.queues = 1 };
 	struct rlimit limit = { .rlim_cur = 100, .rlim_max = 8192 }, now;
 
 	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);

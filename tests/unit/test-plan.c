@@ -6,11 +6,11 @@
 
 #include "base/cpus.h"
 #include "base/macro.h"
-#include "host/options.h"
+#include "serve/config.h"
 #include "test.h"
 
 static struct cpus cpus;
-static struct options options;
+static struct serve_config config;
 static struct plan plan;
 static uint64_t len;
 
@@ -21,8 +21,8 @@ static void machine(uint32_t possible, uint32_t online)
 	(void)snprintf(can_be, sizeof(can_be), "0-%u", possible - 1);
 	(void)snprintf(are, sizeof(are), "0-%u", online - 1);
 	CHECK_EQ(cpus_parse(&cpus, can_be, are), 0);
-	options = (struct options){
-		.queues = MIN(online * 3, (uint32_t)OPTIONS_QUEUES_DEFAULT),
+	config = (struct serve_config){
+		.queues = MIN(online * 3, (uint32_t)SERVE_QUEUES_DEFAULT),
 		.queue_depth = 12,
 		.workers = 8,
 		.inodes = 65536,
@@ -34,8 +34,8 @@ static void machine(uint32_t possible, uint32_t online)
 
 static void lay_out(void)
 {
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
-	CHECK_EQ(plan_len(&options, &plan, &len), 0);
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
+	CHECK_EQ(plan_len(&config, &plan, &len), 0);
 	CHECK_EQ(plan.queue_depth, plan.deal.per_queue);
 	CHECK(plan.deal.per_cpu >= DEAL_FEWEST);
 	plan_destroy(&plan);
@@ -54,9 +54,9 @@ static void keeps_within_memory(void)
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(machines); i++) {
 		machine(machines[i].possible, machines[i].online);
-		CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+		CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 		CHECK(plan.deal.per_cpu >= machines[i].per_cpu_min);
-		CHECK_EQ(plan_len(&options, &plan, &len), 0);
+		CHECK_EQ(plan_len(&config, &plan, &len), 0);
 		CHECK(len <= (uint64_t)machines[i].mib_max << 20);
 		plan_destroy(&plan);
 	}
@@ -66,16 +66,16 @@ static void keeps_within_memory(void)
 static void makes_use_of_memory(void)
 {
 	machine(256, 256);
-	options.memory = 16ull << 30;
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	config.memory = 16ull << 30;
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 24u);
 	plan_destroy(&plan);
 
-	options.memory = 1 << 20;
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	config.memory = 1 << 20;
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 1u);
-	CHECK_EQ(plan_len(&options, &plan, &len), 0);
-	CHECK(len > options.memory); /* so /dev/fuse it is */
+	CHECK_EQ(plan_len(&config, &plan, &len), 0);
+	CHECK(len > config.memory); /* so /dev/fuse it is */
 	plan_destroy(&plan);
 }
 
@@ -83,17 +83,17 @@ static void makes_use_of_memory(void)
 static void does_as_it_is_told(void)
 {
 	machine(4, 2);
-	options.queue_depth_given = true;
-	options.queue_depth = 7;
-	options.memory = 1 << 20;
+	config.queue_depth_given = true;
+	config.queue_depth = 7;
+	config.memory = 1 << 20;
 	lay_out();
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 21u);
 	CHECK_EQ(plan_slots(&plan), 10u); /* 44 entries of six queues, and two for /dev/fuse */
 	plan_destroy(&plan);
 
-	options.queues = options.queue_depth = 1;
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	config.queues = config.queue_depth = 1;
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.count, 4u);
 	plan_destroy(&plan);
 }
@@ -106,7 +106,7 @@ static void keeps_slots_free(void)
 	CHECK_EQ(plan_background(&plan), 54u);
 	plan = (struct plan){ .queues = 1, .queue_depth = 1 };
 	CHECK_EQ(plan_background(&plan), 1u);
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan_background(&plan), 48u);
 	plan_destroy(&plan);
 }
@@ -118,21 +118,21 @@ static void keeps_entries_of_each_cpu_free(void)
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(online); i++) {
 		machine(online[i], online[i]);
-		CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+		CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 		CHECK(plan_background(&plan) <= plan.deal.per_cpu * 3 / 4);
 		/* the kernel adds one for each CPU: that keeps a disk busy */
 		CHECK(plan_background(&plan) + online[i] > DEAL_BUSY);
 		plan_destroy(&plan);
 	}
 	machine(2, 2);
-	options.queue_depth_given = true;
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	config.queue_depth_given = true;
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 36u);
 	CHECK_EQ(plan_background(&plan), 27u);
 	plan_destroy(&plan);
-	options.queue_depth = 1; /* and with two for each CPU there is still one */
-	options.queues = 4;
-	CHECK_EQ(plan_uring(&options, &cpus, &plan), 0);
+	config.queue_depth = 1; /* and with two for each CPU there is still one */
+	config.queues = 4;
+	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan.deal.per_cpu, 2u);
 	CHECK_EQ(plan_background(&plan), 1u);
 	plan_destroy(&plan);

@@ -19,16 +19,18 @@ static struct options options = {
 	.backing = backing,
 	.mountpoint = mountpoint,
 	.require_io_flusher = true,
-	.queues = QUEUES,
-	.queue_depth = 7,
-	.workers = WORKERS,
-	.cache = CACHE_WRITETHROUGH,
+	.serve = {
+		.queues = QUEUES,
+		.queue_depth = 7,
+		.workers = WORKERS,
+		.cache = CACHE_WRITETHROUGH,
+	},
 };
 static struct stats_queue stats[QUEUES];
 static struct worker_stats worker_stats[WORKERS + QUEUES];
 static struct queue queues[QUEUES];
 static struct server server = {
-	.options = &options,
+	.config = &options.serve,
 	.queues = queues,
 	.plan = { .queues = QUEUES, .queue_depth = 7 },
 };
@@ -60,7 +62,7 @@ static void fills_status(void)
 	static struct status status;
 
 	memset(&status, 0xff, sizeof(status));
-	server_fill_status(&server, &status);
+	server_fill_status(&server, &options, &status);
 	CHECK_STR(status.backing, backing);
 	CHECK_STR(status.mountpoint, mountpoint);
 	CHECK(status.io_flusher_required && !status.mlock_required);
