@@ -74,8 +74,6 @@ static const struct option {
 	  "BYTES: that are allocated at once where a sparse file is written to; 0: off" },
 	{ "memory", KIND_BYTES, FIELD(serve.memory), 1 << 20, 1ull << 40, "1G", "1G",
 	  "BYTES: that buffers and tables may take" },
-	{ "poll_us", KIND_COUNT, FIELD(serve.poll_us), 0, 1000, "0", "0",
-	  "N: microseconds for which to look for requests before going to sleep" },
 	{ "cache", KIND_CACHE, FIELD(serve.cache), 0, 0, "none", "none",
 	  "none|writeback|writethrough: how backing files are opened" },
 	{ "transport", KIND_TRANSPORT, FIELD(serve.transport), 0, 0, "auto", "auto",

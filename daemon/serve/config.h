@@ -29,7 +29,6 @@ struct serve_config {
 	uint32_t inode_fds;	   /* inodes that may have a descriptor */
 	uint32_t max_write;	   /* bytes, a multiple of the page size */
 	uint32_t extent_size_hint; /* bytes that are allocated at once in sparse files; 0: off */
-	uint32_t poll_us;	   /* for which a queue looks for requests before it sleeps */
 	uint64_t memory;	   /* bytes that the arena may have */
 	enum cache_mode cache;
 	enum transport_mode transport;

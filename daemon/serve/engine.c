@@ -6,7 +6,6 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -180,7 +179,6 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		.owner = config->owner,
 		.stats = config->stats,
 		.shared = config->shared,
-		.poll_ns = config->poll_ns,
 	};
 	r = make_ring(&engine->ring, entries, config->commands);
 	if (r < 0)
@@ -366,14 +364,6 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	return false;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 bool engine_is_idle(const struct engine *engine)
 {
 	return !atomic_load_explicit(&engine->shared->in_flight, memory_order_relaxed) &&
@@ -399,25 +389,6 @@ static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
 	engine->owner.done(engine->owner.arg, index, result);
 }
 
-/*
- * Looks for completions for a moment, which is quicker than to be woken, and costs the CPU
- * meanwhile: one engine at a time. Submits what there is. Returns 0 or -errno.
- */
-static int poll_completions(struct engine *engine)
-{
-	uint64_t since;
-	int r = 0;
-
-	if (!engine->poll_ns || atomic_flag_test_and_set(&engine->shared->polling))
-		return 0;
-	since = now_ns();
-	do
-		r = io_uring_submit_and_get_events(&engine->ring);
-	while (r >= 0 && !io_uring_cq_ready(&engine->ring) && now_ns() - since < engine->poll_ns);
-	atomic_flag_clear(&engine->shared->polling);
-	return MIN(r, 0);
-}
-
 /* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap. */
 static bool is_passing(int r)
 {
@@ -430,9 +401,7 @@ int engine_turn(struct engine *engine)
 	unsigned n;
 	int r;
 
-	r = poll_completions(engine);
-	if (r == 0)
-		r = io_uring_submit_and_wait(&engine->ring, 1);
+	r = io_uring_submit_and_wait(&engine->ring, 1);
 	stat_add(&engine->stats->turns, 1);
 	if (r < 0 && !is_passing(r))
 		return r;

@@ -57,7 +57,6 @@ enum engine_tag { ENGINE_IO, ENGINE_FETCH, ENGINE_REPLY, ENGINE_ENTRY, ENGINE_WA
 /* What the engines of a process have in common. */
 struct engine_shared {
 	_Atomic uint32_t in_flight; /* ios */
-	atomic_flag polling;	    /* one of them is looking for completions */
 };
 
 struct engine_owner {
@@ -73,7 +72,6 @@ struct engine_owner {
 
 struct engine {
 	struct engine_shared *shared;
-	uint64_t poll_ns; /* see engine_config */
 	struct io_uring ring;
 	const struct arena *arena;
 	struct io *ios;
@@ -94,9 +92,8 @@ struct engine_config {
 	struct stats_queue *stats;
 	struct engine_owner owner;
 	struct engine_shared *shared; /* all zero at first; of all engines, which it outlives */
-	uint64_t poll_ns; /* for so long a turn looks for completions before it sleeps; 0: never */
-	uint32_t depth;	  /* ios in flight at most */
-	uint32_t others;  /* the owner's own submissions in flight at most */
+	uint32_t depth;		      /* ios in flight at most */
+	uint32_t others;	      /* the owner's own submissions in flight at most */
 	uint32_t workers; /* bound on io-wq workers (S7) at first; 0: none is ever needed */
 	/*
 	 * arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be

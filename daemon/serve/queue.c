@@ -464,7 +464,6 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.stats = queue->stats,
 		.owner = { .arg = queue, .done = io_done, .other = completion },
 		.shared = config->shared,
-		.poll_ns = config->poll_ns,
 		.depth = config->depth,
 		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
 		.workers = config->iowq_workers,

@@ -93,7 +93,6 @@ struct queue_config {
 	uint32_t max_write;
 	uint32_t iowq_workers;
 	struct engine_shared *shared; /* of all queues' engines */
-	uint64_t poll_ns;
 	int session_fd;
 	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
 	uint32_t entry_count, online_count; /* the first ones are of CPUs that are online */

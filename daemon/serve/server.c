@@ -47,7 +47,6 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.max_write = config->max_write,
 		.iowq_workers = IOWQ_WORKERS,
 		.shared = &server->engines,
-		.poll_ns = config->poll_us * 1000ull,
 		.session_fd = server->session_fd,
 		.entries = entries,
 		.entry_count = entry_count,

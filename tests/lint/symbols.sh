@@ -16,10 +16,10 @@ objects=(engine gate op-io queue request transport-dev transport-uring dispatch 
 allowed=(
 	memchr memcpy memset strlen strnlen strchr memcmp
 	__assert_fail __errno_location __stack_chk_fail
-	read write poll close open open64 ioctl eventfd clock_gettime
+	read write poll close open open64 ioctl eventfd
 	syscall # capset around the registration of an identity, before the seal
 	io_uring_queue_init_params io_uring_queue_exit io_uring_register_iowq_max_workers
-	io_uring_register_personality io_uring_submit_and_wait io_uring_submit_and_get_events
+	io_uring_register_personality io_uring_submit_and_wait
 	io_uring_register_buffers io_uring_register_ring_fd
 	io_uring_peek_batch_cqe
 	__io_uring_get_cqe
