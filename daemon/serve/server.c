@@ -110,15 +110,15 @@ static const struct crew_role worker_role = {
 	.run = run_worker,
 };
 
-static void run_evict(void *arg, uint32_t number)
+static void run_prune(void *arg, uint32_t number)
 {
 	struct server *server = arg;
 
 	(void)number;
-	evict_run(&server->evict, server->session_fd);
+	prune_run(&server->prune, server->session_fd);
 }
 
-static const struct crew_role evict_role = { .name = "evict", .run = run_evict };
+static const struct crew_role prune_role = { .name = "prune", .run = run_prune };
 
 static void run_dropper(void *arg, uint32_t number)
 {
@@ -179,7 +179,7 @@ static int make_fs(struct server *server)
 		   fs->store.local ? server->config->extent_size_hint : 0);
 	ahead_look(&fs->ahead, fs->store.root_fd);
 	if (!r)
-		r = evict_init(&server->evict, fs);
+		r = prune_init(&server->prune, fs);
 	if (r < 0)
 		log_fail("tables of inodes and files: make: %s", strerror(-r));
 	return r;
@@ -240,7 +240,7 @@ static int start_threads(struct server *server)
 	if (!r)
 		r = crew_start(crew, &worker_role, config->workers);
 	if (!r)
-		r = crew_start(crew, &evict_role, 1);
+		r = crew_start(crew, &prune_role, 1);
 	if (!r)
 		r = crew_start(crew, &dropper_role, 1);
 	ready = crew_wait_ready(crew);
@@ -270,7 +270,7 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		.config = config,
 		.session_fd = session_fd,
 		.ended_fd = -1,
-		.evict.stop_fd = -1,
+		.prune.stop_fd = -1,
 		.arena.memfd = -1,
 	};
 	server->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -333,8 +333,8 @@ void server_tick(struct server *server)
  */
 static void stop_notifying(struct server *server)
 {
-	evict_stop(&server->evict);
-	crew_join(&server->crew, &evict_role);
+	prune_stop(&server->prune);
+	crew_join(&server->crew, &prune_role);
 	dropper_stop(&server->dropper);
 	crew_join(&server->crew, &dropper_role);
 }
@@ -397,7 +397,7 @@ void server_close(struct server *server)
 	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
-	evict_destroy(&server->evict);
+	prune_destroy(&server->prune);
 	dropper_destroy(&server->dropper);
 	arena_destroy(&server->arena);
 	plan_destroy(&server->plan);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "handlers/evict.h"
+#include "handlers/prune.h"
 #include "serve/crew.h"
 #include "serve/dropper.h"
 #include "serve/engine.h"
@@ -34,7 +34,7 @@ struct server {
 	struct plan plan;
 	struct gate_table gates;
 	struct worker_set workers;
-	struct evict evict;
+	struct prune prune;
 	struct dropper dropper;
 	struct crew crew;
 	int session_fd;		  /* the mount's /dev/fuse */

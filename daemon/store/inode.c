@@ -801,7 +801,7 @@ bool inode_is_pressed(const struct inode_table *table)
 bool inode_is_tight(const struct inode_table *table)
 {
 	return atomic_load(&table->used) > table->count - table->count / 8 &&
-	       atomic_load(&table->evictable);
+	       atomic_load(&table->prunable);
 }
 
 void inode_press(struct inode_table *table)

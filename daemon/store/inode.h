@@ -130,7 +130,7 @@ struct inode_table {
 	int session_fd;			 /* for passthrough_close(), or -1 */
 	int pressure_fd;		 /* eventfd, nonblocking: counts inode_press() */
 	_Atomic bool pressed;		 /* told, and not yet inode_relieve()d */
-	_Atomic bool evictable;		 /* the kernel can be asked to give inodes back (evict.c) */
+	_Atomic bool prunable;		 /* the kernel can be asked to give inodes back (prune.c) */
 	_Atomic uint32_t used;		 /* rows in use */
 	_Atomic uint64_t freed;		 /* rows that came back */
 	_Atomic uint64_t refusals;	 /* entries refused with -ENFILE, for status */
@@ -292,7 +292,7 @@ int inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_ki
 
 /*
  * Room is short: more than 3/4 of the arena's rows are in use, or descriptors are short and none
- * can be dropped. The kernel gives inodes back only when its own memory is short, so evict.c asks
+ * can be dropped. The kernel gives inodes back only when its own memory is short, so prune.c asks
  * for some: it waits for pressure_fd, and calls inode_relieve() when it has done what it can.
  */
 bool inode_is_pressed(const struct inode_table *table);
@@ -300,7 +300,7 @@ void inode_press(struct inode_table *table);
 void inode_relieve(struct inode_table *table);
 
 /*
- * More than 7/8 are in use although evict.c is at it: whoever brings new inodes should slow down,
+ * More than 7/8 are in use although prune.c is at it: whoever brings new inodes should slow down,
  * or the table will take more memory.
  */
 bool inode_is_tight(const struct inode_table *table);

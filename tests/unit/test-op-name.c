@@ -306,7 +306,7 @@ static void a_full_table_refuses(void)
 	name[0] = 'a';
 	for (unsigned i = 0; i < 7; i++, name[0]++) {
 		nodeids[i] = look(ROOT, name);
-		/* beyond three quarters, evict.c is woken */
+		/* beyond three quarters, prune.c is woken */
 		CHECK_EQ(atomic_load(&world.fs.inodes.pressed), i + 2 > 6);
 	}
 	CHECK_EQ(ask(op_lookup, (struct ask){ .nodeid = ROOT, .name = "h" }), -ENFILE);

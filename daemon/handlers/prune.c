@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "handlers/evict.h"
+#include "handlers/prune.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,27 +28,27 @@
 /* Of the search through the table: the first may only find what was warm. */
 #define ROUNDS 2
 
-int evict_init(struct evict *evict, struct fs *fs)
+int prune_init(struct prune *prune, struct fs *fs)
 {
 	int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (stop_fd < 0)
 		return -errno;
-	*evict = (struct evict){ .fs = fs, .stop_fd = stop_fd };
-	atomic_store(&fs->inodes.evictable, true);
+	*prune = (struct prune){ .fs = fs, .stop_fd = stop_fd };
+	atomic_store(&fs->inodes.prunable, true);
 	return 0;
 }
 
-void evict_destroy(struct evict *evict)
+void prune_destroy(struct prune *prune)
 {
-	close_fd(&evict->stop_fd);
+	close_fd(&prune->stop_fd);
 }
 
-void evict_stop(struct evict *evict)
+void prune_stop(struct prune *prune)
 {
 	uint64_t one = 1;
 
-	(void)!write(evict->stop_fd, &one, sizeof(one)); /* a counter far from its end */
+	(void)!write(prune->stop_fd, &one, sizeof(one)); /* a counter far from its end */
 }
 
 static int ask(int dev_fd, const uint64_t *nodeids, uint32_t count)
@@ -70,22 +70,22 @@ static int ask(int dev_fd, const uint64_t *nodeids, uint32_t count)
 	return write(dev_fd, &message, len) < 0 ? -errno : 0;
 }
 
-static int ask_for_an_eighth(struct evict *evict, int dev_fd)
+static int ask_for_an_eighth(struct prune *prune, int dev_fd)
 {
-	struct inode_table *table = &evict->fs->inodes;
+	struct inode_table *table = &prune->fs->inodes;
 	uint32_t left = atomic_load(&table->used) / 8 + 1;
 	uint64_t nodeids[BATCH];
 	int r;
 
 	for (unsigned round = 0; left && round < ROUNDS;) {
 		uint32_t max = MIN(left, BATCH);
-		uint32_t count = inode_collect_idle(table, &evict->hand, nodeids, max);
+		uint32_t count = inode_collect_idle(table, &prune->hand, nodeids, max);
 
 		if (count) {
 			r = ask(dev_fd, nodeids, count);
 			if (r < 0)
 				return r;
-			atomic_fetch_add(&evict->asked, count);
+			atomic_fetch_add(&prune->asked, count);
 		}
 		left -= count;
 		if (count < max) /* all the way round */
@@ -98,10 +98,10 @@ static int ask_for_an_eighth(struct evict *evict, int dev_fd)
  * Waits until FD (-1: none) is readable or TIMEOUT_MS (-1: no end) have passed. Returns whether to
  * go on: not when told to stop.
  */
-static bool wait_for(struct evict *evict, int fd, int timeout_ms)
+static bool wait_for(struct prune *prune, int fd, int timeout_ms)
 {
 	struct pollfd fds[] = {
-		{ .fd = evict->stop_fd, .events = POLLIN },
+		{ .fd = prune->stop_fd, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN },
 	};
 
@@ -110,19 +110,19 @@ static bool wait_for(struct evict *evict, int fd, int timeout_ms)
 	return !fds[0].revents;
 }
 
-void evict_run(struct evict *evict, int dev_fd)
+void prune_run(struct prune *prune, int dev_fd)
 {
-	struct inode_table *table = &evict->fs->inodes;
+	struct inode_table *table = &prune->fs->inodes;
 	uint64_t freed, times;
 
-	while (wait_for(evict, table->pressure_fd, -1)) {
+	while (wait_for(prune, table->pressure_fd, -1)) {
 		(void)!read(table->pressure_fd, &times, sizeof(times)); /* told once is enough */
 		freed = atomic_load(&table->freed);
-		if (ask_for_an_eighth(evict, dev_fd) < 0)
+		if (ask_for_an_eighth(prune, dev_fd) < 0)
 			break; /* -EINVAL: no such notification; -ENODEV: no such mount any more */
-		if (!wait_for(evict, -1, PAUSE_MS))
+		if (!wait_for(prune, -1, PAUSE_MS))
 			return;
-		if (atomic_load(&table->freed) == freed && !wait_for(evict, -1, LONG_PAUSE_MS))
+		if (atomic_load(&table->freed) == freed && !wait_for(prune, -1, LONG_PAUSE_MS))
 			return;
 		/*
 		 * From here on, the next look-up that finds room short tells so again. One until now
@@ -133,6 +133,6 @@ void evict_run(struct evict *evict, int dev_fd)
 		if (atomic_load(&table->freed) != freed && inode_is_pressed(table))
 			inode_press(table);
 	}
-	atomic_store(&table->evictable, false);
-	(void)wait_for(evict, -1, -1);
+	atomic_store(&table->prunable, false);
+	(void)wait_for(prune, -1, -1);
 }

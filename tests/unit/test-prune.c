@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Asking for inodes back, with a socket in the kernel's place. */
-#include "handlers/evict.h"
+#include "handlers/prune.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ enum { INODES = 64, WAIT_MS = 10000 };
 
 static struct arena arena;
 static struct fs fs;
-static struct evict evict;
+static struct prune prune;
 static int kernel_fd, dev_fd; /* the two ends */
 static pthread_t thread;
 
@@ -31,7 +31,7 @@ struct prune_message {
 static void *run(void *arg)
 {
 	(void)arg;
-	evict_run(&evict, dev_fd);
+	prune_run(&prune, dev_fd);
 	return NULL;
 }
 
@@ -50,14 +50,14 @@ static void make(void)
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
 	kernel_fd = ends[0];
 	dev_fd = ends[1];
-	CHECK_EQ(evict_init(&evict, &fs), 0);
+	CHECK_EQ(prune_init(&prune, &fs), 0);
 }
 
 static void end(void)
 {
-	evict_stop(&evict);
+	prune_stop(&prune);
 	CHECK(pthread_join(thread, NULL) == 0);
-	evict_destroy(&evict);
+	prune_destroy(&prune);
 	CHECK(close(kernel_fd) == 0 && close(dev_fd) == 0);
 	inode_table_destroy(&fs.inodes);
 	arena_destroy(&arena);
@@ -114,7 +114,7 @@ static void give_back(unsigned rounds, int delay_ms)
 			inode_forget(&fs.inodes, message.nodeids[i], 1);
 	}
 	CHECK_EQ(atomic_load(&fs.inodes.refusals), 0u);
-	CHECK(atomic_load(&evict.asked) >= rounds);
+	CHECK(atomic_load(&prune.asked) >= rounds);
 }
 
 /* A kernel that gives back what it is asked for keeps the table usable without end. */
@@ -128,7 +128,7 @@ static void what_is_asked_for_makes_room(void)
 	poll_fd.fd = kernel_fd;
 	CHECK_EQ(poll(&poll_fd, 1, 50), 0); /* nothing is short: nobody is asked */
 	give_back(50, 0);
-	CHECK(atomic_load(&fs.inodes.evictable));
+	CHECK(atomic_load(&fs.inodes.prunable));
 	end();
 }
 
@@ -147,13 +147,13 @@ static void an_older_kernel_isnt_asked_again(void)
 	/* a descriptor that can't be written to, as /dev/fuse refuses what it doesn't know */
 	CHECK(dup3(open("/dev/null", O_RDONLY | O_CLOEXEC), dev_fd, O_CLOEXEC) == dev_fd);
 	CHECK(pthread_create(&thread, NULL, run, NULL) == 0);
-	CHECK(atomic_load(&fs.inodes.evictable));
+	CHECK(atomic_load(&fs.inodes.prunable));
 	fill(1000, INODES - 1);
-	for (int ms = 0; ms < WAIT_MS && atomic_load(&fs.inodes.evictable); ms++)
+	for (int ms = 0; ms < WAIT_MS && atomic_load(&fs.inodes.prunable); ms++)
 		CHECK_EQ(poll(NULL, 0, 1), 0);
-	CHECK(!atomic_load(&fs.inodes.evictable));
+	CHECK(!atomic_load(&fs.inodes.prunable));
 	CHECK(!inode_is_tight(&fs.inodes)); /* slowing down would serve nobody */
-	CHECK_EQ(atomic_load(&evict.asked), 0u);
+	CHECK_EQ(atomic_load(&prune.asked), 0u);
 	end();
 }
 

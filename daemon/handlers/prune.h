@@ -15,15 +15,15 @@
  * client may hold while it waits for an answer; a thread in that wait can't be killed, and a server
  * with such a thread never ends.
  */
-#ifndef CAISSON_EVICT_H
-#define CAISSON_EVICT_H
+#ifndef CAISSON_PRUNE_H
+#define CAISSON_PRUNE_H
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 struct fs;
 
-struct evict {
+struct prune {
 	struct fs *fs;
 	int stop_fd;		/* eventfd */
 	uint32_t hand;		/* row from which the next search goes on */
@@ -31,20 +31,20 @@ struct evict {
 };
 
 /* FS's tables exist. Returns 0 or -errno. */
-int evict_init(struct evict *evict, struct fs *fs);
-void evict_destroy(struct evict *evict);
+int prune_init(struct prune *prune, struct fs *fs);
+void prune_destroy(struct prune *prune);
 
 /*
- * The body of the thread: until evict_stop(), waits for the inode table to be pressed and asks for
+ * The body of the thread: until prune_stop(), waits for the inode table to be pressed and asks for
  * an eighth of what is in use, through DEV_FD, any descriptor of the mounted connection. Where the
- * kernel refuses, it only waits for its end; the table's `evictable` tells which it is.
+ * kernel refuses, it only waits for its end; the table's `prunable` tells which it is.
  *
  * Not to be run by a thread that answers requests: to drop an inode the kernel may wait for pages
  * of it that are being written, to us.
  */
-void evict_run(struct evict *evict, int dev_fd);
+void prune_run(struct prune *prune, int dev_fd);
 
-/* Any thread. evict_run() returns soon. */
-void evict_stop(struct evict *evict);
+/* Any thread. prune_run() returns soon. */
+void prune_stop(struct prune *prune);
 
 #endif
