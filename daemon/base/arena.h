@@ -23,7 +23,7 @@ enum arena_table {
 	ARENA_INODES,	      /* struct inode */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
-	ARENA_AHEAD,	      /* see ahead.h */
+	ARENA_PREALLOC,	      /* see prealloc.h */
 	ARENA_TABLES
 };
 

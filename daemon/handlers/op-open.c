@@ -119,12 +119,13 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	return 0;
 }
 
-/* INODE has been opened as FILL: what its first writes are to know (ahead.h). */
+/* INODE has been opened as FILL: what its first writes are to know (prealloc.h). */
 static void look_for_holes(const struct fs *fs, struct inode *inode, const struct file *fill)
 {
 	struct statx stx;
 
-	if (!fs->ahead.piece_len || !fill->dio_off_align || (fill->flags & O_ACCMODE) == O_RDONLY ||
+	if (!fs->prealloc.piece_len || !fill->dio_off_align ||
+	    (fill->flags & O_ACCMODE) == O_RDONLY ||
 	    store_statx(fill->fd, STATX_SIZE | STATX_BLOCKS, &stx) < 0)
 		return;
 	if (atomic_load(&inode->known_len) < stx.stx_size)

@@ -151,5 +151,5 @@ void monitor_tick(struct monitor *monitor)
 		return;
 	(void)audit(monitor); /* logged, and counted as an alarm */
 	tell_counters(monitor);
-	ahead_look(&monitor->fs->ahead, monitor->fs->store.root_fd);
+	prealloc_look(&monitor->fs->prealloc, monitor->fs->store.root_fd);
 }

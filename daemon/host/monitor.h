@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The monitor: what the server's main thread does at each tick. It audits our own tasks, tells
- * what the data path only counts, and looks how full the backing filesystem is (ahead.h). No allocation.
+ * what the data path only counts, and looks how full the backing filesystem is (prealloc.h). No allocation.
  */
 #ifndef CAISSON_MONITOR_H
 #define CAISSON_MONITOR_H

@@ -16,7 +16,7 @@
 #include "serve/engine.h"
 #include "serve/gate.h"
 #include "serve/request.h"
-#include "store/ahead.h"
+#include "store/prealloc.h"
 #include "store/cached-open.h"
 #include "store/fs.h"
 
@@ -154,8 +154,8 @@ static void allocate_ahead(struct op_io *io, const struct request *request, cons
 
 	if (request->zoned || !row->align || !op_is_local(io->fs, inode))
 		return;
-	(void)ahead_is_due(&io->fs->ahead, inode, nodeid, row->off, row->len, &row->alloc_off,
-			   &row->alloc_len); /* where not, it leaves both alone */
+	(void)prealloc_is_due(&io->fs->prealloc, inode, nodeid, row->off, row->len, &row->alloc_off,
+			      &row->alloc_len); /* where not, it leaves both alone */
 }
 
 /* REQUEST's write has entered its gate. */

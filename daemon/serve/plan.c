@@ -18,7 +18,7 @@
 #include "serve/engine.h"
 #include "serve/request.h"
 #include "serve/worker.h"
-#include "store/ahead.h"
+#include "store/prealloc.h"
 #include "store/creds.h"
 #include "store/privdrop.h"
 
@@ -73,7 +73,7 @@ int plan_arena(struct arena *arena, const struct serve_config *config, const str
 			   worker_cells(requests), CACHE_LINE_BYTES);
 	r = r ? r : inode_table_plan(arena, config->inodes);
 	r = r ? r : file_table_plan(arena, config->files);
-	r = r ? r : ahead_plan(arena, config->extent_size_hint);
+	r = r ? r : prealloc_plan(arena, config->extent_size_hint);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
 			   config->workers + plan->queues, PAGE_BYTES);

@@ -17,7 +17,7 @@
 #include "serve/plan.h"
 #include "serve/queue.h"
 #include "serve/request.h"
-#include "store/ahead.h"
+#include "store/prealloc.h"
 #include "store/creds.h"
 
 /*
@@ -175,9 +175,9 @@ static int make_fs(struct server *server)
 	if (!r)
 		r = file_table_init(&fs->files, &server->arena);
 	/* another machine's filesystem may keep waiting whoever asks how full it is */
-	ahead_init(&fs->ahead, &server->arena,
-		   fs->store.local ? server->config->extent_size_hint : 0);
-	ahead_look(&fs->ahead, fs->store.root_fd);
+	prealloc_init(&fs->prealloc, &server->arena,
+		      fs->store.local ? server->config->extent_size_hint : 0);
+	prealloc_look(&fs->prealloc, fs->store.root_fd);
 	if (!r)
 		r = prune_init(&server->prune, fs);
 	if (r < 0)

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/ahead.h"
+#include "store/prealloc.h"
 #include "store/file.h"
 #include "store/inode.h"
 #include "store/store.h"
@@ -19,7 +19,7 @@ struct fs {
 	struct store store;
 	struct inode_table inodes;
 	struct file_table files;
-	struct ahead ahead;
+	struct prealloc prealloc;
 	_Atomic uint64_t zone_refusals; /* what zones don't allow, for status */
 
 	/* fixed before serving */

@@ -87,7 +87,7 @@ struct inode {
 	_Atomic int32_t backing_id; /* of all who have it open, or PASSTHROUGH_NONE; see file.h */
 	_Atomic uint32_t error_seq; /* counts failed flushes of it (S11) */
 	_Atomic int32_t error;	    /* the newest one, as -errno */
-	_Atomic uint64_t known_len; /* bytes that it is known to have; for ahead.h: */
+	_Atomic uint64_t known_len; /* bytes that it is known to have; for prealloc.h: */
 	_Atomic bool thin;	    /* … among which there may be holes */
 	_Atomic uint32_t holes;	    /* counts what may have made some */
 	struct inode_seen seen;	    /* guard: see cached-open.c */

@@ -61,9 +61,9 @@ int caisson_stack_prefault(size_t bytes)
 	return 0;
 }
 
-void ahead_look(struct ahead *ahead, int root_fd)
+void prealloc_look(struct prealloc *prealloc, int root_fd)
 {
-	CHECK(ahead == &served.ahead && root_fd == served.store.root_fd);
+	CHECK(prealloc == &served.prealloc && root_fd == served.store.root_fd);
 	looks++;
 }
 

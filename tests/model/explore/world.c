@@ -68,7 +68,7 @@ void world_make(void)
 			   worker_cells(SLOTS + METAS), 64);
 	r = r ? r : inode_table_plan(arena, 4);
 	r = r ? r : file_table_plan(arena, FILES);
-	r = r ? r : ahead_plan(arena, 0);
+	r = r ? r : prealloc_plan(arena, 0);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(), WORKERS + QUEUES,
 			   4096);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is allocated ahead of which write. */
-#include "store/ahead.h"
+#include "store/prealloc.h"
 
 #include <pthread.h>
 
@@ -16,16 +16,16 @@
 #define THIN_LEN (10ull * PIECE + 3 * BLOCK)
 
 static struct arena arena;
-static struct ahead ahead;
+static struct prealloc prealloc;
 static struct inode inode;
 
 static void setup(uint64_t piece_len)
 {
 	arena_init(&arena);
-	CHECK_EQ(ahead_plan(&arena, piece_len), 0);
+	CHECK_EQ(prealloc_plan(&arena, piece_len), 0);
 	CHECK_EQ(arena_create(&arena), 0);
-	ahead_init(&ahead, &arena, piece_len);
-	atomic_store(&ahead.roomy, piece_len != 0);
+	prealloc_init(&prealloc, &arena, piece_len);
+	atomic_store(&prealloc.roomy, piece_len != 0);
 	inode = (struct inode){ 0 };
 	inode_note_size(&inode, THIN_LEN);
 }
@@ -35,7 +35,7 @@ static uint64_t due(uint64_t nodeid, uint64_t off, uint64_t len)
 {
 	uint64_t begin, due_len;
 
-	if (!ahead_is_due(&ahead, &inode, nodeid, off, len, &begin, &due_len))
+	if (!prealloc_is_due(&prealloc, &inode, nodeid, off, len, &begin, &due_len))
 		return 0;
 	CHECK_EQ(begin, off / PIECE * PIECE);
 	return due_len;
@@ -95,7 +95,7 @@ static void not_where_a_write_is_a_piece(void)
 
 	setup(PIECE);
 	for (int i = 0; i < 3; i++)
-		CHECK(!ahead_is_due(&ahead, &inode, NODEID, 0, PIECE, &off, &len));
+		CHECK(!prealloc_is_due(&prealloc, &inode, NODEID, 0, PIECE, &off, &len));
 	arena_destroy(&arena);
 }
 
@@ -116,7 +116,7 @@ static void again_after_new_holes(void)
 static void off_without_a_hint(void)
 {
 	setup(0);
-	CHECK_EQ(arena.plan.span[ARENA_AHEAD].count, 0u);
+	CHECK_EQ(arena.plan.span[ARENA_PREALLOC].count, 0u);
 	CHECK_EQ(due_by_two(NODEID, 0), 0u);
 	arena_destroy(&arena);
 }
@@ -124,10 +124,10 @@ static void off_without_a_hint(void)
 static void not_without_room(void)
 {
 	setup(PIECE);
-	atomic_store(&ahead.roomy, false);
+	atomic_store(&prealloc.roomy, false);
 	CHECK_EQ(due_by_two(NODEID, 0), 0u);
-	ahead_look(&ahead, -1);
-	CHECK(!atomic_load(&ahead.roomy));
+	prealloc_look(&prealloc, -1);
+	CHECK(!atomic_load(&prealloc.roomy));
 	arena_destroy(&arena);
 }
 

@@ -11,8 +11,8 @@
  * want one row, the later has it, and the earlier may be allocated again, or late: all that the table
  * says is a hint, and it may be forgotten at any time.
  */
-#ifndef CAISSON_AHEAD_H
-#define CAISSON_AHEAD_H
+#ifndef CAISSON_PREALLOC_H
+#define CAISSON_PREALLOC_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,30 +21,30 @@
 struct arena;
 struct inode;
 
-struct ahead {
+struct prealloc {
 	/* in the arena: of a piece that was written to a part of its hash, and how much */
 	_Atomic uint32_t *rows;
 	uint64_t piece_len; /* bytes; 0: nothing is allocated ahead */
-	_Atomic bool roomy; /* as of the last ahead_look() */
+	_Atomic bool roomy; /* as of the last prealloc_look() */
 };
 
-/* Plans ARENA_AHEAD, without rows where PIECE_LEN is 0. 0 or -EOVERFLOW. */
-int ahead_plan(struct arena *arena, uint64_t piece_len);
+/* Plans ARENA_PREALLOC, without rows where PIECE_LEN is 0. 0 or -EOVERFLOW. */
+int prealloc_plan(struct arena *arena, uint64_t piece_len);
 
-/* AHEAD with the table of the created ARENA, which it only refers to. ahead_look() is due next. */
-void ahead_init(struct ahead *ahead, const struct arena *arena, uint64_t piece_len);
+/* PREALLOC with the table of the created ARENA, which it only refers to. prealloc_look() is due next. */
+void prealloc_init(struct prealloc *prealloc, const struct arena *arena, uint64_t piece_len);
 
 /*
  * Looks whether the filesystem of ROOT_FD has room for more than it was asked for: a sixteenth of it, and
  * many pieces. To be called each second: by one thread, which may wait for that filesystem.
  */
-void ahead_look(struct ahead *ahead, int root_fd);
+void prealloc_look(struct prealloc *prealloc, int root_fd);
 
 /*
  * Notes a write of LEN bytes at OFF to INODE, whose nodeid is NODEID. True where its piece is to be
  * allocated before it, from *RET_OFF on *RET_LEN bytes: for one of all who ask. Any thread, no lock.
  */
-bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t nodeid,
-		  uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len);
+bool prealloc_is_due(const struct prealloc *prealloc, const struct inode *inode, uint64_t nodeid,
+		     uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "store/ahead.h"
+#include "store/prealloc.h"
 
 #include <sys/vfs.h>
 
@@ -23,41 +23,42 @@
 #define FREE_SHARE  16
 #define FREE_PIECES 64
 
-int ahead_plan(struct arena *arena, uint64_t piece_len)
+int prealloc_plan(struct arena *arena, uint64_t piece_len)
 {
-	return arena_plan(arena, ARENA_AHEAD, sizeof(uint32_t), piece_len ? 1u << ROWS_LOG2 : 0,
+	return arena_plan(arena, ARENA_PREALLOC, sizeof(uint32_t), piece_len ? 1u << ROWS_LOG2 : 0,
 			  CACHE_LINE_BYTES);
 }
 
-void ahead_init(struct ahead *ahead, const struct arena *arena, uint64_t piece_len)
+void prealloc_init(struct prealloc *prealloc, const struct arena *arena, uint64_t piece_len)
 {
-	*ahead = (struct ahead){
-		.rows = arena_table(arena, ARENA_AHEAD),
+	*prealloc = (struct prealloc){
+		.rows = arena_table(arena, ARENA_PREALLOC),
 		.piece_len = piece_len,
 	};
 }
 
-void ahead_look(struct ahead *ahead, int root_fd)
+void prealloc_look(struct prealloc *prealloc, int root_fd)
 {
 	struct statfs st;
 	bool roomy = false;
 
-	if (!ahead->piece_len)
+	if (!prealloc->piece_len)
 		return;
 	if (fstatfs(root_fd, &st) == 0)
 		roomy = st.f_bavail >= st.f_blocks / FREE_SHARE &&
-			st.f_bavail / FREE_PIECES >= ahead->piece_len / (uint64_t)st.f_bsize;
-	atomic_store_explicit(&ahead->roomy, roomy, memory_order_relaxed);
+			st.f_bavail / FREE_PIECES >= prealloc->piece_len / (uint64_t)st.f_bsize;
+	atomic_store_explicit(&prealloc->roomy, roomy, memory_order_relaxed);
 }
 
-bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t nodeid,
-		  uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len)
+bool prealloc_is_due(const struct prealloc *prealloc, const struct inode *inode, uint64_t nodeid,
+		     uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len)
 {
 	uint64_t known_len, begin, hash;
 	uint32_t seen, tag, parts;
 	_Atomic uint32_t *row;
 
-	if (len >= ahead->piece_len || !atomic_load_explicit(&ahead->roomy, memory_order_relaxed) ||
+	if (len >= prealloc->piece_len ||
+	    !atomic_load_explicit(&prealloc->roomy, memory_order_relaxed) ||
 	    !atomic_load_explicit(&inode->thin, memory_order_relaxed))
 		return false;
 	/* behind it the file grows as it is written to: who knows how far */
@@ -65,15 +66,15 @@ bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t
 	if (off >= known_len)
 		return false;
 
-	begin = off - off % ahead->piece_len;
+	begin = off - off % prealloc->piece_len;
 	hash = mix_bits(nodeid) + atomic_load_explicit(&inode->holes, memory_order_relaxed);
 	hash = mix_bits(mix_bits(hash) + begin);
-	row = &ahead->rows[hash & ((1u << ROWS_LOG2) - 1)];
+	row = &prealloc->rows[hash & ((1u << ROWS_LOG2) - 1)];
 	tag = (uint32_t)(hash >> 32) & ~WRITTEN_MASK;
 	seen = atomic_load_explicit(row, memory_order_relaxed);
 	if (seen == (tag | DONE))
 		return false;
-	parts = (uint32_t)((len * PIECE_PARTS + ahead->piece_len - 1) / ahead->piece_len);
+	parts = (uint32_t)((len * PIECE_PARTS + prealloc->piece_len - 1) / prealloc->piece_len);
 	parts = MIN(parts, DUE_PARTS);
 	if ((seen & ~WRITTEN_MASK) != tag) {
 		atomic_store_explicit(row, tag | parts, memory_order_relaxed);
@@ -87,6 +88,6 @@ bool ahead_is_due(const struct ahead *ahead, const struct inode *inode, uint64_t
 	if (!atomic_compare_exchange_strong(row, &seen, tag | DONE))
 		return false;
 	*ret_off = begin;
-	*ret_len = MIN(ahead->piece_len, known_len - begin);
+	*ret_len = MIN(prealloc->piece_len, known_len - begin);
 	return true;
 }
