@@ -146,7 +146,7 @@ static void prepare_write(struct op_io *io, const struct request *request, const
  * for. Of filesystems mounted below nobody knows how full they are. Behind the gate, so that no
  * truncation comes in between and leaves blocks beyond the end of the file.
  */
-static void allocate_ahead(struct op_io *io, const struct request *request, const struct file *file)
+static void preallocate(struct op_io *io, const struct request *request, const struct file *file)
 {
 	const struct inode *inode = inode_of(io, file);
 	uint64_t nodeid = inode_nodeid(&io->fs->inodes, inode);
@@ -161,7 +161,7 @@ static void allocate_ahead(struct op_io *io, const struct request *request, cons
 /* REQUEST's write has entered its gate. */
 static int go_on_with_write(struct op_io *io, struct request *request, const struct file *file)
 {
-	allocate_ahead(io, request, file);
+	preallocate(io, request, file);
 	return start(io, request);
 }
 

@@ -206,9 +206,9 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	int r;
 
 	if (request->entry && engine_is_idle(&queue->engine))
-		follow_lone(&queue->follow, request->cpu);
+		affinity_lone(&queue->affinity, request->cpu);
 	else
-		follow_many(&queue->follow);
+		affinity_many(&queue->affinity);
 	r = op_io_start(&queue->op_io, request, call, &body_len);
 	started(queue, request, r, body_len);
 }
@@ -479,7 +479,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	};
 	int r;
 
-	r = follow_init(&queue->follow);
+	r = affinity_init(&queue->affinity);
 	if (r < 0)
 		return r;
 	queue->wake_fd = eventfd(0, EFD_CLOEXEC);

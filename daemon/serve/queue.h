@@ -33,7 +33,7 @@
 
 #include "base/pool.h"
 #include "serve/engine.h"
-#include "serve/follow.h"
+#include "serve/affinity.h"
 #include "serve/op-io.h"
 #include "serve/transport.h"
 
@@ -47,7 +47,7 @@ struct worker_set;
 struct queue {
 	uint16_t qid;
 	struct engine engine;
-	struct follow follow;
+	struct affinity affinity;
 	struct transport dev;	/* /dev/fuse */
 	struct transport uring; /* without ops where it isn't used */
 	struct op_io op_io;

@@ -76,7 +76,7 @@ static void run_queue(void *arg, uint32_t qid)
 	uint64_t one = 1;
 
 	(void)queue_run(&server->queues[qid]); /* kept in queue->fault */
-	follow_end(&server->queues[qid].follow);
+	affinity_end(&server->queues[qid].affinity);
 	atomic_fetch_sub(&server->running, 1);
 	(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
 }
@@ -322,7 +322,7 @@ void server_tick(struct server *server)
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
 		struct queue *queue = &server->queues[qid];
 
-		follow_look(&queue->follow, stat_get(&queue->stats->turns));
+		affinity_look(&queue->affinity, stat_get(&queue->stats->turns));
 	}
 	dropper_look(&server->dropper);
 }

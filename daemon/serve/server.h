@@ -55,7 +55,7 @@ int server_open(struct server *server, const struct serve_config *config, const 
 int server_seal(struct server *server);
 
 /*
- * Looks after the threads that keep to a CPU (follow.h) and those who wait for one that is held up
+ * Looks after the threads that keep to a CPU (affinity.h) and those who wait for one that is held up
  * (dropper.h): to be called each half second or so, from the seal on until server_close(). Doesn't
  * block. The main thread.
  */

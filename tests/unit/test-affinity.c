@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A thread keeps to the CPU of a client that waits for each answer, and to none otherwise. */
-#include "serve/follow.h"
+#include "serve/affinity.h"
 
 #include <pthread.h>
 
@@ -10,7 +10,7 @@
 #define MANY 1000u
 #define FEW  4u
 
-static struct follow follow;
+static struct affinity affinity;
 static uint32_t own; /* a CPU that this process may use */
 
 static uint32_t cpus_left(void)
@@ -26,9 +26,9 @@ static uint32_t cpus_left(void)
 
 static uint32_t setup(void)
 {
-	follow_end(&follow);
-	CHECK_EQ(follow_init(&follow), 0);
-	for (own = 0; !cpus_have(&follow.home, own);)
+	affinity_end(&affinity);
+	CHECK_EQ(affinity_init(&affinity), 0);
+	for (own = 0; !cpus_have(&affinity.home, own);)
 		own++;
 	return cpus_left();
 }
@@ -36,7 +36,7 @@ static uint32_t setup(void)
 static void lone(uint32_t cpu, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		follow_lone(&follow, cpu);
+		affinity_lone(&affinity, cpu);
 }
 
 static void follows_the_lone(void)
@@ -47,7 +47,7 @@ static void follows_the_lone(void)
 	CHECK_EQ(cpus_left(), all);
 	lone(own, MANY);
 	CHECK_EQ(cpus_left(), 1u);
-	follow_many(&follow);
+	affinity_many(&affinity);
 	CHECK_EQ(cpus_left(), all);
 	lone(own, FEW);
 	CHECK_EQ(cpus_left(), all);
@@ -59,7 +59,7 @@ static void in_a_row_only(void)
 
 	for (uint32_t i = 0; i < MANY; i++) {
 		lone(own, FEW);
-		follow_many(&follow);
+		affinity_many(&affinity);
 	}
 	for (uint32_t i = 0; i < MANY; i++) {
 		lone(own, FEW);
@@ -84,13 +84,13 @@ static void goes_where_it_may(void)
 	uint32_t all = setup();
 
 	lone(CPUS_MAX - 1, MANY);
-	follow_to(&follow, CPUS_MAX - 1);
+	affinity_set(&affinity, CPUS_MAX - 1);
 	CHECK_EQ(cpus_left(), all);
 }
 
 static void *look(void *arg)
 {
-	follow_look(&follow, *(const uint64_t *)arg);
+	affinity_look(&affinity, *(const uint64_t *)arg);
 	return NULL;
 }
 
@@ -107,7 +107,7 @@ static void is_freed_when_it_stands_still(void)
 {
 	uint32_t all = setup();
 
-	follow_to(&follow, own);
+	affinity_set(&affinity, own);
 	look_from_outside(7);
 	look_from_outside(8);
 	CHECK_EQ(cpus_left(), 1u);
@@ -115,7 +115,7 @@ static void is_freed_when_it_stands_still(void)
 	CHECK_EQ(cpus_left(), all);
 
 	/* goes on, and may be stuck again */
-	follow_to(&follow, own);
+	affinity_set(&affinity, own);
 	CHECK_EQ(cpus_left(), 1u);
 	look_from_outside(9);
 	CHECK_EQ(cpus_left(), 1u);
@@ -124,7 +124,7 @@ static void is_freed_when_it_stands_still(void)
 
 	lone(own, MANY);
 	CHECK_EQ(cpus_left(), 1u);
-	follow_many(&follow);
+	affinity_many(&affinity);
 	CHECK_EQ(cpus_left(), all);
 	look_from_outside(9);
 	CHECK_EQ(cpus_left(), all);
@@ -132,7 +132,7 @@ static void is_freed_when_it_stands_still(void)
 
 int main(void)
 {
-	CHECK_EQ(follow_init(&follow), 0);
+	CHECK_EQ(affinity_init(&affinity), 0);
 	RUN(follows_the_lone);
 	RUN(in_a_row_only);
 	RUN(leaves_for_another);
