@@ -66,6 +66,9 @@ void control_close(struct control *control);
 int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
 		pid_t *ret_server);
 
+/* As control_ask(), but asks nothing: the daemon need not answer. Returns 0 or -errno. */
+int control_find_server(const struct mountinfo *mount, pid_t *ret_server);
+
 /* Enough for any answer. */
 #define CONTROL_ANSWER_LEN (64u << 10)
 

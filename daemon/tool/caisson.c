@@ -16,6 +16,7 @@
 #include "tool/audit-print.h"
 #include "tool/run.h"
 #include "tool/tell.h"
+#include "tool/umount.h"
 #include "tool/zoned.h"
 
 static int usage(FILE *out, const char *name);
@@ -290,6 +291,8 @@ static int usage(FILE *out, const char *name)
 
 int main(int argc, char **argv)
 {
+	if (argc && strcmp(basename(argv[0]), "umount.fuse.caisson") == 0)
+		return umount_command(argc, argv);
 	if (argc < 2) {
 		(void)usage(stderr, NULL);
 		return EXIT_USAGE;

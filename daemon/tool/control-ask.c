@@ -128,6 +128,13 @@ static int read_answer(int fd, int64_t deadline_ms, char *text, uint32_t len)
 	return at ? (int)at : -ECONNRESET;
 }
 
+int control_find_server(const struct mountinfo *mount, pid_t *ret_server)
+{
+	autoclose int fd = -1;
+
+	return open_any(mount, now_ms() + ASK_MS, &fd, ret_server);
+}
+
 int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
 		pid_t *ret_server)
 {

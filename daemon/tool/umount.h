@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * umount.fuse.caisson, which umount(8) runs for our mounts. It unmounts and then waits until the
+ * server has ended, because only then can BACKING be unmounted, too: the kernel itself waits for
+ * the daemon of a fuseblk mount only.
+ */
+#ifndef CAISSON_UMOUNT_H
+#define CAISSON_UMOUNT_H
+
+/*
+ * ARGV is MOUNTPOINT and options, as umount(8) gives them to a helper. Returns the exit code of the
+ * umount(8) that it runs.
+ */
+int umount_command(int argc, char **argv);
+
+#endif
