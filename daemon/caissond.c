@@ -249,15 +249,15 @@ static int audit(struct caissond *self)
 }
 
 /* Nothing where there are none: by /dev/fuse. */
-static void describe_entries(const struct deal *deal, char *text, size_t len)
+static void describe_entries(const struct ring_layout *layout, char *text, size_t len)
 {
 	text[0] = '\0';
-	if (deal->count && deal->absent)
+	if (layout->count && layout->absent)
 		(void)snprintf(text, len,
 			       ", %u ring entries a CPU, %u a CPU that is not online (%u)",
-			       deal->per_cpu, DEAL_FEWEST, deal->absent);
-	else if (deal->count)
-		(void)snprintf(text, len, ", %u ring entries a CPU", deal->per_cpu);
+			       layout->per_cpu, RING_ENTRIES_MIN, layout->absent);
+	else if (layout->count)
+		(void)snprintf(text, len, ", %u ring entries a CPU", layout->per_cpu);
 }
 
 static void tell_ready(struct caissond *self)
@@ -270,7 +270,7 @@ static void tell_ready(struct caissond *self)
 		log_warn("%s: not safe to stack on: io_flusher=off", options->mountpoint);
 	if (!options->require_mlock)
 		log_warn("%s: not safe to stack on: mlock=off", options->mountpoint);
-	describe_entries(&plan->deal, entries, sizeof(entries));
+	describe_entries(&plan->layout, entries, sizeof(entries));
 	log_info("serving %s at %s: %llu KiB of memory, %u queues of %u, %u metadata workers%s",
 		 options->backing, options->mountpoint,
 		 (unsigned long long)(server_memory_len(&self->server) / 1024), plan->queues,

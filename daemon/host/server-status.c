@@ -10,7 +10,7 @@
 
 int server_transport_refusal(const struct server *server)
 {
-	for (uint32_t qid = 0; server->plan.deal.count && qid < server->plan.queues; qid++) {
+	for (uint32_t qid = 0; server->plan.layout.count && qid < server->plan.queues; qid++) {
 		int refusal = atomic_load(&server->queues[qid].uring.refusal);
 
 		if (refusal)
@@ -24,7 +24,7 @@ static const char *transport_name(const struct server *server)
 {
 	const struct queue *queue = server->queues;
 
-	if (!server->plan.deal.count || server_transport_refusal(server))
+	if (!server->plan.layout.count || server_transport_refusal(server))
 		return queue->dev.ops->name;
 	return queue->uring.ops->name;
 }

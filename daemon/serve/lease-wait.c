@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
-#include "serve/deal.h"
+#include "serve/ring-layout.h"
 #include "serve/request.h"
 
 /* The kernel numbers its requests in steps of 2 (FUSE_REQ_ID_STEP in fs/fuse/fuse_dev_i.h). */
@@ -22,13 +22,13 @@
 /* Before the first CPU's. */
 #define PLACES_META 1u
 
-static int make_places(struct lease_wait *wait, uint32_t metas, const struct deal *deal)
+static int make_places(struct lease_wait *wait, uint32_t metas, const struct ring_layout *layout)
 {
 	uint32_t cpus = 0;
 
-	for (uint32_t qid = 0; deal && qid < deal->queues; qid++) {
+	for (uint32_t qid = 0; layout && qid < layout->queues; qid++) {
 		uint32_t count;
-		const uint16_t *entries = deal_of(deal, qid, &count);
+		const uint16_t *entries = ring_layout_of(layout, qid, &count);
 
 		for (uint32_t i = 0; i < count; i++)
 			cpus = MAX(cpus, entries[i] + 1u);
@@ -36,9 +36,9 @@ static int make_places(struct lease_wait *wait, uint32_t metas, const struct dea
 	wait->places = calloc(PLACES_META + cpus, sizeof(*wait->places));
 	if (!wait->places)
 		return -ENOMEM;
-	for (uint32_t qid = 0; deal && qid < deal->queues; qid++) {
+	for (uint32_t qid = 0; layout && qid < layout->queues; qid++) {
 		uint32_t count;
-		const uint16_t *entries = deal_of(deal, qid, &count);
+		const uint16_t *entries = ring_layout_of(layout, qid, &count);
 
 		for (uint32_t i = 0; i < count; i++)
 			wait->places[PLACES_META + entries[i]].most++;
@@ -62,7 +62,7 @@ static uint32_t break_time(void)
 	return seconds;
 }
 
-int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct deal *deal)
+int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct ring_layout *layout)
 {
 	int r;
 
@@ -70,7 +70,7 @@ int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct deal *
 	if (wait->timer_fd < 0)
 		return -errno;
 	wait->limit_s = break_time() + LIMIT_MARGIN_S;
-	r = make_places(wait, metas, deal);
+	r = make_places(wait, metas, layout);
 	if (r < 0)
 		close_fd(&wait->timer_fd);
 	return r;

@@ -34,7 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct deal;
+struct ring_layout;
 struct request;
 
 #define LEASE_RETRY_MS 20
@@ -60,7 +60,7 @@ struct lease_wait {
  * For METAS metadata slots, and the entries of DEAL (NULL: none). Allocates: before the seal.
  * Returns 0 or -errno.
  */
-int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct deal *deal);
+int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct ring_layout *layout);
 void lease_wait_destroy(struct lease_wait *wait);
 
 /* Takes a place for REQUEST, a metadata slot or an entry: false where no more of them may wait. */

@@ -30,16 +30,16 @@
 
 uint32_t plan_slots(const struct plan *plan)
 {
-	return plan->deal.count ? plan->deal.per_queue + DEV_SLOTS : plan->queue_depth;
+	return plan->layout.count ? plan->layout.per_queue + DEV_SLOTS : plan->queue_depth;
 }
 
 uint32_t plan_drops(const struct plan *plan)
 {
-	uint32_t entries = plan->deal.per_cpu;
+	uint32_t entries = plan->layout.per_cpu;
 
 	/* of a CPU's entries half may wait for leases (lease-wait.h), and one is for READs */
-	return plan->deal.count ? MAX(entries - entries / 2, 1u) - 1
-				: plan->queues * plan->queue_depth / 2;
+	return plan->layout.count ? MAX(entries - entries / 2, 1u) - 1
+				  : plan->queues * plan->queue_depth / 2;
 }
 
 /*
@@ -49,7 +49,8 @@ uint32_t plan_drops(const struct plan *plan)
  */
 uint32_t plan_background(const struct plan *plan)
 {
-	uint32_t slots = plan->deal.count ? plan->deal.per_cpu : plan->queues * plan->queue_depth;
+	uint32_t slots = plan->layout.count ? plan->layout.per_cpu
+					    : plan->queues * plan->queue_depth;
 
 	return MAX(slots - (slots + 3) / 4, 1u);
 }
@@ -91,13 +92,13 @@ static struct plan plan_dev(const struct serve_config *config)
 	return (struct plan){ .queues = config->queues, .queue_depth = config->queue_depth };
 }
 
-static int deal_entries(struct plan *plan, const struct cpus *cpus, uint32_t per_cpu)
+static int lay_out(struct plan *plan, const struct cpus *cpus, uint32_t per_cpu)
 {
 	int r;
 
-	deal_destroy(&plan->deal);
-	r = deal_make(&plan->deal, cpus, plan->queues, per_cpu);
-	plan->queue_depth = plan->deal.per_queue;
+	ring_layout_destroy(&plan->layout);
+	r = ring_layout_make(&plan->layout, cpus, plan->queues, per_cpu);
+	plan->queue_depth = plan->layout.per_queue;
 	return r;
 }
 
@@ -112,18 +113,18 @@ int plan_len(const struct serve_config *config, const struct plan *plan, uint64_
 }
 
 /* As many entries for each CPU as are of use and memory= has room for; or the fewest. */
-static int deal_what_fits(const struct serve_config *config, struct plan *plan,
-			  const struct cpus *cpus)
+static int lay_out_what_fits(const struct serve_config *config, struct plan *plan,
+			     const struct cpus *cpus)
 {
-	uint32_t per_cpu = deal_per_cpu(cpus->online);
+	uint32_t per_cpu = ring_layout_per_cpu(cpus->online);
 	uint64_t len;
 	int r;
 
 	for (;; per_cpu--) {
-		r = deal_entries(plan, cpus, per_cpu);
+		r = lay_out(plan, cpus, per_cpu);
 		if (!r)
 			r = plan_len(config, plan, &len);
-		if (r || len <= config->memory || per_cpu <= DEAL_FEWEST)
+		if (r || len <= config->memory || per_cpu <= RING_ENTRIES_MIN)
 			return r;
 	}
 }
@@ -134,8 +135,8 @@ int plan_uring(const struct serve_config *config, const struct cpus *cpus, struc
 
 	*plan = plan_dev(config);
 	if (config->queue_depth_given)
-		return deal_entries(plan, cpus, (depth + cpus->online - 1) / cpus->online);
-	return deal_what_fits(config, plan, cpus);
+		return lay_out(plan, cpus, (depth + cpus->online - 1) / cpus->online);
+	return lay_out_what_fits(config, plan, cpus);
 }
 
 static int plan_uring_here(const struct serve_config *config, struct plan *plan)
@@ -151,7 +152,7 @@ static int plan_uring_here(const struct serve_config *config, struct plan *plan)
 
 void plan_destroy(struct plan *plan)
 {
-	deal_destroy(&plan->deal);
+	ring_layout_destroy(&plan->layout);
 }
 
 int plan_memory(const struct serve_config *config, uint64_t *ret_len)

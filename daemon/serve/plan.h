@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "serve/deal.h"
+#include "serve/ring-layout.h"
 #include "serve/session.h"
 
 struct arena;
@@ -22,7 +22,7 @@ struct serve_config;
 /* How many of what, by one of the transports. */
 struct plan {
 	uint32_t queues, queue_depth; /* by io_uring the entries of a queue, at most */
-	struct deal deal;	      /* without entries: by /dev/fuse */
+	struct ring_layout layout;    /* without entries: by /dev/fuse */
 };
 
 /*

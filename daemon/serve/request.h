@@ -66,7 +66,7 @@ struct request {
 	uint8_t meta;	       /* a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
 	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
-	uint8_t few;	       /* … of a CPU that has DEAL_FEWEST (deal.h) */
+	uint8_t few;	       /* … of a CPU that has RING_ENTRIES_MIN (ring-layout.h) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t changes;       /* of a worker's: dispatch_changes() */
 	uint8_t drops;	       /* its answer waits for … */

@@ -31,7 +31,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
 	const struct serve_config *config = server->config;
 	uint32_t slots = plan_slots(&server->plan), entry_count;
-	const uint16_t *entries = deal_of(&server->plan.deal, qid, &entry_count);
+	const uint16_t *entries = ring_layout_of(&server->plan.layout, qid, &entry_count);
 
 	return (struct queue_config){
 		.qid = (uint16_t)qid,
@@ -50,7 +50,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.session_fd = server->session_fd,
 		.entries = entries,
 		.entry_count = entry_count,
-		.online_count = deal_online_of(&server->plan.deal, qid),
+		.online_count = ring_layout_online_of(&server->plan.layout, qid),
 	};
 }
 
@@ -198,7 +198,7 @@ static int make_queues_and_workers(struct server *server)
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
 		.slots = PLAN_META_SLOTS,
 		.max_write = config->max_write,
-		.deal = &server->plan.deal,
+		.layout = &server->plan.layout,
 	};
 	int r;
 

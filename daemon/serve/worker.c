@@ -73,7 +73,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
-	r = lease_wait_init(&set->leases, config->slots, config->deal);
+	r = lease_wait_init(&set->leases, config->slots, config->layout);
 	if (r < 0)
 		return r;
 	r = pool_init(&set->slots, config->first_slot, config->slots);

@@ -41,7 +41,7 @@
 
 struct arena;
 struct call;
-struct deal;
+struct ring_layout;
 struct dropper;
 struct fs;
 struct gate_table;
@@ -98,7 +98,7 @@ struct worker_config {
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
 	uint32_t max_write;
-	const struct deal *deal; /* of ring entries, or NULL */
+	const struct ring_layout *layout; /* of ring entries, or NULL */
 };
 
 /*

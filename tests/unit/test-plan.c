@@ -36,8 +36,8 @@ static void lay_out(void)
 {
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
 	CHECK_EQ(plan_len(&config, &plan, &len), 0);
-	CHECK_EQ(plan.queue_depth, plan.deal.per_queue);
-	CHECK(plan.deal.per_cpu >= DEAL_FEWEST);
+	CHECK_EQ(plan.queue_depth, plan.layout.per_queue);
+	CHECK(plan.layout.per_cpu >= RING_ENTRIES_MIN);
 	plan_destroy(&plan);
 }
 
@@ -55,7 +55,7 @@ static void keeps_within_memory(void)
 	for (uint32_t i = 0; i < ARRAY_SIZE(machines); i++) {
 		machine(machines[i].possible, machines[i].online);
 		CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-		CHECK(plan.deal.per_cpu >= machines[i].per_cpu_min);
+		CHECK(plan.layout.per_cpu >= machines[i].per_cpu_min);
 		CHECK_EQ(plan_len(&config, &plan, &len), 0);
 		CHECK(len <= (uint64_t)machines[i].mib_max << 20);
 		plan_destroy(&plan);
@@ -68,12 +68,12 @@ static void makes_use_of_memory(void)
 	machine(256, 256);
 	config.memory = 16ull << 30;
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 24u);
+	CHECK_EQ(plan.layout.per_cpu, 24u);
 	plan_destroy(&plan);
 
 	config.memory = 1 << 20;
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 1u);
+	CHECK_EQ(plan.layout.per_cpu, 1u);
 	CHECK_EQ(plan_len(&config, &plan, &len), 0);
 	CHECK(len > config.memory); /* so /dev/fuse it is */
 	plan_destroy(&plan);
@@ -88,13 +88,13 @@ static void does_as_it_is_told(void)
 	config.memory = 1 << 20;
 	lay_out();
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 21u);
+	CHECK_EQ(plan.layout.per_cpu, 21u);
 	CHECK_EQ(plan_slots(&plan), 10u); /* 44 entries of six queues, and two for /dev/fuse */
 	plan_destroy(&plan);
 
 	config.queues = config.queue_depth = 1;
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.count, 4u);
+	CHECK_EQ(plan.layout.count, 4u);
 	plan_destroy(&plan);
 }
 
@@ -119,21 +119,21 @@ static void keeps_entries_of_each_cpu_free(void)
 	for (uint32_t i = 0; i < ARRAY_SIZE(online); i++) {
 		machine(online[i], online[i]);
 		CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-		CHECK(plan_background(&plan) <= plan.deal.per_cpu * 3 / 4);
+		CHECK(plan_background(&plan) <= plan.layout.per_cpu * 3 / 4);
 		/* the kernel adds one for each CPU: that keeps a disk busy */
-		CHECK(plan_background(&plan) + online[i] > DEAL_BUSY);
+		CHECK(plan_background(&plan) + online[i] > RING_ENTRIES_BUSY);
 		plan_destroy(&plan);
 	}
 	machine(2, 2);
 	config.queue_depth_given = true;
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 36u);
+	CHECK_EQ(plan.layout.per_cpu, 36u);
 	CHECK_EQ(plan_background(&plan), 27u);
 	plan_destroy(&plan);
 	config.queue_depth = 1; /* and with two for each CPU there is still one */
 	config.queues = 4;
 	CHECK_EQ(plan_uring(&config, &cpus, &plan), 0);
-	CHECK_EQ(plan.deal.per_cpu, 2u);
+	CHECK_EQ(plan.layout.per_cpu, 2u);
 	CHECK_EQ(plan_background(&plan), 1u);
 	plan_destroy(&plan);
 }

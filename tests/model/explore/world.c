@@ -13,7 +13,7 @@
 #include "base/stats.h"
 #include "explore.h"
 #include "handlers/op-zone.h"
-#include "serve/deal.h"
+#include "serve/ring-layout.h"
 #include "serve/gate.h"
 #include "serve/queue.h"
 #include "serve/worker.h"
@@ -196,7 +196,7 @@ static void clear_messages(void)
 
 void world_begin(const struct scenario *scenario)
 {
-	const struct deal deal = {
+	const struct ring_layout layout = {
 		.entries = entry_cpus,
 		.per_queue = scenario->entries,
 		.queues = 1,
@@ -212,7 +212,7 @@ void world_begin(const struct scenario *scenario)
 		.first_slot = SLOTS,
 		.slots = scenario->metas,
 		.max_write = MAX_WRITE,
-		.deal = &deal,
+		.layout = &layout,
 	};
 	struct fs *fs = &world.fs;
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "serve/deal.h"
+#include "serve/ring-layout.h"
 
 #include "base/cpus.h"
 #include "base/macro.h"
 #include "test.h"
 
 static struct cpus cpus;
-static struct deal deal;
+static struct ring_layout layout;
 
 static uint32_t entries_of(uint32_t qid, uint16_t cpu)
 {
 	uint32_t count, found = 0;
-	const uint16_t *entries = deal_of(&deal, qid, &count);
+	const uint16_t *entries = ring_layout_of(&layout, qid, &count);
 
 	for (uint32_t i = 0; i < count; i++)
 		found += entries[i] == cpu;
@@ -39,8 +39,8 @@ static uint32_t queues_of(uint32_t queues, uint16_t cpu)
 /* That the first entries of queue QID are of CPUs that are online, and no others. */
 static void check_online(uint32_t qid)
 {
-	uint32_t count, online = deal_online_of(&deal, qid);
-	const uint16_t *entries = deal_of(&deal, qid, &count);
+	uint32_t count, online = ring_layout_online_of(&layout, qid);
+	const uint16_t *entries = ring_layout_of(&layout, qid, &count);
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = 0;
@@ -57,30 +57,30 @@ static void make(const char *possible, const char *online, uint32_t queues, uint
 	uint32_t total = 0, most = 0, fewest = UINT32_MAX;
 
 	CHECK_EQ(cpus_parse(&cpus, possible, online), 0);
-	CHECK_EQ(deal_make(&deal, &cpus, queues, per_cpu), 0);
+	CHECK_EQ(ring_layout_make(&layout, &cpus, queues, per_cpu), 0);
 	for (uint32_t qid = 0; qid < queues; qid++) {
 		uint32_t count;
 
-		(void)deal_of(&deal, qid, &count);
+		(void)ring_layout_of(&layout, qid, &count);
 		most = count > most ? count : most;
 		fewest = count < fewest ? count : fewest;
 		total += count;
 		check_online(qid);
 	}
-	CHECK_EQ(total, deal.count);
-	CHECK_EQ(most, deal.per_queue);
+	CHECK_EQ(total, layout.count);
+	CHECK_EQ(most, layout.per_queue);
 	CHECK(most - fewest <= 1);
 	total = 0;
 	for (uint32_t i = 0; i < cpus.possible; i++) {
-		uint32_t wanted = i < cpus.online ? deal.per_cpu : DEAL_FEWEST;
+		uint32_t wanted = i < cpus.online ? layout.per_cpu : RING_ENTRIES_MIN;
 		uint16_t cpu = cpus.list[i];
 
 		CHECK_EQ(entries_of_all(queues, cpu), wanted);
 		CHECK_EQ(queues_of(queues, cpu), wanted < queues ? wanted : queues);
 		total += wanted;
 	}
-	CHECK_EQ(total, deal.count);
-	deal_destroy(&deal);
+	CHECK_EQ(total, layout.count);
+	ring_layout_destroy(&layout);
 }
 
 /* Of whatever machine, with whatever number of threads. */
@@ -106,11 +106,11 @@ static void deals_evenly(void)
 static void gives_one_at_least(void)
 {
 	CHECK_EQ(cpus_parse(&cpus, "0-3", "0-1"), 0);
-	CHECK_EQ(deal_make(&deal, &cpus, 3, 0), 0);
-	CHECK_EQ(deal.per_cpu, 1u);
-	CHECK_EQ(deal.count, 4u);
-	CHECK_EQ(deal.absent, 2u);
-	deal_destroy(&deal);
+	CHECK_EQ(ring_layout_make(&layout, &cpus, 3, 0), 0);
+	CHECK_EQ(layout.per_cpu, 1u);
+	CHECK_EQ(layout.count, 4u);
+	CHECK_EQ(layout.absent, 2u);
+	ring_layout_destroy(&layout);
 }
 
 /*
@@ -119,33 +119,33 @@ static void gives_one_at_least(void)
 static void keeps_every_thread_busy(void)
 {
 	CHECK_EQ(cpus_parse(&cpus, "0-239", "0-1"), 0);
-	CHECK_EQ(deal_make(&deal, &cpus, 6, 24), 0);
-	CHECK_EQ(deal.count, 2u * 24 + 238);
+	CHECK_EQ(ring_layout_make(&layout, &cpus, 6, 24), 0);
+	CHECK_EQ(layout.count, 2u * 24 + 238);
 	for (uint32_t qid = 0; qid < 6; qid++) {
 		CHECK_EQ(entries_of(qid, 0), 4u);
 		CHECK_EQ(entries_of(qid, 1), 4u);
 	}
-	deal_destroy(&deal);
+	ring_layout_destroy(&layout);
 }
 
 static void has_none(void)
 {
 	uint32_t count = 1;
 
-	deal = (struct deal){ 0 };
-	CHECK(!deal_of(&deal, 0, &count));
+	layout = (struct ring_layout){ 0 };
+	CHECK(!ring_layout_of(&layout, 0, &count));
 	CHECK_EQ(count, 0u);
 }
 
 static void is_as_deep_as_cpus_need(void)
 {
-	CHECK_EQ(deal_per_cpu(1), 64u);
-	CHECK_EQ(deal_per_cpu(4), 64u);
-	CHECK_EQ(deal_per_cpu(8), 32u);
-	CHECK_EQ(deal_per_cpu(16), 24u);
-	CHECK_EQ(deal_per_cpu(64), 24u);
-	CHECK_EQ(deal_per_cpu(256), 24u);
-	CHECK_EQ(deal_per_cpu(512), 24u);
+	CHECK_EQ(ring_layout_per_cpu(1), 64u);
+	CHECK_EQ(ring_layout_per_cpu(4), 64u);
+	CHECK_EQ(ring_layout_per_cpu(8), 32u);
+	CHECK_EQ(ring_layout_per_cpu(16), 24u);
+	CHECK_EQ(ring_layout_per_cpu(64), 24u);
+	CHECK_EQ(ring_layout_per_cpu(256), 24u);
+	CHECK_EQ(ring_layout_per_cpu(512), 24u);
 }
 
 int main(void)
