@@ -81,7 +81,7 @@ static void run_queue(void *arg, uint32_t qid)
 	(void)!write(server->ended_fd, &one, sizeof(one)); /* far from its end */
 }
 
-static const struct crew_role queue_role = {
+static const struct thread_role queue_role = {
 	.name = "queue",
 	/* what is mapped is locked, which takes a capability */
 	.before = { "make its ring and clone /dev/fuse", open_queue },
@@ -103,7 +103,7 @@ static void run_worker(void *arg, uint32_t number)
 	worker_run(&server->workers, number);
 }
 
-static const struct crew_role worker_role = {
+static const struct thread_role worker_role = {
 	.name = "meta",
 	/* it notes what to go back to behind each caller */
 	.after = { "take a umask of its own", take_umask },
@@ -118,7 +118,7 @@ static void run_prune(void *arg, uint32_t number)
 	prune_run(&server->prune, server->session_fd);
 }
 
-static const struct crew_role prune_role = { .name = "prune", .run = run_prune };
+static const struct thread_role prune_role = { .name = "prune", .run = run_prune };
 
 static void run_dropper(void *arg, uint32_t number)
 {
@@ -128,7 +128,7 @@ static void run_dropper(void *arg, uint32_t number)
 	dropper_run(&server->dropper);
 }
 
-static const struct crew_role dropper_role = { .name = "drop", .run = run_dropper };
+static const struct thread_role dropper_role = { .name = "drop", .run = run_dropper };
 
 static int make_memory(struct server *server)
 {
@@ -230,20 +230,20 @@ static int make_queues_and_workers(struct server *server)
 static int start_threads(struct server *server)
 {
 	const struct serve_config *config = server->config;
-	struct crew *crew = &server->crew;
+	struct threads *threads = &server->threads;
 	int ready, r;
 
-	r = crew_init(crew, server->plan.queues + config->workers + 2, server);
+	r = threads_init(threads, server->plan.queues + config->workers + 2, server);
 	if (r < 0)
 		return r;
-	r = crew_start(crew, &queue_role, server->plan.queues);
+	r = threads_start(threads, &queue_role, server->plan.queues);
 	if (!r)
-		r = crew_start(crew, &worker_role, config->workers);
+		r = threads_start(threads, &worker_role, config->workers);
 	if (!r)
-		r = crew_start(crew, &prune_role, 1);
+		r = threads_start(threads, &prune_role, 1);
 	if (!r)
-		r = crew_start(crew, &dropper_role, 1);
-	ready = crew_wait_ready(crew);
+		r = threads_start(threads, &dropper_role, 1);
+	ready = threads_wait_ready(threads);
 	return r ? r : ready;
 }
 
@@ -310,7 +310,7 @@ int server_seal(struct server *server)
 		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));
 		return r;
 	}
-	crew_let_go(&server->crew);
+	threads_let_go(&server->threads);
 	return 0;
 }
 
@@ -334,9 +334,9 @@ void server_tick(struct server *server)
 static void stop_notifying(struct server *server)
 {
 	prune_stop(&server->prune);
-	crew_join(&server->crew, &prune_role);
+	threads_join(&server->threads, &prune_role);
 	dropper_stop(&server->dropper);
-	crew_join(&server->crew, &dropper_role);
+	threads_join(&server->threads, &dropper_role);
 }
 
 void server_stop(struct server *server)
@@ -372,14 +372,14 @@ int server_fault(const struct server *server)
 
 void server_join(struct server *server)
 {
-	if (server->crew.threads) {
-		crew_give_up(&server->crew);
+	if (server->threads.all) {
+		threads_give_up(&server->threads);
 		stop_notifying(server);
-		crew_join(&server->crew, &queue_role);
+		threads_join(&server->threads, &queue_role);
 		/* the queues have handed over all that they took in: the workers answer it */
 		worker_stop(&server->workers);
-		crew_join(&server->crew, &worker_role);
-		crew_destroy(&server->crew);
+		threads_join(&server->threads, &worker_role);
+		threads_destroy(&server->threads);
 	}
 	if (server->fs.files.rows)
 		file_table_destroy(&server->fs.files);

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "handlers/prune.h"
-#include "serve/crew.h"
+#include "serve/threads.h"
 #include "serve/dropper.h"
 #include "serve/engine.h"
 #include "serve/gate.h"
@@ -36,7 +36,7 @@ struct server {
 	struct worker_set workers;
 	struct prune prune;
 	struct dropper dropper;
-	struct crew crew;
+	struct threads threads;
 	int session_fd;		  /* the mount's /dev/fuse */
 	int ended_fd;		  /* eventfd, readable: a queue thread has returned */
 	_Atomic uint32_t running; /* queue threads that haven't */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The crew: the order in which a thread makes itself ready, and that none runs before all are.
+ * The server's threads: the order in which each makes itself ready. None runs before all are.
  * Dropping capabilities and the log are made up here.
  */
-#include "serve/crew.h"
+#include "serve/threads.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -71,55 +71,55 @@ static void run_plain(void *arg, uint32_t number)
 	ran++;
 }
 
-static const struct crew_role role = {
+static const struct thread_role role = {
 	.name = "role",
 	.before = { "begin", before },
 	.after = { "go on", after },
 	.run = run,
 };
-static const struct crew_role plain = { .name = "plain", .run = run_plain };
+static const struct thread_role plain = { .name = "plain", .run = run_plain };
 
-static void make(struct crew *crew, uint32_t bad_from)
+static void make(struct threads *threads, uint32_t bad_from)
 {
 	prepared = ran = lines = 0;
 	first_bad = bad_from;
-	CHECK_EQ(crew_init(crew, THREADS + 1, &context), 0);
-	CHECK_EQ(crew_start(crew, &role, THREADS), 0);
-	CHECK_EQ(crew_start(crew, &plain, 1), 0);
+	CHECK_EQ(threads_init(threads, THREADS + 1, &context), 0);
+	CHECK_EQ(threads_start(threads, &role, THREADS), 0);
+	CHECK_EQ(threads_start(threads, &plain, 1), 0);
 }
 
-static void end(struct crew *crew)
+static void end(struct threads *threads)
 {
-	crew_join(crew, &plain);
-	crew_join(crew, &role);
-	crew_join(crew, &role); /* each is joined once */
-	crew_destroy(crew);
-	CHECK(!crew->threads);
+	threads_join(threads, &plain);
+	threads_join(threads, &role);
+	threads_join(threads, &role); /* each is joined once */
+	threads_destroy(threads);
+	CHECK(!threads->all);
 }
 
 static void runs_when_all_are_ready(void)
 {
-	struct crew crew;
+	struct threads threads;
 
-	make(&crew, THREADS);
-	CHECK_EQ(crew_wait_ready(&crew), 0);
+	make(&threads, THREADS);
+	CHECK_EQ(threads_wait_ready(&threads), 0);
 	CHECK_EQ(prepared, (uint32_t)THREADS);
 	CHECK_EQ(ran, 0u);
-	crew_let_go(&crew);
-	crew_give_up(&crew); /* too late */
-	end(&crew);
+	threads_let_go(&threads);
+	threads_give_up(&threads); /* too late */
+	end(&threads);
 	CHECK_EQ(ran, THREADS + 1u);
 	CHECK_EQ(lines, 0u);
 }
 
 static void one_failure_is_everybodys_and_told_once(void)
 {
-	struct crew crew;
+	struct threads threads;
 
-	make(&crew, 1);
-	CHECK_EQ(crew_wait_ready(&crew), -EIO);
-	crew_give_up(&crew);
-	end(&crew);
+	make(&threads, 1);
+	CHECK_EQ(threads_wait_ready(&threads), -EIO);
+	threads_give_up(&threads);
+	end(&threads);
 	CHECK_EQ(ran, 0u);
 	CHECK_EQ(lines, 1u);
 	CHECK(strncmp(last_line, "thread role-", strlen("thread role-")) == 0);
@@ -129,11 +129,11 @@ static void one_failure_is_everybodys_and_told_once(void)
 /* Given up before the threads have come to the gate. */
 static void gives_up_early(void)
 {
-	struct crew crew;
+	struct threads threads;
 
-	make(&crew, THREADS);
-	crew_give_up(&crew);
-	end(&crew);
+	make(&threads, THREADS);
+	threads_give_up(&threads);
+	end(&threads);
 	CHECK_EQ(prepared, (uint32_t)THREADS);
 	CHECK_EQ(ran, 0u);
 }
