@@ -9,8 +9,8 @@
 
 /*
  * Takes the next character of *STRING and moves it on: PIECE is what stands for it between the
- * quotes. JSON is Unicode: a byte that isn't UTF-8 becomes U+FFFD. What had better not reach a terminal
- * (printable.h) is escaped. False at the end.
+ * quotes. JSON is Unicode: a byte that isn't UTF-8 becomes U+FFFD. What had better not reach a
+ * terminal (printable.h) is escaped. False at the end.
  */
 bool json_next(const char **string, char piece[JSON_PIECE_LEN]);
 

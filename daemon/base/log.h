@@ -15,10 +15,10 @@ enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
 /*
- * Starts the log thread, which inherits the caller's marks and capabilities; it runs PREPARE, unless
- * NULL, before anything else, and only starts if that returns 0 (else its -errno is returned).
- * Threads aren't inherited over fork(): to be called after it. SYSLOG sends to /dev/log; while
- * nobody listens there, lines are dropped and counted. Returns 0 or -errno.
+ * Starts the log thread, which inherits the caller's marks and capabilities; it runs PREPARE,
+ * unless NULL, before anything else, and only starts if that returns 0 (else its -errno is
+ * returned). Threads aren't inherited over fork(): to be called after it. SYSLOG sends to /dev/log;
+ * while nobody listens there, lines are dropped and counted. Returns 0 or -errno.
  */
 int log_start(enum log_target target, int (*prepare)(void));
 

@@ -62,7 +62,9 @@ uint32_t pool_take(struct pool *pool)
 			atomic_fetch_add(&pool->shortages, 1);
 			return POOL_NONE;
 		}
-		/* another thread may take the row first: then below is stale, and the tag differs */
+		/*
+		 * another thread may take the row first: then below is stale, and the tag differs
+		 */
 		below = atomic_load(&pool->next[index - pool->first]);
 	} while (!atomic_compare_exchange_weak(&pool->head, &head, head_make(head, below)));
 

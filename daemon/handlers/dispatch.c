@@ -19,7 +19,7 @@
 
 #define NSEC_PER_SEC 1000000000u
 
-/* As limits.h of the kernel has them; a reply's body takes as much. */
+/* As include/uapi/linux/limits.h of the kernel has them; a reply's body takes as much. */
 #define XATTR_NAME_LEN_MAX  255u
 #define XATTR_VALUE_LEN_MAX CALL_OUT_LEN
 

@@ -138,7 +138,7 @@ void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
 	*ret_nsec = (uint32_t)(timeout_ns % 1000000000);
 }
 
-/* As new_encode_dev() in the kernel's kdev_t.h: what init_special_inode() there takes apart. */
+/* As new_encode_dev() in include/linux/kdev_t.h: what init_special_inode() there takes apart. */
 static uint32_t encode_dev(uint32_t major, uint32_t minor)
 {
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;

@@ -8,8 +8,9 @@
  * directions, in the numbers of the daemon's user namespace. What of "trusted." and "security." a
  * caller may see or set is decided by the backing filesystem, with the capabilities that the
  * caller's identity leaves us; in a mount with default_permissions the kernel has checked what it
- * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it. Only the mark
- * of a zoned directory isn't a caller's to change, nor to make: flushes depend on it (op-zone.h).
+ * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it. Only the
+ * mark of a zoned directory isn't a caller's to change, nor to make: flushes depend on it
+ * (op-zone.h).
  */
 #include "handlers/op-xattr.h"
 
@@ -69,7 +70,8 @@ static int begin(const struct call *call, char path[static PATH_LEN],
 /*
  * Who is neither in the file's group nor has CAP_FSETID loses the set-group-id bit with a new
  * access ACL, as posix_acl_update_mode() has it. The kernel has looked (fuse_set_acl() in
- * fs/fuse/acl.c), and we may know less of the caller's groups than it does: so what it says is done.
+ * fs/fuse/acl.c), and we may know less of the caller's groups than it does: so what it says is
+ * done.
  */
 static int clear_sgid(const struct call *call, const struct inode *inode)
 {
@@ -123,7 +125,10 @@ static int get(struct call *call, const char *name)
 	int r;
 
 	r = find(call, path, &inode);
-	/* names of "trusted." are listed to whom the backing filesystem finds able: not by our rights */
+	/*
+	 * names of "trusted." are listed to whom the backing filesystem finds able: not by our
+	 * rights
+	 */
 	if (r == 0)
 		r = name ? op_assume(call) : op_assume_with_groups(call, false);
 	if (r < 0)

@@ -125,9 +125,9 @@ void prune_run(struct prune *prune, int dev_fd)
 		if (atomic_load(&table->freed) == freed && !wait_for(prune, -1, LONG_PAUSE_MS))
 			return;
 		/*
-		 * From here on, the next look-up that finds room short tells so again. One until now
-		 * was taken for told: where something has come back and room is short all the same,
-		 * ask on its behalf.
+		 * From here on, the next look-up that finds room short tells so again. One until
+		 * now was taken for told: where something has come back and room is short all the
+		 * same, ask on its behalf.
 		 */
 		inode_relieve(table);
 		if (atomic_load(&table->freed) != freed && inode_is_pressed(table))

@@ -15,9 +15,9 @@ struct backing_lock {
 };
 
 /*
- * Takes the lock of the directory ROOT_FD. It belongs to the open file, which a forked child shares:
- * it lasts until all of them have closed it, whatever their end. Any path to the directory leads to
- * the same lock. Returns 0; -EBUSY where another daemon of the same user has it; or what
+ * Takes the lock of the directory ROOT_FD. It belongs to the open file, which a forked child
+ * shares: it lasts until all of them have closed it, whatever their end. Any path to the directory
+ * leads to the same lock. Returns 0; -EBUSY where another daemon of the same user has it; or what
  * runtime_dir_make() and open(2) fail with, -EPERM also where others can open the file.
  */
 int backing_lock_take(struct backing_lock *lock, int root_fd);

@@ -23,7 +23,7 @@
 #include "host/control-path.h"
 #include "host/status.h"
 
-#define CLIENT_MS   1000 /* less than control_ask() waits, so that a silent client can't starve it */
+#define CLIENT_MS   1000 /* less than control_ask() waits: a silent client starves nobody */
 #define REQUEST_LEN 64
 
 struct control_client {

@@ -2,7 +2,7 @@
 /*
  * Who waits for whom, and who ends whom.
  *
- *   launcher   what the user has started, in daemon mode only: waits for the exit code (launcher.h).
+ *   launcher   what the user has started, in daemon mode; waits for the exit code (launcher.h)
  *              Once the mount is ready nobody needs it.
  *   keeper     waits for the server, and for signals. It unmounts: lazily, so that whoever uses
  *              the mount can go on using it, and the server goes on serving them.

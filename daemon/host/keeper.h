@@ -33,9 +33,9 @@ struct keeper_config {
 	bool require_mlock;
 	enum log_target log;
 	/*
-	 * The server, in a child of its own, with SIGTERM, SIGINT and SIGHUP blocked. Starts its log
-	 * with LOG_TARGET_STDERR: keeper_ready() sends it elsewhere, when the terminal isn't needed
-	 * any more. Returns an exit code.
+	 * The server, in a child of its own, with SIGTERM, SIGINT and SIGHUP blocked. Starts its
+	 * log with LOG_TARGET_STDERR: keeper_ready() sends it elsewhere, when the terminal isn't
+	 * needed any more. Returns an exit code.
 	 */
 	int (*serve)(void *arg, const struct keeper_link *link);
 	/* In the keeper, when the server has been started: closes what is the server's alone. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The monitor: what the server's main thread does at each tick. It audits our own tasks, tells
- * what the data path only counts, and looks how full the backing filesystem is (prealloc.h). No allocation.
+ * The monitor: what the server's main thread does at each tick. It audits our own tasks, tells what
+ * the data path only counts, and looks how full the backing filesystem is (prealloc.h). No
+ * allocation.
  */
 #ifndef CAISSON_MONITOR_H
 #define CAISSON_MONITOR_H
@@ -48,8 +49,9 @@ struct monitor {
 
 /*
  * Audits at once, before serving: when all threads, rings and io-wq workers are there and memory is
- * locked; the keeper's tasks too, which make nothing later. Prefaults the stack that audits take. Returns 0; -EPERM where the mark or the lock is
- * required and isn't there (EXIT_UNSAFE); or another -errno; each logged.
+ * locked; the keeper's tasks too, which make nothing later. Prefaults the stack that audits take.
+ * Returns 0; -EPERM where the mark or the lock is required and isn't there (EXIT_UNSAFE); or
+ * another -errno; each logged.
  */
 int monitor_start(struct monitor *monitor);
 

@@ -19,8 +19,8 @@ void server_fill_status(const struct server *server, const struct options *optio
 			struct status *status);
 
 /*
- * 0, or the -errno with which the kernel has refused an entry of FUSE-over-io_uring, after which all
- * requests come by /dev/fuse. Any thread.
+ * 0, or the -errno with which the kernel has refused an entry of FUSE-over-io_uring, after which
+ * all requests come by /dev/fuse. Any thread.
  */
 int server_transport_refusal(const struct server *server);
 

@@ -55,8 +55,9 @@ static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
 
 /*
  * Fills the ring once with no-ops, the first of them on a worker. Afterwards the kernel keeps the
- * request objects in the ring's own cache (io_alloc_cache / free_list in io_uring.c) and the last
- * worker of a pool for ever (io_wq_worker() in io-wq.c lets only surplus ones time out).
+ * request objects in the ring's own cache (io_alloc_cache / free_list in io_uring/io_uring.c) and
+ * the last worker of a pool for ever (io_wq_worker() in io_uring/io-wq.c lets only surplus ones
+ * time out).
  */
 static int warm(struct engine *engine)
 {

@@ -10,8 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
-#include "serve/ring-layout.h"
 #include "serve/request.h"
+#include "serve/ring-layout.h"
 
 /* The kernel numbers its requests in steps of 2 (FUSE_REQ_ID_STEP in fs/fuse/fuse_dev_i.h). */
 #define UNIQUE_SHIFT 1

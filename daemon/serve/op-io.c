@@ -16,9 +16,9 @@
 #include "serve/engine.h"
 #include "serve/gate.h"
 #include "serve/request.h"
-#include "store/prealloc.h"
 #include "store/cached-open.h"
 #include "store/fs.h"
+#include "store/prealloc.h"
 
 static struct io *io_row(struct op_io *io, const struct request *request)
 {

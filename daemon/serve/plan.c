@@ -18,8 +18,8 @@
 #include "serve/engine.h"
 #include "serve/request.h"
 #include "serve/worker.h"
-#include "store/prealloc.h"
 #include "store/creds.h"
+#include "store/prealloc.h"
 #include "store/privdrop.h"
 
 /*

@@ -215,7 +215,7 @@ static void start_data(struct queue *queue, struct request *request, const struc
 
 /*
  * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
- * and large enough, otherwise the data slot goes along, and comes back by queue_put_slot().
+ * and large enough, otherwise the data slot goes along, and comes back by queue_drop().
  */
 static void hand_over(struct queue *queue, struct request *request)
 {

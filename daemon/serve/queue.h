@@ -32,8 +32,8 @@
 #include <stdint.h>
 
 #include "base/pool.h"
-#include "serve/engine.h"
 #include "serve/affinity.h"
+#include "serve/engine.h"
 #include "serve/op-io.h"
 #include "serve/transport.h"
 
@@ -63,7 +63,7 @@ struct queue {
 	struct stats_queue *stats;
 	uint32_t max_write;
 
-	int wake_fd;	       /* eventfd; written to by other threads, see queue_wake() */
+	int wake_fd;	       /* eventfd; other threads write to it, see wake() in queue.c */
 	uint64_t wake_count;   /* its read buffer */
 	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
 	_Atomic bool stopping; /* stop fetching, finish what there is */

@@ -17,7 +17,7 @@
  * States, and who moves a request on:
  *
  *	FREE	→ FETCH	 [queue]     a slot is offered to the transport
- *	FETCH	→ FREE	 [queue]     … which had nothing for it (a sibling was faster, or the end)
+ *	FETCH	→ FREE	 [queue]     … which had nothing for it (a sibling was faster)
  *	FETCH	→ RUN	 [queue]     a message is in it
  *	FREE	→ RUN	 [queue]     a metadata slot takes a message over from a data slot
  *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
@@ -26,12 +26,12 @@
  *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
  *	IO	→ RUN	 [queue]     it is complete
  *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
- *	RUN	→ QUEUED [worker]    … in one of its others: a change, or put aside (lease-wait.h)
+ *	RUN	→ QUEUED [worker]    … in another one: a change, or put aside (lease-wait.h)
  *	QUEUED	→ RUN	 [worker]    taken up by one
  *	QUEUED	→ RUN	 [main]      is to be tried again
- *	RUN	→ REPLY	 [owner]     the answer is on its way; maybe by the dropper (dropper.h)
+ *	RUN	→ REPLY	 [owner]     the answer is on its way, or with the dropper
  *	REPLY	→ FREE	 [owner]     the kernel has it
- *	REPLY	→ FETCH	 [queue]     of a ring entry: one command answers and offers the slot again
+ *	REPLY	→ FETCH	 [queue]     of a ring entry: answered and on offer by one command
  *
  * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
  * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ring layout: which queue thread has which entries of FUSE-over-io_uring, and of which CPU each
- * is. The kernel has a queue for each possible CPU and uses none of them before each has an entry. A
- * request waits for an entry of the CPU that it was made on, whatever entries the others have free
- * (fuse_uring_queue_fuse_req(), fs/fuse/dev_uring.c). So the number of entries a CPU matters; each
- * costs a buffer of max_write (fuse_uring_create_ring_ent()).
+ * The ring layout: which queue thread has which entries of FUSE-over-io_uring, and of which CPU
+ * each is. The kernel has a queue for each possible CPU and uses none of them before each has an
+ * entry. A request waits for an entry of the CPU that it was made on, whatever entries the others
+ * have free (fuse_uring_queue_fuse_req(), fs/fuse/dev_uring.c). So the number of entries a CPU
+ * matters; each costs a buffer of max_write (fuse_uring_create_ring_ent()).
  *
  * Each CPU's entries go to the queue threads in turn, so that one busy CPU keeps several threads
  * busy. A CPU that isn't online has the fewest that it can be served with when it comes.

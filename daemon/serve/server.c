@@ -17,8 +17,8 @@
 #include "serve/plan.h"
 #include "serve/queue.h"
 #include "serve/request.h"
-#include "store/prealloc.h"
 #include "store/creds.h"
+#include "store/prealloc.h"
 
 /*
  * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one

@@ -12,12 +12,12 @@
 
 #include "base/arena.h"
 #include "handlers/prune.h"
-#include "serve/threads.h"
 #include "serve/dropper.h"
 #include "serve/engine.h"
 #include "serve/gate.h"
 #include "serve/plan.h"
 #include "serve/session.h"
+#include "serve/threads.h"
 #include "serve/worker.h"
 #include "store/fs.h"
 
@@ -55,9 +55,9 @@ int server_open(struct server *server, const struct serve_config *config, const 
 int server_seal(struct server *server);
 
 /*
- * Looks after the threads that keep to a CPU (affinity.h) and those who wait for one that is held up
- * (dropper.h): to be called each half second or so, from the seal on until server_close(). Doesn't
- * block. The main thread.
+ * Looks after the threads that keep to a CPU (affinity.h) and those who wait for one that is held
+ * up (dropper.h): to be called each half second or so, from the seal on until server_close().
+ * Doesn't block. The main thread.
  */
 void server_tick(struct server *server);
 

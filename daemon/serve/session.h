@@ -29,10 +29,9 @@ struct session {
 #define SESSION_MIN_MINOR 31
 
 /*
- * Reads INIT from DEV_FD, blocking, and settles what will be agreed on, which it sets in SESSION and
- * FS. Main thread, once.
- * Returns 0; -EPROTO where the kernel speaks another protocol (it has been told so); or -errno:
- * -ENODEV where the mount went away meanwhile.
+ * Reads INIT from DEV_FD, blocking, and settles what will be agreed on, which it sets in SESSION
+ * and FS. Main thread, once. Returns 0; -EPROTO where the kernel speaks another protocol (it has
+ * been told so); or -errno: -ENODEV where the mount went away meanwhile.
  */
 int session_read(struct session *session, int dev_fd, const struct session_config *config,
 		 struct fs *fs);

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/prealloc.h"
 #include "store/file.h"
 #include "store/inode.h"
+#include "store/prealloc.h"
 #include "store/store.h"
 
 /* How backing files are opened; the names are QEMU's. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * FUSE passthrough (Linux 6.9, fs/fuse/passthrough.c, backing.c): the kernel is told of a backing
- * file and reads and maps it itself, without a message. It takes CAP_SYS_ADMIN, and one backing file
- * for all who have an inode open at the same time. Any thread.
+ * FUSE passthrough (Linux 6.9, fs/fuse/passthrough.c, fs/fuse/backing.c): the kernel is told of a
+ * backing file and reads and maps it itself, without a message. It takes CAP_SYS_ADMIN, and one
+ * backing file for all who have an inode open at the same time. Any thread.
  */
 #ifndef CAISSON_PASSTHROUGH_H
 #define CAISSON_PASSTHROUGH_H
@@ -13,8 +13,8 @@
 
 /*
  * Tells the kernel of the file that FD is open on. Returns its id, above 0, for
- * passthrough_close(); or -errno: -EPERM without the capability, -ELOOP where the backing filesystem
- * is itself stacked, -ENOMEM.
+ * passthrough_close(); or -errno: -EPERM without the capability, -ELOOP where the backing
+ * filesystem is itself stacked, -ENOMEM.
  */
 int32_t passthrough_open(int session_fd, int fd);
 

@@ -11,15 +11,18 @@
 #define ROWS_LOG2 18
 
 /*
- * The low bits of a row say how much was written to its piece, in so many parts of it; the others are of
- * its hash. Which parts they were isn't known: what is overwritten counts again.
+ * The low bits of a row say how much was written to its piece, in so many parts of it; the others
+ * are of its hash. Which parts they were isn't known: what is overwritten counts again.
  */
 #define WRITTEN_MASK 0xffu
 #define PIECE_PARTS  256u
-#define DUE_PARTS    16u /* a sixteenth: of blocks written once each, it takes 16 times their room */
+#define DUE_PARTS    16u /* a sixteenth; single blocks take up to 16 times their room */
 #define DONE	     WRITTEN_MASK /* it was due */
 
-/* What has to be free: so much more than all threads allocate between two looks, as far as one can tell. */
+/*
+ * What has to be free: so much more than all threads allocate between two looks, as far as one can
+ * tell.
+ */
 #define FREE_SHARE  16
 #define FREE_PIECES 64
 

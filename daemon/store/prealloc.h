@@ -3,13 +3,13 @@
  * Allocating ahead (extent_size_hint=). A write into a hole makes the backing filesystem allocate
  * blocks: io_uring hands it to a worker, and the filesystem takes such writes one after the other.
  * So when as much as a sixteenth of a piece has been written to it, in a file with holes, the whole
- * piece is allocated (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A lone
- * write, as mkfs scatters them over a large image, takes no more room than it needs, however long it is.
- * Where the backing filesystem gets full, nothing is allocated ahead.
+ * piece is allocated (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A
+ * lone write, as mkfs scatters them over a large image, takes no more room than it needs, however
+ * long it is. Where the backing filesystem gets full, nothing is allocated ahead.
  *
- * Which pieces have been written to is kept in a table of fixed size, a row by hash. Where two pieces
- * want one row, the later has it, and the earlier may be allocated again, or late: all that the table
- * says is a hint, and it may be forgotten at any time.
+ * Which pieces have been written to is kept in a table of fixed size, a row by hash. Where two
+ * pieces want one row, the later has it, and the earlier may be allocated again, or late: all that
+ * the table says is a hint, and it may be forgotten at any time.
  */
 #ifndef CAISSON_PREALLOC_H
 #define CAISSON_PREALLOC_H
@@ -31,18 +31,22 @@ struct prealloc {
 /* Plans ARENA_PREALLOC, without rows where PIECE_LEN is 0. 0 or -EOVERFLOW. */
 int prealloc_plan(struct arena *arena, uint64_t piece_len);
 
-/* PREALLOC with the table of the created ARENA, which it only refers to. prealloc_look() is due next. */
+/*
+ * PREALLOC with the table of the created ARENA, which it only refers to. prealloc_look() is due
+ * next.
+ */
 void prealloc_init(struct prealloc *prealloc, const struct arena *arena, uint64_t piece_len);
 
 /*
- * Looks whether the filesystem of ROOT_FD has room for more than it was asked for: a sixteenth of it, and
- * many pieces. To be called each second: by one thread, which may wait for that filesystem.
+ * Looks whether the filesystem of ROOT_FD has room for more than it was asked for: a sixteenth of
+ * it, and many pieces. To be called each second: by one thread, which may wait for that filesystem.
  */
 void prealloc_look(struct prealloc *prealloc, int root_fd);
 
 /*
  * Notes a write of LEN bytes at OFF to INODE, whose nodeid is NODEID. True where its piece is to be
- * allocated before it, from *RET_OFF on *RET_LEN bytes: for one of all who ask. Any thread, no lock.
+ * allocated before it, from *RET_OFF on *RET_LEN bytes: for one of all who ask. Any thread, no
+ * lock.
  */
 bool prealloc_is_due(const struct prealloc *prealloc, const struct inode *inode, uint64_t nodeid,
 		     uint64_t off, uint64_t len, uint64_t *ret_off, uint64_t *ret_len);

@@ -22,8 +22,8 @@ struct privdrop_plan {
 };
 
 /*
- * In the server, before its threads. Returns 0 or -errno; -EPERM also where the kernel shows another
- * set than asked for.
+ * In the server, before its threads. Returns 0 or -errno; -EPERM also where the kernel shows
+ * another set than asked for.
  */
 int privdrop_process(const struct privdrop_plan *plan);
 

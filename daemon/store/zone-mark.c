@@ -49,7 +49,9 @@ bool zone_name_is_likely(const char *name)
 	       strncmp(name, "seq-", NAME_PREFIX_LEN) == 0;
 }
 
-/* The decimal number at *AT, which moves behind it. False where there is none or it is too large. */
+/*
+ * The decimal number at *AT, which moves behind it. False where there is none or it is too large.
+ */
 static bool take_number(const char **at, const char *end, uint64_t *ret_number)
 {
 	const char *start = *at;

@@ -60,7 +60,10 @@ void zone_mark_print(const struct zone_geometry *geometry, char text[static ZONE
 /* LEN bytes of TEXT are a mark of a geometry without fault: 0 or -EBADMSG. */
 int zone_mark_parse(const char *text, uint64_t len, struct zone_geometry *ret_geometry);
 
-/* Marks the directory FD, opened for reading. 0 or -errno: -EOPNOTSUPP where there are no attributes. */
+/*
+ * Marks the directory FD, opened for reading. 0 or -errno: -EOPNOTSUPP where there are no
+ * attributes.
+ */
 int zone_mark_write(int fd, const struct zone_geometry *geometry);
 
 /*

@@ -43,8 +43,9 @@
 #include <stdint.h>
 
 /*
- * What a sequential zone is written in: bytes of a block of zloop on a FUSE mount, whose s_blocksize
- * is a page (zloop_get_block_size()). With a write pointer between blocks zloop won't have the zone.
+ * What a sequential zone is written in: bytes of a block of zloop on a FUSE mount, whose
+ * s_blocksize is a page (zloop_get_block_size()). With a write pointer between blocks zloop won't
+ * have the zone.
  */
 #define ZONE_BLOCK_LEN 4096u
 
@@ -129,8 +130,8 @@ bool zone_write_end(struct zone *zone, uint64_t len, int64_t result, int error);
  * Whether the file may be made SIZE bytes long: 0, and it is to be made *RET_SIZE long and then
  * zone_settle()d; or -EIO. A sequential zone can be reset (0), finished (its capacity, or the whole
  * length of the zone, for which zloop means the same: *RET_SIZE is the capacity), or left as it is
- * (what the kernel asks for after a failed write, fuse_do_truncate()). A conventional one is as long
- * as it is.
+ * (what the kernel asks for after a failed write, fuse_do_truncate()). A conventional one is as
+ * long as it is.
  */
 int zone_truncate_begin(struct zone *zone, uint64_t size, uint64_t *ret_size);
 

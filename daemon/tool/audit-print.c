@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stdio keeps an error of writing until it is asked: finish() asks, once, for all that is printed. */
+/*
+ * stdio keeps an error of writing until it is asked: finish() asks, once, for all that is printed.
+ */
 #include "tool/audit-print.h"
 
 #include <errno.h>

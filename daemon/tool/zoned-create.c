@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson zoned create`: everything is made out of sight, synced, and then renamed to DIR. So DIR is
- * a zoned directory or isn't, also after a crash; and it never is a directory that somebody has known
- * before it was marked.
+ * `caisson zoned create`: everything is made out of sight, synced, and then renamed to DIR. So DIR
+ * is a zoned directory or isn't, also after a crash; and it never is a directory that somebody has
+ * known before it was marked.
  *
- * DIR's parent may be another user's, who can rename what is in it at any moment, and may have something
- * of ours to put in its place. So what is made is made below a directory beside DIR in which nobody
- * else can rename anything (the workshop), and is reached by descriptors alone. A directory that isn't
- * ours alone is no workshop; whatever passes for one gets nothing but the new directory put into it.
+ * DIR's parent may be another user's, who can rename what is in it at any moment, and may have
+ * something of ours to put in its place. So what is made is made below a directory beside DIR in
+ * which nobody else can rename anything (the workshop), and is reached by descriptors alone. A
+ * directory that isn't ours alone is no workshop; whatever passes for one gets nothing but the new
+ * directory put into it.
  */
 #include "tool/tell.h"
 #include "tool/zoned.h"

@@ -82,8 +82,8 @@ static void print_tail(const struct report *report)
 /* --- a directory --- */
 
 /*
- * Fills the write pointer and the condition, as zloop_init_zone() and zloop_update_seq_zone() take a
- * file of SIZE bytes. False: they don't.
+ * Fills the write pointer and the condition, as zloop_init_zone() and zloop_update_seq_zone() take
+ * a file of SIZE bytes. False: they don't.
  */
 static bool judge(struct report_zone *zone, enum zone_kind kind, uint64_t size)
 {

@@ -3,7 +3,9 @@
 #ifndef CAISSON_ZONED_H
 #define CAISSON_ZONED_H
 
-/* ARGV[0] is "zoned". Returns an exit code. What is printed on stdout may still be in its buffer. */
+/*
+ * ARGV[0] is "zoned". Returns an exit code. What is printed on stdout may still be in its buffer.
+ */
 int zoned_command(int argc, char **argv);
 
 /* The same of its commands, ARGV[0] being their names. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a request's state may change, as daemon/serve/request.h has it, for all who hold something against it:
+ * How a request's state may change, as daemon/serve/request.h has it, for all who hold something
+ * against it:
  *
  *	caisson.pml	says at each step which of these it is; one that isn't here doesn't compile
  *	two-ways.pml	the same of a gate's

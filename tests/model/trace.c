@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Part of caissond-traced, which is caissond with each change of a request's state recorded in the file
- * CAISSON_TRACE, for moves.py: of 32 bits, from the top: 1, the slot's number (23), where from (4), where to
- * (4). As many as there is room for; then none.
+ * Part of caissond-traced, which is caissond with each change of a request's state recorded in the
+ * file CAISSON_TRACE, for moves.py: of 32 bits, from the top: 1, the slot's number (23), where from
+ * (4), where to (4). As many as there is room for; then none.
  *
- * A change is numbered before it is made: whoever makes the slot's next one, on whatever thread, has the
- * later number.
+ * A change is numbered before it is made: whoever makes the slot's next one, on whatever thread,
+ * has the later number.
  */
 #include <fcntl.h>
 #include <stdatomic.h>

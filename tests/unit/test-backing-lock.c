@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lock against a second daemon: one for each directory, by whatever path, for as long as a process
- * has it, and nobody else's to take. /run is a tmpfs of our own where that is permitted.
+ * The lock against a second daemon: one for each directory, by whatever path, for as long as a
+ * process has it, and nobody else's to take. /run is a tmpfs of our own where that is permitted.
  */
 #include "host/backing-lock.h"
 

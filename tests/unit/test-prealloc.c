@@ -41,7 +41,9 @@ static uint64_t due(uint64_t nodeid, uint64_t off, uint64_t len)
 	return due_len;
 }
 
-/* Two writes to the piece at OFF, together of just what makes it due: what is, before the second. */
+/*
+ * Two writes to the piece at OFF, together of just what makes it due: what is, before the second.
+ */
 static uint64_t due_by_two(uint64_t nodeid, uint64_t off)
 {
 	CHECK_EQ(due(nodeid, off, SHARE - BLOCK), 0u);

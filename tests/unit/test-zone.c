@@ -289,7 +289,9 @@ static void sequential_zone_in_all_states(void)
 	printf("      %u states\n", world_count);
 	CHECK(world_count > 100);
 
-	/* WRITE is left for IDLE within one call, where it isn't allowed: seen by its success too */
+	/*
+	 * WRITE is left for IDLE within one call, where it isn't allowed: seen by its success too
+	 */
 	for (unsigned from = 0; from < ZONE_STATES; from++) {
 		for (unsigned to = 0; to < ZONE_STATES; to++) {
 			if (seen_move[from][to] != is_listed(from, to)) {

@@ -123,9 +123,9 @@ void fiber_wait(bool (*can)(void *arg), void *arg, bool at_top, const char *what
 }
 
 /*
- * Where FIBER is in the middle of something: what it is about is on its stack and in the registers that a
- * call keeps. What lies on the stack beside that may make two of what is one state; never one of two.
- * False: not on this architecture.
+ * Where FIBER is in the middle of something: what it is about is on its stack and in the registers
+ * that a call keeps. What lies on the stack beside that may make two of what is one state; never
+ * one of two. False: not on this architecture.
  */
 static bool hash_stack(uint64_t *hash, const struct fiber *fiber)
 {
@@ -145,7 +145,9 @@ static bool hash_stack(uint64_t *hash, const struct fiber *fiber)
 #endif
 }
 
-/* Whether the state that the run is in was there before, with as many preemptions to come or more. */
+/*
+ * Whether the state that the run is in was there before, with as many preemptions to come or more.
+ */
 static bool was_here(void)
 {
 	uint64_t hash;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * As much of liburing as engine.c calls, in the same rings of submissions and completions, with no kernel
- * behind them but ours.
+ * As much of liburing as engine.c calls, in the same rings of submissions and completions, with no
+ * kernel behind them but ours.
  */
 #include <assert.h>
 #include <errno.h>

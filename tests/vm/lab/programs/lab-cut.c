@@ -3,11 +3,11 @@
  * lab-cut: writes that say when they are durable, and after a power cut shows that they were.
  *
  *	lab-cut load   DIR BOOT ACKS [DISK]
- *					writes into DIR until killed; ACKS, a terminal or a file, gets
- *					a line `KIND N` for each write N that was acknowledged, and
- *					whose DISK, where there is one, has acknowledged a flush
- *	lab-cut verify DIR BOOT LEDGER	checks DIR against the lines `BOOT KIND N` in LEDGER: of each
- *					earlier boot and each kind the last N that was acknowledged
+ *					writes into DIR until killed; ACKS, a terminal or a file,
+ *					gets a line `KIND N` for each write N that was acknowledged
+ *					and whose DISK, if there is one, has acknowledged a flush
+ *	lab-cut verify DIR BOOT LEDGER	checks DIR against the lines `BOOT KIND N` in LEDGER: the
+ *					last N acknowledged of each earlier boot and each kind
  *
  * One process writes for each kind, and each kind is made durable in its own way:
  *
@@ -19,8 +19,8 @@
  *	unlink		files made and unlinked in turn; fsync(2) of the directory
  *	noise		O_DIRECT, never made durable: there to be lost
  *
- * What write N of a boot touches follows from (kind, boot, N), and every sector tells of which write
- * it is, so the ledger is enough to know what must be where. A sector must be of the last
+ * What write N of a boot touches follows from (kind, boot, N), and every sector tells of which
+ * write it is, so the ledger is enough to know what must be where. A sector must be of the last
  * acknowledged write to it or of a later one that was not; it may not be of an older one, and not
  * anything else. BOOT counts from 1 and makes the versions of all boots different.
  *
@@ -356,7 +356,9 @@ static bool is_unacknowledged(enum kind kind, uint64_t version)
 	       (kind == KIND_NOISE || n <= acked[of_boot][kind] + ON_THE_WAY);
 }
 
-/* Sector SECTOR of a file, as it was read; WANTED was the last write to it that was acknowledged. */
+/*
+ * Sector SECTOR of a file, as it was read; WANTED was the last write to it that was acknowledged.
+ */
 static uint64_t check_sector(const char *name, enum kind kind, const uint64_t *words,
 			     uint64_t sector, uint64_t wanted)
 {

@@ -4,7 +4,7 @@
  * of where they lie, so nothing has to be remembered to verify them, and a block that is lost,
  * stale or in the wrong place shows.
  *
- *	lab-load write  FILE MIB SEED [SYNC_MIB]	writes (fsync(2) at the end, or every SYNC_MIB)
+ *	lab-load write  FILE MIB SEED [SYNC_MIB]	writes; fsync(2) at the end or each SYNC_MIB
  *	lab-load verify FILE MIB SEED
  *	lab-load storm  DIR FILES SEED			small files: create, append, rename, unlink
  *	lab-load verify-storm DIR FILES SEED
@@ -38,7 +38,9 @@ static void fail(const char *object, const char *action)
 	exit(1);
 }
 
-/* The word at byte OFF of the file of SEED: spread by a multiplication, so that no two are alike. */
+/*
+ * The word at byte OFF of the file of SEED: spread by a multiplication, so that no two are alike.
+ */
 static uint64_t word_at(uint64_t seed, uint64_t off)
 {
 	return (off / WORD + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ seed << 32;

@@ -106,7 +106,9 @@ static void sample(const char *disk, bool reads)
 	int len;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
-	/* fields 3 and 7: sectors read, written; when they complete (Documentation/block/stat.rst) */
+	/*
+	 * fields 3 and 7: sectors read, written; when they complete (Documentation/block/stat.rst)
+	 */
 	if (read_file(path, text, sizeof(text)))
 		(void)sscanf(text, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read_sectors,
 			     &sectors);

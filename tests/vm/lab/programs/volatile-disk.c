@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * volatile-disk: a disk that forgets, as a plugin of nbdkit. Between the guest and its image stands
- * a write cache as drives have it: a write is acknowledged when it is in the cache, a flush when all
- * that was in the cache as it came is in the image. SIGUSR1 is the power cut: requests under way come
- * to nothing. When nbdkit ends, chance decides of each block that was not flushed whether the image
- * gets it.
+ * a write cache as drives have it: a write is acknowledged when it is in the cache, a flush when
+ * all that was in the cache as it came is in the image. SIGUSR1 is the power cut: requests under
+ * way come to nothing. When nbdkit ends, chance decides of each block that was not flushed whether
+ * the image gets it.
  *
  *	nbdkit volatile-disk.so image=FILE report=FILE [seed=N] [survive=PERCENT] [delay=US]
  *		[flush=ignored]
@@ -16,8 +16,8 @@
  *			them; a flush takes up to ten times as long
  *	flush=ignored	a flush is acknowledged, and nothing is done: the disk that lies
  *
- * A block is 4096 bytes and never torn, as in a drive with such physical sectors; of a block that is
- * written twice between flushes only the second version is kept.
+ * A block is 4096 bytes and never torn, as in a drive with such physical sectors; of a block that
+ * is written twice between flushes only the second version is kept.
  */
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
