@@ -16,7 +16,7 @@
  */
 #define WRITTEN_MASK 0xffu
 #define PIECE_PARTS  256u
-#define DUE_PARTS    16u /* a sixteenth; single blocks take up to 16 times their room */
+#define DUE_PARTS    16u	  /* a sixteenth; single blocks take up to 16 times their room */
 #define DONE	     WRITTEN_MASK /* it was due */
 
 /*

@@ -21,18 +21,24 @@ complain() {
 }
 
 cd "$root_dir/daemon"
+# by file, its includes of ours in their order
+declare -A includes
+while IFS=: read -r file header; do
+	includes[${file#./}]+="$header "
+done < <(grep -r --include='*.[ch]' '^#include "' . | sed 's/#include "\(.*\)"/\1/')
 while read -r file; do
 	file=${file#./}
-	folder=$(dirname "$file")
+	folder=.
+	[[ $file != */* ]] || folder=${file%/*}
 	if [[ ! -v allowed[$folder] ]]; then
 		complain "$file: its folder is not in tests/lint/folders"
 		continue
 	fi
-	mapfile -t included < <(sed -n 's/^#include "\(.*\)"$/\1/p' "$file")
+	read -ra included <<<"${includes[$file]-}"
 	for header in "${included[@]}"; do
 		[[ $header != caisson/* ]] || continue
 		[[ -f $header ]] || complain "$file: includes $header, which daemon/ doesn't have"
-		other=$(dirname "$header")
+		other=${header%/*}
 		[[ $other == "$folder" || " ${allowed[$folder]} " == *" $other "* ]] ||
 			complain "$file: includes $header, of a folder that $folder may not use"
 	done
