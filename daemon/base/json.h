@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Any bytes as a JSON string, for whoever prints one. No allocation, any thread. */
+/* JSON strings from any bytes, a piece at a time. No allocation, any thread. */
 #ifndef CAISSON_JSON_H
 #define CAISSON_JSON_H
 

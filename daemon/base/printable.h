@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text of others' for a terminal or a log: file names, names of processes, what a socket answers.
- * Without allocating, any thread.
+ * A filter for text that comes from others and goes to a terminal or a log: file names, names of
+ * processes, what a socket answers. It doesn't allocate. Any thread.
  */
 #ifndef CAISSON_PRINTABLE_H
 #define CAISSON_PRINTABLE_H

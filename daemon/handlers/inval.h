@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Telling the kernel that what it remembers of an inode is no longer true. A notification about
- * attributes changes flags in the kernel's memory and waits for no request, page or lock of a
- * file (fuse_reverse_inval_inode() in fs/fuse/inode.c). It would wait for an inode that is being
- * evicted, but none is while a request on it is unanswered. So any thread may send one about the
- * inode of the request that it is working on.
+ * Attribute notifications: they tell the kernel that its attributes of an inode are out of date.
+ *
+ * A notification sets flags in the kernel's inode and waits for no request, page or file lock
+ * (fuse_reverse_inval_inode() in fs/fuse/inode.c). It would wait for an inode that is being
+ * evicted, but the kernel evicts none while a request on it is unanswered. So a thread may send
+ * one about the inode of the request that it is working on.
  */
 #ifndef CAISSON_INVAL_H
 #define CAISSON_INVAL_H

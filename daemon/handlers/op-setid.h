@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Changes by others than root to a file with set-id bits, which these clear. Contract of the
- * handlers: call.h.
+ * Handlers for changes that clear set-id bits: writes and allocations by others than root to a
+ * file that has such bits. Contract: call.h.
  *
- * Which bits go depends on the caller's groups: S_ISGID without S_IXGRP stays when a member of
- * the file's group writes (setattr_should_drop_sgid() in fs/attr.c). So the whole change is made
- * by a metadata worker with the caller's identity. The kernel must not go on showing, and
- * executing by, the old mode: it is told before the answer.
+ * Which bits go depends on the caller's groups: S_ISGID without S_IXGRP stays if a member of the
+ * file's group writes (setattr_should_drop_sgid() in fs/attr.c). So a metadata worker makes the
+ * whole change with the caller's identity. The kernel must not go on showing the old mode, or
+ * executing the file by it: it is notified before the answer.
  *
- * This is only about files of whose set-id bits the kernel has been told (inode->setid). Of any
- * other it shows none, and the data path clears those that it may have by its io's identity.
+ * These handlers are used for files whose set-id bits the kernel knows (inode->setid). Of all
+ * others the kernel shows none, and the data path clears what bits they may have by its io's
+ * identity.
  */
 #ifndef CAISSON_OP_SETID_H
 #define CAISSON_OP_SETID_H

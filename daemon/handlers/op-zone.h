@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Zones as the handlers meet them. A directory with a mark (zone-mark.h) has a fixed set of names;
- * those that are a zone's lead to inodes on which the rules of zone.h hold. What these don't allow
- * is refused and counted (fs->zone_refusals).
+ * Zones, as the handlers meet them. A directory with a mark (zone-mark.h) has a fixed set of
+ * names. The names of zones lead to inodes that obey the rules of zone.h. A request that breaks a
+ * rule is refused and counted (fs->zone_refusals).
  *
- * zloop flushes with sync_filesystem(), which reaches no FUSE server. So nothing here is answered
+ * zloop flushes with sync_filesystem(), which reaches no FUSE server. So nothing is answered
  * before it is on stable storage (S11): writes are made with RWF_DSYNC, and every change of a size
  * or of the allocation is followed by fsync().
  *
- * A directory's mark is read when a name in it is first asked for, and counts for as long as the
- * kernel knows the directory.
+ * A directory's mark is read when a name in it is first asked for. It counts as long as the kernel
+ * knows the directory.
  *
- * On metadata workers, except op_zone_refused().
+ * Everything runs on metadata workers, except op_zone_refused().
  */
 #ifndef CAISSON_OP_ZONE_H
 #define CAISSON_OP_ZONE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Aborting a FUSE connection: everybody who waits for an answer gets ECONNABORTED, and no request
- * is taken any more. By the file `abort` of the connection in fusectl, which is opened ahead: when
- * it is needed, nothing that could wait is.
+ * The abort of a FUSE connection. Everybody who waits for an answer gets ECONNABORTED, and the
+ * kernel takes no request any more. It is done through the connection's file `abort` in fusectl,
+ * which is opened in advance: opening it later might wait.
  */
 #ifndef CAISSON_FUSE_ABORT_H
 #define CAISSON_FUSE_ABORT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What can be found wrong before anything is mounted, each with one line in the log and the exit
- * code that the program then ends with. Paths and descriptors are options-check.c's.
+ * The checks before anything is mounted. Each failure is one line in the log and the exit code
+ * that the program ends with. options-check.c checks paths and descriptors.
  */
 #ifndef CAISSON_PREFLIGHT_H
 #define CAISSON_PREFLIGHT_H

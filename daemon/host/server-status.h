@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a server that serves tells of itself: its counters, summed over queues and workers. Reading
- * them takes no lock, so that sums are of values that were true a moment ago. Any thread.
+ * The status of a server: its counters, summed over queues and workers. Reading them takes no
+ * lock, so a sum is of values that were true a moment ago. Any thread.
  */
 #ifndef CAISSON_SERVER_STATUS_H
 #define CAISSON_SERVER_STATUS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What libcaisson reads in /proc, with buffers on the stack and system calls only: it runs after
- * the seal (S4). Everything here is private to the library; the version script and the visibility
- * keep it out of the interface.
+ * The readers of /proc that libcaisson needs. They use buffers on the stack and system calls only,
+ * because they run after the seal (S4). They are private to the library: the version script and
+ * the visibility keep them out of its interface.
  *
  * What the kernel writes is parsed as input: a file that isn't as expected gives -EBADMSG.
  */

@@ -3,24 +3,26 @@
  * The dropper: a thread that has the kernel drop pages that it has cached, and then sends the
  * answer that waits for it (cached-open.h says when that is due).
  *
- * It is a thread of its own because the kernel waits, with a page that it is to drop, for the READ
- * that has it locked, and writes it first if it is dirty. So nothing that READs and WRITEs need may
- * depend on this thread (S5), and one that waits here has left its gate. What it does keep is its
- * slot, or its entry of a CPU's ring. So no more than max_waiting wait at the same time, which
- * leaves some of these, and none where its CPU has few entries. Direct writes have half of the
- * places: one busy writer of any file would otherwise keep opens from waiting, and one who opens a
- * file to write while its pages are dropped might have an old page brought back beside his WRITE.
- * Any other one is answered at once, and its inode's pages are dropped, all of them, as soon as the
- * thread has done what waits, unless somebody may write to them by then: until then a reader may
- * find an old page.
+ * It is a thread of its own because the kernel, with a page that it is to drop, waits for the READ
+ * that has the page locked, and first writes the page if it is dirty. So nothing that READs and
+ * WRITEs need may depend on this thread (S5), and a request that waits here has left its gate. It
+ * does keep its slot, or its entry of a CPU's ring. So at most max_waiting requests wait at a
+ * time, which leaves slots for others, and none waits whose CPU has few entries.
  *
- * A drop may take as long as the backing filesystem is frozen. Nobody is to wait for that of
- * another file: after DROPPER_PATIENCE_MS nobody else comes to wait any more, and the main thread
- * answers those who do (dropper_look()).
+ * Direct writes may have half of the places. One busy writer of any file would otherwise take them
+ * all, and opens could not wait. An open that can't wait is unsafe: its file's pages are dropped
+ * while it may already write, which might bring an old page back beside its WRITE. A request that
+ * finds no place is answered at once. All pages of its inode are dropped as soon as the thread has
+ * done what waits, unless somebody may write to them by then. Until that a reader may find an old
+ * page.
  *
- * Who relies on drops of an inode that wait or are under way finds inode->drops above 0, and waits
- * here too, for nothing but its turn, unless the drop is still due then: one thread makes all
- * drops, in the order in which they were put.
+ * A drop may take as long as the backing filesystem is frozen. Nobody should wait for that because
+ * of another file. So after DROPPER_PATIENCE_MS no further request comes to wait, and the main
+ * thread answers those that do (dropper_look()).
+ *
+ * A request that relies on earlier drops of its inode finds inode->drops above 0 and waits here as
+ * well, only for its turn, unless its own drop is still due then. One thread makes all drops, in
+ * the order in which they were put.
  */
 #ifndef CAISSON_DROPPER_H
 #define CAISSON_DROPPER_H

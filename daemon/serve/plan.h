@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a server will need: how many slots, and so how much memory, as far as the command line and
+ * The plan: how many slots a server has, and so how much memory it needs. The configuration and
  * the kernel's offer decide it. Main thread, before there are others.
  */
 #ifndef CAISSON_PLAN_H

@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cached opens: files that clients have opened through the page cache of the kernel above us.
+ * Cached opens: files that clients have opened through the kernel's page cache above us.
  *
- * All who open a file without O_DIRECT share that cache with its mappings, because a write(2)
- * that went around it and a store to the same page would undo each other. The kernel keeps the
- * cache true to the writes that go through it, and to synchronous direct ones, as all of these
+ * All who open a file without O_DIRECT share that cache with its mappings. A write(2) that went
+ * around the cache and a store to the same page would undo each other. The kernel keeps the cache
+ * true to the writes that go through it, and to synchronous direct writes, because all of these
  * hold the inode's lock. Two things are left to us:
  *
- *   - What was changed behind the mount, or by a direct write, is seen by the next one to open
- *     the file: each open compares the file's size and mtime with what they were when the last
- *     one was opened or flushed, and the cache is dropped where they differ, or where somebody
- *     who writes around it has had the file open since. The kernel itself never drops it
- *     (FOPEN_KEEP_CACHE), because while a write is under way that would let a reader bring back
- *     the old page, and the old page would stay. For the same reason nothing is dropped while
- *     somebody has the file open to write through the cache, whether he writes or not: his first
- *     WRITE might come at any time. Who opens the file next then finds the old pages, and the
- *     change is seen by the first one to open it when the writers have gone. What nobody can keep
- *     the kernel from is to drop all pages, without a lock, when a descriptor that goes around the
- *     cache is mapped (fuse_file_mmap() in fs/fuse/file.c).
- *   - An asynchronous direct write, as by a loop device, holds no lock while it is under way, and
- *     a reader may cache the old page meanwhile. So where others only read a file through the
+ *   - Changes behind the mount, or by a direct write, must be seen by the next open of the file.
+ *     Each open compares the file's size and mtime with those of the last open or flush. The cache
+ *     is dropped if they differ, or if somebody who writes around it has had the file open since.
+ *     We do this ourselves and tell the kernel not to (FOPEN_KEEP_CACHE): if it dropped pages
+ *     while a write is under way, a reader could bring back the old page, and it would stay. For
+ *     the same reason nothing is dropped while somebody has the file open to write through the
+ *     cache, whether they write or not, as their first WRITE might come at any time. An open in
+ *     that time finds the old pages; the first open after the writers have gone sees the change.
+ *     One thing can't be prevented: the kernel drops all pages, without a lock, when a descriptor
+ *     that goes around the cache is mapped (fuse_file_mmap() in fs/fuse/file.c).
+ *   - An asynchronous direct write, such as a loop device's, holds no lock while it is under way.
+ *     A reader may cache the old page meanwhile. So if others only read the file through the
  *     cache, their pages are dropped before the direct write is answered.
  *
- * The answer waits for the drop (dropper.h), and so does that to any cached open of the file
- * meanwhile: whoever opens it to write can't begin while his page might be dropped and brought
- * back. Until his answer is sent he is no writer yet (cached_open_settle()): so the drop that he
- * waits for is made all the same.
+ * The answer waits for the drop (dropper.h). So does the answer to any cached open of the file in
+ * that time: an open to write must not begin while its page might be dropped and brought back.
+ * Until its answer is sent it isn't a writer yet (cached_open_settle()), so the drop that it waits
+ * for is made all the same.
  *
- * A loop device opens its file like anybody, and shows by its requests that it goes around the
- * cache; its open doesn't count from then on. One that goes around it counts once it has a mapping
- * that is read.
+ * A loop device opens its file like anybody else, and its requests show that it goes around the
+ * cache. From then on its open doesn't count. An open that goes around the cache counts once it
+ * has a mapping that is read.
  */
 #ifndef CAISSON_CACHED_OPEN_H
 #define CAISSON_CACHED_OPEN_H

@@ -1,43 +1,45 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Acting for a caller: filesystem uid and gid, supplementary groups and filesystem capabilities of
- * the calling thread. Each is a per-task property set by a raw system call (the C library's
- * wrappers would change every thread). A scope restores what was there (S9).
+ * Caller credentials: the calling thread takes on a caller's filesystem uid and gid, supplementary
+ * groups and filesystem capabilities for a while. These are properties of a task, set by raw
+ * system calls, because the C library's wrappers would change every thread. A scope restores what
+ * was there (S9).
  *
- * Why the caller's rights and no more, although the kernel has checked them (default_permissions):
- * it has checked what it knew. A name may lead to another file by now, and a mode may have changed,
- * where somebody works in BACKING or by another mount. With the caller's own rights the backing
- * filesystem checks the very object that is acted on, in the same step, as it does for everybody:
- * sticky directories, owners, modes, ACLs. To verify names first would leave a gap between that and
- * the act.
+ * The kernel has checked the caller's rights already (default_permissions), but it has checked
+ * what it knew. If somebody works in BACKING or through another mount, a name may lead to another
+ * file by now, and a mode may have changed. With the caller's own rights the backing filesystem
+ * checks the very object that it acts on, in the same step: sticky directories, owners, modes,
+ * ACLs. Checking names first would leave a gap between the check and the act.
  *
- * The rights are what /proc/PID/status says of the thread that waits for the answer: its groups
- * and its effective capabilities. They are read each time: a caller that has just dropped a group
- * mustn't keep its rights. Whoever has all capabilities that we have, as root has, needs no
- * groups, and is asked about by capget() and readlink() alone.
+ * The rights come from /proc/PID/status of the thread that waits for the answer: its groups and
+ * its effective capabilities. They are read each time, because a caller that has just dropped a
+ * group must not keep its rights. A caller that has all capabilities that we have, as root does,
+ * needs no groups; for it capget() and readlink() are enough.
  *
- * A capability means what it says in the user namespace of the thread that has it, and uid 0 means
- * nothing at all: anybody gets both by `unshare -U -r`. So the thread's namespace is compared with
- * ours (/proc/PID/ns/user). Its maps can't stand in for that, as two namespaces may have the same.
+ * User namespaces: a capability means what it says in the namespace of the thread that has it, and
+ * uid 0 means nothing, as anybody gets both by `unshare -U -r`. So the thread's namespace is
+ * compared with ours (/proc/PID/ns/user). Its maps can't stand in for that: two namespaces may
+ * have the same.
  *
- * Of a caller in another user namespace the capabilities count as in the kernel
- * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there; to do
- * what the owner may takes the owner's alone (inode_owner_or_capable()). The root of a container
- * then does with its files what it does on any filesystem, and whoever makes himself a namespace
- * gains nothing. What is to be removed or renamed is such an object too, and is looked at by its
- * name before the act, with a gap between. So CAP_FOWNER counts for it only where its directory
- * belongs to the namespace, whose root could be the directory's owner as well. What is left is a
- * directory that is moved to another one: whoever puts one of others in its place in that gap has
+ * The capabilities of a caller in another user namespace count as they do in the kernel
+ * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. For
+ * what the owner may do, a number for the owner is enough (inode_owner_or_capable()). So the root
+ * of a container can do with its files what it does on any filesystem, and making a namespace
+ * gains nothing. An object that is to be removed or renamed is looked at by its name before the
+ * act, with a gap between the two. So CAP_FOWNER counts for it only if its directory belongs to
+ * the namespace, whose root could own the directory as well. One case is left: a directory that is
+ * moved to another directory. Somebody who puts a directory of others in its place in that gap has
  * it moved, although they may not write to it.
  *
- * Where we can't see the caller, what the kernel has checked has to do, but for CAP_FOWNER of
- * others than root, so that sticky directories and owners are respected all the same: it is in a
- * pid namespace that isn't below ours; /proc hides it (hidepid); or it is a kernel thread that
- * acts for somebody, as NFS servers do. None of that is a client's to choose. One whose identity
- * isn't its thread's (an io_uring personality), or that has been killed, gets no groups and no
- * capabilities; nor does one that we can't see and that the kernel hasn't checked. Where we can
- * see it and not its namespace, it is taken to be in another. A group that has no number in our
- * namespace is left out: /proc shows all of these as one that may be somebody's.
+ * Unseen callers: some callers can't be looked up, because they are in a pid namespace that isn't
+ * below ours, /proc hides them (hidepid), or they are kernel threads that act for somebody, as NFS
+ * servers do. No client can choose to be one of these. For them the kernel's check has to do,
+ * except that CAP_FOWNER of others than root doesn't count, so sticky directories and owners are
+ * respected. A caller whose identity isn't its thread's (an io_uring personality), or that has
+ * been killed, gets no groups and no capabilities. So does one that is unseen and that the kernel
+ * hasn't checked. If the caller can be seen but its namespace can't, it is taken to be in another.
+ * A group that has no number in our namespace is left out, because /proc shows all of these as
+ * one, which may be somebody's.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H

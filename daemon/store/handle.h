@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * File handles: what names an inode on its filesystem for ever, also when nobody has it open.
+ * File handles: each names an inode on its filesystem for ever, also when nobody has it open.
  * Unlike an inode number, a handle isn't given to another file later.
  */
 #ifndef CAISSON_HANDLE_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inode table's descriptors: how many rows have one, which lose it, how they get it back. For
- * inode.c alone; handlers use inode.h.
+ * The inode table's descriptors: how many rows have one, which row loses it, and how it gets it
+ * back. Private to inode.c; handlers use inode.h.
  *
- * A row loses its descriptor when more than table->fd_limit rows have one, the one that wasn't
- * asked for longest first. Never: a row that a handler has pinned, that is open (the open file's
- * descriptors come from it), whose inode has no name any more, or whose filesystem may not find an
- * inode by its handle. Where nothing can be dropped the kernel is asked to give inodes back
- * (inode_press()).
+ * If more than table->fd_limit rows have a descriptor, the row that was asked for longest ago
+ * loses its own. Some rows never do: one that a handler has pinned, one that is open (the open
+ * file's descriptors come from it), one whose inode has no name any more, and one whose filesystem
+ * may not find an inode by its handle. If nothing can be dropped, the kernel is asked to give
+ * inodes back (inode_press()).
  */
 #ifndef CAISSON_INODE_FD_H
 #define CAISSON_INODE_FD_H

@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inode table: what the kernel knows by nodeid. A row is one backing inode (hard links share
- * it) for as long as the kernel's lookup count or an open file holds it.
+ * The inode table: all inodes that the kernel knows, by nodeid. A row is one backing inode (hard
+ * links share it). It stays as long as the kernel's lookup count or an open file holds it.
  *
- * nodeid = tenancy << 32 | row + 1, so that a stale one is told from its row's next tenant; the
- * root is row 0 in its tenancy 0, which makes it FUSE_ROOT_ID.
+ * nodeid = tenancy << 32 | row + 1, so that a stale nodeid is told from that of the row's next
+ * tenant. The root is row 0 in its tenancy 0, which makes it FUSE_ROOT_ID.
  *
- * Where BACKING is a whole filesystem, or a subvolume, a nodeid is the inode's number and
- * generation there instead, so that a file handle of the mount, in which it stands, leads back to
- * the inode when it has been forgotten, and in another daemon (EXPORT_SUPPORT). So whoever makes
- * up a handle reaches any inode of that filesystem, as he does on the filesystem itself, and no
- * other. Not exported: what lies on other mounts, whose handle is too long, and zones, which are
- * recognised by name. The generation that goes with the nodeid tells these: a number of this
+ * If BACKING is a whole filesystem, or a subvolume, a nodeid is the backing inode's number and
+ * generation instead. A file handle of the mount has the nodeid in it, and so leads back to the
+ * inode after the kernel has forgotten it, and in another daemon (EXPORT_SUPPORT). Whoever makes
+ * up a handle reaches any inode of that filesystem, as they do on the filesystem itself, and no
+ * other. Not exported are inodes on other mounts, inodes whose handle is too long, and zones,
+ * which are recognised by name. The generation that goes with their nodeids is a number of this
  * daemon's own.
  *
- * The number of rows has nothing to do with the number of descriptors (inode-fd.c): a row has an
- * O_PATH descriptor until descriptors are short, and then only its file handle, by which the inode
- * is opened again when it is asked for. Nor is the size of the table a limit: when all rows of the
- * arena are in use, more are made.
+ * Rows and descriptors are counted apart (inode-fd.c). A row has an O_PATH descriptor until
+ * descriptors are short. Then it has only its file handle, by which the inode is opened again when
+ * it is asked for. The table's size isn't a limit either: if all rows of the arena are in use,
+ * more are made.
  *
- * A file that is reached through two mounts below BACKING, one of them read-only perhaps, has a row
- * for each, whose descriptor is of that mount: so what is refused below is refused above. The first
- * of these rows is the primary one of them all. It stays as long as they do, and what belongs to
- * the data of the inode is in it alone: sync_fd, error, known_len, thin, holes,
- * setid and zone (inode_primary()).
+ * A file that is reached through two mounts below BACKING, of which one may be read-only, has a
+ * row for each. A row's descriptor is of its own mount, so what is refused below is refused above.
+ * The first of these rows is the primary one of all. It stays as long as they do, and it alone has
+ * what belongs to the inode's data: sync_fd, error, known_len, thin, holes, setid and zone
+ * (inode_primary()).
  *
- * Identity: (dev, ino) is found again in the table. On a filesystem that keeps a number for its
- * inode as long as a descriptor refers to it, that is the same inode if the row has a descriptor;
- * otherwise the file handles decide, because a number may have been given away.
+ * Identity: an inode is found again in the table by (dev, ino). On a filesystem that keeps a
+ * number for its inode as long as a descriptor refers to it, that is the same inode if the row has
+ * a descriptor. Otherwise the file handles decide, because the number may have been given away.
  *
- * Threads: the metadata workers, under the table's mutex, which is never held across a system call.
- * A row that inode_get() has given stays until the handler is done: the kernel sends a nodeid's
- * last FORGET when its inode is evicted (fuse_evict_inode() in fs/fuse/inode.c), and no inode is
- * evicted while a request on it is unanswered. Its descriptor stays until inode_unpin(). dev, ino,
- * generation, handle and mode don't change while a row is in use. The data path touches beside
- * these only error_seq, error, sync_fd, known_len, thin and holes, which are atomic, and zone,
- * which guards itself, and only through an open file, which holds the row.
+ * Threads: metadata workers, under the table's mutex, which is never held across a system call. A
+ * row that inode_get() has given stays until the handler is done: the kernel sends a nodeid's last
+ * FORGET when it evicts the inode (fuse_evict_inode() in fs/fuse/inode.c), and it evicts none
+ * while a request on it is unanswered. The row's descriptor stays until inode_unpin(). dev, ino,
+ * generation, handle and mode don't change while a row is in use. The data path, through an open
+ * file, which holds the row, also touches error_seq, error, sync_fd, known_len, thin and holes,
+ * which are atomic, and zone, which guards itself.
  */
 #ifndef CAISSON_INODE_H
 #define CAISSON_INODE_H

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Allocating ahead (extent_size_hint=). A write into a hole makes the backing filesystem allocate
- * blocks: io_uring hands it to a worker, and the filesystem takes such writes one after the other.
- * So when as much as a sixteenth of a piece has been written to it, in a file with holes, the whole
- * piece is allocated (fallocate() with FALLOC_FL_KEEP_SIZE), and whatever follows finds blocks. A
- * lone write, as mkfs scatters them over a large image, takes no more room than it needs, however
- * long it is. Where the backing filesystem gets full, nothing is allocated ahead.
+ * Preallocation (extent_size_hint=): blocks of sparse files are allocated before they are written
+ * to.
  *
- * Which pieces have been written to is kept in a table of fixed size, a row by hash. Where two
- * pieces want one row, the later has it, and the earlier may be allocated again, or late: all that
- * the table says is a hint, and it may be forgotten at any time.
+ * A write into a hole makes the backing filesystem allocate blocks. io_uring hands such a write to
+ * a worker, and the filesystem takes them one after the other. So once a sixteenth of a piece of a
+ * file with holes has been written, the whole piece is allocated (fallocate() with
+ * FALLOC_FL_KEEP_SIZE), and later writes find blocks. A lone write, as mkfs scatters them over a
+ * large image, takes no more room than it needs. Nothing is preallocated while the backing
+ * filesystem is nearly full.
+ *
+ * A table of fixed size, a row by hash, has the pieces that have been written to. If two pieces
+ * want one row, the later has it, and the earlier may be allocated again, or late. The table is a
+ * hint: any row may be forgotten at any time.
  */
 #ifndef CAISSON_PREALLOC_H
 #define CAISSON_PREALLOC_H

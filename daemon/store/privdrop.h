@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Giving up privileges, in stages. Capabilities belong to a task, not to a process: each thread
- * drops its own, and what a thread has is inherited by those that it starts.
+ * Dropping privileges, in stages. Capabilities belong to a task, not to a process: each thread
+ * drops its own, and the threads that it starts inherit what it has.
  *
  *   start      all that the caller had: mounting, marking, raising limits
  *   prepared   privdrop_process(): the serving set, and CAP_IPC_LOCK for the arena, rings, stacks
  *   serving    privdrop_thread(): the serving set
  *   keeper     privdrop_keeper(): what unmounting needs
  *
- * Each stage is read back from /proc/thread-self/status. There is no way back: no_new_privs, and
- * an empty bounding set.
+ * Each stage is read back from /proc/thread-self/status. There is no way back: no_new_privs is set
+ * and the bounding set is empty.
  */
 #ifndef CAISSON_PRIVDROP_H
 #define CAISSON_PRIVDROP_H

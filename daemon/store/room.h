@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rows set aside for what an operation is about to make. What can be refused is refused before
- * anything is made: a file that was made, or truncated, by an open() that then failed is a change
- * that nobody was told of.
+ * Reservations: rows that an operation sets aside before it makes anything, so that nothing can
+ * fail afterwards for lack of a row. Otherwise an open() could fail after it has made or truncated
+ * a file, and nobody would have been told of the change.
  *
- * Descriptors aren't set aside: there are as many as the rows of the file table need
+ * Descriptors need no reservation. There are as many as the rows of the file table need
  * (options_fit()), and inodes give up theirs (inode_make_room()).
  */
 #ifndef CAISSON_ROOM_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the command-line tool says on standard error. */
+/* The tool's error messages, on standard error. */
 #ifndef CAISSON_TELL_H
 #define CAISSON_TELL_H
 
