@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The arena: one memfd that holds everything that the server needs while it serves, as fixed
- * tables laid out before the first request. Nothing in it is a pointer: rows name each other by
- * index, buffers by their offset, so that another process can map it anywhere and go on (S4, and
- * the takeover after a crash that design.md describes).
+ * tables that are laid out before the first request. Nothing in it is a pointer: rows name each
+ * other by index, and buffers by their offset (S4). So another process can map it anywhere.
  *
- * Use: arena_plan() each table, arena_create() once, then arena_table() for the rows.
+ * Use: arena_plan() for each table, arena_create() once, then arena_table() for the rows.
  */
 #ifndef CAISSON_ARENA_H
 #define CAISSON_ARENA_H

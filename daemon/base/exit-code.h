@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the programs exit with; 0 is fine. Part of the outside contract. */
+/* The exit codes of the programs; 0 is fine. Part of the outside contract. */
 #ifndef CAISSON_EXIT_CODE_H
 #define CAISSON_EXIT_CODE_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The log. Before log_start() a message is written to stderr at once. From then on it goes into
- * a fixed ring of fixed lines, and the `log` thread writes it out: the caller never blocks, never
- * allocates, keeps its errno, and where the ring is full the line is dropped and counted (S8).
- * Nothing on the data path logs at all: it counts, and the monitor tells (style rule 18).
+ * The log. Before log_start() a message is written to stderr at once. From then on it goes into a
+ * fixed ring of fixed lines, and the `log` thread writes it out. The caller never blocks, never
+ * allocates and keeps its errno. If the ring is full the line is dropped and counted (S8). The
+ * data path doesn't log: it counts, and the monitor logs.
  */
 #ifndef CAISSON_LOG_H
 #define CAISSON_LOG_H

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A fixed pool of the rows of one arena table, handed out by index. Lock-free (a stack of free
- * indices whose head carries a tag against ABA), so any thread may take or put, and none can be
- * held up by another that was preempted while it held a lock (S5).
+ * A pool: the free rows of one arena table, handed out by index. It is lock-free (a stack of free
+ * indices whose head carries a tag against ABA). So any thread may take or put a row, and no
+ * thread is held up by another that was preempted while it held a lock (S5).
  *
- * The links are an array of the pool's own, outside of the rows: a row that is in use is all its
- * owner's.
+ * The links are an array of the pool's own, outside of the rows: a row in use is all its owner's.
  */
 #ifndef CAISSON_POOL_H
 #define CAISSON_POOL_H

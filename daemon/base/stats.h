@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Counters with one writer each: the thread that owns the row. Reading is open to anyone at any
- * time and gives values that were true a moment ago; no lock, no locked instruction.
+ * Counters with one writer each, the thread that owns the row. Anyone may read them at any time,
+ * and gets values that were true a moment ago. No lock, no locked instruction.
  */
 #ifndef CAISSON_STATS_H
 #define CAISSON_STATS_H

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A call: one validated FUSE message on its way through a handler that may block. dispatch.c
- * fills it in, a metadata worker runs the handler, the handler fills in the reply's body.
+ * A call: one validated FUSE message on its way through its handler. dispatch.c fills it in, a
+ * metadata worker runs the handler, and the handler fills in the reply's body.
  *
  * The contract of a handler, `int op_x(struct call *call)`:
- *   - every length, name and string in the call has been validated; nodeids and file handles have
- *     not: inode_get() and file_get() do that;
- *   - it returns 0 with the body's length in out_len, or -errno (then there is no body);
- *   - one that knows brief calls (dispatch.h) returns CALL_WAITS for such a call, with nothing
- *     done, unless it needs nothing but memory and a short mutex: no I/O, no network, no lock of
- *     a file;
- *   - one that meets a lease on a file that it would have to open returns CALL_WAITS as well, with
- *     nothing done: it will be called again (lease-wait.h);
- *   - it runs as the daemon; it takes on the caller's identity itself where that matters
- *     (creds_assume());
- *   - it may block in the backing filesystem and nowhere else; it holds no lock meanwhile.
+ *
+ *   - Every length, name and string in the call has been validated. Nodeids and file handles have
+ *     not: inode_get() and file_get() do that.
+ *   - It returns 0 with the body's length in out_len, or -errno; then there is no body.
+ *   - If call->brief is set, it returns CALL_WAITS with nothing done, unless it needs only memory
+ *     and a short mutex: no I/O, no network, no lock of a file (dispatch.h).
+ *   - If it meets a lease on a file that it has to open, it returns CALL_WAITS as well, with
+ *     nothing done. It will be called again (lease-wait.h).
+ *   - It runs as the daemon. Where it matters it takes on the caller's identity (creds_assume()).
+ *   - It may block in the backing filesystem and nowhere else, and holds no lock meanwhile.
  */
 #ifndef CAISSON_CALL_H
 #define CAISSON_CALL_H

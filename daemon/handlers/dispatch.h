@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The opcode table, and all validation of what comes over the wire in this one place.
+ * The opcode table, and the validation of every message, all in this one place.
  *
- * A message is parsed once, before anything acts on it; from then on every length, offset and
- * string in the call can be relied on. What doesn't parse gets an error reply and is counted; it
- * never reaches a handler. What the table doesn't name is refused with -ENOSYS, on which the kernel
- * falls back or stops asking.
+ * A message is parsed once, before anything acts on it. From then on every length, offset and
+ * string in the call can be relied on. A message that doesn't parse gets an error reply and is
+ * counted; it never reaches a handler. An opcode that the table doesn't have is refused with
+ * -ENOSYS, on which the kernel falls back or stops asking.
  *
- * A message is: fuse_in_header, the opcode's fixed struct, its strings each with its NUL, its
- * bytes, and at the very end total_extlen * 8 bytes of extensions. Nothing lies between them and
+ * A message is fuse_in_header, the opcode's fixed struct, its strings, each with its NUL, its
+ * bytes, and at the very end total_extlen * 8 bytes of extensions. Nothing lies between these and
  * nothing may be left over (fuse_copy_args() in fs/fuse/dev.c).
  */
 #ifndef CAISSON_DISPATCH_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where a mount's control socket is. */
+/* The path of a mount's control socket. */
 #ifndef CAISSON_CONTROL_PATH_H
 #define CAISSON_CONTROL_PATH_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mounting, which is libfuse's, with what it complains of in one line of ours. */
+/* The mount itself, made by libfuse. Its error messages become one line of our log. */
 #ifndef CAISSON_FUSE_MOUNT_H
 #define CAISSON_FUSE_MOUNT_H
 

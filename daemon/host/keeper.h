@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The keeper: the tiny process that mounted, that holds /dev/fuse and the right to unmount, and
- * that waits for the server, its child. See the essay in keeper.c for who ends whom.
+ * The keeper: the small process that mounted, holds /dev/fuse and the right to unmount, and waits
+ * for the server, its child. keeper.c says who ends whom.
  */
 #ifndef CAISSON_KEEPER_H
 #define CAISSON_KEEPER_H

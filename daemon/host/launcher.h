@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The launcher: in daemon mode, the process that the user has started. It forks the daemon, waits
- * for one byte on a pipe, the exit code, and exits with it.
+ * The launcher: in daemon mode, the process that the user has started. It forks the daemon, reads
+ * one byte from a pipe, the exit code, and exits with it.
  */
 #ifndef CAISSON_LAUNCHER_H
 #define CAISSON_LAUNCHER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The monitor: what the server's main thread does at each tick. It audits our own tasks, tells what
+ * The monitor: what the server's main thread does at each tick. It audits our own tasks, logs what
  * the data path only counts, and looks how full the backing filesystem is (prealloc.h). No
  * allocation.
  */

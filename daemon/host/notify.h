@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Telling a service manager, by the protocol of sd_notify(3): a datagram of lines KEY=VALUE to the
- * socket that $NOTIFY_SOCKET names. That is all of it, so libsystemd isn't linked: it would bring
- * more code into a process whose memory is locked than the rest of the keeper has.
+ * Notification of a service manager by the protocol of sd_notify(3): a datagram of lines KEY=VALUE
+ * to the socket that $NOTIFY_SOCKET names. libsystemd isn't linked for that, because it would
+ * bring more code into a process whose memory is locked than the rest of the keeper has.
  */
 #ifndef CAISSON_NOTIFY_H
 #define CAISSON_NOTIFY_H

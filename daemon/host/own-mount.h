@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The mount that this process has made: what to unmount, and nothing else. It may be elsewhere by
- * now, because a directory above it was renamed or it was moved. Another one may come to lie over
- * it, or, when it has gone, take its place, its id and even its device number.
+ * The mount that this process has made, to be unmounted, and no other. It may be elsewhere by now,
+ * because it was moved or a directory above it was renamed. Another mount may lie over it, or,
+ * after it has gone, have its place, its id and even its device number.
  */
 #ifndef CAISSON_OWN_MOUNT_H
 #define CAISSON_OWN_MOUNT_H

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The io_uring engine: backing I/O of one queue thread, and whatever else that thread waits for, on
- * one ring. All calls are made by the thread that called engine_init(); the ring refuses any other
- * (IORING_SETUP_SINGLE_ISSUER).
+ * The engine: one io_uring ring, on which a queue thread does its backing I/O and waits for
+ * everything else. All calls are made by the thread that called engine_init(); the ring refuses
+ * any other (IORING_SETUP_SINGLE_ISSUER).
  *
- * An io is one backing operation: a row of ARENA_IOS, described by its fields, named by its
- * index. The engine goes on with it when it comes back short, until it is complete, at the end of
- * the file, failed, or can't go on by direct I/O, and calls done() once. It needs nothing but the
- * row and room in the ring, which is made for every row at once: a submission can't be short of
- * anything (S4, S5).
+ * An io is one backing operation: a row of ARENA_IOS, named by its index. If an operation comes
+ * back short, the engine goes on with it until it is complete, at the end of the file, failed, or
+ * can't go on by direct I/O. Then it calls done(), once. It needs only the row and room in the
+ * ring, which is made for every row at once. So a submission can't be short of anything (S4, S5).
  */
 #ifndef CAISSON_ENGINE_H
 #define CAISSON_ENGINE_H

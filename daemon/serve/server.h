@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server process: all memory, tables, threads and rings, made in an order in which each step
- * can still fail cleanly, and then the seal. From the seal on the data path allocates nothing.
+ * The server process: its memory, tables, threads and rings. They are made in an order in which
+ * each step can still fail cleanly; then comes the seal, from which on the data path allocates
+ * nothing.
  */
 #ifndef CAISSON_SERVER_H
 #define CAISSON_SERVER_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The mount's INIT handshake, and what it agreed on. */
+/* The session: the INIT handshake of a mount, and what was agreed on. */
 #ifndef CAISSON_SESSION_H
 #define CAISSON_SESSION_H
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How messages come from the kernel and answers go back, on a queue's engine. There are two kinds:
+ * A transport: it brings messages from the kernel to a queue and takes answers back, on the
+ * queue's engine. There are two kinds:
  *
- *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one: also where the other kind
- *          serves, FORGET, INTERRUPT and what was sent before come by it
+ *   dev    the classic /dev/fuse (transport-dev.c). Each queue has one. With FUSE-over-io_uring,
+ *          FORGET, INTERRUPT and messages that were sent before it began still come by it
  *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
- *          rings, and stay so
+ *          rings, for good
  *
- * All calls but answer() are those of the thread whose engine it is.
+ * All calls but answer() are made by the thread whose engine it is.
  */
 #ifndef CAISSON_TRANSPORT_H
 #define CAISSON_TRANSPORT_H

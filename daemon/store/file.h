@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of open files and directories: what the kernel knows by fh.
+ * The table of open files and directories: all that the kernel has opened, by fh.
  *
- * fh = generation << 32 | row. A row is written by the metadata worker that opens it, before its
- * fh is known to anybody, and read by any thread from then until RELEASE, which the kernel sends
- * when no request on the fh is left: so file_get() takes no lock.
+ * fh = generation << 32 | row. The metadata worker that opens a file writes its row before anybody
+ * knows the fh. From then on any thread reads the row, until RELEASE, which the kernel sends when
+ * no request on the fh is left. So file_get() takes no lock.
  *
- * Errors of flushes (S11): the kernel tells an error of writeback once to each struct file, and
- * an error of the disk's flush only to the caller of that fsync. So that each opener above hears
- * of each failure once, whoever caused it, all fsyncs of an inode go through one struct file, its
- * sync_fd, which is the first writer's; a failure is counted in the inode (inode_record_error()),
- * and every open file compares that count with what it was told (file_report_error()).
+ * Errors of flushes (S11): the kernel reports an error of writeback once to each struct file, and
+ * an error of the disk's flush only to the caller of that fsync. Each opener above must hear of
+ * each failure once, whoever caused it. So all fsyncs of an inode go through one struct file, the
+ * first writer's (sync_fd). A failure is counted in the inode (inode_record_error()), and each
+ * open file compares that count with what it was told (file_report_error()).
  *
  * Passthrough: the kernel wants one backing file for all who have an inode open at the same time.
- * It is told of it by the first opener, and the last one to leave takes it back
- * (inode_put_open()).
+ * The first opener tells the kernel of it, and the last one takes it back (inode_put_open()).
  */
 #ifndef CAISSON_FILE_H
 #define CAISSON_FILE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libcap without libpsx acts on the calling thread alone, which is what is wanted here; that it
- * did is read back from the kernel each time (style rule 9).
+ * did is read back from the kernel each time.
  *
  * Securebits are left alone: the threads that act for callers change their fsuid and set their
  * capabilities explicitly around it (creds.c), and nobody here ever executes anything, which

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backing directory. Everything below it is reached one name at a time with openat2() beneath
- * a descriptor that was itself reached so: no symlink is followed, no "..", no way out. Other
- * filesystems mounted below are entered.
+ * The backing directory. Everything in it is opened one name at a time with openat2(), beneath a
+ * descriptor that was itself opened so: no symlink is followed, no "..", and no way leads out.
+ * Other filesystems that are mounted in it are entered.
  *
  * All functions act with the calling thread's identity. Any thread.
  */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The geometry of a zoned directory, and the mark by which it is known: the extended attribute
- * user.caisson.zoned of the directory, one line of text.
+ * The mark of a zoned directory: the extended attribute user.caisson.zoned, one line of text with
+ * the geometry of its zones.
  *
- * An attribute, because it is made, copied, moved and removed with the directory as one thing, adds
- * no name to what zloop and the administrator see, and takes two checks to keep from being changed
- * through the mount, where a file would take one in every handler that deals in names. Of the user.
- * namespace, because the server keeps no capability to read trusted. ones with, and common
- * filesystems have it; cp -a, rsync -X and tar --xattrs copy it. What it costs: a copy made without
- * attributes is a directory of ordinary files.
+ * It is an attribute because that is made, copied, moved and removed with the directory as one
+ * thing. It adds no name to what zloop and the administrator see, and two checks keep it from
+ * being changed through the mount; a file would need one in every handler of names. It is in the
+ * user. namespace because the server keeps no capability to read trusted. ones, and common
+ * filesystems have it. cp -a, rsync -X and tar --xattrs copy it. A copy made without attributes is
+ * a directory of ordinary files.
  */
 #ifndef CAISSON_ZONE_MARK_H
 #define CAISSON_ZONE_MARK_H

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Comments of C sources keep within 100 columns, and what they name exists: foo.h and foo.c are files
+# Comments of C sources keep within 100 columns, and what they name exists: foo.h, foo.c and foo.md are files
 # of the repository, and noun_verb() is a function of ours if noun is one of our files. A kernel's
 # file is named with its path, fs/fuse/dev.c.
 #
@@ -65,7 +65,7 @@ missing=$(awk -v dir="$scratch" -v kernel="$kernel" '
 	{
 		file = $1
 		text = $0
-		while (match(text, /[A-Za-z0-9_\/.-]+\.[ch]([^A-Za-z0-9_]|$)/)) {
+		while (match(text, /[A-Za-z0-9_\/.-]+\.([ch]|md)([^A-Za-z0-9_]|$)/)) {
 			name = substr(text, RSTART, RLENGTH)
 			sub(/[^A-Za-z0-9_]$/, "", name)
 			text = substr(text, RSTART + RLENGTH)

@@ -2,7 +2,7 @@
 /*
  * Caisson under the storage that it serves: clients above that write and make files, their memory, their dirty
  * pages, the kernel's queue of requests, and below it caissond's queue threads, slots, io-wq workers and
- * metadata workers, with one crash, and the takeover that design.md has for it.
+ * metadata workers, with one crash and the takeover after it.
  *
  * Above, a writer takes a page for what it writes and makes it dirty, and waits while too many are (dirty
  * throttling). The flusher, which is writeback, kswapd and the loop device in one, sends dirty pages as
@@ -440,7 +440,7 @@ end:	do
 /*
  * The keeper has the arena and the descriptors. When the child is gone, and all that it had under way, it
  * starts another, which goes through the slots: what is only read or written is done again; what has
- * changed anything has its state changed in the same step (the note that design.md speaks of).
+ * changed anything has its state changed in the same step.
  */
 proctype keeper()
 {

@@ -86,7 +86,7 @@ faults_stand_still() {
 }
 
 # audit_is_green WHAT MOUNTPOINT: caisson's own audit, and the same question put to the kernel by
-# hand (style rule 19): both flags, 0x80000 and 0x100000, in field 9 of every task's stat.
+# hand: both flags, 0x80000 and 0x100000, in field 9 of every task's stat.
 audit_is_green() {
 	if caisson audit "$2" >"$audit_table" 2>&1; then
 		ok "audit $1"
