@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One client at a time, never waited for: its socket doesn't block, its request and answer have a
- * fixed room, and it is cut off after CLIENT_MS. Others wait in the kernel's backlog meanwhile, so
- * one that stalls delays another `caisson status`, and nothing else.
+ * The control server. It has one client at a time and never waits for it: the socket doesn't
+ * block, request and answer have a fixed room, and the client is cut off after CLIENT_MS. Others
+ * wait in the kernel's backlog meanwhile. So a client that stalls delays another `caisson status`,
+ * and nothing else.
  */
 #include "host/control.h"
 

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who waits for whom, and who ends whom.
+ * The keeper. Three processes, and who ends whom:
  *
- *   launcher   what the user has started, in daemon mode; waits for the exit code (launcher.h)
+ *   launcher   what the user has started, in daemon mode; waits for the exit code (launcher.h).
  *              Once the mount is ready nobody needs it.
- *   keeper     waits for the server, and for signals. It unmounts: lazily, so that whoever uses
- *              the mount can go on using it, and the server goes on serving them.
+ *   keeper     waits for the server and for signals. It unmounts lazily, so that those who use the
+ *              mount can go on, and the server goes on serving them.
  *   server     serves until the kernel says that the mount is gone, or the keeper says stop.
  *
  *   first SIGTERM, SIGINT or SIGHUP    the keeper unmounts lazily and goes on waiting: the stack
- *                                      above must not lose its storage because a service is stopped
+ *                                      above must not lose its storage when a service is stopped
  *   second                             the keeper says stop: the server finishes what it has taken
- *                                      in, and exits; whoever still uses the mount gets errors
- *   the server dies                    the keeper unmounts lazily and exits: its copy of the
- *                                      device was the last one, so that the kernel then answers
- *                                      everybody who waits with ECONNABORTED. Where a thread of it
- *                                      is stuck in the kernel, waiting for a client that waits for
- *                                      an answer, the device stays open: so the keeper looks once a
- *                                      second, and aborts the connection itself after three
- *   the keeper dies                    the server reads it from the link and goes on serving:
- *                                      umount(8) ends it. No PR_SET_PDEATHSIG, for that reason.
+ *                                      in, and exits; those who still use the mount get errors
+ *   the server dies                    the keeper unmounts lazily and exits. Its copy of the device
+ *                                      was the last one, so the kernel then answers everybody who
+ *                                      waits with ECONNABORTED. But if a thread of the server is
+ *                                      stuck in the kernel, waiting for a client that waits for an
+ *                                      answer, the device stays open. So the keeper looks once a
+ *                                      second, and after three aborts the connection itself
+ *   the keeper dies                    the server sees that on the link and goes on serving until
+ *                                      umount(8) ends it. PR_SET_PDEATHSIG is not set, for that
  *
- * The same signals mean nothing to the server, which has them blocked: a terminal's ^C and a
- * service manager's SIGTERM go to all processes of the group, and it is the keeper who decides.
+ * The server has these signals blocked: a terminal's ^C and a service manager's SIGTERM go to all
+ * processes of the group, and the keeper decides.
  *
  * Core dumps are off: one that is written to the stack above would wait for the server that is
  * being dumped (S8). The limit is 1 and not 0, because a core_pattern that is a pipe ignores 0 and
  * honours 1 (do_coredump() in fs/coredump.c). PR_SET_DUMPABLE stays as it is: clearing it would
- * take /proc/self/fd, which the server reopens files by, from a user other than root.
+ * take /proc/self/fd, through which the server reopens files, from a user other than root.
  */
 #define FUSE_USE_VERSION 312
 

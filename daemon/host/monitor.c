@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The audit reads what the kernel has in /proc, not what we think that we did. It costs some 10 ms
- * a GiB of locked memory (reclaim.h), once a second, on a thread that no request waits for.
+ * The monitor. Its audit reads what the kernel has in /proc, not what we think we did. It costs
+ * some 10 ms a GiB of locked memory (reclaim.h), once a second, on a thread that no request waits
+ * for.
  */
 #include "host/monitor.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether what the command line names can be served, on this machine, with these limits. */
+/* The checks that need this machine: can these paths be served, with these limits? */
 #include "host/options.h"
 
 #include <errno.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * libfuse's fuse_opt takes the command line apart; what the words of -o mean is in options-word.c.
- */
+/* The parser of the command line: libfuse's fuse_opt. options-word.c has the words of -o. */
 #include "host/options.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line of caissond, also as mount(8) calls it, and the checks of what it names. All
- * functions run before there are threads. They log what is wrong, in one line each.
+ * The command line of caissond, also as mount(8) passes it, and the checks of its values. All
+ * functions run before there are threads. They log errors, a line each.
  */
 #ifndef CAISSON_OPTIONS_H
 #define CAISSON_OPTIONS_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libcap without libpsx acts on the calling thread alone, which is what is wanted here; that it
- * did is read back from the kernel each time.
+ * Dropping capabilities with libcap. Without libpsx it acts on the calling thread alone, as it
+ * should here. The result is read back from the kernel each time.
  *
- * Securebits are left alone: the threads that act for callers change their fsuid and set their
- * capabilities explicitly around it (creds.c), and nobody here ever executes anything, which
- * no_new_privs would make harmless.
+ * Securebits are left alone. The threads that act for callers change their fsuid and set their
+ * capabilities explicitly around it (creds.c). Nobody executes anything but the keeper, which at
+ * its end runs umount(8) (host/utab.c), with no more than it has: no_new_privs is set.
  */
 #include "store/privdrop.h"
 

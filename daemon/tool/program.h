@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A program, before it is executed: which file its name stands for, and whether a library that
- * LD_PRELOAD names would be run in it. What can't be told for certain isn't so.
+ * LD_PRELOAD names would be loaded into it. When in doubt the answer is no.
  */
 #ifndef CAISSON_PROGRAM_H
 #define CAISSON_PROGRAM_H
