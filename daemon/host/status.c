@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Both renderings walk the same table, so that whatever is shown to people is there for programs
- * too, and nothing is forgotten. A field of the JSON document is never renamed or removed: users'
- * scripts read it.
+ * The rendering of a status, as text and as JSON from the same table: what people are shown is
+ * there for programs too. A field of the JSON document is never renamed or removed after a
+ * release, because users' scripts read it.
  */
 #include "host/status.h"
 
@@ -99,8 +99,8 @@ static const struct field queue_fields[] = {
 	{ "resumed", "resumed", OFF(resumed), KIND_NUMBER, LOOK_PLAIN },
 	{ "errors", "errors", OFF(errors), KIND_NUMBER, LOOK_PLAIN },
 	{ "protocol_errors", "protocol errors", OFF(protocol_errors), KIND_NUMBER, LOOK_PLAIN },
-	{ "parked", "parked", OFF(parked), KIND_NUMBER, LOOK_PLAIN },
-	{ "wakes", "turns", OFF(turns), KIND_NUMBER, LOOK_PLAIN },
+	{ "starved", "starved", OFF(starved), KIND_NUMBER, LOOK_PLAIN },
+	{ "enters", "enters", OFF(enters), KIND_NUMBER, LOOK_PLAIN },
 	{ "steals", "steals", OFF(steals), KIND_NUMBER, LOOK_PLAIN },
 	{ "metadata", "metadata", OFF(metadata), KIND_NUMBER, LOOK_PLAIN },
 	{ "brief", "brief", OFF(brief), KIND_NUMBER, LOOK_PLAIN },
@@ -333,8 +333,8 @@ void status_fill_queue(struct status_queue *queue, const struct stats_queue *sta
 		.errors = stat_get(&stats->errors),
 		.protocol_errors = stat_get(&stats->protocol_errors),
 		.steals = stat_get(&stats->steals),
-		.turns = stat_get(&stats->turns),
-		.parked = stat_get(&stats->starved),
+		.enters = stat_get(&stats->turns),
+		.starved = stat_get(&stats->starved),
 		.metadata = stat_get(&stats->metadata),
 		.brief = stat_get(&stats->brief),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What `caisson status` shows: one fixed struct, rendered as text or JSON from one table of its
- * fields (status.c). No allocation.
+ * The status of a mount, as `caisson status` shows it: one struct, rendered as text or JSON from
+ * one table of its fields (status.c). Nothing is allocated.
  */
 #ifndef CAISSON_STATUS_H
 #define CAISSON_STATUS_H
@@ -18,7 +18,7 @@ struct status_queue {
 	uint64_t reads, read_bytes, writes, write_bytes;
 	uint64_t syncs, allocates, buffered, resumed;
 	uint64_t errors, protocol_errors;
-	uint64_t steals, turns, parked, metadata, brief; /* parked: stats_queue.starved */
+	uint64_t steals, enters, starved, metadata, brief;
 };
 
 /* Strings are borrowed until the struct has been rendered; NULL shows as null. */

@@ -32,7 +32,7 @@ static inline void fill_example(struct status *status)
 		.memory_bound = 1610612736,
 		.oom_score_adj = -1000,
 		.tasks = 9,
-		.queue = { { .requests = UINT64_MAX, .read_bytes = 1023 }, { .parked = 7 } },
+		.queue = { { .requests = UINT64_MAX, .read_bytes = 1023 }, { .starved = 7 } },
 	};
 	strcpy(status->capabilities, "chown fowner");
 	status_judge(status);

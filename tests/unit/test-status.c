@@ -30,7 +30,7 @@ static void renders_json(void)
 	CHECK(strstr(text, "\"oom_score_adj\": -1000"));
 	CHECK(strstr(text, "\"safe_to_stack\": true"));
 	CHECK(strstr(text, "\"requests\": 18446744073709551615"));
-	CHECK(strstr(text, "\"parked\": 7"));
+	CHECK(strstr(text, "\"starved\": 7"));
 	CHECK(strstr(text, "\"memory_bound_bytes\": 1610612736"));
 }
 
@@ -83,7 +83,7 @@ static void renders_text(void)
 	CHECK(strstr(text, "\nup since             1 d 01:01:01\n"));
 	CHECK(strstr(text, "\nsafe to stack on     yes\n"));
 	CHECK(strstr(text, "\nqueue 0: requests 18446744073709551615, read 1023 B\n"));
-	CHECK(strstr(text, "\nqueue 1: parked 7\n"));
+	CHECK(strstr(text, "\nqueue 1: starved 7\n"));
 	CHECK(strstr(text, "/srv/a \"b\"\\?? "));
 }
 
