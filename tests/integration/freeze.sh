@@ -48,7 +48,12 @@ await_changers() {
 	done
 }
 
-waiters=40
+# pinned NUMBER: of those who wait, each CPU gets its share. Together they are more than /dev/fuse has
+# slots; by io_uring more than its entries of one CPU would keep everybody out who is on that CPU.
+cpus=$(nproc)
+pinned() { taskset --cpu-list --pid $(($1 % cpus)) "$BASHPID" >/dev/null; }
+
+waiters=$((cpus > 1 ? 40 : 24))
 for type in ext4 xfs; do
 	store=$scratch/$type
 	truncate -s 320M "$store.image"
@@ -71,11 +76,12 @@ for type in ext4 xfs; do
 	changers=()
 	for ((i = 0; i < waiters; i++)); do
 		{
+			pinned "$i"
 			dd if=/dev/zero of="$mnt/$i/file" bs=4k count=16 conv=notrunc oflag=direct status=none
 			mkdir "$mnt/$i/directory"
 		} &
 		changers+=($!)
-		{ : >"$mnt/$i/new" && mv "$mnt/$i/new" "$mnt/$i/renamed"; } &
+		{ pinned "$i" && : >"$mnt/$i/new" && mv "$mnt/$i/new" "$mnt/$i/renamed"; } &
 		changers+=($!)
 	done
 	can_look
