@@ -50,7 +50,6 @@
 #include "host/remount.h"
 #include "host/server-status.h"
 #include "host/status.h"
-#include "host/utab.h"
 #include "reclaim/oom.h"
 #include "serve/server.h"
 #include "store/creds.h"
@@ -397,7 +396,6 @@ static int mount_it(struct caissond *self)
 		fuse_session_unmount(self->fuse);
 		return EXIT_CANNOT_SERVE;
 	}
-	utab_add(self->options.backing, mountpoint);
 	return 0;
 }
 
@@ -423,13 +421,10 @@ static int keep(struct caissond *self)
 		.let_go = let_go,
 		.arg = self,
 	};
-	int code;
 
 	(void)snprintf(status, sizeof(status), "serving %s at %s", self->options.backing,
 		       self->options.mountpoint);
-	code = keeper_run(&config, self->fuse);
-	utab_remove(self->options.mountpoint); /* nothing, in a launcher whose mount is ready */
-	return code;
+	return keeper_run(&config, self->fuse);
 }
 
 /*

@@ -4,8 +4,8 @@
  * should here. The result is read back from the kernel each time.
  *
  * Securebits are left alone. The threads that act for callers change their fsuid and set their
- * capabilities explicitly around it (creds.c). Nobody executes anything but the keeper, which at
- * its end runs umount(8) (host/utab.c), with no more than it has: no_new_privs is set.
+ * capabilities explicitly around it (creds.c). Nobody executes anything, and no_new_privs would
+ * make that harmless.
  */
 #include "store/privdrop.h"
 

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -20,28 +22,42 @@
 /* A server ends within milliseconds, unless BACKING itself doesn't answer. */
 #define WAIT_MS 10000
 
-/* A pidfd of the server of MOUNTPOINT; -1 where there is none to be waited for. */
-static int open_server(const char *mountpoint)
+/* A pidfd of the server of MOUNT, which is at MOUNTPOINT; -1 if there is none to be waited for. */
+static int open_server(const char *mountpoint, struct mountinfo *mount)
 {
-	struct mountinfo mount;
 	pid_t server;
 
-	if (mountinfo_find(mountpoint, &mount) < 0 || control_find_server(&mount, &server) < 0 ||
+	if (mountinfo_find(mountpoint, mount) < 0 || control_find_server(mount, &server) < 0 ||
 	    server <= 0)
 		return -1;
 	return (int)syscall(SYS_pidfd_open, server, 0);
 }
 
+/*
+ * Whether the filesystem of MOUNT is still mounted: there, read-only now, or elsewhere. Its
+ * connection is gone as soon as it isn't (fuse_conn_destroy() in fs/fuse/inode.c).
+ */
+static bool is_connected(const struct mountinfo *mount)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u", mount->minor); /* fits */
+	return access(path, F_OK) == 0;
+}
+
 /* umount(8) with ARGV and without us. Returns an exit code; what is wrong has been told. */
 static int run_umount(char **argv)
 {
-	int status, r = posix_spawn(&(pid_t){ 0 }, "/bin/umount", NULL, NULL, argv, environ);
+	int status = -1, r;
+	pid_t pid;
 
+	(void)signal(SIGCHLD, SIG_DFL); /* or its status is lost; can't fail */
+	r = posix_spawn(&pid, "/bin/umount", NULL, NULL, argv, environ);
 	if (r) {
 		tell("/bin/umount: execute: %s", strerror(r));
 		return EXIT_CANNOT_SERVE;
 	}
-	while (wait(&status) < 0 && errno == EINTR)
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CANNOT_SERVE;
 }
@@ -58,9 +74,9 @@ static void wait_for(const char *mountpoint, int server_fd)
 
 int umount_command(int argc, char **argv)
 {
-	const char *mountpoint = NULL;
-	bool lazy = false;
-	autofree char **words = calloc((size_t)argc + 2, sizeof(*words));
+	struct mountinfo mount;
+	bool waits = true;
+	autofree char **words = calloc((size_t)argc + 3, sizeof(*words));
 	autoclose int server_fd = -1;
 	int count = 0, code;
 
@@ -68,25 +84,26 @@ int umount_command(int argc, char **argv)
 		return EXIT_CANNOT_SERVE;
 	words[count++] = "umount";
 	words[count++] = "-i"; /* no helper */
+	if (geteuid() == 0)
+		words[count++] = "-c"; /* the path is as mountinfo has it: don't ask the mount */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-t") == 0) {
 			i++; /* its value, which we know */
 			continue;
 		}
-		if (argv[i][0] == '/')
-			mountpoint = argv[i];
-		lazy |= argv[i][0] == '-' && strchr(argv[i], 'l');
+		/* detached, it may be used for long; in another namespace, we can't see it */
+		if (i > 1 && argv[i][0] == '-' && strpbrk(argv[i], "lN"))
+			waits = false;
 		words[count++] = argv[i];
 	}
-	if (!mountpoint) {
+	if (argc < 2 || argv[1][0] != '/') {
 		tell("umount: parse: an absolute MOUNTPOINT is expected; run umount(8)");
 		return EXIT_USAGE;
 	}
-	/* a mount that is detached may be used for long */
-	if (!lazy)
-		server_fd = open_server(mountpoint);
+	if (waits)
+		server_fd = open_server(argv[1], &mount);
 	code = run_umount(words);
-	if (code == EXIT_FINE && server_fd >= 0)
-		wait_for(mountpoint, server_fd);
+	if (code == EXIT_FINE && server_fd >= 0 && !is_connected(&mount))
+		wait_for(argv[1], server_fd);
 	return code;
 }

@@ -69,6 +69,7 @@ missing=$(awk -v dir="$scratch" -v kernel="$kernel" '
 			name = substr(text, RSTART, RLENGTH)
 			sub(/[^A-Za-z0-9_]$/, "", name)
 			text = substr(text, RSTART + RLENGTH)
+			if (name ~ /^(base|reclaim|store|handlers|serve|host|tool)\//) sub(/.*\//, "", name)
 			if (name !~ /\// && !(name in names)) print file " names " name
 		}
 		text = $0

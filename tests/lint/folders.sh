@@ -25,7 +25,13 @@ cd "$root_dir/daemon"
 declare -A includes
 while IFS=: read -r file header; do
 	includes[${file#./}]+="$header "
-done < <(grep -r --include='*.[ch]' '^#include "' . | sed 's/#include "\(.*\)"/\1/')
+done < <(grep -rE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' . |
+	sed -E 's/[[:space:]]*#[[:space:]]*include[[:space:]]*"(.*)".*/\1/')
+# in angle brackets stands what isn't ours
+while IFS=: read -r file header; do
+	[[ ! -f $header ]] || complain "$file: includes <$header>, which is one of daemon/"
+done < <(grep -rE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include[[:space:]]*<' . |
+	sed -E 's/[[:space:]]*#[[:space:]]*include[[:space:]]*<(.*)>.*/\1/')
 while read -r file; do
 	file=${file#./}
 	folder=.
