@@ -124,9 +124,9 @@ static void tell_transport(struct caissond *self)
 	if (!refusal)
 		return;
 	self->told_transport = true;
-	log_warn(
-		"%s: serve by /dev/fuse, not by FUSE-over-io_uring: the kernel refused an entry: %s",
-		self->options.mountpoint, strerror(-refusal));
+	log_warn("%s: serve by /dev/fuse, not by FUSE-over-io_uring: the kernel refused an "
+		 "entry: %s",
+		 self->options.mountpoint, strerror(-refusal));
 }
 
 static void tick(void *arg)

@@ -227,9 +227,9 @@ static void abort_connection(struct keeper *keeper)
 	if (r < 0)
 		log_fail("%s: abort its connection: %s", keeper->config->mountpoint, strerror(-r));
 	else
-		log_fail(
-			"server %d: end after its death: a thread of it is still in the kernel: connection aborted",
-			(int)keeper->server);
+		log_fail("server %d: end after its death: a thread of it is still in the kernel: "
+			 "connection aborted",
+			 (int)keeper->server);
 }
 
 /* Until the server has ended. */

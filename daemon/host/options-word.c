@@ -83,7 +83,8 @@ static const struct option {
 	{ "entry_timeout", KIND_SECONDS, FIELD(serve.entry_timeout_ns), 0, SECONDS_MAX_NS, "1", "1",
 	  "S: seconds for which the kernel may keep names" },
 	{ "passthrough", KIND_PASSTHROUGH, FIELD(serve.passthrough), 0, 0, "off", "off",
-	  "off|auto|on: keep CAP_SYS_ADMIN, and let the kernel itself read for those who only read" },
+	  "off|auto|on: keep CAP_SYS_ADMIN, and let the kernel itself read for those who only "
+	  "read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
 	{ "log", KIND_LOG, FIELD(log), 0, 0, NULL, "stderr with -f, otherwise syslog",

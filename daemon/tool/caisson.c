@@ -199,7 +199,8 @@ static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *
 	for (size_t i = 0; i < count; i++) {
 		if (read_user(pids[i], &uid) && uid == answer.mount.owner)
 			continue;
-		tell("%s: find the processes of its caissond: PID %d isn't one of the mount's owner",
+		tell("%s: find the processes of its caissond: PID %d isn't one of the mount's "
+		     "owner",
 		     mountpoint, (int)pids[i]);
 		return EXIT_CANNOT_SERVE;
 	}
@@ -256,9 +257,11 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "status", command_status, "MOUNTPOINT [--json]",
-	  "what a mount does: mode, features, memory, counters, and whether it is safe to stack on" },
+	  "what a mount does: mode, features, memory, counters, and whether it is safe to stack "
+	  "on" },
 	{ "audit", command_audit, "MOUNTPOINT|PID [--json]",
-	  "every task of a mount's daemon, or of any process: exits 0 if all are marked and locked" },
+	  "every task of a mount's daemon, or of any process: exits 0 if all are marked and "
+	  "locked" },
 	{ "run", run_command,
 	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
 	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },

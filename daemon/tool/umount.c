@@ -34,8 +34,9 @@ static int open_server(const char *mountpoint, struct mountinfo *mount)
 }
 
 /*
- * Whether the filesystem of MOUNT is still mounted: there, read-only now, or elsewhere. Its
- * connection is gone as soon as it isn't (fuse_conn_destroy() in fs/fuse/inode.c).
+ * Whether the filesystem of MOUNT is still mounted: there, read-only now, or elsewhere. The kernel
+ * removes its connection with the last mount (fuse_conn_destroy() in fs/fuse/inode.c). If fusectl
+ * isn't mounted the answer is no, and the caller may wait in vain until WAIT_MS have passed.
  */
 static bool is_connected(const struct mountinfo *mount)
 {

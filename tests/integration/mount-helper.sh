@@ -21,12 +21,8 @@ end_it() {
 	wait_until 20 no_daemon_is_left
 }
 
-# A directory over which nothing but the helper is changed. mount(8) looks in /sbin first.
-helpers=$scratch/sbin
-mkdir -p "$helpers" "$scratch/work" "$mnt"
-mount -t overlay -o "lowerdir=$(readlink -f /sbin),upperdir=$helpers,workdir=$scratch/work" overlay \
-	"$(readlink -f /sbin)" || skip "no overlay mount over /sbin"
-defer umount -l "$(readlink -f /sbin)"
+overlay_sbin
+mkdir -p "$mnt"
 ln -s "$(realpath "$CAISSOND")" "$helpers/mount.fuse.caisson"
 make_backing ext4 256M
 options=$(daemon_options "")

@@ -19,11 +19,7 @@ fi
 files_below() { find "/proc/$1/fd" -lname "$2*" -printf '%l\n' 2>/dev/null || true; }
 is_not_mounted() { ! is_in_mountinfo "$mnt"; }
 
-helpers=$scratch/sbin
-mkdir -p "$helpers" "$scratch/work" "$mnt"
-mount -t overlay -o "lowerdir=$(readlink -f /sbin),upperdir=$helpers,workdir=$scratch/work" overlay \
-	"$(readlink -f /sbin)" || skip "no overlay mount over /sbin"
-defer umount -l "$(readlink -f /sbin)"
+overlay_sbin
 ln -s "$(realpath "$CAISSON")" "$helpers/umount.fuse.caisson"
 
 make_backing ext4 256M
@@ -40,7 +36,7 @@ umount -c "$mnt" &
 umount=$!
 wait_until 20 is_not_mounted || fail "umount -c asks a server that stands"
 refused 'busy' umount "$backing"
-[[ -d /proc/$umount ]] || fail "umount -c has returned before the server has ended"
+! process_is_gone "$umount" || fail "umount -c has returned before the server has ended"
 kill -CONT "$server"
 wait "$umount"
 umount "$backing"
@@ -59,7 +55,7 @@ mkdir -p "$scratch/bind"
 mount --bind "$mnt" "$scratch/bind"
 defer unmount "$scratch/bind"
 soon umount -c "$mnt"
-[[ -d /proc/$(pgrep -P "${daemon_pid[$mnt]}") ]]
+touch "$scratch/bind/served"
 soon umount -c "$scratch/bind"
 await_daemon "$mnt"
 serve

@@ -83,6 +83,18 @@ make_backing() {
 	mount_loop "$loop" "$dir" -t "$type"
 }
 
+# overlay_sbin: what is put into $helpers is in /sbin, too, where mount(8) and umount(8) look for
+# helpers. For a case in a mount namespace of its own, so that the machine's /sbin stays as it is.
+overlay_sbin() {
+	local sbin
+	sbin=$(readlink -f /sbin)
+	helpers=$scratch/sbin
+	mkdir -p "$helpers" "$scratch/work"
+	mount -t overlay -o "lowerdir=$sbin,upperdir=$helpers,workdir=$scratch/work" overlay "$sbin" ||
+		skip "no overlay mount over $sbin"
+	defer umount -l "$sbin"
+}
+
 # --- the daemon ---
 
 # Bit 24 of the effective set: needed to mark tasks as I/O flushers.

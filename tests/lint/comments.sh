@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Comments of C sources keep within 100 columns, and what they name exists: foo.h, foo.c and foo.md are files
-# of the repository, and noun_verb() is a function of ours if noun is one of our files. A kernel's
-# file is named with its path, fs/fuse/dev.c.
+# C sources keep within 100 columns, and what their comments name exists: foo.h, foo.c and foo.md are
+# files of the repository, and noun_verb() is a function of ours if noun is one of our files. A
+# kernel's file is named with its path, fs/fuse/dev.c.
 #
 #@ packages: git
 #@ timeout: 60
@@ -25,7 +25,7 @@ awk -v dir="$scratch" '
 	}
 	FNR == 1 { inside = 0 }
 	{
-		if ((inside || /\/\*/) && columns($0) > 100)
+		if (columns($0) > 100)
 			print FILENAME ":" FNR ": " columns($0) " columns" >(dir "/wide")
 		while (length) {
 			if (!inside) {
@@ -40,7 +40,7 @@ awk -v dir="$scratch" '
 			inside = 0
 		}
 	}' "${sources[@]}"
-[[ ! -s $scratch/wide ]] || fail "comments wider than 100 columns:"$'\n'"$(<"$scratch/wide")"
+[[ ! -s $scratch/wide ]] || fail "lines wider than 100 columns:"$'\n'"$(<"$scratch/wide")"
 
 # what is called or defined outside comments, the repository's file names, and the nouns of daemon/
 sed 's,/\*.*\*/,,; /^[[:space:]]*\*/d; /\/\*/d' "${sources[@]}" | grep -oE '\b[a-z][a-z0-9_]*\(' |

@@ -226,8 +226,8 @@ static const struct scenario scenarios[] = {
 	},
 	{
 		.name = "leases-stop",
-		.about =
-			"more meet a lease than may wait, and the daemon is told to end at any time",
+		.about = "more meet a lease than may wait, and the daemon is told to end at any "
+			 "time",
 		.queues = 1,
 		.depth = 2,
 		.workers = 1,
@@ -432,7 +432,8 @@ static bool compare_moves(void)
 			       allowed ? "allowed, and never seen" : "seen, and not allowed");
 		}
 	}
-	printf("%s  explore/transitions     %u of a request's are seen; %u are seen or allowed alone\n",
+	printf("%s  explore/transitions     %u of a request's are seen; %u are seen or "
+	       "allowed alone\n",
 	       differ ? "fail" : "pass", seen, differ);
 	return !differ;
 }
