@@ -60,7 +60,7 @@ int op_opendir(struct call *call)
 	if (r == 0 && call->fs->noatime)
 		store_keep_atime(fill.fd);
 	if (r == 0)
-		r = file_open(call->fs, inode, &fill, &fh);
+		r = file_open(&call->fs->files, inode, &fill, &fh);
 	if (r < 0)
 		return op_error(call->fs, r);
 	*out = (struct fuse_open_out){ .fh = fh };
@@ -228,7 +228,7 @@ int op_releasedir(struct call *call)
 
 	if (!file)
 		return -EBADF;
-	file_close(call->fs, file);
+	file_close(&call->fs->files, file);
 	return 0;
 }
 

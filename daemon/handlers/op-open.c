@@ -157,7 +157,7 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 
 	*ret_out = (struct caisson_fuse_open_out){ .fh = fh };
 	if (call->fs->passthrough && !is_zone)
-		backing_id = file_backing_id(call->fs, file);
+		backing_id = file_backing_id(&call->fs->files, file);
 	if (backing_id != PASSTHROUGH_NONE) {
 		ret_out->open_flags |= CAISSON_FOPEN_PASSTHROUGH;
 		ret_out->backing_id = backing_id;
@@ -170,7 +170,7 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
 	/* two mounts' inodes above, each with a page cache, don't know of each other */
 	if (may_cache && !is_direct && !inode_is_shared(&call->fs->inodes, inode)) {
-		call->drops = cached_open_begin(call->fs, known, file, &call->drop);
+		call->drops = cached_open_begin(&call->fs->inodes, known, file, &call->drop);
 		return;
 	}
 	cached_open_begin_around(known, file);
@@ -259,7 +259,7 @@ static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 	int r = open_descriptors(call, inode, &fill);
 
 	if (r == 0)
-		r = file_open(call->fs, inode, &fill, ret_fh);
+		r = file_open(&call->fs->files, inode, &fill, ret_fh);
 	if (r < 0)
 		return r;
 	file = file_get(&call->fs->files, *ret_fh);
@@ -312,7 +312,7 @@ static int reply_created(struct call *call, struct room *room, struct file *fill
 		close_both(fill);
 		return op_error(call->fs, r);
 	}
-	fh = file_publish(call->fs, room->file_row, inode, fill);
+	fh = file_publish(&call->fs->files, room->file_row, inode, fill);
 	room->file_row = POOL_NONE;
 	fill_open_out(call, ((const struct fuse_create_in *)call->arg)->flags, fh, &out->open);
 	call->out_len = sizeof(*out);
@@ -402,7 +402,8 @@ int op_release(struct call *call)
 
 	if (!file)
 		return -EBADF;
-	file_close(call->fs, file);
+	cached_open_close(inode_at(&call->fs->inodes, file->known), file);
+	file_close(&call->fs->files, file);
 	return 0;
 }
 
@@ -430,7 +431,7 @@ int op_flush(struct call *call)
 		if (fd < 0 || close(fd) < 0)
 			r = -errno;
 	}
-	return r < 0 ? op_error(call->fs, r) : file_report_error(call->fs, file);
+	return r < 0 ? op_error(call->fs, r) : file_report_error(&call->fs->files, file);
 }
 
 int op_lseek(struct call *call)

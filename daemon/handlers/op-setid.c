@@ -86,7 +86,7 @@ int op_worker_write(struct call *call)
 		return (int)written;
 	if (call->around)
 		call->drops = cached_open_written_around(
-			call->fs, inode_at(&call->fs->inodes, file->known), arg->offset,
+			&call->fs->inodes, inode_at(&call->fs->inodes, file->known), arg->offset,
 			(uint64_t)written, &call->drop);
 	*out = (struct fuse_write_out){ .size = (uint32_t)written };
 	call->out_len = sizeof(*out);

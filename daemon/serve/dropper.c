@@ -129,7 +129,7 @@ bool dropper_put(struct dropper *dropper, struct request *request)
 {
 	if (!admit(dropper, request)) {
 		owe(dropper, &request->drop);
-		cached_open_settle(dropper->fs, &request->drop);
+		cached_open_settle(&dropper->fs->inodes, &request->drop);
 		return false;
 	}
 	/* who waits for others' isn't one to wait for: there would always be one on a busy file */
@@ -188,7 +188,7 @@ static void answer(struct dropper *dropper, struct request *request)
 {
 	if (request->drop.reason != DROP_NONE)
 		atomic_fetch_sub(&inode_of(dropper, &request->drop)->drops, 1);
-	cached_open_settle(dropper->fs, &request->drop);
+	cached_open_settle(&dropper->fs->inodes, &request->drop);
 	dropper->dropped(dropper->arg, request);
 	atomic_fetch_sub(&dropper->waiting, 1);
 }
@@ -203,7 +203,7 @@ static void pay(struct dropper *dropper)
 	if (!atomic_exchange(&dropper->owes, false))
 		return;
 	do {
-		count = inode_collect_owing(inodes, &hand, nodeids, BATCH);
+		count = cached_open_collect_owing(inodes, &hand, nodeids, BATCH);
 		for (uint32_t i = 0; i < count; i++) {
 			notify(dropper, nodeids[i], 0, 0);
 			inode_end_drop(inodes, nodeids[i]);

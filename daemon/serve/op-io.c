@@ -213,7 +213,7 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 	stat_add(&io->stats->syncs, 1);
 	*io_row(io, request) = (struct io){
 		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
-		.fd = inode_fsync_fd(io->fs, file),
+		.fd = file_fsync_fd(&io->fs->files, file),
 	};
 	return start(io, request);
 }
@@ -296,7 +296,7 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 		return -EBADF;
 	if (result < 0)
 		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
-	r = file_report_error(io->fs, file);
+	r = file_report_error(&io->fs->files, file);
 	/*
 	 * another thread of the same opener may have been told for it meanwhile: this one failed
 	 * too
@@ -389,7 +389,7 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);
 	if (request->around && result > 0 && file)
-		request->drops = cached_open_written_around(io->fs, known_of(io, file),
+		request->drops = cached_open_written_around(&io->fs->inodes, known_of(io, file),
 							    io_row(io, request)->off - moved,
 							    (uint64_t)result, &request->drop);
 	out = request_payload(io->engine->arena, request);

@@ -173,7 +173,7 @@ static int make_fs(struct server *server)
 	if (!r)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
 	if (!r)
-		r = file_table_init(&fs->files, &server->arena);
+		r = file_table_init(&fs->files, &server->arena, &fs->inodes);
 	/* another machine's filesystem may keep waiting whoever asks how full it is */
 	prealloc_init(&fs->prealloc, &server->arena,
 		      fs->store.local ? server->config->extent_size_hint : 0);

@@ -8,7 +8,8 @@
 
 #include "base/macro.h"
 #include "base/mutex.h"
-#include "store/fs.h"
+#include "store/file.h"
+#include "store/inode.h"
 
 /* A second change within so many nanoseconds of the first may get the same mtime. */
 #define SAME_MTIME_NS 20000000
@@ -131,7 +132,7 @@ static bool begin_at_once(struct inode *inode, const struct file *file)
 	return false;
 }
 
-bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
+bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop)
 {
 	bool changed;
@@ -146,14 +147,14 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
 		.reason = changed ? DROP_CHANGED : DROP_NONE,
 		.by_writer = is_writer(file),
 		.counted = changed,
-		.row = inode_row(&fs->inodes, inode),
+		.row = inode_row(table, inode),
 	};
 	return true;
 }
 
-void cached_open_settle(const struct fs *fs, const struct cached_drop *drop)
+void cached_open_settle(const struct inode_table *table, const struct cached_drop *drop)
 {
-	struct inode *inode = inode_at(&fs->inodes, drop->row);
+	struct inode *inode = inode_at(table, drop->row);
 
 	if (drop->by_writer)
 		atomic_fetch_add(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
@@ -225,14 +226,14 @@ static bool has_writers(const struct inode *inode)
 	       atomic_load(&inode->writing) > 0;
 }
 
-bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
-				uint64_t len, struct cached_drop *ret_drop)
+bool cached_open_written_around(const struct inode_table *table, const struct inode *inode,
+				uint64_t off, uint64_t len, struct cached_drop *ret_drop)
 {
 	if (!has_readers_only(inode))
 		return false;
 	*ret_drop = (struct cached_drop){
 		.reason = DROP_WRITTEN,
-		.row = inode_row(&fs->inodes, inode),
+		.row = inode_row(table, inode),
 		.off = off,
 		.len = len,
 	};
@@ -252,4 +253,26 @@ bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason)
 		return true;
 	doubt(inode);
 	return false;
+}
+
+static bool owes_drop(const struct inode_table *table, struct inode *inode)
+{
+	enum cached_drop_reason reason;
+
+	(void)table;
+	if (!inode->used)
+		return false;
+	reason = (enum cached_drop_reason)atomic_exchange(&inode->drop_owed, DROP_NONE);
+	if (reason == DROP_NONE)
+		return false;
+	if (cached_open_may_drop(inode, reason))
+		return true;
+	atomic_fetch_sub(&inode->drops, 1);
+	return false;
+}
+
+uint32_t cached_open_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+				   uint32_t max)
+{
+	return inode_collect(table, hand, nodeids, max, owes_drop);
 }

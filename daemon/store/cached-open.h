@@ -46,8 +46,8 @@
 #define CACHED_OPEN_WRITER  (1ull << 40)
 
 struct file;
-struct fs;
 struct inode;
+struct inode_table;
 
 /* What an answer waits for. */
 enum cached_drop_reason {
@@ -69,7 +69,7 @@ struct cached_drop {
  * FILE is about to be open on INODE through the cache. Returns whether the answer has to wait for
  * *RET_DROP; then cached_open_settle() comes before the answer. A worker.
  */
-bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *file,
+bool cached_open_begin(const struct inode_table *table, struct inode *inode, struct file *file,
 		       struct cached_drop *ret_drop);
 
 /*
@@ -77,7 +77,7 @@ bool cached_open_begin(const struct fs *fs, struct inode *inode, struct file *fi
  * on its caller counts as a writer, if he is one, and DROP isn't waited for any more. Exactly once
  * for each such answer, also where it can't wait after all. Any thread, doesn't block.
  */
-void cached_open_settle(const struct fs *fs, const struct cached_drop *drop);
+void cached_open_settle(const struct inode_table *table, const struct cached_drop *drop);
 
 /* FILE is about to be open on INODE and goes around the cache, but for its mappings. A worker. */
 void cached_open_begin_around(struct inode *inode, struct file *file);
@@ -101,8 +101,8 @@ void cached_open_close(struct inode *inode, struct file *file);
  * A WRITE of LEN bytes at OFF has gone around the cache of INODE. Returns whether the answer has to
  * wait for *RET_DROP. Any thread, doesn't block.
  */
-bool cached_open_written_around(const struct fs *fs, const struct inode *inode, uint64_t off,
-				uint64_t len, struct cached_drop *ret_drop);
+bool cached_open_written_around(const struct inode_table *table, const struct inode *inode,
+				uint64_t off, uint64_t len, struct cached_drop *ret_drop);
 
 /*
  * Whether somebody who waits for REASON is to have pages of INODE dropped. Who waits for the drop
@@ -116,5 +116,12 @@ bool cached_open_take_due(struct inode *inode, enum cached_drop_reason reason);
  * not, the next open will find that the cache isn't true. The dropper.
  */
 bool cached_open_may_drop(struct inode *inode, enum cached_drop_reason reason);
+
+/*
+ * Fills NODEIDS with up to MAX inodes that owe a drop of their pages (dropper.h), which they don't
+ * from then on: inode_end_drop() is due. *HAND as of inode_collect(). Returns how many.
+ */
+uint32_t cached_open_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+				   uint32_t max);
 
 #endif

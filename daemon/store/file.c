@@ -8,8 +8,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
-#include "store/cached-open.h"
-#include "store/fs.h"
+#include "store/inode.h"
 #include "store/passthrough.h"
 
 static bool is_writer(const struct file *file)
@@ -39,9 +38,10 @@ int file_table_plan(struct arena *arena, uint32_t count)
 	return arena_plan(arena, ARENA_FILES, sizeof(struct file), count, CACHE_LINE_BYTES);
 }
 
-int file_table_init(struct file_table *table, const struct arena *arena)
+int file_table_init(struct file_table *table, const struct arena *arena, struct inode_table *inodes)
 {
 	*table = (struct file_table){
+		.inodes = inodes,
 		.rows = arena_table(arena, ARENA_FILES),
 		.count = (uint32_t)arena->plan.span[ARENA_FILES].count,
 	};
@@ -71,9 +71,9 @@ struct file *file_get(const struct file_table *table, uint64_t fh)
 	return file;
 }
 
-int file_reserve(struct fs *fs, uint32_t *ret_row)
+int file_reserve(struct file_table *table, uint32_t *ret_row)
 {
-	uint32_t row = pool_take(&fs->files.pool);
+	uint32_t row = pool_take(&table->pool);
 
 	if (row == POOL_NONE)
 		return -ENFILE;
@@ -81,21 +81,22 @@ int file_reserve(struct fs *fs, uint32_t *ret_row)
 	return 0;
 }
 
-void file_unreserve(struct fs *fs, uint32_t row)
+void file_unreserve(struct file_table *table, uint32_t row)
 {
-	pool_put(&fs->files.pool, row);
+	pool_put(&table->pool, row);
 }
 
-uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const struct file *fill)
+uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inode,
+		      const struct file *fill)
 {
-	struct file *file = &fs->files.rows[row];
+	struct file *file = &table->rows[row];
 	uint32_t generation = atomic_load(&file->generation) + 1;
 
 	assert(generation & 1);
-	inode_hold_open(&fs->inodes, inode);
-	file->known = inode_row(&fs->inodes, inode);
-	inode = inode_primary(&fs->inodes, inode);
-	file->inode = inode_row(&fs->inodes, inode);
+	inode_hold_open(table->inodes, inode);
+	file->known = inode_row(table->inodes, inode);
+	inode = inode_primary(table->inodes, inode);
+	file->inode = inode_row(table->inodes, inode);
 	file->fd = fill->fd;
 	file->lent = is_writer(fill) && lend_sync_fd(inode, file->fd);
 	file->buffered_fd = fill->buffered_fd;
@@ -111,49 +112,49 @@ uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const st
 	/* failures before this opening aren't this opener's */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
-	atomic_fetch_add(&fs->files.used, 1);
+	atomic_fetch_add(&table->used, 1);
 	return (uint64_t)generation << 32 | row;
 }
 
-int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh)
+int file_open(struct file_table *table, struct inode *inode, const struct file *fill,
+	      uint64_t *ret_fh)
 {
 	autoclose int fd = fill->fd, buffered_fd = fill->buffered_fd;
 	uint32_t row;
 	int r;
 
-	r = file_reserve(fs, &row);
+	r = file_reserve(table, &row);
 	if (r < 0)
 		return r;
-	*ret_fh = file_publish(fs, row, inode, fill);
+	*ret_fh = file_publish(table, row, inode, fill);
 	fd = buffered_fd = -1; /* the row's */
 	return 0;
 }
 
-void file_close(struct fs *fs, struct file *file)
+void file_close(struct file_table *table, struct file *file)
 {
-	uint32_t row = (uint32_t)(file - fs->files.rows);
-	struct inode *inode = inode_at(&fs->inodes, file->known);
+	uint32_t row = (uint32_t)(file - table->rows);
+	struct inode *inode = inode_at(table->inodes, file->known);
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
-	cached_open_close(inode, file);
 	close_all(file);
-	inode_put_open(&fs->inodes, inode);
-	atomic_fetch_sub(&fs->files.used, 1);
-	pool_put(&fs->files.pool, row);
+	inode_put_open(table->inodes, inode);
+	atomic_fetch_sub(&table->used, 1);
+	pool_put(&table->pool, row);
 }
 
-int inode_fsync_fd(const struct fs *fs, const struct file *file)
+int file_fsync_fd(const struct file_table *table, const struct file *file)
 {
 	/* a descriptor seen here stays open: only the last opener's leaving closes it */
-	int sync_fd = atomic_load(&inode_at(&fs->inodes, file->inode)->sync_fd);
+	int sync_fd = atomic_load(&inode_at(table->inodes, file->inode)->sync_fd);
 
 	return sync_fd >= 0 ? sync_fd : file->fd;
 }
 
-int file_report_error(const struct fs *fs, struct file *file)
+int file_report_error(const struct file_table *table, struct file *file)
 {
-	struct inode *inode = inode_at(&fs->inodes, file->inode);
+	struct inode *inode = inode_at(table->inodes, file->inode);
 	uint32_t seen = atomic_load(&file->error_seen); /* first: so seq isn't behind it */
 	uint32_t seq = atomic_load(&inode->error_seq);
 
@@ -163,18 +164,18 @@ int file_report_error(const struct fs *fs, struct file *file)
 	return atomic_load(&inode->error);
 }
 
-int32_t file_backing_id(struct fs *fs, const struct file *file)
+int32_t file_backing_id(const struct file_table *table, const struct file *file)
 {
-	struct inode *inode = inode_at(&fs->inodes, file->known);
+	struct inode *inode = inode_at(table->inodes, file->known);
 	int32_t known = atomic_load(&inode->backing_id), id;
 
 	if (known != PASSTHROUGH_NONE)
 		return known;
-	id = passthrough_open(fs->inodes.session_fd, file->fd);
+	id = passthrough_open(table->inodes->session_fd, file->fd);
 	if (id < 0)
 		return atomic_load(&inode->backing_id);
 	if (atomic_compare_exchange_strong(&inode->backing_id, &known, id))
 		return id;
-	passthrough_close(fs->inodes.session_fd, id); /* another opener was faster */
+	passthrough_close(table->inodes->session_fd, id); /* another opener was faster */
 	return known;
 }

@@ -25,8 +25,8 @@
 #include "base/pool.h"
 
 struct arena;
-struct fs;
 struct inode;
+struct inode_table;
 
 /* Lives in the arena: no pointers. */
 struct file {
@@ -50,6 +50,7 @@ struct file {
 };
 
 struct file_table {
+	struct inode_table *inodes; /* which the files hold open */
 	struct file *rows;
 	uint32_t count;
 	struct pool pool;
@@ -59,8 +60,9 @@ struct file_table {
 /* Plans ARENA_FILES for COUNT rows. 0 or -EOVERFLOW. */
 int file_table_plan(struct arena *arena, uint32_t count);
 
-/* Makes the table in the created ARENA. Allocates: before the seal. 0 or -errno. */
-int file_table_init(struct file_table *table, const struct arena *arena);
+/* Makes the table in the created ARENA, for files of INODES. Allocates: before the seal. 0 or -errno. */
+int file_table_init(struct file_table *table, const struct arena *arena,
+		    struct inode_table *inodes);
 
 /* Closes every descriptor in it. */
 void file_table_destroy(struct file_table *table);
@@ -73,37 +75,42 @@ struct file *file_get(const struct file_table *table, uint64_t fh);
  * properties (fd, buffered_fd, dio_*, flags, directory) be its own: it takes the descriptors, also
  * on error. Returns 0 with the fh, -ENFILE where the table is full, or -errno.
  */
-int file_open(struct fs *fs, struct inode *inode, const struct file *fill, uint64_t *ret_fh);
+int file_open(struct file_table *table, struct inode *inode, const struct file *fill,
+	      uint64_t *ret_fh);
 
 /*
  * The two halves of file_open(), for what must not be done in vain: file_reserve() sets a row
  * aside, or fails with -ENFILE; file_publish(), which can't fail, opens it as file_open() does
  * and returns the fh. A row that isn't needed goes back by file_unreserve(). See room.h.
  */
-int file_reserve(struct fs *fs, uint32_t *ret_row);
-void file_unreserve(struct fs *fs, uint32_t row);
-uint64_t file_publish(struct fs *fs, uint32_t row, struct inode *inode, const struct file *fill);
+int file_reserve(struct file_table *table, uint32_t *ret_row);
+void file_unreserve(struct file_table *table, uint32_t row);
+uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inode,
+		      const struct file *fill);
 
-/* Closes FILE: the kernel has released its fh. */
-void file_close(struct fs *fs, struct file *file);
+/*
+ * Closes FILE: the kernel has released its fh. It is no cached open any more
+ * (cached_open_close()).
+ */
+void file_close(struct file_table *table, struct file *file);
 
 /*
  * The descriptor for every fsync of FILE's inode: the first writer's, kept until the last opener
  * has gone; FILE's own where nobody has it open for writing. Any thread, no lock.
  */
-int inode_fsync_fd(const struct fs *fs, const struct file *file);
+int file_fsync_fd(const struct file_table *table, const struct file *file);
 
 /*
  * What FILE's opener has not been told yet: 0, or the -errno of the newest failed flush, once.
  * Any thread, no lock.
  */
-int file_report_error(const struct fs *fs, struct file *file);
+int file_report_error(const struct file_table *table, struct file *file);
 
 /*
  * The id of the backing file that the kernel knows for all openers of FILE's inode, which it is
  * told of here where it doesn't: PASSTHROUGH_NONE where that can't be. Any thread, no lock.
  */
-int32_t file_backing_id(struct fs *fs, const struct file *file);
+int32_t file_backing_id(const struct file_table *table, const struct file *file);
 
 /*
  * The descriptor for what has no alignment to keep to (copy_file_range, SEEK_DATA): FILE's buffered

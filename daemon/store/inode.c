@@ -18,7 +18,6 @@
 #include "base/macro.h"
 #include "base/mountinfo.h"
 #include "base/mutex.h"
-#include "store/cached-open.h"
 #include "store/inode-fd.h"
 #include "store/passthrough.h"
 #include "store/store.h"
@@ -828,24 +827,8 @@ static bool is_idle(const struct inode_table *table, struct inode *inode)
 	return !warm;
 }
 
-static bool owes_drop(const struct inode_table *table, struct inode *inode)
-{
-	enum cached_drop_reason reason;
-
-	(void)table;
-	if (!inode->used)
-		return false;
-	reason = (enum cached_drop_reason)atomic_exchange(&inode->drop_owed, DROP_NONE);
-	if (reason == DROP_NONE)
-		return false;
-	if (cached_open_may_drop(inode, reason))
-		return true;
-	atomic_fetch_sub(&inode->drops, 1);
-	return false;
-}
-
-static uint32_t collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
-			bool (*is_wanted)(const struct inode_table *table, struct inode *inode))
+uint32_t inode_collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
+		       bool (*is_wanted)(const struct inode_table *table, struct inode *inode))
 {
 	uint32_t count = row_count(table), found = 0, left = count;
 
@@ -869,13 +852,7 @@ static uint32_t collect(struct inode_table *table, uint32_t *hand, uint64_t *nod
 uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			    uint32_t max)
 {
-	return collect(table, hand, nodeids, max, is_idle);
-}
-
-uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
-			     uint32_t max)
-{
-	return collect(table, hand, nodeids, max, owes_drop);
+	return inode_collect(table, hand, nodeids, max, is_idle);
 }
 
 /* The number of filesystem DEV, which isn't the root's. */

@@ -306,19 +306,18 @@ void inode_relieve(struct inode_table *table);
 bool inode_is_tight(const struct inode_table *table);
 
 /*
- * Fills NODEIDS with up to MAX inodes that only the kernel's lookups hold, from row *HAND on, which
- * moves along, in at most one round. What was looked up again since the last round is left alone
- * once. Returns how many.
+ * Fills NODEIDS with up to MAX inodes that IS_WANTED says yes to, with the table's mutex held. Looks
+ * from row *HAND on, which moves along, in at most one round. Returns how many.
+ */
+uint32_t inode_collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
+		       bool (*is_wanted)(const struct inode_table *table, struct inode *inode));
+
+/*
+ * The same of inodes that only the kernel's lookups hold. One that was looked up again since the
+ * last round is left alone once.
  */
 uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
 			    uint32_t max);
-
-/*
- * Fills NODEIDS with up to MAX inodes that owe a drop of their pages (dropper.h), which they don't
- * from then on: inode_end_drop() is due. Returns how many.
- */
-uint32_t inode_collect_owing(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
-			     uint32_t max);
 
 /* A drop of NODEID's pages, which was owed, is over; the inode may have gone meanwhile. */
 void inode_end_drop(struct inode_table *table, uint64_t nodeid);

@@ -19,7 +19,7 @@ int room_for_inode(struct room *room)
 int room_for_file(struct room *room)
 {
 	assert(room->file_row == POOL_NONE);
-	return file_reserve(room->fs, &room->file_row);
+	return file_reserve(&room->fs->files, &room->file_row);
 }
 
 void room_end(struct room *room)
@@ -27,6 +27,6 @@ void room_end(struct room *room)
 	if (room->inode_row != POOL_NONE)
 		inode_unreserve(&room->fs->inodes, room->inode_row);
 	if (room->file_row != POOL_NONE)
-		file_unreserve(room->fs, room->file_row);
+		file_unreserve(&room->fs->files, room->file_row);
 	room->inode_row = room->file_row = POOL_NONE;
 }

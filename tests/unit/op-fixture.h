@@ -58,7 +58,7 @@ static inline void world_make(uint32_t inodes)
 	CHECK(file_table_plan(&world.arena, 16) == 0);
 	CHECK(arena_create(&world.arena) == 0);
 	CHECK(inode_table_init(&world.fs.inodes, &world.arena) == 0);
-	CHECK(file_table_init(&world.fs.files, &world.arena) == 0);
+	CHECK(file_table_init(&world.fs.files, &world.arena, &world.fs.inodes) == 0);
 	CHECK(store_open(&world.fs.store, world.path) == 0);
 	CHECK(store_open_proc(&world.fs.store) == 0);
 	CHECK(inode_table_set_root(&world.fs.inodes, world.fs.store.root_fd) == 0);

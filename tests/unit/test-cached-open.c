@@ -30,7 +30,7 @@ static uint64_t open_with(uint64_t f, int flags)
 static void settle(void)
 {
 	if (world.drops)
-		cached_open_settle(&world.fs, &world.drop);
+		cached_open_settle(&world.fs.inodes, &world.drop);
 }
 
 /* Opens F to read, and closes it: whether the answer waits until all of it is dropped. */
@@ -50,7 +50,7 @@ static bool write_drops(const struct file *file)
 {
 	struct cached_drop drop;
 
-	if (!cached_open_written_around(&world.fs, inode_of(file), 4096, 512, &drop))
+	if (!cached_open_written_around(&world.fs.inodes, inode_of(file), 4096, 512, &drop))
 		return false;
 	CHECK_EQ(drop.reason, DROP_WRITTEN);
 	CHECK_EQ(drop.row, file->known);
@@ -114,7 +114,7 @@ static void an_open_waits_for_drops_of_its_file(void)
 	other = open_with(f, O_RDWR);
 	CHECK(world.drops);
 	CHECK_EQ(world.drop.reason, DROP_NONE);
-	cached_open_settle(&world.fs, &world.drop);
+	cached_open_settle(&world.fs.inodes, &world.drop);
 	release(other);
 	atomic_store(&inode->drops, 0);
 	release(fh);
@@ -144,7 +144,7 @@ static void who_comes_next_waits_too(void)
 	CHECK(cached_open_may_drop(inode, DROP_NONE));
 	settle();
 	CHECK_EQ(atomic_load(&inode->drops), 1u);
-	cached_open_settle(&world.fs, &first);
+	cached_open_settle(&world.fs.inodes, &first);
 	CHECK_EQ(atomic_load(&inode->drops), 0u);
 	release(other);
 	release(fh);
@@ -195,7 +195,7 @@ static void who_waits_to_write_gets_his_drop(void)
 	inode = inode_of(writer);
 	CHECK(cached_open_may_drop(inode, DROP_CHANGED));
 	CHECK(!cached_open_may_drop(inode, DROP_WRITTEN));
-	cached_open_settle(&world.fs, &world.drop);
+	cached_open_settle(&world.fs.inodes, &world.drop);
 	CHECK(!cached_open_may_drop(inode, DROP_CHANGED));
 	release(fh);
 	CHECK_EQ(atomic_load(&inode->cached_opens), 0u);

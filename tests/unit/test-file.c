@@ -30,7 +30,7 @@ static void make(void)
 	CHECK_EQ(file_table_plan(&arena, FILES), 0);
 	CHECK_EQ(arena_create(&arena), 0);
 	CHECK_EQ(inode_table_init(&fs.inodes, &arena), 0);
-	CHECK_EQ(file_table_init(&fs.files, &arena), 0);
+	CHECK_EQ(file_table_init(&fs.files, &arena, &fs.inodes), 0);
 	CHECK_EQ(inode_table_set_root(&fs.inodes, root_fd), 0);
 	CHECK(close(root_fd) == 0);
 	CHECK_EQ(inode_remember(&fs.inodes, &fd, &stx, &inode), 0);
@@ -50,7 +50,7 @@ static int open_file(int flags, uint64_t *ret_fh)
 			     .flags = (uint32_t)flags };
 
 	CHECK(fill.fd >= 0);
-	return file_open(&fs, inode, &fill, ret_fh);
+	return file_open(&fs.files, inode, &fill, ret_fh);
 }
 
 static struct file *opened(int flags, uint64_t *ret_fh)
@@ -81,12 +81,12 @@ static void handles_name_one_opening(void)
 	file = opened(O_RDONLY, &fh);
 	fd = file->fd;
 	CHECK_EQ(inode->opens, 1u);
-	file_close(&fs, file);
+	file_close(&fs.files, file);
 	CHECK(!is_open(fd));
 	CHECK(file_get(&fs.files, fh) == NULL);
 	CHECK(opened(O_RDONLY, &next) == file);
 	CHECK(next != fh && file_get(&fs.files, fh) == NULL);
-	file_close(&fs, file);
+	file_close(&fs.files, file);
 	CHECK_EQ(inode->opens, 0u);
 	end();
 }
@@ -103,7 +103,7 @@ static void a_full_table_refuses_and_closes(void)
 	CHECK_EQ(open_file(O_RDWR, &fh), -ENFILE);
 	CHECK_EQ(inode->opens, (uint32_t)FILES);
 	for (int i = 0; i < FILES; i++)
-		file_close(&fs, files[i]);
+		file_close(&fs.files, files[i]);
 	CHECK_EQ(atomic_load(&fs.files.used), 0u);
 	end();
 	/* every descriptor is closed again: the lowest free one is what it was */
@@ -120,18 +120,18 @@ static void one_descriptor_syncs_for_all(void)
 
 	make();
 	reader = opened(O_RDONLY, &fh);
-	CHECK_EQ(inode_fsync_fd(&fs, reader), reader->fd);
+	CHECK_EQ(file_fsync_fd(&fs.files, reader), reader->fd);
 	writer = opened(O_WRONLY, &fh);
-	sync_fd = inode_fsync_fd(&fs, writer);
+	sync_fd = file_fsync_fd(&fs.files, writer);
 	CHECK_EQ(sync_fd, writer->fd);
-	CHECK_EQ(inode_fsync_fd(&fs, reader), sync_fd);
+	CHECK_EQ(file_fsync_fd(&fs.files, reader), sync_fd);
 	second = opened(O_RDWR, &fh);
-	CHECK_EQ(inode_fsync_fd(&fs, second), sync_fd);
-	file_close(&fs, writer);
-	CHECK_EQ(inode_fsync_fd(&fs, second), sync_fd);
-	file_close(&fs, second);
+	CHECK_EQ(file_fsync_fd(&fs.files, second), sync_fd);
+	file_close(&fs.files, writer);
+	CHECK_EQ(file_fsync_fd(&fs.files, second), sync_fd);
+	file_close(&fs.files, second);
 	CHECK(is_open(sync_fd)); /* the reader may be syncing with it */
-	file_close(&fs, reader);
+	file_close(&fs.files, reader);
 	CHECK(!is_open(sync_fd));
 	end();
 }
@@ -170,20 +170,20 @@ static void two_mounts_share_descriptor_and_errors(void)
 	inode = first;
 	reader = opened(O_RDONLY, &fh);
 	CHECK(reader->inode == writer->inode && reader->known != writer->known);
-	sync_fd = inode_fsync_fd(&fs, reader);
+	sync_fd = file_fsync_fd(&fs.files, reader);
 	CHECK_EQ(sync_fd, writer->fd);
 	inode_record_error(inode_at(&fs.inodes, writer->inode), -EIO);
-	CHECK_EQ(file_report_error(&fs, reader), -EIO);
-	CHECK_EQ(file_report_error(&fs, writer), -EIO);
-	CHECK_EQ(file_report_error(&fs, reader), 0);
+	CHECK_EQ(file_report_error(&fs.files, reader), -EIO);
+	CHECK_EQ(file_report_error(&fs.files, writer), -EIO);
+	CHECK_EQ(file_report_error(&fs.files, reader), 0);
 
 	/* what they share lasts as long as one of them is known or open */
 	CHECK(zone_is_file(&first->zone));
 	nodeid = inode_nodeid(&fs.inodes, first);
 	inode_forget(&fs.inodes, nodeid, 1);
-	file_close(&fs, reader);
-	CHECK_EQ(inode_fsync_fd(&fs, writer), sync_fd);
-	file_close(&fs, writer);
+	file_close(&fs.files, reader);
+	CHECK_EQ(file_fsync_fd(&fs.files, writer), sync_fd);
+	file_close(&fs.files, writer);
 	CHECK(!is_open(sync_fd));
 	CHECK(first->used && first->fd < 0); /* its mount isn't kept busy */
 	CHECK_EQ(atomic_load(&fs.inodes.used), 3u);
@@ -203,20 +203,20 @@ static void each_opener_is_told_once(void)
 	make();
 	a = opened(O_RDWR, &fh);
 	b = opened(O_RDONLY, &fh);
-	CHECK_EQ(file_report_error(&fs, a), 0);
+	CHECK_EQ(file_report_error(&fs.files, a), 0);
 	inode_record_error(inode, -EIO);
 	late = opened(O_RDWR, &fh);
-	CHECK_EQ(file_report_error(&fs, a), -EIO);
-	CHECK_EQ(file_report_error(&fs, a), 0);
+	CHECK_EQ(file_report_error(&fs.files, a), -EIO);
+	CHECK_EQ(file_report_error(&fs.files, a), 0);
 	inode_record_error(inode, -ENOSPC);
 	inode_record_error(inode, -EDQUOT);
-	CHECK_EQ(file_report_error(&fs, b), -EDQUOT);
-	CHECK_EQ(file_report_error(&fs, b), 0);
-	CHECK_EQ(file_report_error(&fs, late), -EDQUOT);
-	CHECK_EQ(file_report_error(&fs, a), -EDQUOT);
-	file_close(&fs, a);
-	file_close(&fs, b);
-	file_close(&fs, late);
+	CHECK_EQ(file_report_error(&fs.files, b), -EDQUOT);
+	CHECK_EQ(file_report_error(&fs.files, b), 0);
+	CHECK_EQ(file_report_error(&fs.files, late), -EDQUOT);
+	CHECK_EQ(file_report_error(&fs.files, a), -EDQUOT);
+	file_close(&fs.files, a);
+	file_close(&fs.files, b);
+	file_close(&fs.files, late);
 	end();
 }
 
@@ -235,7 +235,7 @@ static void *keep_asking(void *arg)
 
 	do {
 		last = atomic_load(asker->done);
-		if (file_report_error(&fs, asker->file) < 0)
+		if (file_report_error(&fs.files, asker->file) < 0)
 			atomic_fetch_add(&asker->told, 1);
 	} while (!last);
 	return NULL;
@@ -261,8 +261,8 @@ static void threads_of_one_opener_share_what_they_are_told(void)
 	for (int i = 0; i < 2; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	CHECK(atomic_load(&asker.told) >= 1 && atomic_load(&asker.told) <= ERRORS);
-	CHECK_EQ(file_report_error(&fs, asker.file), 0);
-	file_close(&fs, asker.file);
+	CHECK_EQ(file_report_error(&fs.files, asker.file), 0);
+	file_close(&fs.files, asker.file);
 	end();
 }
 

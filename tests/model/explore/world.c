@@ -128,7 +128,8 @@ static void open_files(const struct scenario *scenario)
 		}
 		if (i == 0)
 			must(ftruncate(fill.fd, 0) == 0, "the file can't be emptied");
-		must(file_open(fs, world.inode, &fill, &fh) == 0 && fh == FH(i), "no handle");
+		must(file_open(&fs->files, world.inode, &fill, &fh) == 0 && fh == FH(i),
+		     "no handle");
 		if (scenario->zone_len)
 			op_zone_load(world.inode, fill.fd);
 	}
@@ -226,7 +227,7 @@ void world_begin(const struct scenario *scenario)
 	clear_arena();
 	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
 		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
-		     file_table_init(&fs->files, &world.arena) == 0 &&
+		     file_table_init(&fs->files, &world.arena, &fs->inodes) == 0 &&
 		     worker_init(&world.workers, &workers) == 0,
 	     "the tables can't be made");
 	world.gates = (struct gate_table){
