@@ -22,11 +22,9 @@ int server_transport_refusal(const struct server *server)
 /* Where the kernel refuses an entry, it goes back to /dev/fuse for all. */
 static const char *transport_name(const struct server *server)
 {
-	const struct queue *queue = server->queues;
+	bool uring = server->plan.layout.count && !server_transport_refusal(server);
 
-	if (!server->plan.layout.count || server_transport_refusal(server))
-		return queue->dev.ops->name;
-	return queue->uring.ops->name;
+	return uring ? "uring" : "dev";
 }
 
 void server_fill_status(const struct server *server, const struct options *options,

@@ -169,6 +169,8 @@ int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_
 	return r;
 }
 
+static void io_completed(void *arg, uint32_t index, int res);
+
 int engine_init(struct engine *engine, const struct engine_config *config)
 {
 	uint32_t entries = config->depth + config->others;
@@ -178,6 +180,7 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		.arena = config->arena,
 		.ios = arena_table(config->arena, ARENA_IOS),
 		.owner = config->owner,
+		.users[ENGINE_IO] = { io_completed, engine },
 		.stats = config->stats,
 		.shared = config->shared,
 	};
@@ -238,6 +241,11 @@ int engine_start(struct engine *engine)
 	if (r < 0)
 		return r;
 	return register_identities(engine);
+}
+
+void engine_on(struct engine *engine, enum engine_tag tag, const struct engine_user *user)
+{
+	engine->users[tag] = *user;
 }
 
 void engine_destroy(struct engine *engine)
@@ -371,23 +379,26 @@ bool engine_is_idle(const struct engine *engine)
 	       !io_uring_cq_ready(&engine->ring);
 }
 
-static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
+static void io_completed(void *arg, uint32_t index, int res)
 {
-	enum engine_tag tag = (enum engine_tag)(cqe->user_data >> TAG_SHIFT);
-	uint32_t index = (uint32_t)cqe->user_data;
+	struct engine *engine = arg;
 	int64_t result;
 
-	if (tag != ENGINE_IO) {
-		engine->owner.other(engine->owner.arg, tag, index, cqe->res);
-		return;
-	}
-	if (!settle(engine, &engine->ios[index], cqe->res, &result)) {
+	if (!settle(engine, &engine->ios[index], res, &result)) {
 		issue(engine, index);
 		return;
 	}
 	engine->in_flight--;
 	atomic_fetch_sub_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
 	engine->owner.done(engine->owner.arg, index, result);
+}
+
+static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
+{
+	const struct engine_user *user = &engine->users[cqe->user_data >> TAG_SHIFT];
+
+	if (user->completed)
+		user->completed(user->arg, (uint32_t)cqe->user_data, cqe->res);
 }
 
 /* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap. */

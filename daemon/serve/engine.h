@@ -50,8 +50,16 @@ struct io {
 	uint8_t identity; /* enum io_identity */
 };
 
-/* What a completion belongs to. ENGINE_IO is the engine's own; the rest go to other(). */
-enum engine_tag { ENGINE_IO, ENGINE_FETCH, ENGINE_REPLY, ENGINE_ENTRY, ENGINE_WAKE, ENGINE_CANCEL };
+/* What a completion belongs to. ENGINE_IO is the engine's own; the others' users call engine_on(). */
+enum engine_tag {
+	ENGINE_IO,
+	ENGINE_FETCH,
+	ENGINE_REPLY,
+	ENGINE_ENTRY,
+	ENGINE_WAKE,
+	ENGINE_CANCEL,
+	ENGINE_TAGS
+};
 
 /* What the engines of a process have in common. */
 struct engine_shared {
@@ -65,8 +73,13 @@ struct engine_owner {
 	 * nothing was. May submit.
 	 */
 	void (*done)(void *arg, uint32_t index, int64_t result);
-	/* A completion of an engine_sqe() of the owner's. May submit. */
-	void (*other)(void *arg, enum engine_tag tag, uint32_t index, int result);
+};
+
+/* Who uses a tag. */
+struct engine_user {
+	/* A submission has completed: INDEX is that of its engine_sqe(). May submit. Or NULL */
+	void (*completed)(void *arg, uint32_t index, int result);
+	void *arg;
 };
 
 struct engine {
@@ -75,6 +88,7 @@ struct engine {
 	const struct arena *arena;
 	struct io *ios;
 	struct engine_owner owner;
+	struct engine_user users[ENGINE_TAGS];
 	struct stats_queue *stats;
 	int personality[IO_IDENTITIES]; /* registered with the ring; 0: the thread's own */
 	uint32_t in_flight;		/* ios */
@@ -145,9 +159,12 @@ void engine_submit(struct engine *engine, uint32_t index);
 /* Whether no io of any engine is under way, and nothing else has come for this one. */
 bool engine_is_idle(const struct engine *engine);
 
+/* USER is called for each completion of TAG. Before the first turn. */
+void engine_on(struct engine *engine, enum engine_tag tag, const struct engine_user *user);
+
 /*
- * An empty submission of the owner's own, sent with the next turn; other() is called for it with
- * TAG and INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
+ * An empty submission of a user of TAG, sent with the next turn; the tag's function is called for it
+ * with INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
  * leave the stamp (user_data) alone.
  */
 struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);

@@ -4,16 +4,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/arena.h"
-#include "base/cleanup.h"
 #include "base/stats.h"
 #include "handlers/dispatch.h"
 #include "handlers/op-meta.h"
 #include "serve/dropper.h"
 #include "serve/gate.h"
+#include "serve/outbox.h"
 #include "serve/request.h"
 #include "serve/worker.h"
 #include "store/fs.h"
@@ -24,20 +22,13 @@
 /* After a name that wasn't cached, so many are left to the workers untried: it costs some µs. */
 #define LOOKUPS_FORGONE 16
 
-static void wake(struct queue *queue)
-{
-	uint64_t one = 1;
-
-	/* can only fail by overflow, and then the queue has wake-ups enough */
-	(void)!write(queue->wake_fd, &one, sizeof(one));
-}
-
 /* Listens on the eventfd. */
 static void arm_wake(struct queue *queue)
 {
 	struct io_uring_sqe *sqe = engine_sqe(&queue->engine, ENGINE_WAKE, 0);
 
-	io_uring_prep_read(sqe, queue->wake_fd, &queue->wake_count, sizeof(queue->wake_count), 0);
+	io_uring_prep_read(sqe, queue->outbox->wake_fd, &queue->wake_count,
+			   sizeof(queue->wake_count), 0);
 	queue->wake_armed = true;
 }
 
@@ -47,13 +38,13 @@ static void arm_wake(struct queue *queue)
  */
 static void have_sibling_look(struct queue *queue)
 {
-	if (queue->dev.ops->is_drained(&queue->dev))
+	if (transport_dev_is_drained(&queue->dev))
 		return;
 	for (uint32_t i = 1; i < queue->sibling_count; i++) {
 		struct queue *sibling = &queue->siblings[(queue->qid + i) % queue->sibling_count];
 
 		if (atomic_load(&sibling->dev.armed) && !atomic_exchange(&sibling->look, true)) {
-			wake(sibling);
+			outbox_wake(sibling->outbox);
 			return;
 		}
 	}
@@ -63,85 +54,32 @@ static void have_sibling_look(struct queue *queue)
 static void look_again(struct queue *queue)
 {
 	if (atomic_exchange(&queue->look, false))
-		queue->dev.ops->cancel(&queue->dev); /* nothing where none is on offer */
+		transport_dev_cancel(&queue->dev); /* nothing where none is on offer */
 }
 
 /* Offers a slot to the transport unless there is none or the queue is to end. */
 static void offer(struct queue *queue)
 {
-	bool was_starved = atomic_load(&queue->starved);
+	struct outbox *outbox = queue->outbox;
+	bool was_starved = atomic_load(&outbox->starved);
 	uint32_t index;
 
 	if (queue->dev.armed || queue->dev.ended || atomic_load(&queue->stopping))
 		return;
-	index = pool_take(&queue->slots);
+	index = pool_take(&outbox->slots);
 	if (index == POOL_NONE) {
 		stat_add(&queue->stats->starved, 1);
-		atomic_store(&queue->starved, true);
+		atomic_store(&outbox->starved, true);
 		/* again, now that whoever frees one will tell: it may have been just before */
-		index = pool_take(&queue->slots);
+		index = pool_take(&outbox->slots);
 		if (index == POOL_NONE) {
 			if (!was_starved)
 				have_sibling_look(queue);
 			return;
 		}
 	}
-	atomic_store(&queue->starved, false);
-	queue->dev.ops->fetch(&queue->dev, &queue->requests[index]);
-}
-
-void queue_drop(struct queue *queue, struct request *request)
-{
-	assert(!request->entry);
-	request_move(request, REQUEST_FREE);
-	pool_put(&queue->slots, request->index);
-	if (atomic_load(&queue->starved))
-		wake(queue);
-}
-
-/* REQUEST goes back to the queue's thread, which takes what comes in any order. */
-static void push(struct queue *queue, struct request *request)
-{
-	uint32_t head = atomic_load(&queue->returned);
-
-	do {
-		request->next = head;
-	} while (!atomic_compare_exchange_weak(&queue->returned, &head, request->index));
-	if (head == POOL_NONE)
-		wake(queue); /* whoever put the first one there has told, too */
-}
-
-void queue_entered(void *arg, struct request *request)
-{
-	struct worker_set *workers = arg;
-
-	if (request->worker != POOL_NONE)
-		worker_entered(workers, request);
-	else
-		push(&workers->queues[request->qid], request);
-}
-
-int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
-{
-	int r;
-
-	if (request->entry) {
-		request_copy_reply(queue->arena, request, out);
-		push(queue, request);
-		return 0;
-	}
-	r = queue->dev.ops->answer(&queue->dev, out, out->len);
-	if (!request->meta)
-		queue_drop(queue, request);
-	return r;
-}
-
-int queue_return(struct queue *queue, struct request *request)
-{
-	if (!request->entry)
-		return queue_answer(queue, request, request_own_reply(queue->arena, request));
-	push(queue, request);
-	return 0;
+	atomic_store(&outbox->starved, false);
+	transport_dev_fetch(&queue->dev, &queue->requests[index]);
 }
 
 /* An answer that stands in REQUEST's own buffer. */
@@ -149,18 +87,17 @@ static void send_reply(struct queue *queue, struct request *request)
 {
 	if (request->entry) {
 		queue->taken--;
-		queue->uring.ops->reply(&queue->uring, request);
-		return;
+		transport_uring_reply(&queue->uring, request);
+	} else {
+		transport_dev_reply(&queue->dev, request);
 	}
-	queue->replies++;
-	queue->dev.ops->reply(&queue->dev, request);
 }
 
 static void reply(struct queue *queue, struct request *request, int error, uint32_t body_len)
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
 	if (request->drops && dropper_put(queue->dropper, request))
-		return; /* comes back, or is answered, by queue_return() */
+		return; /* comes back, or is answered, by outbox_answer_own() */
 	send_reply(queue, request);
 }
 
@@ -168,7 +105,7 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 static void drop(struct queue *queue, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
-	pool_put(&queue->slots, request->index);
+	pool_put(&queue->outbox->slots, request->index);
 }
 
 static void refuse(struct queue *queue, struct request *request, int error)
@@ -189,11 +126,11 @@ static void started(struct queue *queue, struct request *request, int r, uint32_
 	case OP_IO_STARTED:
 		return;
 	case OP_IO_PARKED:
-		queue->parked++; /* comes back by queue_entered() */
+		queue->parked++; /* comes back by outbox_return() */
 		return;
 	case OP_IO_WORKER:
 		request->changes = true;
-		worker_submit(queue->workers, request); /* comes back by queue_answer() */
+		worker_submit(queue->workers, request); /* answered by outbox_answer() */
 		return;
 	}
 	stat_add(&queue->stats->errors, r != 0);
@@ -215,7 +152,7 @@ static void start_data(struct queue *queue, struct request *request, const struc
 
 /*
  * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
- * and large enough, otherwise the data slot goes along, and comes back by queue_drop().
+ * and large enough, otherwise the data slot goes along, and comes back by outbox_drop().
  */
 static void hand_over(struct queue *queue, struct request *request)
 {
@@ -234,7 +171,7 @@ static bool busy(const struct queue *queue)
 	/* without a connection nobody waits for the answers of those that workers have */
 	bool awaited = queue->taken && !queue->dev.ended;
 
-	return queue->engine.in_flight || queue->replies || queue->dev.armed || queue->parked ||
+	return queue->engine.in_flight || queue->dev.replies || queue->dev.armed || queue->parked ||
 	       awaited;
 }
 
@@ -277,7 +214,7 @@ static void start_metadata(struct queue *queue, struct request *request, const s
 		refuse(queue, request, -EIO); /* these don't come this way */
 		return;
 	}
-	if (!request->changes && is_at_leisure(queue) && queue->dev.ops->is_drained(&queue->dev) &&
+	if (!request->changes && is_at_leisure(queue) && transport_dev_is_drained(&queue->dev) &&
 	    worker_try_here(queue->workers, queue->qid, request))
 		return;
 	if (try_briefly(queue, request, call))
@@ -368,9 +305,9 @@ static void take_returned(struct queue *queue)
 {
 	uint32_t index;
 
-	if (atomic_load_explicit(&queue->returned, memory_order_relaxed) == POOL_NONE)
+	if (atomic_load_explicit(&queue->outbox->returned, memory_order_relaxed) == POOL_NONE)
 		return;
-	index = atomic_exchange(&queue->returned, POOL_NONE);
+	index = atomic_exchange(&queue->outbox->returned, POOL_NONE);
 	while (index != POOL_NONE) {
 		struct request *request = &queue->requests[index];
 
@@ -383,7 +320,7 @@ static void released(void *arg, struct request *request)
 {
 	struct queue *queue = arg;
 
-	pool_put(&queue->slots, request->index);
+	pool_put(&queue->outbox->slots, request->index);
 }
 
 static void ended(void *arg, int reason)
@@ -406,21 +343,12 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 	started(queue, request, r, body_len);
 }
 
-static void completion(void *arg, enum engine_tag tag, uint32_t index, int result)
+static void woken(void *arg, uint32_t index, int result)
 {
 	struct queue *queue = arg;
 
-	if (tag == ENGINE_WAKE) {
-		queue->wake_armed = false;
-		return;
-	}
-	if (tag == ENGINE_ENTRY) {
-		queue->uring.ops->completion(&queue->uring, tag, index, result);
-		return;
-	}
-	if (tag == ENGINE_REPLY)
-		queue->replies--;
-	queue->dev.ops->completion(&queue->dev, tag, index, result);
+	(void)index, (void)result;
+	queue->wake_armed = false; /* whoever woke it has left something for this turn */
 }
 
 int queue_init(struct queue *queue, const struct queue_config *config)
@@ -432,6 +360,7 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.qid = config->qid,
 		.arena = config->arena,
 		.requests = arena_table(config->arena, ARENA_REQUESTS),
+		.outbox = config->outbox,
 		.workers = config->workers,
 		.siblings = config->queues,
 		.sibling_count = config->queue_count,
@@ -442,11 +371,10 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.entries = config->entries,
 		.entry_count = config->entry_count,
 		.online_count = config->online_count,
-		.wake_fd = -1,
 		.dev.fd = -1,
 	};
-	atomic_init(&queue->returned, POOL_NONE);
-	r = pool_init(&queue->slots, config->first_slot, config->depth);
+	r = outbox_init(queue->outbox, config->arena, &queue->dev, config->first_slot,
+			config->depth);
 	if (r < 0)
 		return r;
 	for (uint32_t i = config->first_slot; i < config->first_slot + config->depth; i++)
@@ -462,7 +390,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	struct engine_config engine = {
 		.arena = config->arena,
 		.stats = queue->stats,
-		.owner = { .arg = queue, .done = io_done, .other = completion },
+		.owner = { .arg = queue, .done = io_done },
 		.shared = config->shared,
 		.depth = config->depth,
 		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
@@ -482,15 +410,15 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	r = affinity_init(&queue->affinity);
 	if (r < 0)
 		return r;
-	queue->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (queue->wake_fd < 0)
-		return -errno;
 	r = engine_init(&queue->engine, &engine);
 	if (r < 0)
-		goto err_wake;
+		return r;
+	engine_on(&queue->engine, ENGINE_WAKE, &(struct engine_user){ woken, queue });
 	r = transport_dev_open(&queue->dev, &queue->engine, config->session_fd, &owner);
-	if (r < 0)
-		goto err_engine;
+	if (r < 0) {
+		engine_destroy(&queue->engine);
+		return r;
+	}
 	if (config->entry_count)
 		transport_uring_open(&queue->uring, &queue->engine, queue->dev.fd, &owner);
 	queue->op_io = (struct op_io){
@@ -501,24 +429,18 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	};
 	queue->made = true;
 	return 0;
-
-err_engine:
-	engine_destroy(&queue->engine);
-err_wake:
-	close_fd(&queue->wake_fd);
-	return r;
 }
 
 /* Makes entries of slots, for good. */
 static void register_entries(struct queue *queue)
 {
 	for (uint32_t i = 0; i < queue->entry_count; i++) {
-		uint32_t index = pool_take(&queue->slots);
+		uint32_t index = pool_take(&queue->outbox->slots);
 
 		assert(index != POOL_NONE);
 		queue->requests[index].cpu = queue->entries[i];
 		queue->requests[index].few = i >= queue->online_count;
-		queue->uring.ops->fetch(&queue->uring, &queue->requests[index]);
+		transport_uring_register(&queue->uring, &queue->requests[index]);
 	}
 }
 
@@ -534,7 +456,7 @@ int queue_run(struct queue *queue)
 		take_returned(
 			queue); /* first: it may have been the last that this queue was busy with */
 		if (ending && queue->dev.armed && !cancelled) {
-			queue->dev.ops->cancel(&queue->dev);
+			transport_dev_cancel(&queue->dev);
 			cancelled = true;
 		}
 		if (ending && !busy(queue)) {
@@ -559,16 +481,16 @@ int queue_run(struct queue *queue)
 void queue_stop(struct queue *queue)
 {
 	atomic_store(&queue->stopping, true);
-	wake(queue);
+	outbox_wake(queue->outbox);
 }
 
 void queue_destroy(struct queue *queue)
 {
 	if (queue->made) {
-		queue->dev.ops->destroy(&queue->dev);
+		transport_dev_close(&queue->dev);
 		engine_destroy(&queue->engine);
-		close_fd(&queue->wake_fd);
 		queue->made = false;
 	}
-	pool_destroy(&queue->slots);
+	if (queue->outbox)
+		outbox_destroy(queue->outbox);
 }

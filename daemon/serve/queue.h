@@ -31,7 +31,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/pool.h"
 #include "serve/affinity.h"
 #include "serve/engine.h"
 #include "serve/op-io.h"
@@ -40,8 +39,8 @@
 struct arena;
 struct dropper;
 struct fs;
-struct fuse_out_header;
 struct gate_table;
+struct outbox;
 struct worker_set;
 
 struct queue {
@@ -51,7 +50,7 @@ struct queue {
 	struct transport dev;	/* /dev/fuse */
 	struct transport uring; /* without ops where it isn't used */
 	struct op_io op_io;
-	struct pool slots; /* taken by the queue, put back by it and by workers */
+	struct outbox *outbox; /* how other threads end its requests; has its free slots */
 	const struct arena *arena;
 	struct request *requests;
 	struct worker_set *workers;
@@ -63,15 +62,10 @@ struct queue {
 	struct stats_queue *stats;
 	uint32_t max_write;
 
-	int wake_fd;	       /* eventfd; other threads write to it, see wake() in queue.c */
-	uint64_t wake_count;   /* its read buffer */
-	_Atomic bool starved;  /* no slot was free to offer: whoever frees one wakes us */
+	uint64_t wake_count;   /* what is read of outbox->wake_fd */
 	_Atomic bool stopping; /* stop fetching, finish what there is */
-	_Atomic uint32_t
-		returned;  /* the first of the requests that other threads have handed back */
-	_Atomic bool look; /* the slot on offer is to be offered anew: a sibling asks */
+	_Atomic bool look;     /* the slot on offer is to be offered anew: a sibling asks */
 	bool wake_armed;
-	uint32_t replies;	  /* sent, not completed */
 	uint32_t parked;	  /* data requests that wait at a gate */
 	uint32_t taken;		  /* entries with a request that has no answer yet */
 	uint32_t lookups_forgone; /* to come, to be done by workers untried */
@@ -84,10 +78,11 @@ struct queue_config {
 	uint16_t qid;
 	const struct arena *arena;
 	struct fs *fs;
+	struct outbox *outbox; /* of this queue; queue_init() makes it */
 	struct worker_set *workers;
 	struct queue *queues; /* all of them, queue_count */
 	uint32_t queue_count;
-	struct gate_table *gates; /* whose entered() is queue_entered() */
+	struct gate_table *gates; /* whose entered() is worker_entered() */
 	struct dropper *dropper;
 	uint32_t first_slot, depth;
 	uint32_t max_write;
@@ -115,27 +110,6 @@ int queue_run(struct queue *queue);
 
 /* Stop fetching, finish what there is, return from queue_run(). Any thread. */
 void queue_stop(struct queue *queue);
-
-/*
- * Answers REQUEST, which came by this queue and is in state REPLY, with OUT and the out->len -
- * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted). The
- * request is the caller's no longer: if it isn't a metadata slot, it is free. Any thread.
- */
-int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out);
-
-/* The same with the answer that stands in REQUEST's own buffer. */
-int queue_return(struct queue *queue, struct request *request);
-
-/*
- * A worker is through with a data slot of this queue that gets no answer. Any thread.
- */
-void queue_drop(struct queue *queue, struct request *request);
-
-/*
- * REQUEST has entered its gate (gate.h): its queue, or its worker of the set ARG, goes on with it.
- * Doesn't block. Any thread.
- */
-void queue_entered(void *arg, struct request *request);
 
 /* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
 void queue_destroy(struct queue *queue);

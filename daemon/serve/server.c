@@ -14,6 +14,7 @@
 #include "caisson/reclaim.h"
 #include "serve/config.h"
 #include "serve/engine.h"
+#include "serve/outbox.h"
 #include "serve/plan.h"
 #include "serve/queue.h"
 #include "serve/request.h"
@@ -37,6 +38,7 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.qid = (uint16_t)qid,
 		.arena = &server->arena,
 		.fs = &server->fs,
+		.outbox = &server->outboxes[qid],
 		.workers = &server->workers,
 		.queues = server->queues,
 		.queue_count = server->plan.queues,
@@ -205,9 +207,15 @@ static int make_queues_and_workers(struct server *server)
 	server->queues = aligned_alloc(
 		CACHE_LINE_BYTES,
 		round_up(server->plan.queues * sizeof(*server->queues), CACHE_LINE_BYTES));
-	if (!server->queues)
+	server->outboxes =
+		aligned_alloc(CACHE_LINE_BYTES, server->plan.queues * sizeof(*server->outboxes));
+	if (!server->queues || !server->outboxes) {
+		free(server->queues); /* server_close() looks into them */
+		server->queues = NULL;
 		return -ENOMEM;
+	}
 	memset(server->queues, 0, server->plan.queues * sizeof(*server->queues));
+	memset(server->outboxes, 0, server->plan.queues * sizeof(*server->outboxes));
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
 		struct queue_config queue = queue_config(server, qid);
 
@@ -215,11 +223,11 @@ static int make_queues_and_workers(struct server *server)
 		if (r < 0)
 			return r;
 	}
-	workers.queues = server->queues;
+	workers.outboxes = server->outboxes;
 	server->gates = (struct gate_table){
 		.inodes = &server->fs.inodes,
 		.requests = arena_table(&server->arena, ARENA_REQUESTS),
-		.entered = queue_entered,
+		.entered = worker_entered,
 		.arg = &server->workers,
 	};
 	dropper_init(&server->dropper, &server->fs, arena_table(&server->arena, ARENA_REQUESTS),
@@ -397,6 +405,7 @@ void server_close(struct server *server)
 	for (uint32_t qid = 0; server->queues && qid < server->plan.queues; qid++)
 		queue_destroy(&server->queues[qid]);
 	free(server->queues);
+	free(server->outboxes);
 	prune_destroy(&server->prune);
 	dropper_destroy(&server->dropper);
 	arena_destroy(&server->arena);

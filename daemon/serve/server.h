@@ -23,6 +23,7 @@
 #include "store/fs.h"
 
 struct serve_config;
+struct outbox;
 struct queue;
 
 struct server {
@@ -31,6 +32,7 @@ struct server {
 	struct fs fs;
 	struct session session;
 	struct queue *queues;
+	struct outbox *outboxes; /* one a queue */
 	struct engine_shared engines;
 	struct plan plan;
 	struct gate_table gates;

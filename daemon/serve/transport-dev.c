@@ -35,7 +35,7 @@
 char transport_kernel;
 #endif
 
-static void dev_fetch(struct transport *t, struct request *request)
+void transport_dev_fetch(struct transport *t, struct request *request)
 {
 	struct io_uring_sqe *sqe;
 
@@ -48,11 +48,12 @@ static void dev_fetch(struct transport *t, struct request *request)
 	io_uring_prep_poll_add(sqe, t->fd, EPOLLIN | EPOLLEXCLUSIVE);
 }
 
-static void dev_reply(struct transport *t, struct request *request)
+void transport_dev_reply(struct transport *t, struct request *request)
 {
 	struct io_uring_sqe *sqe = engine_sqe(t->engine, ENGINE_REPLY, request->index);
 
 	assert(request_state(request) == REQUEST_REPLY);
+	t->replies++;
 	TRANSPORT_ORDER_ANSWER();
 	io_uring_prep_write(
 		sqe, t->fd,
@@ -60,7 +61,7 @@ static void dev_reply(struct transport *t, struct request *request)
 		request->reply_len, 0);
 }
 
-static int dev_answer(struct transport *t, const void *data, uint32_t len)
+int transport_dev_answer(struct transport *t, const void *data, uint32_t len)
 {
 	ssize_t n;
 
@@ -69,7 +70,7 @@ static int dev_answer(struct transport *t, const void *data, uint32_t len)
 	return n < 0 ? -errno : 0;
 }
 
-static void dev_cancel(struct transport *t)
+void transport_dev_cancel(struct transport *t)
 {
 	struct io_uring_sqe *sqe;
 
@@ -104,8 +105,10 @@ static int read_message(struct transport *t, struct request *request)
 }
 
 /* The poll has fired, or failed with POLLED. */
-static void fetched(struct transport *t, struct request *request, int polled)
+static void fetched(void *arg, uint32_t index, int polled)
 {
+	struct transport *t = arg;
+	struct request *request = &t->requests[index];
 	int result = polled < 0 ? polled : read_message(t, request);
 
 	t->armed = false;
@@ -132,54 +135,30 @@ static void fetched(struct transport *t, struct request *request, int polled)
 	t->owner.released(t->owner.arg, request);
 }
 
-static void replied(struct transport *t, struct request *request, int result)
+static void replied(void *arg, uint32_t index, int result)
 {
+	struct transport *t = arg;
+	struct request *request = &t->requests[index];
+
+	t->replies--;
 	/* -ENOENT: interrupted meanwhile; anything else: the connection is gone, and fetch tells */
 	stat_add(result == (int)request->reply_len ? &t->stats->replies : &t->stats->lost, 1);
 	request_move(request, REQUEST_FREE);
 	t->owner.released(t->owner.arg, request);
 }
 
-static void dev_completion(struct transport *t, enum engine_tag tag, uint32_t index, int result)
-{
-	switch (tag) {
-	case ENGINE_FETCH:
-		fetched(t, &t->requests[index], result);
-		break;
-	case ENGINE_REPLY:
-		replied(t, &t->requests[index], result);
-		break;
-	case ENGINE_CANCEL:
-	case ENGINE_ENTRY:
-	case ENGINE_IO:
-	case ENGINE_WAKE:
-		break;
-	}
-}
-
 /* The device is read by all queues: it is asked, and not what any of them knows. */
-static bool dev_is_drained(const struct transport *t)
+bool transport_dev_is_drained(const struct transport *t)
 {
 	struct pollfd device = { .fd = t->fd, .events = POLLIN };
 
 	return poll(&device, 1, 0) == 0;
 }
 
-static void dev_destroy(struct transport *t)
+void transport_dev_close(struct transport *t)
 {
 	close_fd(&t->fd);
 }
-
-static const struct transport_ops dev_ops = {
-	.name = "dev",
-	.fetch = dev_fetch,
-	.reply = dev_reply,
-	.answer = dev_answer,
-	.cancel = dev_cancel,
-	.is_drained = dev_is_drained,
-	.completion = dev_completion,
-	.destroy = dev_destroy,
-};
 
 int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
 		       const struct transport_owner *owner)
@@ -194,12 +173,13 @@ int transport_dev_open(struct transport *transport, struct engine *engine, int s
 		return -errno;
 
 	*transport = (struct transport){
-		.ops = &dev_ops,
 		.owner = *owner,
 		.engine = engine,
 		.requests = arena_table(engine->arena, ARENA_REQUESTS),
 		.stats = engine->stats,
 		.fd = steal_fd(&fd),
 	};
+	engine_on(engine, ENGINE_FETCH, &(struct engine_user){ fetched, transport });
+	engine_on(engine, ENGINE_REPLY, &(struct engine_user){ replied, transport });
 	return 0;
 }

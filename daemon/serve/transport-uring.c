@@ -59,7 +59,7 @@ static struct io_uring_sqe *command(struct transport *t, const struct request *r
 	return sqe;
 }
 
-static void uring_fetch(struct transport *t, struct request *request)
+void transport_uring_register(struct transport *t, struct request *request)
 {
 	struct entry *entry = entry_of(t, request);
 	struct io_uring_sqe *sqe;
@@ -77,7 +77,7 @@ static void uring_fetch(struct transport *t, struct request *request)
 	sqe->len = ENTRY_PARTS;
 }
 
-static void uring_reply(struct transport *t, struct request *request)
+void transport_uring_reply(struct transport *t, struct request *request)
 {
 	struct entry *entry = entry_of(t, request);
 	const struct fuse_out_header *out = request_own_reply(t->engine->arena, request);
@@ -120,12 +120,11 @@ _Static_assert(sizeof(struct entry) + sizeof(struct fuse_in_header) +
 		       PAGE_BYTES,
 	       "a lead page holds an entry and the longest message's headers");
 
-static void uring_completion(struct transport *t, enum engine_tag tag, uint32_t index, int result)
+static void completed(void *arg, uint32_t index, int result)
 {
+	struct transport *t = arg;
 	struct request *request = &t->requests[index];
 
-	assert(tag == ENGINE_ENTRY);
-	(void)tag;
 	if (result < 0) {
 		/* the connection is over, as /dev/fuse tells; or there was no registering it */
 		request->entry = false;
@@ -141,20 +140,6 @@ static void uring_completion(struct transport *t, enum engine_tag tag, uint32_t 
 	request_move(request, REQUEST_RUN);
 	t->owner.received(t->owner.arg, request);
 }
-
-/* Everything is dev's, or goes with the ring. */
-static void uring_destroy(struct transport *t)
-{
-	t->fd = -1;
-}
-
-static const struct transport_ops uring_ops = {
-	.name = "uring",
-	.fetch = uring_fetch,
-	.reply = uring_reply,
-	.completion = uring_completion,
-	.destroy = uring_destroy,
-};
 
 struct probe {
 	int session_fd, result;
@@ -192,11 +177,11 @@ void transport_uring_open(struct transport *transport, struct engine *engine, in
 			  const struct transport_owner *owner)
 {
 	*transport = (struct transport){
-		.ops = &uring_ops,
 		.owner = *owner,
 		.engine = engine,
 		.requests = arena_table(engine->arena, ARENA_REQUESTS),
 		.stats = engine->stats,
 		.fd = session_fd,
 	};
+	engine_on(engine, ENGINE_ENTRY, &(struct engine_user){ completed, transport });
 }

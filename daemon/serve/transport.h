@@ -8,7 +8,7 @@
  *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
  *          rings, for good
  *
- * All calls but answer() are made by the thread whose engine it is.
+ * All calls but transport_dev_answer() are made by the thread whose engine it is.
  */
 #ifndef CAISSON_TRANSPORT_H
 #define CAISSON_TRANSPORT_H
@@ -26,56 +26,22 @@ struct transport_owner {
 	void *arg;
 	/* A message of request->msg_len bytes is in REQUEST, which is in state RUN now. */
 	void (*received)(void *arg, struct request *request);
-	/* The transport is through with REQUEST: it is in state FREE, to be put into its pool. */
+	/* The transport needs REQUEST no more: it is in state FREE, to be put into its pool. */
 	void (*released)(void *arg, struct request *request);
 	/* No message will come any more: -ENODEV unmounted, -ECONNABORTED aborted, else a fault. */
 	void (*ended)(void *arg, int reason);
 };
 
-struct transport_ops {
-	const char *name; /* as `caisson status` shows it */
-	/*
-	 * Offers REQUEST, which is free, as the next message's buffer. dev: one at a time, see
-	 * armed; uring: once for each, with request->cpu set.
-	 */
-	void (*fetch)(struct transport *transport, struct request *request);
-	/*
-	 * Sends the answer that request_reply() has made. dev: released() follows; uring: the
-	 * slot is on offer again, and received() or released() follows.
-	 */
-	void (*reply)(struct transport *transport, struct request *request);
-	/*
-	 * Sends an answer made elsewhere: LEN bytes at DATA, a fuse_out_header first. Any thread.
-	 * Doesn't block and keeps nothing of DATA. Returns 0 or -errno (-ENOENT: no longer wanted).
-	 * uring: NULL, only the ring's thread can answer.
-	 */
-	int (*answer)(struct transport *transport, const void *data, uint32_t len);
-	/*
-	 * Takes back the slot on offer: released() follows; or, where a message was faster,
-	 * received() or released(). uring: NULL, entries end with the ring.
-	 */
-	void (*cancel)(struct transport *transport);
-	/*
-	 * Whether no message waits to be read, in a moment in which nothing is on offer. dev
-	 * alone; uring: NULL.
-	 */
-	bool (*is_drained)(const struct transport *transport);
-	/* A completion of one of this transport's tags. */
-	void (*completion)(struct transport *transport, enum engine_tag tag, uint32_t index,
-			   int result);
-	void (*destroy)(struct transport *transport);
-};
-
 struct transport {
-	const struct transport_ops *ops;
 	struct transport_owner owner;
 	struct engine *engine;
 	struct request *requests; /* ARENA_REQUESTS */
 	struct stats_queue *stats;
-	int fd;		    /* dev: this queue's own clone of the session's /dev/fuse */
-	uint32_t offered;   /* index of the slot on offer, while armed */
-	_Atomic bool armed; /* dev: a slot is on offer; the thread writes, any reads */
-	bool ended;
+	int fd;		     /* dev: this queue's own clone of the session's /dev/fuse */
+	uint32_t offered;    /* index of the slot on offer, while armed */
+	_Atomic bool armed;  /* dev: a slot is on offer; the thread writes, any reads */
+	bool ended;	     /* dev: no message will come any more */
+	uint32_t replies;    /* dev: sent, not completed */
 	_Atomic int refusal; /* uring: -errno of an entry that the kernel would not have, or 0 */
 };
 
@@ -87,6 +53,29 @@ struct transport {
  */
 int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
 		       const struct transport_owner *owner);
+
+void transport_dev_close(struct transport *transport);
+
+/* Offers REQUEST, which is free, as the next message's buffer: one at a time, see armed. */
+void transport_dev_fetch(struct transport *transport, struct request *request);
+
+/*
+ * Takes back the slot on offer: released() follows; or, where a message was faster, received() or
+ * released().
+ */
+void transport_dev_cancel(struct transport *transport);
+
+/* Whether no message waits to be read, in a moment in which nothing is on offer. */
+bool transport_dev_is_drained(const struct transport *transport);
+
+/* Sends the answer that request_reply() has made; released() follows. */
+void transport_dev_reply(struct transport *transport, struct request *request);
+
+/*
+ * Sends an answer made elsewhere: LEN bytes at DATA, a fuse_out_header first. Any thread. Doesn't
+ * block and keeps nothing of DATA. Returns 0 or -errno (-ENOENT: no longer wanted).
+ */
+int transport_dev_answer(struct transport *transport, const void *data, uint32_t len);
 
 /*
  * Whether the kernel has FUSE-over-io_uring and lets this process use it on the mount of
@@ -100,6 +89,15 @@ int transport_uring_probe(int session_fd);
  */
 void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
 			  const struct transport_owner *owner);
+
+/* Registers REQUEST, a free slot with its cpu set, as an entry: once for each, it ends with the ring. */
+void transport_uring_register(struct transport *transport, struct request *request);
+
+/*
+ * Sends the answer that stands in REQUEST's buffer and offers the entry again; received() or
+ * released() follows.
+ */
+void transport_uring_reply(struct transport *transport, struct request *request);
 
 /*
  * Shows ThreadSanitizer an order that the kernel keeps: whatever was done before an answer comes

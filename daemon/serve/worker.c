@@ -12,7 +12,7 @@
 #include "handlers/op-meta.h"
 #include "serve/dropper.h"
 #include "serve/gate.h"
-#include "serve/queue.h"
+#include "serve/outbox.h"
 #include "serve/request.h"
 #include "store/creds.h"
 
@@ -62,7 +62,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.fs = config->fs,
 		.gates = config->gates,
 		.dropper = config->dropper,
-		.queues = config->queues,
+		.outboxes = config->outboxes,
 		.requests = arena_table(arena, ARENA_REQUESTS),
 		.inbox.cells = arena_table(arena, ARENA_META_RING),
 		.cell_mask = cells - 1,
@@ -207,7 +207,7 @@ static void drop(struct worker_set *set, struct request *request)
 	if (request->meta)
 		put_slot(set, request);
 	else
-		queue_drop(&set->queues[request->qid], request);
+		outbox_drop(&set->outboxes[request->qid], request);
 }
 
 /* Ends REQUEST, which CALL was about, with an answer. Returns 0 or -errno. */
@@ -229,7 +229,7 @@ static int answer(struct worker_set *set, struct request *request, struct fuse_o
 		if (dropper_put(set->dropper, request))
 			return 0;
 	}
-	r = queue_answer(&set->queues[request->qid], request, out);
+	r = outbox_answer(&set->outboxes[request->qid], request, out);
 	if (meta)
 		put_slot(set, request);
 	return r;
@@ -241,7 +241,7 @@ void worker_dropped(void *arg, struct request *request)
 	bool meta = request->meta;
 
 	/* fails where nobody waits for it any more */
-	(void)queue_return(&set->queues[request->qid], request);
+	(void)outbox_answer_own(&set->outboxes[request->qid], request);
 	if (meta)
 		put_slot(set, request);
 }
@@ -311,9 +311,14 @@ static int put_aside(struct worker_set *set, uint32_t number, struct request *re
 	return 0;
 }
 
-void worker_entered(struct worker_set *set, const struct request *request)
+void worker_entered(void *arg, struct request *request)
 {
-	(void)sem_post(&set->entered[request->worker]); /* one at a time */
+	struct worker_set *set = arg;
+
+	if (request->worker != POOL_NONE)
+		(void)sem_post(&set->entered[request->worker]); /* one at a time */
+	else
+		outbox_return(&set->outboxes[request->qid], request);
 }
 
 /* Worker NUMBER enters the gate of REQUEST, which is CALL, if it has one. */

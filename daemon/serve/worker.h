@@ -45,7 +45,7 @@ struct ring_layout;
 struct dropper;
 struct fs;
 struct gate_table;
-struct queue;
+struct outbox;
 struct request;
 
 /* Lives in the arena. */
@@ -69,7 +69,7 @@ struct worker_set {
 	struct fs *fs;
 	struct gate_table *gates;
 	struct dropper *dropper;
-	struct queue *queues; /* whose transports the answers go through */
+	struct outbox *outboxes; /* of the queues: the answers go through these */
 	struct request *requests;
 	struct pool slots;	     /* the metadata slots */
 	struct worker_inbox inbox;   /* whatever was submitted */
@@ -94,7 +94,7 @@ struct worker_config {
 	struct fs *fs;
 	struct gate_table *gates;
 	struct dropper *dropper;
-	struct queue *queues;
+	struct outbox *outboxes; /* queue_count */
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
 	uint32_t max_write;
@@ -121,8 +121,11 @@ void worker_destroy(struct worker_set *set);
  */
 struct request *worker_adopt(struct worker_set *set, const struct request *request);
 
-/* REQUEST, with which a worker waits at a gate, has entered it. Doesn't block. Any thread. */
-void worker_entered(struct worker_set *set, const struct request *request);
+/*
+ * REQUEST has entered its gate: the worker of the set ARG that waits with it, or its queue, goes on
+ * with it. The gate_table's entered(). Doesn't block. Any thread.
+ */
+void worker_entered(void *arg, struct request *request);
 
 /*
  * Sends the answer that stands in the buffer of REQUEST (state REPLY), of any kind, by the set ARG:

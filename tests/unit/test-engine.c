@@ -39,11 +39,11 @@ static void done(void *arg, uint32_t index, int64_t result)
 	bench->done++;
 }
 
-static void other(void *arg, enum engine_tag tag, uint32_t index, int result)
+static void woken(void *arg, uint32_t index, int result)
 {
 	struct bench *bench = arg;
 
-	CHECK(tag == ENGINE_WAKE && index == 77 && result == 8);
+	CHECK(index == 77 && result == 8);
 	bench->others++;
 }
 
@@ -65,7 +65,7 @@ static void bench_open(struct bench *bench)
 	config = (struct engine_config){
 		.arena = &bench->arena,
 		.stats = bench->stats,
-		.owner = { .arg = bench, .done = done, .other = other },
+		.owner = { .arg = bench, .done = done },
 		.shared = &shared,
 		.depth = DEPTH,
 		.others = 4,
@@ -359,7 +359,7 @@ static void has_its_workers_from_the_start(void)
 	bench_close(&bench);
 }
 
-static void tells_the_owner_of_its_own(void)
+static void tells_the_user_of_a_tag(void)
 {
 	struct bench bench;
 	struct io_uring_sqe *sqe;
@@ -367,6 +367,7 @@ static void tells_the_owner_of_its_own(void)
 	int fd = eventfd(5, 0);
 
 	bench_open(&bench);
+	engine_on(&bench.engine, ENGINE_WAKE, &(struct engine_user){ woken, &bench });
 	sqe = engine_sqe(&bench.engine, ENGINE_WAKE, 77);
 	io_uring_prep_read(sqe, fd, &value, sizeof(value), 0);
 	while (!bench.others)
@@ -388,7 +389,7 @@ static void run_all(void)
 	RUN(allocates_and_punches);
 	RUN(identities_clear_setid);
 	RUN(has_its_workers_from_the_start);
-	RUN(tells_the_owner_of_its_own);
+	RUN(tells_the_user_of_a_tag);
 }
 
 int main(void)

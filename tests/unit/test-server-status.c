@@ -13,7 +13,6 @@
 #define QUEUES	2
 #define WORKERS 3
 
-static const struct transport_ops transport_ops = { .name = "made-up" };
 static char backing[] = "/srv/b", mountpoint[] = "/mnt/m";
 static struct options options = {
 	.backing = backing,
@@ -39,7 +38,6 @@ static void make(void)
 {
 	for (uint32_t qid = 0; qid < QUEUES; qid++) {
 		queues[qid].stats = &stats[qid];
-		queues[qid].dev.ops = &transport_ops;
 		stat_add(&stats[qid].requests, 10 + qid);
 		stat_add(&stats[qid].errors, 1 + qid);
 		stat_add(&stats[qid].protocol_errors, 5);
@@ -67,7 +65,7 @@ static void fills_status(void)
 	CHECK_STR(status.mountpoint, mountpoint);
 	CHECK(status.io_flusher_required && !status.mlock_required);
 	CHECK_STR(status.cache, "writethrough");
-	CHECK_STR(status.transport, "made-up");
+	CHECK_STR(status.transport, "dev");
 	CHECK_EQ(status.queues, (uint64_t)QUEUES);
 	CHECK_EQ(status.queue[0].requests, (uint64_t)10);
 	CHECK_EQ(status.queue[1].requests, (uint64_t)11);

@@ -16,7 +16,7 @@
 #include "base/arena.h"
 #include "handlers/call.h"
 #include "handlers/dispatch.h"
-#include "serve/queue.h"
+#include "serve/outbox.h"
 #include "serve/request.h"
 #include "store/fs.h"
 #include "test.h"
@@ -25,7 +25,7 @@ enum { QUEUES = 2, DEPTH = 4, META = 6, WORKERS = 3, PER_QUEUE = 20000, UNIQUES 
 
 static struct arena arena;
 static struct worker_set set;
-static struct queue queues[QUEUES];
+static struct outbox outboxes[QUEUES];
 static _Atomic uint8_t answers[UNIQUES];
 static _Atomic int32_t errors[UNIQUES];
 static struct fs fs = { .cache = CACHE_WRITEBACK }; /* without gates */
@@ -90,13 +90,13 @@ int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct cal
 	return len == call->in->len ? 0 : -EINVAL;
 }
 
-void queue_drop(struct queue *queue, struct request *request)
+void outbox_drop(struct outbox *outbox, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
-	pool_put(&queue->slots, request->index);
+	pool_put(&outbox->slots, request->index);
 }
 
-int queue_answer(struct queue *queue, struct request *request, const struct fuse_out_header *out)
+int outbox_answer(struct outbox *outbox, struct request *request, const struct fuse_out_header *out)
 {
 	bool fits = out->len >= sizeof(*out) && out->unique < UNIQUES;
 
@@ -105,13 +105,19 @@ int queue_answer(struct queue *queue, struct request *request, const struct fuse
 		atomic_store(&errors[out->unique], out->error);
 	}
 	if (!request->meta)
-		queue_drop(queue, request);
+		outbox_drop(outbox, request);
 	return fits ? 0 : -EINVAL;
 }
 
-int queue_return(struct queue *queue, struct request *request)
+int outbox_answer_own(struct outbox *outbox, struct request *request)
 {
-	return queue_answer(queue, request, request_own_reply(&arena, request));
+	return outbox_answer(outbox, request, request_own_reply(&arena, request));
+}
+
+void outbox_return(struct outbox *outbox, struct request *request)
+{
+	(void)outbox, (void)request;
+	CHECK(false); /* no queue waits at a gate here */
 }
 
 static void open_all(void)
@@ -134,7 +140,7 @@ static void open_all(void)
 	config = (struct worker_config){
 		.arena = &arena,
 		.fs = &fs,
-		.queues = queues,
+		.outboxes = outboxes,
 		.count = WORKERS,
 		.queue_count = QUEUES,
 		.first_slot = slots,
@@ -145,7 +151,7 @@ static void open_all(void)
 	for (uint16_t qid = 0; qid < QUEUES; qid++) {
 		uint64_t buffers = arena_off(&arena, arena_table(&arena, ARENA_DATA_BUFFERS));
 
-		CHECK(pool_init(&queues[qid].slots, qid * DEPTH, DEPTH) == 0);
+		CHECK(pool_init(&outboxes[qid].slots, qid * DEPTH, DEPTH) == 0);
 		for (uint32_t i = qid * DEPTH; i < (qid + 1u) * DEPTH; i++)
 			request_init(&set.requests[i], i, qid,
 				     buffers + i * request_stride(PAGE_BYTES), PAGE_BYTES);
@@ -155,8 +161,8 @@ static void open_all(void)
 static void close_all(void)
 {
 	for (int qid = 0; qid < QUEUES; qid++) {
-		CHECK(atomic_load(&queues[qid].slots.free) == DEPTH);
-		pool_destroy(&queues[qid].slots);
+		CHECK(atomic_load(&outboxes[qid].slots.free) == DEPTH);
+		pool_destroy(&outboxes[qid].slots);
 	}
 	CHECK(atomic_load(&set.slots.free) == META);
 	worker_destroy(&set);
@@ -170,7 +176,7 @@ static void submit(uint16_t qid, uint64_t unique, uint32_t opcode)
 	struct fuse_in_header *in;
 	uint32_t index;
 
-	while ((index = pool_take(&queues[qid].slots)) == POOL_NONE)
+	while ((index = pool_take(&outboxes[qid].slots)) == POOL_NONE)
 		sched_yield(); /* a queue would not fetch */
 	request = &set.requests[index];
 	request_move(request, REQUEST_RUN);
@@ -183,7 +189,7 @@ static void submit(uint16_t qid, uint64_t unique, uint32_t opcode)
 	moved = worker_adopt(&set, request);
 	if (moved) {
 		request_move(request, REQUEST_FREE);
-		pool_put(&queues[qid].slots, index);
+		pool_put(&outboxes[qid].slots, index);
 		request = moved;
 	}
 	worker_submit(&set, request);
@@ -250,7 +256,7 @@ static void short_of_slots_uses_the_queue_s_own(void)
 		held[i] = pool_take(&set.slots);
 	submit(0, 1, FUSE_GETATTR);
 	submit(1, 2, FUSE_STATFS);
-	CHECK(atomic_load(&queues[0].slots.free) == DEPTH - 1);
+	CHECK(atomic_load(&outboxes[0].slots.free) == DEPTH - 1);
 	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
 	worker_stop(&set);
 	CHECK(pthread_join(thread, NULL) == 0);
@@ -335,7 +341,7 @@ static void those_who_meet_a_lease_wait(void)
 		submit(0, unique, FUSE_OPEN);
 	await_aside(META / 2);
 	/* their slots are not those of the queue, and one more may not wait */
-	CHECK(atomic_load(&queues[0].slots.free) == DEPTH);
+	CHECK(atomic_load(&outboxes[0].slots.free) == DEPTH);
 	submit(1, 8, FUSE_OPEN);
 	while (!atomic_load(&answers[8]))
 		sched_yield();
@@ -394,7 +400,7 @@ static void a_queue_leaves_those_who_wait_to_a_metadata_slot(void)
 
 	open_all();
 	atomic_store(&leases, UINT32_MAX);
-	request = &set.requests[pool_take(&queues[1].slots)];
+	request = &set.requests[pool_take(&outboxes[1].slots)];
 	request_move(request, REQUEST_RUN);
 	in = request_message(&arena, request);
 	*in = (struct fuse_in_header){ .len = sizeof(*in), .opcode = FUSE_OPEN, .unique = 2 };
@@ -403,7 +409,7 @@ static void a_queue_leaves_those_who_wait_to_a_metadata_slot(void)
 	request->qid = 1;
 	request->msg_len = sizeof(*in);
 	CHECK(worker_try_here(&set, 1, request));
-	CHECK(atomic_load(&queues[1].slots.free) == DEPTH);
+	CHECK(atomic_load(&outboxes[1].slots.free) == DEPTH);
 	CHECK(atomic_load(&set.slots.free) == META - 1);
 	atomic_store(&leases, 0);
 	make_round();

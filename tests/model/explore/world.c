@@ -14,6 +14,7 @@
 #include "explore.h"
 #include "handlers/op-zone.h"
 #include "serve/gate.h"
+#include "serve/outbox.h"
 #include "serve/queue.h"
 #include "serve/ring-layout.h"
 #include "serve/worker.h"
@@ -32,6 +33,7 @@ static struct {
 	struct fs fs;
 	struct worker_set workers;
 	struct queue queues[QUEUES];
+	struct outbox outboxes[QUEUES];
 	struct queue_config configs[QUEUES];
 	struct engine_shared shared;
 	struct gate_table gates;
@@ -207,7 +209,7 @@ void world_begin(const struct scenario *scenario)
 		.arena = &world.arena,
 		.fs = &world.fs,
 		.gates = &world.gates,
-		.queues = world.queues,
+		.outboxes = world.outboxes,
 		.count = scenario->workers,
 		.queue_count = scenario->queues,
 		.first_slot = SLOTS,
@@ -233,7 +235,7 @@ void world_begin(const struct scenario *scenario)
 	world.gates = (struct gate_table){
 		.inodes = &world.fs.inodes,
 		.requests = arena_table(&world.arena, ARENA_REQUESTS),
-		.entered = queue_entered,
+		.entered = worker_entered,
 		.arg = &world.workers,
 	};
 	open_files(scenario);
@@ -242,6 +244,7 @@ void world_begin(const struct scenario *scenario)
 			.qid = (uint16_t)i,
 			.arena = &world.arena,
 			.fs = fs,
+			.outbox = &world.outboxes[i],
 			.workers = &world.workers,
 			.queues = world.queues,
 			.queue_count = scenario->queues,
@@ -337,7 +340,7 @@ static void check_requests(void)
 static void check_pools(const struct scenario *scenario)
 {
 	for (uint32_t i = 0; i < scenario->queues; i++) {
-		uint32_t there = atomic_load(&world.queues[i].slots.free);
+		uint32_t there = atomic_load(&world.outboxes[i].slots.free);
 
 		must(there <= scenario->depth && there + scenario->entries >= scenario->depth,
 		     "a slot that was not given back");
@@ -389,18 +392,18 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 		queue->dev.offered,
 		queue->dev.ended,
 		queue->wake_armed,
-		queue->replies,
+		queue->dev.replies,
 		queue->lookups_forgone,
 		(uint32_t)queue->end_reason,
 		queue->engine.in_flight,
 		queue->parked,
-		atomic_load(&queue->starved),
+		atomic_load(&queue->outbox->starved),
 		atomic_load(&queue->look),
 		atomic_load(&queue->stopping),
-		atomic_load(&queue->returned),
+		atomic_load(&queue->outbox->returned),
 	};
 
-	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &queue->slots);
+	return hash_pool(hash_bytes(hash, fields, sizeof(fields)), &queue->outbox->slots);
 }
 
 static uint64_t hash_inbox(uint64_t hash, const struct worker_set *set,
