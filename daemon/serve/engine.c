@@ -284,11 +284,17 @@ static void issue(struct engine *engine, uint32_t index)
 	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
 	unsigned left = (unsigned)(io->len - io->moved);
 
-	if (io->alloc_len) {
+	switch ((enum io_step)io->step) {
+	case IO_STEP_ALLOCATE:
 		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE, (off_t)io->alloc_off,
 					(off_t)io->alloc_len);
 		sqe->personality = (uint16_t)engine->personality[io->identity];
 		return;
+	case IO_STEP_SYNC:
+		io_uring_prep_fsync(sqe, io->fd, 0);
+		return;
+	case IO_STEP_ACT:
+		break;
 	}
 	switch ((enum io_op)io->op) {
 	case IO_READ:
@@ -324,6 +330,7 @@ void engine_submit(struct engine *engine, uint32_t index)
 	assert((io->op != IO_READ && io->op != IO_WRITE) || io->len <= INT32_MAX);
 	io->moved = 0;
 	io->error = 0;
+	io->step = io->alloc_len ? IO_STEP_ALLOCATE : IO_STEP_ACT;
 	engine->in_flight++;
 	atomic_fetch_add_explicit(&engine->shared->in_flight, 1, memory_order_relaxed);
 	issue(engine, index);
@@ -334,16 +341,16 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 {
 	bool moves = io->op == IO_READ || io->op == IO_WRITE;
 
-	if (io->alloc_len) {
+	if (io->step == IO_STEP_ALLOCATE) {
 		/* whatever came of that, the write may find room for itself */
-		io->alloc_len = 0;
+		io->step = IO_STEP_ACT;
 		return false;
 	}
 	if (res == -EINTR || res == -EAGAIN)
 		return false;
-	if (io->op == IO_FALLOCATE && (io->flags & IO_DSYNC) && res == 0) {
-		/* there is no flag for it, as a write has */
-		io->op = IO_FSYNC;
+	if (io->op == IO_FALLOCATE && io->step == IO_STEP_ACT && (io->flags & IO_DSYNC) &&
+	    res == 0) {
+		io->step = IO_STEP_SYNC;
 		return false;
 	}
 	if (!moves) {

@@ -35,6 +35,12 @@ enum io_identity {
 	IO_IDENTITIES
 };
 
+/*
+ * An io may take two submissions one after the other: a range is allocated before the write, or the
+ * file is synced after fallocate(), which has no flag for it as a write has.
+ */
+enum io_step { IO_STEP_ALLOCATE, IO_STEP_ACT, IO_STEP_SYNC };
+
 /* Lives in the arena: no pointers. */
 struct io {
 	uint64_t buf_off;	       /* arena offset of the first byte to move */
@@ -46,6 +52,7 @@ struct io {
 	uint32_t mode;	  /* of IO_FALLOCATE */
 	int32_t error;	  /* -errno of what cut an IO_WRITE short, or 0; the engine's */
 	uint8_t op;	  /* enum io_op */
+	uint8_t step;	  /* enum io_step; the engine's */
 	uint8_t flags;	  /* enum io_flags */
 	uint8_t identity; /* enum io_identity */
 };
@@ -153,7 +160,7 @@ void engine_destroy(struct engine *engine);
 void engine_widen(struct engine *engine);
 #define ENGINE_WORKERS_MAX 64
 
-/* Starts row INDEX, whose fields but `moved` the caller has set. Can't fail. */
+/* Starts row INDEX, of which the caller has set all but the engine's fields. Can't fail. */
 void engine_submit(struct engine *engine, uint32_t index);
 
 /* Whether no io of any engine is under way, and nothing else has come for this one. */

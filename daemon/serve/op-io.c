@@ -354,6 +354,7 @@ static int go_on_cached(struct op_io *io, struct request *request, const struct 
 	row->len -= moved;
 	row->fd = file->buffered_fd;
 	row->align = 0;
+	row->alloc_len = 0;
 	if (row->op == IO_WRITE) {
 		leave_gate(io, request);
 		if (enter_gate(io, request, file, GATE_CACHED) == OP_IO_PARKED)
