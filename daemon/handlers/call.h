@@ -27,6 +27,15 @@
 
 #define CALL_WAITS 1
 
+/*
+ * Where the parts of a message are, in bytes from its beginning; 0: it has no such part. They stay
+ * true when the message is copied, and so a message is parsed only once.
+ */
+struct call_parts {
+	uint32_t arg, name[2], data;
+	uint32_t data_len;
+	uint32_t supp_gid; /* as in struct call */
+};
 struct fs;
 
 struct call {
@@ -46,6 +55,12 @@ struct call {
 	bool drops;    /* the handler's: the answer waits for … */
 	struct cached_drop drop;
 };
+
+/* The parts of CALL, which has been parsed. */
+void call_save(const struct call *call, struct call_parts *ret_parts);
+
+/* Makes CALL one about MESSAGE, which has these PARTS: as dispatch_parse() did. */
+void call_load(struct call *call, const void *message, const struct call_parts *parts);
 
 /* A reply's body is at most this long: an xattr value, a list of them, a piece of a directory. */
 #define CALL_OUT_LEN	 (64u << 10)

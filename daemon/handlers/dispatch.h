@@ -79,7 +79,7 @@ bool dispatch_changes(const struct call *call);
  * arg, name, data, data_len, supp_gid; the rest is left alone. Reads of CALL only fs->setxattr_ext,
  * which INIT has fixed: which of its two forms SETXATTR's struct has. MAX_WRITE bounds the payload
  * of WRITE and the size of READ, in bytes. No other state, any thread; MSG must stay as it is for
- * as long as CALL is used.
+ * as long as CALL is used, or its copy that call_load() was told of.
  *
  * Returns 0; -EBADMSG where not even the header can be trusted (shorter than a header, or its
  * length isn't LEN: there is nobody to answer); otherwise the error for the reply, which is what

@@ -269,6 +269,7 @@ static void received(void *arg, struct request *request)
 		refuse(queue, request, r);
 		return;
 	}
+	call_save(&call, &request->parts);
 
 	switch (dispatch_entry(in->opcode)->class) {
 	case DISPATCH_DATA:

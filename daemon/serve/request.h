@@ -45,6 +45,7 @@
 
 #include "base/fuse-kernel.h"
 #include "base/macro.h"
+#include "handlers/call.h"
 #include "store/cached-open.h"
 
 struct arena;
@@ -88,8 +89,9 @@ struct request {
 	uint32_t reply_len; /* bytes of the reply, header included */
 	uint32_t opcode;
 	uint64_t unique;
-	uint32_t moved; /* of a READ or WRITE: bytes done before its io row's */
-	uint64_t fh;	/* of a data request */
+	struct call_parts parts; /* of the message, once it was parsed */
+	uint32_t moved;		 /* of a READ or WRITE: bytes done before its io row's */
+	uint64_t fh;		 /* of a data request */
 	struct cached_drop drop;
 };
 

@@ -68,7 +68,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.cell_mask = cells - 1,
 		.changing_max = changing_max(config->count),
 		.count = config->count,
-		.max_write = config->max_write,
 		.here_max = config->queue_count / 2,
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
@@ -141,6 +140,7 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 	slot->unique = request->unique;
 	slot->opcode = request->opcode;
 	slot->changes = request->changes;
+	slot->parts = request->parts;
 	slot->msg_len = request->msg_len;
 	memcpy(request_message(set->arena, slot), request_message(set->arena, request),
 	       request->msg_len);
@@ -341,12 +341,10 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 /* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
 static void run(struct worker_set *set, uint32_t number, struct request *request)
 {
-	const struct fuse_in_header *in = request_message(set->arena, request);
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
 	struct worker_buffers *buffers = buffers_of(set, number);
 	struct call call = {
 		.fs = set->fs,
-		.in = in,
 		.around = request->opcode == FUSE_WRITE && request->around,
 		.out = buffers->body,
 		.out_cap = sizeof(buffers->body),
@@ -354,12 +352,9 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	};
 	int r;
 
-	/* parsed once already: what was pointers is not kept in a request */
-	r = dispatch_parse(in, request->msg_len, set->max_write, &call);
-	if (r == 0) {
-		enter_gate(set, number, request, &call);
-		r = dispatch_handle(entry, &call);
-	}
+	call_load(&call, request_message(set->arena, request), &request->parts);
+	enter_gate(set, number, request, &call);
+	r = dispatch_handle(entry, &call);
 	if (request->in_gate)
 		gate_leave(set->gates, request);
 	if (r == CALL_WAITS) {

@@ -80,7 +80,6 @@ struct worker_set {
 	uint32_t changing_max;	   /* workers that may make changes at the same time */
 	_Atomic uint32_t changing; /* … and do */
 	uint32_t count;
-	uint32_t max_write;
 	sem_t work;		    /* requests in the inbox, and ends to come */
 	_Atomic bool stopping;	    /* nobody is put aside any more, ends will come */
 	sem_t *entered;		    /* of each worker: the request that it waits with may go on */
@@ -96,8 +95,7 @@ struct worker_config {
 	struct dropper *dropper;
 	struct outbox *outboxes; /* queue_count */
 	uint32_t count, queue_count;
-	uint32_t first_slot, slots; /* metadata slots in ARENA_REQUESTS */
-	uint32_t max_write;
+	uint32_t first_slot, slots;	  /* metadata slots in ARENA_REQUESTS */
 	const struct ring_layout *layout; /* of ring entries, or NULL */
 };
 

@@ -103,6 +103,33 @@ static void make_sound(const struct dispatch_entry *entry)
 	}
 }
 
+static bool is_moved(const void *part, const void *from, const void *moved, const void *to)
+{
+	if (!part || !moved)
+		return part == moved;
+	return (const uint8_t *)part - (const uint8_t *)from ==
+	       (const uint8_t *)moved - (const uint8_t *)to;
+}
+
+/* A worker's CALL, whose message has been copied, has the same parts. */
+static void check_copied(const struct call *call)
+{
+	static uint8_t copy[ROOM] __attribute__((aligned(8)));
+	struct call copied = { 0 };
+	struct call_parts parts;
+
+	call_save(call, &parts);
+	memcpy(copy, call->in, message.len);
+	call_load(&copied, copy, &parts);
+	CHECK((const uint8_t *)copied.in == copy);
+	CHECK(is_moved(call->arg, call->in, copied.arg, copy));
+	CHECK(is_moved(call->name[0], call->in, copied.name[0], copy));
+	CHECK(is_moved(call->name[1], call->in, copied.name[1], copy));
+	CHECK(is_moved(call->data, call->in, copied.data, copy));
+	CHECK_EQ(copied.data_len, call->data_len);
+	CHECK_EQ(copied.supp_gid, call->supp_gid);
+}
+
 static void every_opcode(void)
 {
 	unsigned known = 0;
@@ -134,6 +161,7 @@ static void every_opcode(void)
 			CHECK_STR(call.name[1], "second");
 		CHECK_EQ(call.data_len, 0u);
 		CHECK_EQ(call.supp_gid, UINT32_MAX);
+		check_copied(&call);
 
 		/* cut anywhere, it isn't one any more */
 		sound_len = message.len;
@@ -446,6 +474,7 @@ static void extensions(void)
 	CHECK_EQ(call.supp_gid, UINT32_MAX);
 	CHECK_EQ(parse_extended(two, sizeof(*two), 2, &call), 0);
 	CHECK_EQ(call.supp_gid, 4242u);
+	check_copied(&call);
 	CHECK_STR(call.name[0], "d");
 	CHECK_EQ(call.data_len, 0u);
 	CHECK_EQ(parse_extended(two, sizeof(two), 4, &call), 0);

@@ -83,13 +83,6 @@ void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *ser
 	(void)entry, (void)served;
 }
 
-int dispatch_parse(const void *msg, uint32_t len, uint32_t max_write, struct call *call)
-{
-	(void)max_write;
-	call->in = msg;
-	return len == call->in->len ? 0 : -EINVAL;
-}
-
 void outbox_drop(struct outbox *outbox, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
@@ -145,7 +138,6 @@ static void open_all(void)
 		.queue_count = QUEUES,
 		.first_slot = slots,
 		.slots = META,
-		.max_write = PAGE_BYTES,
 	};
 	CHECK(worker_init(&set, &config) == 0);
 	for (uint16_t qid = 0; qid < QUEUES; qid++) {

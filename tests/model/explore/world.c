@@ -214,7 +214,6 @@ void world_begin(const struct scenario *scenario)
 		.queue_count = scenario->queues,
 		.first_slot = SLOTS,
 		.slots = scenario->metas,
-		.max_write = MAX_WRITE,
 		.layout = &layout,
 	};
 	struct fs *fs = &world.fs;
