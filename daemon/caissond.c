@@ -42,12 +42,13 @@
 #include "caisson/reclaim.h"
 #include "host/backing-lock.h"
 #include "host/control.h"
+#include "host/duties.h"
 #include "host/fuse-mount.h"
 #include "host/keeper.h"
-#include "host/monitor.h"
 #include "host/options.h"
 #include "host/preflight.h"
 #include "host/remount.h"
+#include "host/self-audit.h"
 #include "host/server-status.h"
 #include "host/status.h"
 #include "reclaim/oom.h"
@@ -73,11 +74,11 @@ struct caissond {
 	const struct keeper_link *link;
 	struct server server;
 	struct control control;
-	struct monitor monitor;
+	struct self_audit audit;
+	struct duties duties;
 	struct control_loop loop;
 	struct timespec started;
 	bool keeper_gone;
-	bool told_transport; /* that the kernel has gone back to /dev/fuse */
 	bool stopping;
 };
 
@@ -92,50 +93,28 @@ static uint64_t seconds_since(const struct timespec *then)
 static void fill_status(void *arg, struct status *status)
 {
 	const struct caissond *self = arg;
-	const struct monitor *monitor = &self->monitor;
+	const struct self_audit *audit = &self->audit;
 
 	server_fill_status(&self->server, &self->options, status);
 	status->version = CAISSON_VERSION;
 	status->keeper_pid = (uint64_t)self->link->keeper;
 	status->keeper_alive = !self->keeper_gone;
 	status->uptime_s = seconds_since(&self->started);
-	status->io_flusher = monitor->io_flusher;
-	status->mlock = monitor->mlock;
-	status->tasks = monitor->tasks;
-	status->tasks_unmarked = monitor->tasks_unmarked;
-	status->alarms = monitor->alarms;
+	status->io_flusher = audit->io_flusher;
+	status->mlock = audit->mlock;
+	status->tasks = audit->tasks;
+	status->tasks_unmarked = audit->tasks_unmarked;
+	status->alarms = audit->alarms;
 	status->log_dropped = log_dropped();
 	status_fill_process(status);
 	status_judge(status);
-}
-
-static void count(void *arg, struct monitor_counters *counters)
-{
-	const struct caissond *self = arg;
-
-	server_count(&self->server, counters);
-}
-
-/* Once: that the kernel has taken back what it had offered. */
-static void tell_transport(struct caissond *self)
-{
-	int refusal = self->told_transport ? 0 : server_transport_refusal(&self->server);
-
-	if (!refusal)
-		return;
-	self->told_transport = true;
-	log_warn("%s: serve by /dev/fuse, not by FUSE-over-io_uring: the kernel refused an "
-		 "entry: %s",
-		 self->options.mountpoint, strerror(-refusal));
 }
 
 static void tick(void *arg)
 {
 	struct caissond *self = arg;
 
-	server_tick(&self->server);
-	tell_transport(self);
-	monitor_tick(&self->monitor);
+	duties_tick(&self->duties);
 }
 
 static void stop(struct caissond *self)
@@ -232,16 +211,13 @@ static int audit(struct caissond *self)
 {
 	int r;
 
-	self->monitor = (struct monitor){
+	self->audit = (struct self_audit){
 		.mountpoint = self->options.mountpoint,
 		.keeper = self->link->keeper,
 		.require_io_flusher = self->options.require_io_flusher,
 		.require_mlock = self->options.require_mlock,
-		.fs = &self->server.fs,
-		.count = count,
-		.arg = self,
 	};
-	r = monitor_start(&self->monitor);
+	r = self_audit_start(&self->audit);
 	if (r == -EPERM)
 		return EXIT_UNSAFE;
 	return r < 0 ? EXIT_CANNOT_SERVE : 0;
@@ -279,6 +255,7 @@ static void tell_ready(struct caissond *self)
 /* Phases 9 to 12; the control socket is open. */
 static int serve_with_server(struct caissond *self)
 {
+	const struct options *options = &self->options;
 	int code, r;
 
 	r = server_open(&self->server, &self->options.serve, &self->store,
@@ -302,6 +279,11 @@ static int serve_with_server(struct caissond *self)
 		log_warn("keeper: tell that %s is ready: %s", self->options.mountpoint,
 			 strerror(-r));
 
+	self->duties = (struct duties){
+		.server = &self->server,
+		.audit = &self->audit,
+		.mountpoint = options->mountpoint,
+	};
 	self->loop = (struct control_loop){
 		.fill = fill_status,
 		.tick = tick,

@@ -3,7 +3,7 @@
  * The log. Before log_start() a message is written to stderr at once. From then on it goes into a
  * fixed ring of fixed lines, and the `log` thread writes it out. The caller never blocks, never
  * allocates and keeps its errno. If the ring is full the line is dropped and counted (S8). The
- * data path doesn't log: it counts, and the monitor logs.
+ * data path doesn't log: it counts, and the main thread logs (duties.h).
  */
 #ifndef CAISSON_LOG_H
 #define CAISSON_LOG_H

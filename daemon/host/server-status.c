@@ -2,7 +2,6 @@
 #include "host/server-status.h"
 
 #include "base/stats.h"
-#include "host/monitor.h"
 #include "host/options.h"
 #include "host/status.h"
 #include "serve/queue.h"
@@ -64,19 +63,4 @@ void server_fill_status(const struct server *server, const struct options *optio
 	}
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
-}
-
-void server_count(const struct server *server, struct monitor_counters *ret_counters)
-{
-	*ret_counters = (struct monitor_counters){
-		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
-		.zone_refusals = atomic_load(&server->fs.zone_refusals),
-		.files_refused = atomic_load(&server->fs.files.pool.shortages),
-	};
-	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
-		const struct stats_queue *stats = server->queues[qid].stats;
-
-		ret_counters->io_errors += stat_get(&stats->errors);
-		ret_counters->protocol_errors += stat_get(&stats->protocol_errors);
-	}
 }

@@ -6,7 +6,6 @@
 #ifndef CAISSON_SERVER_STATUS_H
 #define CAISSON_SERVER_STATUS_H
 
-struct monitor_counters;
 struct options;
 struct server;
 struct status;
@@ -23,8 +22,5 @@ void server_fill_status(const struct server *server, const struct options *optio
  * all requests come by /dev/fuse. Any thread.
  */
 int server_transport_refusal(const struct server *server);
-
-/* What the monitor tells an increase of. */
-void server_count(const struct server *server, struct monitor_counters *ret_counters);
 
 #endif

@@ -199,7 +199,6 @@ static int make_queues_and_workers(struct server *server)
 		.queue_count = server->plan.queues,
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
 		.slots = PLAN_META_SLOTS,
-		.max_write = config->max_write,
 		.layout = &server->plan.layout,
 	};
 	int r;
@@ -322,17 +321,14 @@ int server_seal(struct server *server)
 	return 0;
 }
 
-/*
- * Progress is a thread's turns: one that has none sleeps, or can't have the CPU that it keeps to.
- */
-void server_tick(struct server *server)
+void server_check_affinity(struct server *server)
 {
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
 		struct queue *queue = &server->queues[qid];
 
+		/* a thread that takes no turns sleeps, or can't have the CPU that it keeps to */
 		affinity_look(&queue->affinity, stat_get(&queue->stats->turns));
 	}
-	dropper_look(&server->dropper);
 }
 
 /*

@@ -58,11 +58,10 @@ int server_open(struct server *server, const struct serve_config *config, const 
 int server_seal(struct server *server);
 
 /*
- * Looks after the threads that keep to a CPU (affinity.h) and those who wait for one that is held
- * up (dropper.h): to be called each half second or so, from the seal on until server_close().
- * Doesn't block. The main thread.
+ * Frees threads that can't have the CPU that they keep to (affinity.h): to be called each half second
+ * or so, from the seal on until server_close(). Doesn't block. The main thread.
  */
-void server_tick(struct server *server);
+void server_check_affinity(struct server *server);
 
 /* Lets each queue finish what it has taken in and return. The main thread. */
 void server_stop(struct server *server);

@@ -3,7 +3,6 @@
 #include "host/server-status.h"
 
 #include "base/stats.h"
-#include "host/monitor.h"
 #include "host/options.h"
 #include "host/status.h"
 #include "serve/queue.h"
@@ -80,22 +79,9 @@ static void fills_status(void)
 	CHECK_EQ(status.tasks, (uint64_t)0);
 }
 
-static void counts_for_the_monitor(void)
-{
-	struct monitor_counters counters;
-
-	server_count(&server, &counters);
-	CHECK_EQ(counters.io_errors, (uint64_t)3);
-	CHECK_EQ(counters.protocol_errors, (uint64_t)10);
-	CHECK_EQ(counters.inodes_refused, (uint64_t)4);
-	CHECK_EQ(counters.files_refused, (uint64_t)3);
-	CHECK_EQ(counters.zone_refusals, (uint64_t)2);
-}
-
 int main(void)
 {
 	make();
 	RUN(fills_status);
-	RUN(counts_for_the_monitor);
 	return test_result();
 }

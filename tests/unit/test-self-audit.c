@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The monitor: which tasks raise an alarm, what is told, and how often. Audits are made up here. */
-#include "host/monitor.h"
+/* The self-audit: which tasks raise an alarm, and what is logged. Audits are made up here. */
+#include "host/self-audit.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "caisson/reclaim.h"
-#include "store/fs.h"
 #include "test.h"
 
 #define MARKED CAISSON_FLUSHER_MASK
@@ -21,10 +20,8 @@ static uint32_t keeper_flags = MARKED; /* of its only task */
 static enum caisson_memory_state memory;
 static int audit_error;
 
-static unsigned audits, looks, lines;
-static struct fs served;
+static unsigned audits, lines;
 static char last_line[512];
-static struct monitor_counters counters;
 
 int caisson_audit(pid_t pid, caisson_audit_fn *fn, void *arg,
 		  struct caisson_audit_summary *ret_summary)
@@ -61,12 +58,6 @@ int caisson_stack_prefault(size_t bytes)
 	return 0;
 }
 
-void prealloc_look(struct prealloc *prealloc, int root_fd)
-{
-	CHECK(prealloc == &served.prealloc && root_fd == served.store.root_fd);
-	looks++;
-}
-
 void log_message(enum log_level level, const char *format, ...)
 {
 	va_list args;
@@ -76,12 +67,6 @@ void log_message(enum log_level level, const char *format, ...)
 	vsnprintf(last_line, sizeof(last_line), format, args);
 	va_end(args);
 	lines++;
-}
-
-static void count(void *arg, struct monitor_counters *ret_counters)
-{
-	(void)arg;
-	*ret_counters = counters;
 }
 
 static void set_tasks(uint32_t marked, uint32_t unmarked)
@@ -95,166 +80,133 @@ static void set_tasks(uint32_t marked, uint32_t unmarked)
 		};
 }
 
-static struct monitor make(bool required)
+static struct self_audit make(bool required)
 {
-	audits = looks = lines = 0;
+	audits = lines = 0;
 	audit_error = 0;
 	memory = CAISSON_MEMORY_LOCKED;
-	counters = (struct monitor_counters){ 0 };
 	last_line[0] = '\0';
-	return (struct monitor){
+	return (struct self_audit){
 		.mountpoint = "/mnt",
 		.keeper = KEEPER,
 		.require_io_flusher = required,
 		.require_mlock = required,
-		.count = count,
-		.fs = &served,
 	};
-}
-
-/* Two ticks are a second: one audit. */
-static void second(struct monitor *monitor)
-{
-	unsigned before = audits;
-
-	monitor_tick(monitor);
-	monitor_tick(monitor);
-	CHECK_EQ(audits, before + 1);
 }
 
 static void is_quiet_when_all_is_well(void)
 {
-	struct monitor monitor = make(true);
+	struct self_audit audit = make(true);
 
 	set_tasks(5, 0);
-	CHECK_EQ(monitor_start(&monitor), 0);
+	CHECK_EQ(self_audit_start(&audit), 0);
 	CHECK_EQ(audits, 1u);
 	for (int i = 0; i < 10; i++)
-		second(&monitor);
-	CHECK_EQ(looks, 10u);
+		self_audit_run(&audit);
 	CHECK_EQ(lines, 0u);
-	CHECK_EQ(monitor.tasks, (uint64_t)5);
-	CHECK_EQ(monitor.tasks_unmarked, (uint64_t)0);
-	CHECK_EQ(monitor.alarms, (uint64_t)0);
-	CHECK(monitor.io_flusher && monitor.mlock);
+	CHECK_EQ(audit.tasks, (uint64_t)5);
+	CHECK_EQ(audit.tasks_unmarked, (uint64_t)0);
+	CHECK_EQ(audit.alarms, (uint64_t)0);
+	CHECK(audit.io_flusher && audit.mlock);
 }
 
 static void does_not_start_unmarked(void)
 {
-	struct monitor monitor = make(true);
+	struct self_audit audit = make(true);
 
 	set_tasks(5, 1);
-	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(self_audit_start(&audit), -EPERM);
 	CHECK_EQ(lines, 1u);
 	CHECK_STR(last_line,
 		  "task 105 (task): serve /mnt: it isn't marked and may enter memory reclaim (S1)");
 
-	monitor = make(true);
+	audit = make(true);
 	set_tasks(5, 0);
 	keeper_flags = 0;
-	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(self_audit_start(&audit), -EPERM);
 	CHECK_EQ(lines, 1u);
 	keeper_flags = MARKED;
 
-	monitor = make(true);
+	audit = make(true);
 	set_tasks(0, 0); /* an audit that has seen nobody proves nothing */
-	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(self_audit_start(&audit), -EPERM);
 	CHECK_EQ(lines, 1u);
 
-	monitor = make(true);
+	audit = make(true);
 	set_tasks(5, 0);
 	memory = CAISSON_MEMORY_UNLOCKED;
-	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(self_audit_start(&audit), -EPERM);
 	CHECK_EQ(lines, 1u);
 
-	monitor = make(true);
+	audit = make(true);
 	memory = CAISSON_MEMORY_UNKNOWN;
-	CHECK_EQ(monitor_start(&monitor), -EPERM);
+	CHECK_EQ(self_audit_start(&audit), -EPERM);
 
-	monitor = make(true);
+	audit = make(true);
 	audit_error = -EACCES;
-	CHECK_EQ(monitor_start(&monitor), -EACCES);
+	CHECK_EQ(self_audit_start(&audit), -EACCES);
 	CHECK_EQ(lines, 1u);
 }
 
 static void only_counts_where_nothing_is_required(void)
 {
-	struct monitor monitor = make(false);
+	struct self_audit audit = make(false);
 
 	set_tasks(0, 7);
 	memory = CAISSON_MEMORY_UNLOCKED;
-	CHECK_EQ(monitor_start(&monitor), 0);
-	second(&monitor);
+	CHECK_EQ(self_audit_start(&audit), 0);
+	self_audit_run(&audit);
 	CHECK_EQ(lines, 0u);
-	CHECK_EQ(monitor.tasks_unmarked, (uint64_t)7);
-	CHECK_EQ(monitor.alarms, (uint64_t)0);
-	CHECK(!monitor.io_flusher && !monitor.mlock);
+	CHECK_EQ(audit.tasks_unmarked, (uint64_t)7);
+	CHECK_EQ(audit.alarms, (uint64_t)0);
+	CHECK(!audit.io_flusher && !audit.mlock);
 }
 
 /* One line and one count for each new task, however often it is seen. */
 static void alarms_once_for_each_task(void)
 {
-	struct monitor monitor = make(true);
+	struct self_audit audit = make(true);
 
 	set_tasks(5, 0);
-	CHECK_EQ(monitor_start(&monitor), 0);
+	CHECK_EQ(self_audit_start(&audit), 0);
 	set_tasks(5, 2);
 	for (int i = 0; i < 5; i++)
-		second(&monitor);
+		self_audit_run(&audit);
 	CHECK_EQ(lines, 2u);
-	CHECK_EQ(monitor.alarms, (uint64_t)2);
-	CHECK_EQ(monitor.tasks_unmarked, (uint64_t)2);
-	CHECK(!monitor.io_flusher);
+	CHECK_EQ(audit.alarms, (uint64_t)2);
+	CHECK_EQ(audit.tasks_unmarked, (uint64_t)2);
+	CHECK(!audit.io_flusher);
 	set_tasks(5, 3);
-	second(&monitor);
+	self_audit_run(&audit);
 	CHECK_EQ(lines, 3u);
-	CHECK_EQ(monitor.alarms, (uint64_t)3);
+	CHECK_EQ(audit.alarms, (uint64_t)3);
 
 	/* they go: the state is fine again, that it wasn't stays on record */
 	set_tasks(5, 0);
-	second(&monitor);
-	CHECK(monitor.io_flusher);
-	CHECK_EQ(monitor.alarms, (uint64_t)3);
+	self_audit_run(&audit);
+	CHECK(audit.io_flusher);
+	CHECK_EQ(audit.alarms, (uint64_t)3);
 	CHECK_EQ(lines, 3u);
 }
 
 static void tells_a_failing_audit_once(void)
 {
-	struct monitor monitor = make(true);
+	struct self_audit audit = make(true);
 
 	set_tasks(5, 0);
-	CHECK_EQ(monitor_start(&monitor), 0);
+	CHECK_EQ(self_audit_start(&audit), 0);
 	audit_error = -EMFILE;
-	second(&monitor);
-	second(&monitor);
+	self_audit_run(&audit);
+	self_audit_run(&audit);
 	CHECK_EQ(lines, 1u);
-	CHECK_EQ(monitor.alarms, (uint64_t)1);
-	CHECK(!monitor.io_flusher && !monitor.mlock);
+	CHECK_EQ(audit.alarms, (uint64_t)1);
+	CHECK(!audit.io_flusher && !audit.mlock);
 	audit_error = 0;
-	second(&monitor);
-	CHECK(monitor.io_flusher && monitor.mlock);
+	self_audit_run(&audit);
+	CHECK(audit.io_flusher && audit.mlock);
 	audit_error = -EMFILE;
-	second(&monitor);
+	self_audit_run(&audit);
 	CHECK_EQ(lines, 2u);
-}
-
-static void tells_what_the_data_path_counts(void)
-{
-	struct monitor monitor = make(true);
-
-	set_tasks(5, 0);
-	CHECK_EQ(monitor_start(&monitor), 0);
-	counters.io_errors = 3;
-	second(&monitor);
-	CHECK_STR(last_line, "/mnt: serve: 3 reads, writes or flushes were answered with an error");
-	second(&monitor);
-	CHECK_EQ(lines, 1u);
-	counters.io_errors = 4;
-	counters.protocol_errors = 1;
-	counters.inodes_refused = 2;
-	counters.files_refused = 3;
-	second(&monitor);
-	CHECK_EQ(lines, 5u);
 }
 
 int main(void)
@@ -264,6 +216,5 @@ int main(void)
 	RUN(only_counts_where_nothing_is_required);
 	RUN(alarms_once_for_each_task);
 	RUN(tells_a_failing_audit_once);
-	RUN(tells_what_the_data_path_counts);
 	return test_result();
 }
