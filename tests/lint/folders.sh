@@ -3,6 +3,8 @@
 #
 # Layers: a file of daemon/ includes headers of its own folder and of those that tests/lint/folders
 # allows, always written with the folder. foo.c includes "folder/foo.h" before anything else of ours.
+# No files include each other in a circle; foo.c, foo.h and the private parts of foo, such as
+# foo-bar.c, count as one file.
 #
 #@ timeout: 30
 set -u
@@ -53,6 +55,31 @@ while read -r file; do
 		complain "$file: includes ${included[0]-nothing} before $own"
 	fi
 done < <(find . -name '*.[ch]')
+
+# module_of FILE: sets `module` to what FILE is a part of
+module_of() {
+	local whole=${1%.[ch]}
+	module=$whole
+	while [[ ${whole##*/} == *-* ]]; do
+		whole=${whole%-*}
+		[[ ! -f $whole.h ]] || module=$whole
+	done
+}
+edges() {
+	local file header from included
+	for file in "${!includes[@]}"; do
+		module_of "$file"
+		from=$module
+		read -ra included <<<"${includes[$file]}"
+		for header in "${included[@]}"; do
+			module_of "$header"
+			[[ $from == "$module" ]] || echo "$from $module"
+		done
+	done
+}
+circles=$(edges | tsort 2>&1 >/dev/null || true)
+[[ -z $circles ]] || complain "files include each other in a circle:${circles//tsort: *loop:/}"
+
 for folder in "${!allowed[@]}"; do
 	[[ -d $folder ]] || complain "tests/lint/folders: there is no folder $folder"
 done
