@@ -57,7 +57,7 @@ struct io {
 	uint8_t identity; /* enum io_identity */
 };
 
-/* What a completion belongs to. ENGINE_IO is the engine's own; the others' users call engine_on(). */
+/* The use of a submission. ENGINE_IO is the engine's own; the others' users call engine_on(). */
 enum engine_tag {
 	ENGINE_IO,
 	ENGINE_FETCH,
@@ -170,8 +170,8 @@ bool engine_is_idle(const struct engine *engine);
 void engine_on(struct engine *engine, enum engine_tag tag, const struct engine_user *user);
 
 /*
- * An empty submission of a user of TAG, sent with the next turn; the tag's function is called for it
- * with INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
+ * An empty submission of a user of TAG, sent with the next turn; the tag's function is called for
+ * it with INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
  * leave the stamp (user_data) alone.
  */
 struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);

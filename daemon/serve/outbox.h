@@ -5,9 +5,9 @@
  * ways:
  *
  *   - It writes the answer to /dev/fuse itself, which any thread may do.
- *   - A ring entry can only be answered by the queue's thread, which alone may use the queue's ring.
- *     So the answer is left in the entry, the entry is put into the list `returned`, and the
- *     queue's thread is woken.
+ *   - A ring entry can only be answered by the queue's thread, which alone may use the queue's
+ *     ring. So the answer is left in the entry, the entry is put into the list `returned`, and
+ *     the queue's thread is woken.
  *
  * Requests that have entered their gate come back to the queue in the same list.
  *

@@ -58,8 +58,8 @@ int server_open(struct server *server, const struct serve_config *config, const 
 int server_seal(struct server *server);
 
 /*
- * Frees threads that can't have the CPU that they keep to (affinity.h): to be called each half second
- * or so, from the seal on until server_close(). Doesn't block. The main thread.
+ * Frees threads that can't have the CPU that they keep to (affinity.h). To be called each half
+ * second or so, from the seal on until server_close(). Doesn't block. The main thread.
  */
 void server_check_affinity(struct server *server);
 

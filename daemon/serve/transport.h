@@ -90,7 +90,7 @@ int transport_uring_probe(int session_fd);
 void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
 			  const struct transport_owner *owner);
 
-/* Registers REQUEST, a free slot with its cpu set, as an entry: once for each, it ends with the ring. */
+/* Registers REQUEST, a free slot with its cpu set, as an entry, until the ring ends. */
 void transport_uring_register(struct transport *transport, struct request *request);
 
 /*

@@ -60,7 +60,10 @@ struct file_table {
 /* Plans ARENA_FILES for COUNT rows. 0 or -EOVERFLOW. */
 int file_table_plan(struct arena *arena, uint32_t count);
 
-/* Makes the table in the created ARENA, for files of INODES. Allocates: before the seal. 0 or -errno. */
+/*
+ * Makes the table in the created ARENA, for files of INODES. Allocates: before the seal. 0 or
+ * -errno.
+ */
 int file_table_init(struct file_table *table, const struct arena *arena,
 		    struct inode_table *inodes);
 

@@ -375,7 +375,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->gate, 0);
 	atomic_store(&inode->drops, 0);
 	atomic_store(&inode->drop_due, false);
-	atomic_store(&inode->drop_owed, DROP_NONE);
+	atomic_store(&inode->drop_owed, 0);
 	inode->seen = (struct inode_seen){ 0 };
 	inode->hash_next = *head;
 	*head = row;

@@ -97,7 +97,8 @@ struct inode {
 	_Atomic uint32_t around;       /* open files that write around that cache */
 	_Atomic uint32_t drops;	       /* of its pages, that wait or are under way; see dropper.h */
 	_Atomic bool drop_due;	       /* of all of it: see cached_open_take_due() */
-	_Atomic uint8_t drop_owed;     /* why all of it is to be dropped: enum cached_drop_reason */
+	_Atomic uint8_t
+		drop_owed;  /* a drop of all of it that is owed: enum cached_drop_reason, or 0 */
 	_Atomic bool setid; /* the kernel was told of a mode with set-id bits; see op-setid.h */
 	struct zone zone;   /* what it is to zloop; see zone.h and op-zone.h */
 };
@@ -306,8 +307,8 @@ void inode_relieve(struct inode_table *table);
 bool inode_is_tight(const struct inode_table *table);
 
 /*
- * Fills NODEIDS with up to MAX inodes that IS_WANTED says yes to, with the table's mutex held. Looks
- * from row *HAND on, which moves along, in at most one round. Returns how many.
+ * Fills NODEIDS with up to MAX inodes that IS_WANTED, called with the table's mutex held, says yes
+ * to. Looks from row *HAND on, which moves along, in at most one round. Returns how many.
  */
 uint32_t inode_collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
 		       bool (*is_wanted)(const struct inode_table *table, struct inode *inode));
