@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Manual pages: well-formed, and about the options that there are: what --help prints and what the
-# page has are the same.
+# Manual pages are well-formed and installed, their links lead to pages, and they have the same
+# options as --help.
 #
 #@ packages: mandoc
 #@ timeout: 30
@@ -12,6 +12,12 @@ source "$(dirname "$0")/../lib/case.sh"
 
 cd "$root_dir/man"
 mandoc -T lint -W warning ./*.[1-9] || fail "mandoc has something to say"
+for page in *.[1-9]; do
+	grep -q "'$page'" meson.build || fail "man/meson.build doesn't install $page"
+done
+while read -r page; do
+	[[ -e $page ]] || fail "a page refers to $page, which is not in man/"
+done < <(sed -n 's/.*Xr \(caisson[a-z_-]*\) \([1-9]\).*/\1.\2/p' ./*.[1-9] | sort -u)
 
 # words LINES: the options named by lines of --help such as "  queues=N"
 words() { sed -n 's/^  \([a-z_]\+\)\(=.*\)\?$/\1/p' | sort -u; }
