@@ -40,7 +40,7 @@ static int control(const char *object, const char *action, const char *command)
 		tell("" CONTROL
 		     ": open: %s: this kernel has no zloop (Linux 6.16, modprobe zloop): use "
 		     "tcmu-runner's file_zbc handler, or dm-zoned on a real zoned device; see "
-		     "caisson(7)",
+		     "caisson-zoned(7)",
 		     strerror(errno));
 		return EXIT_CANNOT_SERVE;
 	}

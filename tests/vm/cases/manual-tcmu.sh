@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# caisson(7), "By tcmu-runner", step by step as printed.
+# caisson-zoned(7), "By tcmu-runner", step by step as printed.
 #
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs depmod
@@ -9,14 +9,14 @@
 #@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
 #@ debs: trixie:dm-zoned-tools=dmzadm
 #@ modules: fuse ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
-#@ tree: man/caisson.7
+#@ tree: man/caisson-zoned.7
 #@ disk: 3G
 #@ memory: 768
 #@ timeout: 300
 # shellcheck source=tests/vm/guest/manual.sh
 . /vm/manual.sh
 
-step() { manual_step caisson.7 "By tcmu-runner" "$@"; }
+step() { manual_step caisson-zoned.7 "By tcmu-runner" "$@"; }
 trap '[ $? -eq 0 ] || fail "a step of the manual failed"' EXIT
 
 export DM_DISABLE_UDEV=1 # the guest has no udev; the steps are for machines that have
@@ -39,9 +39,9 @@ start_tcmu
 step 3 "make a disk"
 must "the disk is there" wait_until 30 test -b /dev/sda
 step 4 "dm-zoned and XFS"
-cp /vm/caisson.7 /mnt/disk/
+cp /vm/caisson-zoned.7 /mnt/disk/
 drop_caches
-check "what was written is there" cmp /vm/caisson.7 /mnt/disk/caisson.7
+check "what was written is there" cmp /vm/caisson-zoned.7 /mnt/disk/caisson-zoned.7
 step 5 "take it down"
 check "nothing is left mounted" is_not_mounted /mnt/store
 must "tcmu-runner ends" wait_job 60 "$tcmu_pid"
@@ -49,5 +49,5 @@ start_tcmu
 step 6 "the disk that is there"
 must "it is back" wait_until 30 test -b /dev/sda
 step 7 "dm-zoned and XFS again"
-check "what was written is still there" cmp /vm/caisson.7 /mnt/disk/caisson.7
+check "what was written is still there" cmp /vm/caisson-zoned.7 /mnt/disk/caisson-zoned.7
 step 5 "take that down"

@@ -3,7 +3,7 @@
 #
 # The steps of a manual page, run as they are printed.
 #
-#	#@ tree: man/caisson.7
+#	#@ tree: man/caisson-zoned.7
 
 # manual_steps PAGE SUBSECTION N: the lines of its Nth literal display, as a shell reads them
 manual_steps() {

@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 #
 # The stack of the original report: XFS on dm-zoned on a host-managed ZBC disk that tcmu-runner
-# keeps in a file on ext4. Red as Debian ships it; green as it is told to in caisson(8): started by
+# keeps in a file on ext4. Red as Debian ships it; green as caisson-zoned(7) says: started by
 # `caisson run`, with its file on a caisson mount.
 #
 #@ title: the report: XFS on dm-zoned on tcmu-runner on ext4
