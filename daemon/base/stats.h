@@ -30,7 +30,7 @@ struct stats_queue {
 	stat_counter turns;	      /* io_uring_enter() calls */
 	stat_counter starved;	      /* times that no slot was free to fetch into */
 	stat_counter metadata;	      /* metadata requests, whoever handles them */
-	stat_counter brief; /* … that this thread did in passing, as they wait for nothing */
+	stat_counter ran_inline;      /* metadata requests that the queue's thread ran itself */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* By the owner only. */

@@ -8,8 +8,8 @@
  *   - Every length, name and string in the call has been validated. Nodeids and file handles have
  *     not: inode_get() and file_get() do that.
  *   - It returns 0 with the body's length in out_len, or -errno; then there is no body.
- *   - If call->brief is set, it returns CALL_WAITS with nothing done, unless it needs only memory
- *     and a short mutex: no I/O, no network, no lock of a file (dispatch.h).
+ *   - If call->nonblocking is set, it returns CALL_WAITS with nothing done, unless it needs only
+ *     memory and a short mutex: no I/O, no network, no lock of a file (dispatch.h).
  *   - If it meets a lease on a file that it has to open, it returns CALL_WAITS as well, with
  *     nothing done. It will be called again (lease-wait.h).
  *   - It runs as the daemon. Where it matters it takes on the caller's identity (creds_assume()).
@@ -49,10 +49,10 @@ struct call {
 	void *out;	   /* the reply's body, 8-byte aligned */
 	uint32_t out_cap;  /* its room: at least CALL_OUT_LEN */
 	uint32_t out_len;
-	void *scratch; /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
-	bool brief;    /* wait for nothing: whoever asks has other things to do */
-	bool around;   /* of a WRITE: it goes around the page cache above */
-	bool drops;    /* the handler's: the answer waits for … */
+	void *scratch;	  /* CALL_SCRATCH_LEN bytes of the worker's own, page-aligned */
+	bool nonblocking; /* the handler must not wait: a queue's thread runs it */
+	bool around;	  /* of a WRITE: it goes around the page cache above */
+	bool drops;	  /* the handler's: the answer waits for … */
 	struct cached_drop drop;
 };
 

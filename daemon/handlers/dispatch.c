@@ -144,9 +144,9 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
  * lease; there is nothing to answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
  */
 static const struct dispatch_entry table[] = {
-	META(LOOKUP, .handler = op_lookup, .strings = { STRING_LOOKUP }, .brief = true),
+	META(LOOKUP, .handler = op_lookup, .strings = { STRING_LOOKUP }, .nonblocking = true),
 	META(FORGET, .changes = true, .handler = op_forget, ARG(fuse_forget_in), .no_reply = true),
-	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in), .brief = true),
+	META(GETATTR, .handler = op_getattr, ARG(fuse_getattr_in), .nonblocking = true),
 	META(SETATTR, .changes = true, .handler = op_setattr, ARG(fuse_setattr_in),
 	     .check = check_setattr),
 	META(READLINK, .handler = op_readlink),
@@ -171,7 +171,7 @@ static const struct dispatch_entry table[] = {
 	     .strings = { STRING_XATTR }, .check = check_getxattr),
 	META(LISTXATTR, .handler = op_listxattr, ARG(fuse_getxattr_in), .check = check_getxattr),
 	META(REMOVEXATTR, .changes = true, .handler = op_removexattr, .strings = { STRING_XATTR }),
-	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in), .brief = true),
+	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in), .nonblocking = true),
 	/* its struct has grown and will again: session.c reads as much of it as it knows */
 	ENTRY(INIT, DISPATCH_SESSION, .arg_len = offsetof(struct fuse_init_in, flags2),
 	      .data = true),

@@ -42,7 +42,7 @@ struct dispatch_entry {
 	enum dispatch_class class;
 	bool no_reply;			 /* FORGET, BATCH_FORGET */
 	bool changes;			 /* see dispatch_changes() */
-	bool brief;			 /* its handler knows call->brief */
+	bool nonblocking;		 /* its handler knows call->nonblocking */
 	uint32_t arg_len;		 /* bytes of the fixed struct behind the header */
 	enum dispatch_string strings[2]; /* … behind that */
 	bool data;			 /* … and bytes behind those */

@@ -17,7 +17,7 @@
 
 static struct inode *call_inode(const struct call *call)
 {
-	if (call->brief)
+	if (call->nonblocking)
 		return inode_get_at_hand(&call->fs->inodes, call->in->nodeid);
 	return inode_get(&call->fs->inodes, call->in->nodeid);
 }
@@ -27,8 +27,8 @@ int op_getattr(struct call *call)
 	struct inode *inode = call_inode(call);
 
 	if (!inode)
-		return call->brief ? CALL_WAITS : -ESTALE;
-	if (call->brief && !op_is_local(call->fs, inode))
+		return call->nonblocking ? CALL_WAITS : -ESTALE;
+	if (call->nonblocking && !op_is_local(call->fs, inode))
 		return CALL_WAITS;
 	/* the O_PATH descriptor reaches the inode also when it has no name left: fh isn't needed */
 	return op_reply_attr(call, inode);

@@ -21,7 +21,7 @@
 
 static struct inode *call_inode(const struct call *call)
 {
-	if (call->brief)
+	if (call->nonblocking)
 		return inode_get_at_hand(&call->fs->inodes, call->in->nodeid);
 	return inode_get(&call->fs->inodes, call->in->nodeid);
 }
@@ -39,12 +39,12 @@ static int reply_absent(struct call *call)
 	return 0;
 }
 
-/* -EAGAIN where CALL is brief and would have to wait. */
+/* -EAGAIN if CALL is nonblocking and would have to wait. */
 static int look_up(struct call *call, struct inode *dir)
 {
 	int r;
 
-	if (call->brief)
+	if (call->nonblocking)
 		return op_lookup_cached(call->fs, dir, call->name[0], call->out);
 	r = op_zone_ask(dir);
 	if (r < 0)
@@ -74,7 +74,7 @@ static int look_up_exported(struct call *call)
 	struct inode *inode = NULL;
 	int fd, r;
 
-	if (call->brief)
+	if (call->nonblocking)
 		return CALL_WAITS;
 	r = inode_open_exported(&fs->inodes, nodeid, parent, &fd);
 	if (r == 0)
@@ -100,9 +100,9 @@ int op_lookup(struct call *call)
 		return look_up_exported(call);
 	dir = call_inode(call);
 	if (!dir)
-		return call->brief ? CALL_WAITS : -ESTALE;
+		return call->nonblocking ? CALL_WAITS : -ESTALE;
 	r = look_up(call, dir);
-	if (r == -EAGAIN && call->brief)
+	if (r == -EAGAIN && call->nonblocking)
 		return CALL_WAITS;
 	if (r == -ENOENT)
 		return reply_absent(call);

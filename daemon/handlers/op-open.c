@@ -423,7 +423,7 @@ int op_flush(struct call *call)
 		return -EBADF;
 	inode = inode_at(&call->fs->inodes, file->inode);
 	local = op_is_local(call->fs, inode);
-	if (call->brief && !local)
+	if (call->nonblocking && !local)
 		return CALL_WAITS;
 	cached_open_flushed(inode_at(&call->fs->inodes, file->known), file);
 	if (!local && (file->flags & O_ACCMODE) != O_RDONLY) {

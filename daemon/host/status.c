@@ -103,7 +103,7 @@ static const struct field queue_fields[] = {
 	{ "enters", "enters", OFF(enters), KIND_NUMBER, LOOK_PLAIN },
 	{ "steals", "steals", OFF(steals), KIND_NUMBER, LOOK_PLAIN },
 	{ "metadata", "metadata", OFF(metadata), KIND_NUMBER, LOOK_PLAIN },
-	{ "brief", "brief", OFF(brief), KIND_NUMBER, LOOK_PLAIN },
+	{ "inline", "inline", OFF(ran_inline), KIND_NUMBER, LOOK_PLAIN },
 };
 
 #undef OFF
@@ -336,7 +336,7 @@ void status_fill_queue(struct status_queue *queue, const struct stats_queue *sta
 		.enters = stat_get(&stats->turns),
 		.starved = stat_get(&stats->starved),
 		.metadata = stat_get(&stats->metadata),
-		.brief = stat_get(&stats->brief),
+		.ran_inline = stat_get(&stats->ran_inline),
 	};
 }
 

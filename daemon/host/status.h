@@ -18,7 +18,7 @@ struct status_queue {
 	uint64_t reads, read_bytes, writes, write_bytes;
 	uint64_t syncs, allocates, buffered, resumed;
 	uint64_t errors, protocol_errors;
-	uint64_t steals, enters, starved, metadata, brief;
+	uint64_t steals, enters, starved, metadata, ran_inline;
 };
 
 /* Strings are borrowed until the struct has been rendered; NULL shows as null. */

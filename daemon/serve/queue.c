@@ -13,14 +13,15 @@
 #include "serve/gate.h"
 #include "serve/outbox.h"
 #include "serve/request.h"
+#include "serve/route.h"
 #include "serve/worker.h"
 #include "store/fs.h"
 
 /* The eventfd's read and two cancellations, besides what the transport has under way. */
 #define OWN_SUBMISSIONS 3
 
-/* After a name that wasn't cached, so many are left to the workers untried: it costs some µs. */
-#define LOOKUPS_FORGONE 16
+/* Look-ups that workers get untried after one that had to wait: a vain try costs some µs. */
+#define LOOKUP_BACKOFF 16
 
 /* Listens on the eventfd. */
 static void arm_wake(struct queue *queue)
@@ -150,13 +151,10 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	started(queue, request, r, body_len);
 }
 
-/*
- * Hands REQUEST to the metadata workers: its message moves into a metadata slot where one is free
- * and large enough, otherwise the data slot goes along, and comes back by outbox_drop().
- */
+/* ROUTE_WORKER: see route.h for where the message is meanwhile. */
 static void hand_over(struct queue *queue, struct request *request)
 {
-	struct request *moved = worker_adopt(queue->workers, request);
+	struct request *moved = request->entry ? NULL : worker_adopt(queue->workers, request);
 
 	if (moved) {
 		drop(queue, request);
@@ -175,67 +173,51 @@ static bool busy(const struct queue *queue)
 	       awaited;
 }
 
-/*
- * Whether no data request waits for this thread, or could be given to it before it asks: entries
- * are filled whatever it does (S7).
- */
-static bool is_at_leisure(const struct queue *queue)
+/* Runs the handler of REQUEST on this thread, unless it would have to wait: whether it did. */
+static bool run_inline(struct queue *queue, struct request *request, const struct call *call)
 {
-	return !queue->entry_count && !busy(queue);
-}
-
-/* By this thread, if it has nothing to wait for, as is all but certain of attributes. */
-static bool try_briefly(struct queue *queue, struct request *request, const struct call *call)
-{
-	bool lookup = request->opcode == FUSE_LOOKUP;
 	uint32_t body_len;
 	int error;
 
-	if (lookup && queue->lookups_forgone) {
-		queue->lookups_forgone--;
+	if (!worker_run_inline(queue->workers, queue->qid, request, call, &error, &body_len)) {
+		if (request->opcode == FUSE_LOOKUP)
+			queue->lookup_backoff = LOOKUP_BACKOFF;
 		return false;
 	}
-	if (!worker_try_briefly(queue->workers, queue->qid, request, call, &error, &body_len)) {
-		if (lookup)
-			queue->lookups_forgone = LOOKUPS_FORGONE;
-		return false;
-	}
-	stat_add(&queue->stats->brief, 1);
+	stat_add(&queue->stats->ran_inline, 1);
 	reply(queue, request, error, body_len);
 	return true;
 }
 
-/* Here, if that keeps no data waiting, otherwise by the metadata workers. */
-static void start_metadata(struct queue *queue, struct request *request, const struct call *call)
+/* Whether REQUEST is a look-up that isn't to be tried inline. */
+static bool backs_off(struct queue *queue, const struct request *request)
 {
-	stat_add(&queue->stats->metadata, 1);
-	request->changes = dispatch_changes(call);
-	if (request->entry && dispatch_entry(request->opcode)->no_reply) {
-		refuse(queue, request, -EIO); /* these don't come this way */
-		return;
-	}
-	if (!request->changes && is_at_leisure(queue) && transport_dev_is_drained(&queue->dev) &&
-	    worker_try_here(queue->workers, queue->qid, request))
-		return;
-	if (try_briefly(queue, request, call))
-		return;
-	if (request->entry)
-		worker_submit(queue->workers, request); /* the entry goes along */
-	else
-		hand_over(queue, request);
+	if (request->opcode != FUSE_LOOKUP || !queue->lookup_backoff)
+		return false;
+	queue->lookup_backoff--;
+	return true;
 }
 
-static void start_session(struct queue *queue, struct request *request, const struct call *call)
+/* What has no work behind it: the kernel's own messages, and opcodes that aren't served. */
+static void answer_at_once(struct queue *queue, struct request *request, const struct call *call)
 {
 	const struct fuse_interrupt_in *interrupt = call->arg;
 
-	if (request->opcode == FUSE_INTERRUPT && !request->entry) {
+	switch (request->opcode) {
+	case FUSE_INTERRUPT:
 		worker_interrupt(queue->workers, interrupt->unique);
 		drop(queue, request);
-		return;
+		break;
+	case FUSE_DESTROY:
+		reply(queue, request, 0, 0);
+		break;
+	case FUSE_INIT: /* comes once, before any queue runs */
+		reply(queue, request, -EIO, 0);
+		break;
+	default:
+		refuse(queue, request, -ENOSYS);
+		break;
 	}
-	/* INIT comes once, before any queue runs; DESTROY asks for nothing but an answer */
-	reply(queue, request, request->opcode == FUSE_DESTROY ? 0 : -EIO, 0);
 }
 
 static void received(void *arg, struct request *request)
@@ -243,6 +225,8 @@ static void received(void *arg, struct request *request)
 	struct queue *queue = arg;
 	const struct fuse_in_header *in = request_message(queue->arena, request);
 	struct call call = { .fs = queue->op_io.fs, .in = in };
+	const struct dispatch_entry *entry;
+	enum route route;
 	int r;
 
 	if (request->entry && atomic_load(&queue->stopping)) {
@@ -271,18 +255,27 @@ static void received(void *arg, struct request *request)
 	}
 	call_save(&call, &request->parts);
 
-	switch (dispatch_entry(in->opcode)->class) {
-	case DISPATCH_DATA:
+	entry = dispatch_entry(in->opcode);
+	request->changes = dispatch_changes(&call);
+	if (request->entry && entry->no_reply) {
+		refuse(queue, request, -EIO); /* these come by /dev/fuse */
+		return;
+	}
+	route = route_choose(entry, backs_off(queue, request));
+	stat_add(&queue->stats->metadata, route == ROUTE_INLINE || route == ROUTE_WORKER);
+	switch (route) {
+	case ROUTE_ANSWER:
+		answer_at_once(queue, request, &call);
+		break;
+	case ROUTE_RING:
 		start_data(queue, request, &call);
 		break;
-	case DISPATCH_META:
-		start_metadata(queue, request, &call);
+	case ROUTE_INLINE:
+		if (!run_inline(queue, request, &call))
+			hand_over(queue, request);
 		break;
-	case DISPATCH_SESSION:
-		start_session(queue, request, &call);
-		break;
-	case DISPATCH_UNKNOWN:
-		refuse(queue, request, -ENOSYS);
+	case ROUTE_WORKER:
+		hand_over(queue, request);
 		break;
 	}
 }

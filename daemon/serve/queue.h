@@ -11,14 +11,11 @@
  * it in the entry and hands the entry back: the queue's thread sends it, which alone may use the
  * queue's ring.
  *
- * No message is left unread while a thread of ours sleeps and another is in a handler (S7). A
- * thread that was told of one message may have swallowed the wake-up for another
- * (transport-dev.c). Mostly it looks at the device again at once, as each offer of a slot begins
- * with a look. It doesn't where it is about to run a handler that may block, and where it has no
- * slot left to offer. In the first case it looks before (is_drained()), and hands the request to
- * a worker if there is anything. In the second case it has a sibling look that has a slot on
- * offer. In either case its own poll is off the wait queue by then, so what comes later is told
- * to others.
+ * No message is left unread while a thread of ours sleeps that could take it (S7). A thread that
+ * was told of one message may have swallowed the wake-up for another (transport-dev.c). It looks at
+ * the device again at once, as each offer of a slot begins with a look, and it runs nothing that
+ * may block in between (route.h). If it has no slot left to offer, it has a sibling look that has a
+ * slot on offer. Its own poll is off the wait queue by then, so what comes later is told to others.
  *
  * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
  * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
@@ -66,11 +63,11 @@ struct queue {
 	_Atomic bool stopping; /* stop fetching, finish what there is */
 	_Atomic bool look;     /* the slot on offer is to be offered anew: a sibling asks */
 	bool wake_armed;
-	uint32_t parked;	  /* data requests that wait at a gate */
-	uint32_t taken;		  /* entries with a request that has no answer yet */
-	uint32_t lookups_forgone; /* to come, to be done by workers untried */
-	int end_reason;		  /* -errno of the transport's end, 0 while it lives */
-	_Atomic int fault;	  /* -errno that ended the loop other than an unmount */
+	uint32_t parked;	 /* data requests that wait at a gate */
+	uint32_t taken;		 /* entries with a request that has no answer yet */
+	uint32_t lookup_backoff; /* look-ups to come that aren't tried inline */
+	int end_reason;		 /* -errno of the transport's end, 0 while it lives */
+	_Atomic int fault;	 /* -errno that ended the loop other than an unmount */
 	bool made;
 };
 

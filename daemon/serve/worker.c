@@ -68,7 +68,6 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.cell_mask = cells - 1,
 		.changing_max = changing_max(config->count),
 		.count = config->count,
-		.here_max = config->queue_count / 2,
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
 
@@ -251,7 +250,7 @@ static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t 
 	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
 }
 
-/* REQUEST's handler, in thread NUMBER as in run(), has made of CALL what R says, or would have. */
+/* REQUEST's handler, in worker NUMBER, has made of CALL what R says, or would have. */
 static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
 		   const struct call *call)
 {
@@ -271,7 +270,7 @@ static void finish(struct worker_set *set, uint32_t number, struct request *requ
 		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }
 
-/* Answers what has been put aside, which nobody will try again. In thread NUMBER, as in run(). */
+/* Answers what has been put aside, which nobody will try again. In worker NUMBER. */
 static void end_waiting(struct worker_set *set, uint32_t number)
 {
 	const struct call call = { .fs = set->fs };
@@ -329,7 +328,6 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 
 	if (row == POOL_NONE)
 		return;
-	assert(number < set->count); /* a queue's thread may be the one to be waited for */
 	request->worker = number;
 	if (gate_enter(set->gates, row, GATE_CACHED, request))
 		return;
@@ -338,7 +336,7 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 	request_move(request, REQUEST_RUN);
 }
 
-/* Does all of REQUEST, in worker NUMBER or, from set->count on, in a queue's thread. */
+/* Does all of REQUEST, in worker NUMBER. */
 static void run(struct worker_set *set, uint32_t number, struct request *request)
 {
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
@@ -367,21 +365,8 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	finish(set, number, request, r, &call);
 }
 
-bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request)
-{
-	uint32_t number = set->count + qid;
-
-	if (atomic_fetch_add(&set->here, 1) >= set->here_max) {
-		atomic_fetch_sub(&set->here, 1);
-		return false;
-	}
-	run(set, number, request);
-	atomic_fetch_sub(&set->here, 1);
-	return true;
-}
-
-bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
-			const struct call *parsed, int *ret_error, uint32_t *ret_body_len)
+bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *request,
+		       const struct call *parsed, int *ret_error, uint32_t *ret_body_len)
 {
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
 	uint32_t number = set->count + qid;
@@ -390,12 +375,10 @@ bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *re
 	struct call call = *parsed;
 	int r;
 
-	if (!entry->brief)
-		return false;
 	call.out = buffers->body;
 	call.out_cap = sizeof(buffers->body);
 	call.scratch = buffers->scratch;
-	call.brief = true;
+	call.nonblocking = true;
 	r = dispatch_handle(entry, &call);
 	if (r == CALL_WAITS)
 		return false;

@@ -23,9 +23,7 @@
  * A handler that meets a lease returns CALL_WAITS, and its request is put aside in a third inbox,
  * until the main thread gives it back to the first: see lease-wait.h.
  *
- * A queue thread that has nothing else to do may run a handler itself, unless it makes a change,
- * which saves waking a worker, as long as most of them remain for data: worker_try_here().
- * Whatever it has to do, it may run one that has nothing to wait for: worker_try_briefly().
+ * A queue's thread runs handlers that wait for nothing itself: see route.h.
  */
 #ifndef CAISSON_WORKER_H
 #define CAISSON_WORKER_H
@@ -84,8 +82,6 @@ struct worker_set {
 	_Atomic bool stopping;	    /* nobody is put aside any more, ends will come */
 	sem_t *entered;		    /* of each worker: the request that it waits with may go on */
 	struct worker_stats *stats; /* one a worker, then one a queue */
-	uint32_t here_max;	    /* queue threads that may run a handler at the same time */
-	_Atomic uint32_t here;	    /* … and do */
 };
 
 struct worker_config {
@@ -135,19 +131,13 @@ void worker_dropped(void *arg, struct request *request);
 void worker_submit(struct worker_set *set, struct request *request);
 
 /*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID) in that queue's thread and
- * answers it, unless half of the queues' threads do so already (S7). Returns whether it did.
+ * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, on that
+ * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the error for
+ * the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's payload. The
+ * reply is the caller's. The opcode is one whose handler knows call->nonblocking.
  */
-bool worker_try_here(struct worker_set *set, uint32_t qid, struct request *request);
-
-/*
- * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, in that
- * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the
- * error for the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's
- * payload. The reply is the caller's.
- */
-bool worker_try_briefly(struct worker_set *set, uint32_t qid, struct request *request,
-			const struct call *call, int *ret_error, uint32_t *ret_body_len);
+bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *request,
+		       const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
 /*
  * Has those tried again who have been put aside the longest. To be called when

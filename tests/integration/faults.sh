@@ -23,8 +23,8 @@ faults() {
 }
 locked() { awk '$1 == "VmLck:" { print $2 }' "/proc/$1/status"; }
 
-# metadata requests that were not done in passing: by a worker, or by a queue thread at leisure
-others() { echo $(($(status_total metadata) - $(status_total brief))); }
+# metadata requests that a worker ran
+others() { echo $(($(status_total metadata) - $(status_total inline))); }
 
 # Looks names and attributes up, opens and closes: until $scratch/end is there.
 look_up() {
@@ -73,7 +73,7 @@ server=$(server_pid)
 run_load 2
 faults "$server" >"$scratch/before"
 locked_before=$(locked "$server")
-brief_before=$(status_total brief)
+inline_before=$(status_total inline)
 others_before=$(others)
 more "$locked_before" 1024 "KiB of locked memory"
 run_load "$seconds"
@@ -89,7 +89,7 @@ same "$(locked "$server")" "$locked_before" VmLck
 # with a block for the list of them
 more "$(($(blocks "$backing/sparse") / 2))" 4095 "KiB allocated, of 512 that were written,"
 more "$(($(others) - others_before))" 1000 "other metadata requests"
-more "$(($(status_total brief) - brief_before))" 1000 "requests done in passing"
+more "$(($(status_total inline) - inline_before))" 1000 "requests run inline"
 
 say "no task changes its memory's layout"
 strace -f -q -e trace=brk,mmap,munmap,mremap,madvise,mprotect -o "$scratch/trace" -p "$server" &

@@ -68,10 +68,10 @@ forgotten() {
 wait_until 30 forgotten
 unserve
 
-say "what waits for nothing is done in passing"
+say "what waits for nothing is run inline"
 serve "$backing" "$mnt" transport=uring,workers=1,attr_timeout=0,entry_timeout=0
 ls -l "$mnt/dir" >/dev/null
-before=$(status_total brief)
+before=$(status_total inline)
 seq -f "$mnt/dir/file-%03g" 200 | xargs stat --format '' --
-more "$(($(status_total brief) - before))" 200 "requests done in passing"
+more "$(($(status_total inline) - before))" 200 "requests run inline"
 unserve

@@ -15,7 +15,7 @@ source "$(dirname "$0")/../lib/case.sh"
 # run by the queues' threads
 data_path=(
 	base_pool store_zone handlers_dispatch serve_affinity serve_engine serve_gate serve_op-io
-	serve_outbox serve_queue serve_request serve_transport-dev serve_transport-uring
+	serve_outbox serve_queue serve_request serve_route serve_transport-dev serve_transport-uring
 )
 # of the C library and liburing, as these need them
 allowed=(

@@ -7,18 +7,16 @@
  * takes up the wake-ups of further messages until then. The thread then takes its poll off the wait queue and
  * reads one message; the device may have been emptied by others meanwhile.
  *
- * A look-up's handler waits for memory, and only the write frees some: so if the write is never read while a
- * thread runs such a handler, that handler never ends. This is the worst that a handler may wait for. A read
- * waits for memory below, too, and has its thread's only slot until then: that thread has no slot to offer.
+ * A look-up's handler waits for memory, and only the write frees some. If the write is never read while a
+ * handler waits, that handler never ends. This is the worst that a handler may wait for. So metadata workers run
+ * it, and no queue thread does. A read waits for memory below, too, and has its thread's only slot until then:
+ * that thread has no slot to offer.
  *
  * @ clean: 2-threads -DTHREADS=2 -DREADS=0
  * @ clean: 3-threads -DTHREADS=3 -DLOOKUPS=2
  * @ clean: 4-threads -DTHREADS=4 -DLOOKUPS=1
- * @ finds: never-looks -DBREAK=1 -DTHREADS=2 -DREADS=0
- * @ finds: looks-too-early -DBREAK=2 -DTHREADS=3 -DREADS=0
- * @ finds: all-may-block -DBREAK=3 -DTHREADS=2 -DREADS=0
- * @ finds: has-entries -DBREAK=4 -DTHREADS=2 -DREADS=0
- * @ finds: no-slot -DBREAK=5 -DTHREADS=3 -DLOOKUPS=0
+ * @ finds: runs-handlers -DBREAK=1 -DTHREADS=2 -DLOOKUPS=1 -DREADS=0
+ * @ finds: no-slot -DBREAK=2 -DTHREADS=3 -DLOOKUPS=0
  */
 
 #ifndef BREAK
@@ -32,12 +30,6 @@
 #endif
 #define MESSAGES (LOOKUPS + READS + 1)
 
-#if BREAK == 3
-#define IN_HANDLERS_MAX THREADS
-#else
-#define IN_HANDLERS_MAX (THREADS / 2)
-#endif
-
 #define LOOKUP 1
 #define WRITE 2
 #define READ 3
@@ -45,14 +37,9 @@
 chan device = [MESSAGES] of { byte };	/* messages that nobody has read */
 chan wait_queue = [THREADS] of { byte };	/* threads whose poll is on it, in order */
 bool woken[THREADS];
-byte in_handlers;	/* queue threads */
 byte at_workers;	/* look-ups that metadata workers have */
 byte answered;
 bool written;		/* there is memory */
-
-#if BREAK == 4
-bool entry_filled;	/* the write is in a ring entry of thread 0 */
-#endif
 
 inline wake_first()
 {
@@ -67,16 +54,9 @@ proctype client(byte kind)
 	byte first;
 
 	atomic {
-#if BREAK == 4
-		if
-		:: kind == WRITE -> entry_filled = true; goto sent	/*: sends a write, by an entry */
-		:: else
-		fi;
-#endif
 		device!kind	/*: sends a message, and wakes the first poll */;
 		wake_first()
 	}
-sent:	skip
 }
 
 /* Metadata workers, of which there are enough here. */
@@ -90,7 +70,6 @@ end:	do
 proctype queue_thread(byte q)
 {
 	byte kind, first;
-	bool looked_empty;
 
 end:	do
 	/* to add a poll is to look: where there is a message it completes at once */
@@ -98,10 +77,7 @@ end:	do
 		empty(device) -> wait_queue!q; woken[q] = false
 	   };
 end_asleep:
-		atomic {
-			woken[q] ->	/*: is woken */
-			looked_empty = len(device) <= 1
-		};
+		woken[q];	/*: is woken */
 		/* its task work: takes the poll off the wait queue, unless there is nothing to read any more */
 		if
 		:: atomic { nempty(device) -> wait_queue??eval(q); woken[q] = false }
@@ -109,9 +85,6 @@ end_asleep:
 		fi;
 		goto read
 	:: nempty(device) -> goto read
-#if BREAK == 4
-	:: atomic { q == 0 && entry_filled -> entry_filled = false; written = true; answered++ }
-#endif
 	od;
 
 read:	if
@@ -120,22 +93,14 @@ read:	if
 	fi;
 	if
 	:: atomic { kind == WRITE -> written = true; answered++ }	/*: the write frees memory */
-	:: atomic {
-		kind == LOOKUP && in_handlers < IN_HANDLERS_MAX &&
 #if BREAK == 1
-		true ->
-#elif BREAK == 2
-		looked_empty ->
-#else
-		empty(device) ->
+	:: kind == LOOKUP ->
+		atomic { written -> answered++ }	/*: runs the handler itself, which waits for memory */
 #endif
-		in_handlers++	/*: runs the handler itself */
-	   };
-		atomic { written -> in_handlers--; answered++ }	/*: waits for memory in the handler */
 	:: atomic { kind == LOOKUP -> at_workers++ }	/*: hands it to a worker */
 	:: atomic {
 		kind == READ ->
-#if BREAK != 5
+#if BREAK != 2
 		if
 		:: nempty(device) -> wake_first()	/*: has no slot left, and has a sibling look at the device */
 		:: empty(device)

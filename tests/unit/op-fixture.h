@@ -101,7 +101,7 @@ struct ask {
 	const char *name, *name2;
 	const void *data;
 	uint32_t data_len;
-	bool brief;
+	bool nonblocking;
 };
 
 static inline int ask(int (*handler)(struct call *), struct ask what)
@@ -124,7 +124,7 @@ static inline int ask(int (*handler)(struct call *), struct ask what)
 		.out = world.out,
 		.out_cap = sizeof(world.out),
 		.scratch = world.scratch,
-		.brief = what.brief,
+		.nonblocking = what.nonblocking,
 	};
 	int r;
 
@@ -133,7 +133,7 @@ static inline int ask(int (*handler)(struct call *), struct ask what)
 	world.out_len = call.out_len;
 	world.drops = call.drops;
 	world.drop = call.drop;
-	CHECK(r <= 0 || (r == CALL_WAITS && what.brief && world.out_len == 0));
+	CHECK(r <= 0 || (r == CALL_WAITS && what.nonblocking && world.out_len == 0));
 	return r;
 }
 

@@ -249,22 +249,22 @@ static void statfs_is_the_backings(void)
 	world_end();
 }
 
-static void brief_attributes_are_a_local_filesystem_s(void)
+static void inline_attributes_are_a_local_filesystem_s(void)
 {
-	struct ask brief = { .brief = true };
+	struct ask inline_ask = { .nonblocking = true };
 
 	world_make(8);
-	brief.nodeid = file_of(some_user, 0600, 7);
+	inline_ask.nodeid = file_of(some_user, 0600, 7);
 	world.fs.store.local = true;
-	CHECK_EQ(ask(op_getattr, brief), 0);
+	CHECK_EQ(ask(op_getattr, inline_ask), 0);
 	CHECK_EQ(attr_out()->size, 7u);
 	world.fs.store.local = false;
-	CHECK_EQ(ask(op_getattr, brief), CALL_WAITS);
+	CHECK_EQ(ask(op_getattr, inline_ask), CALL_WAITS);
 	world.fs.store.local = true;
-	inode_get(&world.fs.inodes, brief.nodeid)->dev++; /* as if mounted below */
-	CHECK_EQ(ask(op_getattr, brief), CALL_WAITS);
-	inode_get(&world.fs.inodes, brief.nodeid)->dev--;
-	forget(brief.nodeid, 1);
+	inode_get(&world.fs.inodes, inline_ask.nodeid)->dev++; /* as if mounted below */
+	CHECK_EQ(ask(op_getattr, inline_ask), CALL_WAITS);
+	inode_get(&world.fs.inodes, inline_ask.nodeid)->dev--;
+	forget(inline_ask.nodeid, 1);
 	world_end();
 }
 
@@ -279,6 +279,6 @@ int main(void)
 	RUN(statx_tells_the_birth_time);
 	RUN(access_is_the_callers);
 	RUN(statfs_is_the_backings);
-	RUN(brief_attributes_are_a_local_filesystem_s);
+	RUN(inline_attributes_are_a_local_filesystem_s);
 	return test_result();
 }

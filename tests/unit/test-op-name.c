@@ -319,9 +319,9 @@ static void a_full_table_refuses(void)
 	world_end();
 }
 
-static int look_briefly(const char *name)
+static int look_inline(const char *name)
 {
-	return ask(op_lookup, (struct ask){ .nodeid = ROOT, .name = name, .brief = true });
+	return ask(op_lookup, (struct ask){ .nodeid = ROOT, .name = name, .nonblocking = true });
 }
 
 /* Whatever would take more than what is in memory is left to who may wait for it. */
@@ -356,7 +356,7 @@ static void a_full_table_makes_nothing(void)
 	world_end();
 }
 
-static void brief_lookups_find_what_is_cached(void)
+static void inline_lookups_find_what_is_cached(void)
 {
 	struct inode *root;
 	uint64_t a;
@@ -364,28 +364,28 @@ static void brief_lookups_find_what_is_cached(void)
 	world_make(8);
 	world.fs.default_permissions = world.fs.store.local = true;
 	touch("a");
-	CHECK_EQ(look_briefly("a"), CALL_WAITS); /* whether the directory has zones isn't known */
+	CHECK_EQ(look_inline("a"), CALL_WAITS); /* whether the directory has zones isn't known */
 	a = look(ROOT, "a");
-	CHECK_EQ(look_briefly("a"), 0);
+	CHECK_EQ(look_inline("a"), 0);
 	CHECK_EQ(world.out_len, sizeof(struct fuse_entry_out));
 	CHECK_EQ(entry_out()->nodeid, a);
 	CHECK_EQ(inode_get(&world.fs.inodes, a)->nlookup, 2u);
-	CHECK_EQ(look_briefly("never-asked-for"), CALL_WAITS);
+	CHECK_EQ(look_inline("never-asked-for"), CALL_WAITS);
 
 	world.fs.default_permissions = false;
-	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	CHECK_EQ(look_inline("a"), CALL_WAITS);
 	world.fs.default_permissions = true;
 	world.fs.store.local = false;
-	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	CHECK_EQ(look_inline("a"), CALL_WAITS);
 	world.fs.store.local = true;
 	root = inode_get(&world.fs.inodes, ROOT);
 	atomic_store(&root->zone.kind, ZONE_DIRECTORY);
-	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	CHECK_EQ(look_inline("a"), CALL_WAITS);
 	atomic_store(&root->zone.kind, ZONE_NONE);
 	atomic_fetch_add(&world.fs.inodes.used, 5);
-	CHECK_EQ(look_briefly("a"), CALL_WAITS);
+	CHECK_EQ(look_inline("a"), CALL_WAITS);
 	atomic_fetch_sub(&world.fs.inodes.used, 5);
-	CHECK_EQ(look_briefly("a"), 0);
+	CHECK_EQ(look_inline("a"), 0);
 	forget(a, 3);
 	world_end();
 }
@@ -406,6 +406,6 @@ int main(void)
 	RUN(renames_keep_nodeids);
 	RUN(a_full_table_refuses);
 	RUN(a_full_table_makes_nothing);
-	RUN(brief_lookups_find_what_is_cached);
+	RUN(inline_lookups_find_what_is_cached);
 	return test_result();
 }

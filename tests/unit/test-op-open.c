@@ -284,11 +284,11 @@ static int flush(uint64_t fh)
 	return ask(op_flush, (struct ask){ .nodeid = ROOT, .arg = &arg });
 }
 
-static void brief_closing_is_for_local_files(void)
+static void inline_closing_is_for_local_files(void)
 {
 	uint64_t f, fh;
 	struct fuse_flush_in arg;
-	struct ask brief = { .nodeid = ROOT, .arg = &arg, .brief = true };
+	struct ask inline_ask = { .nodeid = ROOT, .arg = &arg, .nonblocking = true };
 
 	world_make(8);
 	world.fs.store.local = true;
@@ -297,9 +297,9 @@ static void brief_closing_is_for_local_files(void)
 	fh = opened_fh();
 	arg = (struct fuse_flush_in){ .fh = fh, .lock_owner = 77 };
 	world.fs.store.local = false;
-	CHECK_EQ(ask(op_flush, brief), CALL_WAITS);
+	CHECK_EQ(ask(op_flush, inline_ask), CALL_WAITS);
 	world.fs.store.local = true;
-	CHECK_EQ(ask(op_flush, brief), 0);
+	CHECK_EQ(ask(op_flush, inline_ask), 0);
 	release(fh);
 	forget(f, 1);
 	world_end();
@@ -535,7 +535,7 @@ int main(void)
 	RUN(creating_leaves_alone_what_is_there);
 	RUN(nameless_files_can_get_a_name);
 	RUN(closing_tells_errors_once);
-	RUN(brief_closing_is_for_local_files);
+	RUN(inline_closing_is_for_local_files);
 	RUN(holes_are_found);
 	RUN(ranges_are_copied);
 	RUN(append_only_inodes_are_appended_to);

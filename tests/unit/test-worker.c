@@ -33,13 +33,13 @@ static _Atomic uint32_t leases;			    /* to be met by those who open */
 
 /*
  * The opcode table of this test: GETATTR answers, STATFS fails, FORGET is silent; LOOKUP knows
- * brief calls, and waits unless its nodeid is 1; OPEN meets a lease as long as there are any.
+ * nonblocking calls, and waits unless its nodeid is 1; OPEN meets a lease as long as there are any.
  */
 static int handle(struct call *call)
 {
 	switch (call->in->opcode) {
 	case FUSE_LOOKUP:
-		CHECK(call->brief);
+		CHECK(call->nonblocking);
 		if (call->in->nodeid != 1)
 			return CALL_WAITS;
 		memset(call->out, 'x', 5000);
@@ -65,7 +65,7 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 	static const struct dispatch_entry forget = { .name = "FORGET",
 						      .no_reply = true,
 						      .handler = handle };
-	static const struct dispatch_entry lookup = { .brief = true, .handler = handle };
+	static const struct dispatch_entry lookup = { .nonblocking = true, .handler = handle };
 	static const struct dispatch_entry other = { .name = "other", .handler = handle };
 
 	if (opcode == FUSE_LOOKUP)
@@ -259,7 +259,7 @@ static void short_of_slots_uses_the_queue_s_own(void)
 }
 
 /* A request that waits for nothing leaves its body in its own payload; any other is left alone. */
-static void brief_ones_are_done_in_the_queue_s_thread(void)
+static void what_waits_for_nothing_runs_inline(void)
 {
 	struct fuse_in_header in = { .len = sizeof(in), .opcode = FUSE_LOOKUP, .nodeid = 1 };
 	struct call call = { .in = &in };
@@ -273,16 +273,14 @@ static void brief_ones_are_done_in_the_queue_s_thread(void)
 	request->opcode = FUSE_LOOKUP;
 	body = request_payload(&arena, request);
 	memset(body, '-', 101);
-	CHECK(worker_try_briefly(&set, 1, request, &call, &error, &body_len));
+	CHECK(worker_run_inline(&set, 1, request, &call, &error, &body_len));
 	CHECK(error == 0 && body_len == 100);
 	CHECK(body[0] == 'x' && body[99] == 'x' && body[100] == '-');
 	CHECK(atomic_load(&set.stats[WORKERS + 1].calls) == 1);
 
 	in.nodeid = 2;
 	error = 1;
-	CHECK(!worker_try_briefly(&set, 1, request, &call, &error, &body_len));
-	in.opcode = request->opcode = FUSE_GETATTR;
-	CHECK(!worker_try_briefly(&set, 1, request, &call, &error, &body_len));
+	CHECK(!worker_run_inline(&set, 1, request, &call, &error, &body_len));
 	CHECK(error == 1 && atomic_load(&set.stats[WORKERS + 1].calls) == 1);
 	close_all();
 }
@@ -384,11 +382,12 @@ static void those_who_wait_are_let_go(void)
 	atomic_store(&leases, 0);
 }
 
-/* A queue's thread that meets a lease keeps its data slot for others. */
-static void a_queue_leaves_those_who_wait_to_a_metadata_slot(void)
+/* A request in a data slot that meets a lease leaves that slot to others. */
+static void waits_for_a_lease_in_a_metadata_slot(void)
 {
 	struct request *request;
 	struct fuse_in_header *in;
+	pthread_t thread;
 
 	open_all();
 	atomic_store(&leases, UINT32_MAX);
@@ -400,12 +399,15 @@ static void a_queue_leaves_those_who_wait_to_a_metadata_slot(void)
 	request->opcode = FUSE_OPEN;
 	request->qid = 1;
 	request->msg_len = sizeof(*in);
-	CHECK(worker_try_here(&set, 1, request));
+	worker_submit(&set, request);
+	CHECK(pthread_create(&thread, NULL, worker, NULL) == 0);
+	await_aside(1);
 	CHECK(atomic_load(&outboxes[1].slots.free) == DEPTH);
 	CHECK(atomic_load(&set.slots.free) == META - 1);
 	atomic_store(&leases, 0);
 	make_round();
-	run_worker_to_its_end();
+	worker_stop(&set);
+	CHECK(pthread_join(thread, NULL) == 0);
 	CHECK(is_answered(2, 0));
 	close_all();
 }
@@ -414,9 +416,9 @@ int main(void)
 {
 	RUN(every_request_is_answered_once);
 	RUN(short_of_slots_uses_the_queue_s_own);
-	RUN(brief_ones_are_done_in_the_queue_s_thread);
+	RUN(what_waits_for_nothing_runs_inline);
 	RUN(those_who_meet_a_lease_wait);
 	RUN(those_who_wait_are_let_go);
-	RUN(a_queue_leaves_those_who_wait_to_a_metadata_slot);
+	RUN(waits_for_a_lease_in_a_metadata_slot);
 	return test_result();
 }

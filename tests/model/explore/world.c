@@ -392,7 +392,7 @@ static uint64_t hash_queue(uint64_t hash, const struct queue *queue)
 		queue->dev.ended,
 		queue->wake_armed,
 		queue->dev.replies,
-		queue->lookups_forgone,
+		queue->lookup_backoff,
 		(uint32_t)queue->end_reason,
 		queue->engine.in_flight,
 		queue->parked,
