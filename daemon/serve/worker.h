@@ -132,9 +132,9 @@ void worker_submit(struct worker_set *set, struct request *request);
 
 /*
  * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, on that
- * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the error for
- * the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's payload. The
- * reply is the caller's. The opcode is one whose handler knows call->nonblocking.
+ * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the
+ * error for the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's
+ * payload. The reply is the caller's. The opcode is one whose handler knows call->nonblocking.
  */
 bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *request,
 		       const struct call *call, int *ret_error, uint32_t *ret_body_len);
