@@ -25,7 +25,7 @@ static bool keeps_to_one(const struct affinity *affinity)
 	return atomic_load_explicit(&affinity->cpu, memory_order_relaxed) != CPU_NONE;
 }
 
-/* What fails is tried again, here or by affinity_look(). */
+/* If it fails, it is tried again, here or by affinity_look(). */
 static void leave(struct affinity *affinity)
 {
 	if (keeps_to_one(affinity) && cpus_let(0, &affinity->home) == 0)

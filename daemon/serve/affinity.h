@@ -22,8 +22,8 @@
 
 struct affinity {
 	pid_t tid;
-	struct cpu_set home;  /* all CPUs that the thread was allowed at the start */
-	_Atomic uint32_t cpu; /* bound to it, or CPU_NONE; set before binding, cleared after */
+	struct cpu_set home;  /* the CPUs that the thread might use at the start */
+	_Atomic uint32_t cpu; /* CPU that the thread is bound to, or CPU_NONE. Set before binding */
 	_Atomic bool freed;   /* affinity_look() has unbound the thread since */
 	uint32_t lone_cpu;    /* CPU that the last lone requests came from */
 	uint64_t lone;	      /* number of these in a row */
@@ -31,7 +31,7 @@ struct affinity {
 	uint64_t seen;	      /* progress at the last affinity_look() */
 };
 
-/* Reads what CPUs the calling thread may use. Returns 0 or -errno. */
+/* Reads which CPUs the calling thread may use. Returns 0 or -errno. */
 int affinity_init(struct affinity *affinity);
 
 /* Binds the thread to CPU, if it may use that. */

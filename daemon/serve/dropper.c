@@ -9,7 +9,7 @@
 #include "serve/request.h"
 #include "store/fs.h"
 
-/* Inodes that are looked for at a time. */
+/* Inodes that are collected at a time. */
 #define BATCH 64u
 
 void dropper_init(struct dropper *dropper, struct fs *fs, struct request *requests,
@@ -46,7 +46,7 @@ static int64_t now_ns(void)
 	return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-/* Whether the thread has been at one drop for too long, and of another inode than NODEID. */
+/* Whether the drop under way takes too long, and is of another inode than NODEID. */
 static bool is_held_up(const struct dropper *dropper, uint64_t nodeid)
 {
 	int64_t since = atomic_load(&dropper->since);
@@ -65,7 +65,7 @@ static uint64_t nodeid_of(const struct dropper *dropper, const struct request *r
 	return inode_nodeid(&dropper->fs->inodes, inode_of(dropper, &request->drop));
 }
 
-/* How many may wait where REQUEST is to be one more. */
+/* The most requests that may wait, if REQUEST is one of them. */
 static uint32_t places_for(const struct dropper *dropper, const struct request *request)
 {
 	if (request->few)
@@ -75,7 +75,7 @@ static uint32_t places_for(const struct dropper *dropper, const struct request *
 	return dropper->max_waiting;
 }
 
-/* Counts REQUEST as one that waits, if it may. */
+/* Counts REQUEST as one that waits, if it may wait. */
 static bool admit(struct dropper *dropper, const struct request *request)
 {
 	uint32_t waiting = atomic_load(&dropper->waiting);
@@ -103,7 +103,7 @@ static void owe(struct dropper *dropper, const struct cached_drop *drop)
 	if (drop->reason == DROP_CHANGED)
 		atomic_store(&inode->drop_due, false); /* it is owed instead */
 	atomic_fetch_add(&inode->drops, 1); /* until pay(), which may come as soon as it is owed */
-	/* one that has changed is dropped in more cases: that stays */
+	/* DROP_CHANGED is made in more cases than DROP_WRITTEN, so it stays */
 	while (owed != DROP_CHANGED && owed != drop->reason &&
 	       !atomic_compare_exchange_weak(&inode->drop_owed, &owed, (uint8_t)drop->reason))
 		;
@@ -132,14 +132,14 @@ bool dropper_put(struct dropper *dropper, struct request *request)
 		cached_open_settle(&dropper->fs->inodes, &request->drop);
 		return false;
 	}
-	/* who waits for others' isn't one to wait for: there would always be one on a busy file */
+	/* a request without a drop of its own isn't one to wait for: a busy file always has one */
 	if (request->drop.reason != DROP_NONE)
 		atomic_fetch_add(&inode_of(dropper, &request->drop)->drops, 1);
 	push(dropper, request);
 	return true;
 }
 
-/* Of what was put, the oldest first. */
+/* Takes the list of what was put and reverses it: the oldest is first. */
 static uint32_t take_up(struct dropper *dropper)
 {
 	uint32_t index = atomic_exchange(&dropper->put, POOL_NONE), oldest = POOL_NONE;
@@ -154,7 +154,7 @@ static uint32_t take_up(struct dropper *dropper)
 	return oldest;
 }
 
-/* The next of those that were taken up, unless dropper_look() has the rest. */
+/* The next of the taken requests, unless dropper_look() has taken the list. */
 static struct request *begin_next(struct dropper *dropper)
 {
 	uint32_t index = atomic_exchange(&dropper->taken, POOL_NONE);
@@ -169,12 +169,12 @@ static void notify(struct dropper *dropper, uint64_t nodeid, uint64_t off, uint6
 {
 	atomic_store(&dropper->nodeid, nodeid);
 	atomic_store(&dropper->since, now_ns());
-	/* fails where the mount has gone, and its cache with it */
+	/* fails if the mount has gone, and its cache with it */
 	(void)fuse_notify_data(dropper->fs->inodes.session_fd, nodeid, off, len);
 	atomic_store(&dropper->since, 0);
 }
 
-/* The inode stays, as its request is unanswered. */
+/* The inode's row stays, as the request is unanswered. */
 static void make_drop(struct dropper *dropper, const struct request *request)
 {
 	const struct cached_drop *drop = &request->drop;
@@ -193,7 +193,7 @@ static void answer(struct dropper *dropper, struct request *request)
 	atomic_fetch_sub(&dropper->waiting, 1);
 }
 
-/* Makes the drops that nobody waits for. */
+/* Makes the drops that no request waits for. */
 static void pay(struct dropper *dropper)
 {
 	struct inode_table *inodes = &dropper->fs->inodes;
@@ -228,7 +228,9 @@ void dropper_run(struct dropper *dropper)
 	}
 }
 
-/* Answers those from INDEX on without their drops, but for who waits for the one under way. */
+/*
+ * Answers the list from INDEX on without the drops, but not those that wait for the one under way.
+ */
 static void let_go(struct dropper *dropper, uint32_t index)
 {
 	while (index != POOL_NONE) {

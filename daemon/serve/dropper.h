@@ -41,29 +41,29 @@ struct dropper {
 	struct fs *fs;
 	struct request *requests; /* all that there are */
 	uint32_t max_waiting;
-	/* REQUEST needn't wait any more: sends the answer in its buffer. Mustn't block. */
+	/* Sends the answer in REQUEST's buffer. Mustn't block. */
 	void (*dropped)(void *arg, struct request *request);
 	void *arg;
 	_Atomic uint32_t waiting; /* requests, and 1 for the inodes that are owed a drop */
-	_Atomic uint32_t put;	/* the newest of the requests that were put, the others behind it */
-	_Atomic uint32_t taken; /* the oldest of those that the thread has taken up and not begun */
-	_Atomic int64_t since; /* when it began its drop, CLOCK_MONOTONIC in ns; 0: it makes none */
-	_Atomic uint64_t nodeid; /* … of which inode */
-	_Atomic bool owes;	 /* inodes whose drop_owed is set */
+	_Atomic uint32_t put;	  /* list of the requests that were put, the newest first */
+	_Atomic uint32_t taken;	  /* list of those that the thread has taken up, the oldest first */
+	_Atomic int64_t since;	  /* start of the drop under way, CLOCK_MONOTONIC in ns; 0: none */
+	_Atomic uint64_t nodeid;  /* inode of the drop under way */
+	_Atomic bool owes;	  /* the drop_owed of some inodes is set */
 	_Atomic bool stopping;
 	sem_t work;
 };
 
-/* Before its thread exists; as in the struct. MAX_WAITING may be 0. */
+/* Called before its thread exists. Arguments as in the struct; MAX_WAITING may be 0. */
 void dropper_init(struct dropper *dropper, struct fs *fs, struct request *requests,
 		  uint32_t max_waiting, void (*dropped)(void *arg, struct request *request),
 		  void *arg);
 void dropper_destroy(struct dropper *dropper);
 
 /*
- * REQUEST (state REPLY), whose answer stands in its own buffer, is to be answered after
- * request->drop. Returns false where it can't wait: then the caller answers it. Settles an open to
- * write (cached_open_settle()), either way. Any thread; doesn't block.
+ * Has REQUEST (state REPLY), whose answer stands in its own buffer, answered after request->drop.
+ * Returns false if it can't wait; then the caller answers it. Settles an open to write
+ * (cached_open_settle()) in either case. Doesn't block. Any thread.
  */
 bool dropper_put(struct dropper *dropper, struct request *request);
 
@@ -71,14 +71,14 @@ bool dropper_put(struct dropper *dropper, struct request *request);
 void dropper_run(struct dropper *dropper);
 
 /*
- * Answers those who wait behind a drop that takes too long. To be called now and then. Doesn't
- * block. The main thread.
+ * Answers the requests that wait behind a drop that takes too long. To be called periodically.
+ * Doesn't block. The main thread.
  */
 void dropper_look(struct dropper *dropper);
 
 /*
- * Requests don't wait any more, and those who do are answered; dropper_run() returns when the drop
- * that is under way is over. The queues still serve. The main thread.
+ * From now on no request waits, and those that do are answered. dropper_run() returns when the drop
+ * under way is over. The queues still serve. The main thread.
  */
 void dropper_stop(struct dropper *dropper);
 

@@ -19,10 +19,10 @@
 
 #define CAP_WORDS 2
 
-/* Anybody but root: "nobody", by convention. */
+/* "nobody", by convention. Any uid but root's would do. */
 #define SOME_USER 65534
 
-/* Of a submission of 128 bytes, those that are the command's own. */
+/* Bytes of a 128-byte submission that are the command's own. */
 #define COMMAND_LEN 80
 
 uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
@@ -32,7 +32,7 @@ uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
 
 /*
  * DEFER_TASKRUN (Linux 6.1) runs completions when this thread asks for them and never interrupts
- * it in between; it measured best. Each step back is for a kernel or a sandbox without it.
+ * it in between. It measured best. The other flags are for kernels or sandboxes without it.
  */
 static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
 {
@@ -104,10 +104,10 @@ static int register_identity(struct engine *engine, enum io_identity identity,
 /*
  * The kernel clears suid and sgid bits on a write by a task without CAP_FSETID
  * (setattr_should_drop_suidgid(), fs/attr.c), and ext4 lets root alone have its reserved blocks
- * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials: so
- * these are registered from a moment in which this thread has less. Which user it is doesn't
- * matter: what a file may be used for was settled when it was opened. A thread that has no
- * CAP_FSETID isn't root, and needs nothing of this.
+ * (ext4_has_free_clusters(), fs/ext4/balloc.c). io_uring can act under registered credentials. So
+ * the thread lowers its own for a moment and registers them. It doesn't matter which user that is,
+ * because the right to use a file was checked when it was opened. A thread without CAP_FSETID isn't
+ * root, and doesn't need this.
  */
 static int register_identities(struct engine *engine)
 {
@@ -197,9 +197,8 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 }
 
 /*
- * Registered buffers: no I/O looks their pages up any more, and as they are pinned for long,
- * nothing moves them. Optional, as is the registered ring, whose calls don't look up its
- * descriptor.
+ * Registers the buffers, so that no I/O has to look up their pages, and nothing moves them.
+ * Registers the ring, so that calls don't look up its descriptor. Both are optional.
  */
 static void register_memory(struct engine *engine)
 {
@@ -212,7 +211,7 @@ static void register_memory(struct engine *engine)
 
 static int bound_workers(struct engine *engine)
 {
-	/* [0]: work on regular files; [1]: on anything else, of which there is none */
+	/* [0]: for work on regular files; [1]: for other work, which doesn't occur */
 	unsigned workers[2] = { engine->workers, 1 };
 
 	return io_uring_register_iowq_max_workers(&engine->ring, workers);
@@ -225,7 +224,7 @@ void engine_widen(struct engine *engine)
 	if (engine->workers >= workers)
 		return;
 	engine->workers = workers;
-	(void)bound_workers(engine); /* as at the start; without it ios only wait for each other */
+	(void)bound_workers(engine); /* it worked at the start; if it fails, ios wait for others */
 }
 
 int engine_start(struct engine *engine)
@@ -276,7 +275,7 @@ void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, cons
 	sqe->cmd_op = cmd_op;
 }
 
-/* Sends what is left of IO. */
+/* Submits the rest of the io's current step. */
 static void issue(struct engine *engine, uint32_t index)
 {
 	struct io *io = &engine->ios[index];
@@ -336,13 +335,13 @@ void engine_submit(struct engine *engine, uint32_t index)
 	issue(engine, index);
 }
 
-/* What the result of one submission makes of IO: true when it is complete, with its result. */
+/* Takes the result RES of one submission. Returns whether the io is complete, with its result. */
 static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_result)
 {
 	bool moves = io->op == IO_READ || io->op == IO_WRITE;
 
 	if (io->step == IO_STEP_ALLOCATE) {
-		/* whatever came of that, the write may find room for itself */
+		/* if that failed, the write may still find room */
 		io->step = IO_STEP_ACT;
 		return false;
 	}
@@ -370,8 +369,9 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	}
 	stat_add(&engine->stats->resumed, 1);
 	/*
-	 * off its grid direct I/O can't go on: a read is at the end of the file; a write, see
-	 * op-io.c
+	 * direct I/O can't go on at an unaligned offset: a read is at the end of the file; for a
+	 * write
+ * see op-io.c
 	 */
 	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
 		*ret_result = (int64_t)io->moved;
@@ -408,7 +408,7 @@ static void reap(struct engine *engine, const struct io_uring_cqe *cqe)
 		user->completed(user->arg, (uint32_t)cqe->user_data, cqe->res);
 }
 
-/* EAGAIN, EBUSY: short of memory or of room for completions; both pass as we reap. */
+/* EAGAIN and EBUSY mean a lack of memory or of room for completions. Both pass as we reap. */
 static bool is_passing(int r)
 {
 	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
@@ -430,7 +430,7 @@ int engine_turn(struct engine *engine)
 		for (unsigned i = 0; i < n; i++) {
 			struct io_uring_cqe cqe = *cqes[i];
 
-			/* the slot in the ring is given back first: a callback may submit */
+			/* gives the slot in the ring back first, as a callback may submit */
 			io_uring_cqe_seen(&engine->ring, cqes[i]);
 			reap(engine, &cqe);
 		}

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The engine: one io_uring ring, on which a queue thread does its backing I/O and waits for
- * everything else. All calls are made by the thread that called engine_init(); the ring refuses
- * any other (IORING_SETUP_SINGLE_ISSUER).
+ * everything else. All calls are made by the thread that called engine_init(). The ring refuses
+ * others (IORING_SETUP_SINGLE_ISSUER).
  *
  * An io is one backing operation: a row of ARENA_IOS, named by its index. If an operation comes
- * back short, the engine goes on with it until it is complete, at the end of the file, failed, or
- * can't go on by direct I/O. Then it calls done(), once. It needs only the row and room in the
- * ring, which is made for every row at once. So a submission can't be short of anything (S4, S5).
+ * back short, the engine continues it until it is complete, at the end of the file, failed, or
+ * can't go on by direct I/O. Then it calls done(), once. A submission needs only the row and room
+ * in the ring, and the ring has room for all rows at once. So it can't be short of anything (S4,
+ * S5).
  */
 #ifndef CAISSON_ENGINE_H
 #define CAISSON_ENGINE_H
@@ -23,15 +24,15 @@ struct stats_queue;
 enum io_op { IO_READ, IO_WRITE, IO_FSYNC, IO_FDATASYNC, IO_FALLOCATE };
 
 enum io_flags {
-	IO_DSYNC = 1 << 0, /* data on stable storage when it completes: IO_WRITE, IO_FALLOCATE */
-	IO_SYNC = 1 << 1,  /* all metadata, too: IO_WRITE */
+	IO_DSYNC = 1 << 0, /* its data is on stable storage at completion: IO_WRITE, IO_FALLOCATE */
+	IO_SYNC = 1 << 1,  /* its metadata as well: IO_WRITE */
 };
 
-/* As whom the backing filesystem sees an IO_WRITE or IO_FALLOCATE. */
+/* The identity that an IO_WRITE or IO_FALLOCATE has for the backing filesystem. */
 enum io_identity {
 	IO_AS_SELF,
-	IO_WITHOUT_FSETID, /* loses suid and sgid bits and file capabilities */
-	IO_AS_USER,	   /* so does this, and it has no part in blocks reserved for root */
+	IO_WITHOUT_FSETID, /* clears set-id bits and file capabilities */
+	IO_AS_USER,	   /* clears them too, and can't use blocks reserved for root */
 	IO_IDENTITIES
 };
 
@@ -45,14 +46,14 @@ enum io_step { IO_STEP_ALLOCATE, IO_STEP_ACT, IO_STEP_SYNC };
 struct io {
 	uint64_t buf_off;	       /* arena offset of the first byte to move */
 	uint64_t off, len;	       /* bytes of the backing file */
-	uint64_t moved;		       /* bytes done so far; the engine's */
-	uint64_t alloc_off, alloc_len; /* IO_WRITE: allocate this range first; 0: none */
+	uint64_t moved;		       /* the engine's: bytes done so far */
+	uint64_t alloc_off, alloc_len; /* IO_WRITE: range to allocate first; 0: none */
 	int32_t fd;
-	uint32_t align;	  /* what fd asks of offset and length, a power of two; 0: not direct */
-	uint32_t mode;	  /* of IO_FALLOCATE */
-	int32_t error;	  /* -errno of what cut an IO_WRITE short, or 0; the engine's */
+	uint32_t align;	  /* alignment of offset and length for direct I/O; 0: buffered */
+	uint32_t mode;	  /* IO_FALLOCATE: as of fallocate(2) */
+	int32_t error;	  /* the engine's: -errno that cut an IO_WRITE short, or 0 */
 	uint8_t op;	  /* enum io_op */
-	uint8_t step;	  /* enum io_step; the engine's */
+	uint8_t step;	  /* the engine's: enum io_step */
 	uint8_t flags;	  /* enum io_flags */
 	uint8_t identity; /* enum io_identity */
 };
@@ -68,7 +69,7 @@ enum engine_tag {
 	ENGINE_TAGS
 };
 
-/* What the engines of a process have in common. */
+/* Shared by all engines of a process. */
 struct engine_shared {
 	_Atomic uint32_t in_flight; /* ios */
 };
@@ -76,8 +77,8 @@ struct engine_shared {
 struct engine_owner {
 	void *arg;
 	/*
-	 * Row INDEX is complete. RESULT is the bytes moved (0 for what moves none), or -errno where
-	 * nothing was. May submit.
+	 * Row INDEX is complete. RESULT is the bytes moved (0 for an operation that moves none), or
+ * -errno if none were. May submit.
 	 */
 	void (*done)(void *arg, uint32_t index, int64_t result);
 };
@@ -97,11 +98,11 @@ struct engine {
 	struct engine_owner owner;
 	struct engine_user users[ENGINE_TAGS];
 	struct stats_queue *stats;
-	int personality[IO_IDENTITIES]; /* registered with the ring; 0: the thread's own */
+	int personality[IO_IDENTITIES]; /* ids registered with the ring; 0: the thread's own */
 	uint32_t in_flight;		/* ios */
-	uint32_t entries;		/* submissions in flight at most */
-	uint32_t depth;			/* ios in flight at most */
-	uint32_t workers;		/* bound on io-wq's */
+	uint32_t entries;		/* most submissions in flight */
+	uint32_t depth;			/* most ios in flight */
+	uint32_t workers;		/* most io-wq workers */
 	uint64_t buf_off, buf_len;	/* see engine_config */
 	bool pinned;
 	bool made;
@@ -111,51 +112,49 @@ struct engine_config {
 	const struct arena *arena;
 	struct stats_queue *stats;
 	struct engine_owner owner;
-	struct engine_shared *shared; /* all zero at first; of all engines, which it outlives */
-	uint32_t depth;		      /* ios in flight at most */
-	uint32_t others;	      /* the owner's own submissions in flight at most */
-	uint32_t workers; /* bound on io-wq workers (S7) at first; 0: none is ever needed */
+	struct engine_shared *shared; /* zero at first; outlives all engines */
+	uint32_t depth;		      /* most ios in flight */
+	uint32_t others;	      /* most engine_sqe()s in flight */
+	uint32_t workers;	      /* most io-wq workers at first (S7); 0: none is ever needed */
 	/*
-	 * arena offset and bytes of what all ios' buffers lie in, page-aligned; 0 bytes: not to be
-	 * pinned
+	 * arena offset and length of the region that has all ios' buffers, page-aligned; length 0:
+ * it isn't pinned
 	 */
 	uint64_t buf_off, buf_len;
-	bool commands; /* submissions of 128 bytes, for IORING_OP_URING_CMD (Linux 5.19) */
+	bool commands; /* make a ring for IORING_OP_URING_CMD (Linux 5.19) */
 };
 
 /*
- * Whether io_uring can be had at all: 0, or as engine_init() fails. Makes a small ring and lets it
- * go.
+ * Makes a small ring and frees it. Returns 0, or as engine_init() if io_uring can't be used.
  */
 int engine_probe(void);
 
 /*
- * Whether the kernel takes the command CMD_OP with ARG (ARG_LEN bytes) for FD, by sending it: what
- * it answers, 0 or -errno; or as engine_init() fails.
+ * Sends the command CMD_OP with ARG (ARG_LEN bytes) to FD. Returns the kernel's answer, 0 or
+ * -errno; or fails as engine_init().
  */
 int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_len);
 
 /*
- * Makes the ring. Returns 0 or -errno: -EPERM where kernel.io_uring_disabled or seccomp forbids
- * io_uring, -ENOSYS where the kernel lacks it, -ENOMEM. Needs CAP_IPC_LOCK or room in
- * RLIMIT_MEMLOCK where memory is locked.
+ * Makes the ring. Returns 0 or -errno: -EPERM if kernel.io_uring_disabled or seccomp forbids
+ * io_uring, -ENOSYS if the kernel lacks it, -ENOMEM. If memory is locked, it needs CAP_IPC_LOCK or
+ * room in RLIMIT_MEMLOCK.
  */
 int engine_init(struct engine *engine, const struct engine_config *config);
 
 /*
- * When the thread has its final capabilities, which io-wq's workers inherit; before the seal:
- * bounds and warms its io-wq (one worker exists from here on, unless there are to be none, and the
- * kernel's request objects have been allocated once), registers the identities, and pins
- * the buffers where the kernel does that (up to 1 GiB, within RLIMIT_MEMLOCK where that counts).
- * Returns 0 or -errno.
+ * Makes the engine ready to serve. Called when the thread has its final capabilities, which io-wq's
+ * workers inherit, and before the seal. It bounds io-wq and starts its first worker, if there is to
+ * be one; has the kernel allocate its request objects; registers the identities; and pins the
+ * buffers if the kernel allows it (up to 1 GiB, within RLIMIT_MEMLOCK). Returns 0 or -errno.
  */
 int engine_start(struct engine *engine);
 void engine_destroy(struct engine *engine);
 
 /*
- * From now on an io-wq worker may be made for each io, up to ENGINE_WORKERS_MAX: for a file that
- * may keep a worker waiting for each of its ios, as those of other machines do. Idle workers go
- * after five seconds. Costs nothing when it has been called before.
+ * Allows an io-wq worker for each io from now on, up to ENGINE_WORKERS_MAX. It is for files that
+ * may keep a worker waiting for each io, such as those of network filesystems. Idle workers end
+ * after five seconds. Further calls cost nothing.
  */
 void engine_widen(struct engine *engine);
 #define ENGINE_WORKERS_MAX 64
@@ -163,7 +162,7 @@ void engine_widen(struct engine *engine);
 /* Starts row INDEX, of which the caller has set all but the engine's fields. Can't fail. */
 void engine_submit(struct engine *engine, uint32_t index);
 
-/* Whether no io of any engine is under way, and nothing else has come for this one. */
+/* Whether no io of any engine is in flight, and no completion waits on this ring. */
 bool engine_is_idle(const struct engine *engine);
 
 /* USER is called for each completion of TAG. Before the first turn. */
@@ -171,30 +170,29 @@ void engine_on(struct engine *engine, enum engine_tag tag, const struct engine_u
 
 /*
  * An empty submission of a user of TAG, sent with the next turn; the tag's function is called for
- * it with INDEX. Never NULL as long as the owner keeps within config.others. liburing's prep calls
- * leave the stamp (user_data) alone.
+ * it with INDEX. Never NULL while no more than config.others are in flight. liburing's prep calls
+ * leave user_data alone.
  */
 struct io_uring_sqe *engine_sqe(struct engine *engine, enum engine_tag tag, uint32_t index);
 
 /*
- * Makes of SQE, one of engine_sqe()'s on a ring made with config.commands, the command CMD_OP for
- * FD with ARG (ARG_LEN bytes, at most 80).
+ * Fills SQE, from engine_sqe() on a ring made with config.commands, with the command CMD_OP for FD
+ * and ARG (ARG_LEN bytes, at most 80).
  */
 void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, const void *arg,
 			 uint32_t arg_len);
 
-/* What engine_sqe() has stamped on it, for cancelling. */
+/* The user_data of an engine_sqe(), for cancelling it. */
 uint64_t engine_user_data(enum engine_tag tag, uint32_t index);
 
 /*
- * One turn of the loop: one io_uring_enter() that sends all submissions and waits for at least one
- * completion, then the callbacks. Returns 0 or -errno where the ring itself failed.
+ * Takes one turn of the loop: one io_uring_enter() sends all submissions and waits for at least one
+ * completion; then the callbacks run. Returns 0, or -errno if the ring itself failed.
  */
 int engine_turn(struct engine *engine);
 
 /*
- * Sends all submissions and waits for nothing: for the last ones, as nobody tries again to send
- * what there is no room for. Returns 0 or -errno, as engine_turn().
+ * Sends all submissions and waits for nothing, at the end. Returns 0 or -errno, as engine_turn().
  */
 int engine_flush(struct engine *engine);
 

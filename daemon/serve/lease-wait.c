@@ -16,10 +16,10 @@
 /* The kernel numbers its requests in steps of 2 (FUSE_REQ_ID_STEP in fs/fuse/fuse_dev_i.h). */
 #define UNIQUE_SHIFT 1
 
-/* Beyond the break time, for a look that comes late. */
+/* Added to the break time, for rounds that come late. */
 #define LIMIT_MARGIN_S 5u
 
-/* Before the first CPU's. */
+/* Rows of `places` before the first CPU's. */
 #define PLACES_META 1u
 
 static int make_places(struct lease_wait *wait, uint32_t metas, const struct ring_layout *layout)
@@ -49,7 +49,7 @@ static int make_places(struct lease_wait *wait, uint32_t metas, const struct rin
 	return 0;
 }
 
-/* Seconds; as it is at the start. */
+/* The break time at the start, s. */
 static uint32_t break_time(void)
 {
 	FILE *file = fopen("/proc/sys/fs/lease-break-time", "re");

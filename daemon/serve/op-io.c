@@ -30,7 +30,7 @@ static struct inode *inode_of(const struct op_io *io, const struct file *file)
 	return inode_at(&io->fs->inodes, file->inode);
 }
 
-/* What the kernel knows the file as: the page cache above is that inode's. */
+/* The inode that the kernel knows the file as. The page cache above belongs to it. */
 static struct inode *known_of(const struct op_io *io, const struct file *file)
 {
 	return inode_at(&io->fs->inodes, file->known);
@@ -49,9 +49,9 @@ static int start(struct op_io *io, struct request *request)
 }
 
 /*
- * Chooses the descriptor for LEN bytes at OFF: the direct one where they lie on its grid, else
- * its buffered twin. The payload is page-aligned, which satisfies every dio_mem_align that an open
- * accepts (see file.c).
+ * Chooses the descriptor for LEN bytes at OFF: the direct one if they are aligned for it, else its
+ * buffered twin. The payload is page-aligned, which satisfies every dio_mem_align that an open
+ * accepts (op-open.c).
  */
 static void aim(struct op_io *io, struct io *row, const struct file *file, uint64_t off,
 		uint64_t len)
@@ -69,8 +69,8 @@ static void aim(struct op_io *io, struct io *row, const struct file *file, uint6
 }
 
 /*
- * REQUEST is about to change FILE in the way of its row: 0, or OP_IO_PARKED. With another cache=
- * all goes through the page cache, and there is nothing to keep apart.
+ * Enters the gate of FILE for REQUEST. Returns 0, or OP_IO_PARKED. If the mount isn't cache=none,
+ * all writes go through the page cache, and there is nothing to keep apart.
  */
 static int enter_gate(struct op_io *io, struct request *request, const struct file *file,
 		      enum gate_kind kind)
@@ -87,9 +87,9 @@ static void leave_gate(struct op_io *io, struct request *request)
 }
 
 /*
- * Whether a request with these flags goes around the page cache above: only such ones have a
- * LOCKOWNER flag (fuse_direct_io() in fs/fuse/file.c). It tells a loop device with direct I/O
- * from others who have opened FILE without O_DIRECT, and a mapping from the descriptor it is of.
+ * Whether a request goes around the page cache above. Only such requests have a LOCKOWNER flag
+ * (fuse_direct_io() in fs/fuse/file.c). The flag tells a loop device with direct I/O from others
+ * that have opened FILE without O_DIRECT, and a mapping from the descriptor that was mapped.
  */
 static bool goes_around(const struct op_io *io, struct file *file, bool has_owner)
 {
@@ -112,9 +112,8 @@ static int start_read(struct op_io *io, struct request *request, struct file *fi
 }
 
 /*
- * Whether the caller is somebody else than root. The kernel's own writeback of a shared mapping
- * comes in nobody's name (FUSE_INVALID_UIDGID): the room for it was promised when the page was
- * written to.
+ * Whether the caller is a user other than root. The kernel's writeback of a shared mapping has no
+ * caller (FUSE_INVALID_UIDGID). Its room was promised when the page was written to.
  */
 static bool is_user(const struct fuse_in_header *in)
 {
@@ -133,7 +132,7 @@ static void prepare_write(struct op_io *io, const struct request *request, const
 		row->identity = IO_AS_USER;
 	else if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		row->identity = IO_WITHOUT_FSETID;
-	/* the write's own RWF_SYNC and RWF_DSYNC come as if it were the descriptor's */
+	/* RWF_SYNC and RWF_DSYNC of one write come as if the descriptor had O_SYNC or O_DSYNC */
 	if ((in->flags & O_SYNC) == O_SYNC)
 		row->flags |= IO_SYNC;
 	if (io->fs->cache == CACHE_WRITETHROUGH || request->zoned || (in->flags & O_DSYNC))
@@ -141,10 +140,10 @@ static void prepare_write(struct op_io *io, const struct request *request, const
 }
 
 /*
- * Where the blocks that REQUEST's write goes to are to be allocated first, with others around
- * them: makes its row do that. Of use only to what is direct, which io_uring then needs no worker
- * for. Of filesystems mounted below nobody knows how full they are. Behind the gate, so that no
- * truncation comes in between and leaves blocks beyond the end of the file.
+ * Has the row of REQUEST's write allocate blocks first, if that is due (prealloc.h). It helps
+ * direct writes only, which then need no io_uring worker. It isn't done on filesystems mounted
+ * below, because their free space isn't known. The gate has been entered, so no truncation comes in
+ * between and leaves blocks beyond the end of the file.
  */
 static void preallocate(struct op_io *io, const struct request *request, const struct file *file)
 {
@@ -155,7 +154,7 @@ static void preallocate(struct op_io *io, const struct request *request, const s
 	if (request->zoned || !row->align || !op_is_local(io->fs, inode))
 		return;
 	(void)prealloc_is_due(&io->fs->prealloc, inode, nodeid, row->off, row->len, &row->alloc_off,
-			      &row->alloc_len); /* where not, it leaves both alone */
+			      &row->alloc_len); /* if it isn't due, both stay 0 */
 }
 
 /* REQUEST's write has entered its gate. */
@@ -166,9 +165,8 @@ static int go_on_with_write(struct op_io *io, struct request *request, const str
 }
 
 /*
- * Whether CALL changes the mode of FILE, as far as the kernel knows it: what others than root
- * write to loses its set-id bits. This takes the caller's groups, and the kernel has to be told:
- * work for a worker.
+ * Whether CALL may clear set-id bits of FILE that the kernel knows of: a write by a user other than
+ * root does. This takes the caller's groups, and the kernel has to be told, so a worker does it.
  */
 static bool may_clear_setid(const struct op_io *io, const struct file *file,
 			    const struct call *call, bool asked)
@@ -245,7 +243,7 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 int op_io_start(struct op_io *io, struct request *request, const struct call *call,
 		uint32_t *ret_body_len)
 {
-	/* each of the four argument structs begins with the file handle */
+	/* all four argument structs begin with the file handle */
 	uint64_t fh = *(const uint64_t *)call->arg;
 	struct file *file = file_get(&io->fs->files, fh);
 
@@ -284,8 +282,9 @@ _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_wr
 	       "op_io_start() takes the handle before it knows the opcode");
 
 /*
- * A flush that fails has lost data of everybody who wrote, and the kernel tells only the
- * descriptor that asked. So all openers share the one that asks, and are each told once here (S11).
+ * A failed flush has lost data of everybody who wrote, but the kernel tells only the descriptor
+ * that asked. So all openers of an inode share one descriptor for it, and each is told once here
+ * (S11).
  */
 static int finish_fsync(struct op_io *io, const struct request *request, int64_t result)
 {
@@ -297,10 +296,7 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 	if (result < 0)
 		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
 	r = file_report_error(&io->fs->files, file);
-	/*
-	 * another thread of the same opener may have been told for it meanwhile: this one failed
-	 * too
-	 */
+	/* if another thread of this opener was told of it, this flush has failed all the same */
 	return r ? r : (int)MIN(result, 0);
 }
 
@@ -316,7 +312,7 @@ static int finish_fallocate(struct op_io *io, const struct request *request, int
 	return 0;
 }
 
-/* Tells a zone of its write, of which RESULT is known. True: it isn't what a zone can answer. */
+/* Tells a zone of the RESULT of its write. Returns whether the zone has to be repaired first. */
 static bool write_needs_repair(struct op_io *io, const struct request *request, int64_t result)
 {
 	const struct file *file = file_get(&io->fs->files, request->fh);
@@ -329,8 +325,8 @@ static bool write_needs_repair(struct op_io *io, const struct request *request, 
 }
 
 /*
- * Whether direct I/O has ended where it can't go on: at an alignment that the filesystem hadn't
- * announced, or, of a write, between two steps of its grid. The page cache takes any.
+ * Whether direct I/O can't go on: the filesystem needs a coarser alignment than it had announced,
+ * or a write ended at an unaligned offset. Buffered I/O takes any alignment.
  */
 static bool must_go_on_cached(const struct io *row, const struct file *file, int64_t result)
 {

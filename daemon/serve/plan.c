@@ -23,8 +23,8 @@
 #include "store/privdrop.h"
 
 /*
- * Slots of a queue for what comes by /dev/fuse while FUSE-over-io_uring serves: FORGET, INTERRUPT,
- * and at the start what was sent before.
+ * Slots of a queue for messages that come by /dev/fuse beside FUSE-over-io_uring: FORGET,
+ * INTERRUPT, and at the start those that were sent before.
  */
 #define DEV_SLOTS 2
 
@@ -37,14 +37,14 @@ uint32_t plan_drops(const struct plan *plan)
 {
 	uint32_t entries = plan->layout.per_cpu;
 
-	/* of a CPU's entries half may wait for leases (lease-wait.h), and one is for READs */
+	/* half of a CPU's entries may wait for leases (lease-wait.h), and one is for READs */
 	return plan->layout.count ? MAX(entries - entries / 2, 1u) - 1
 				  : plan->queues * plan->queue_depth / 2;
 }
 
 /*
- * By io_uring all may be of one CPU, as the kernel counts them for the whole mount. It lets each
- * CPU have one beyond that (fuse_uring_flush_bg(), fs/fuse/dev_uring.c), so all CPUs together
+ * The kernel counts background requests for the whole mount, so all may be of one CPU. It lets each
+ * CPU have one more than that (fuse_uring_flush_bg(), fs/fuse/dev_uring.c), so all CPUs together
  * still keep a disk busy.
  */
 uint32_t plan_background(const struct plan *plan)
@@ -112,7 +112,7 @@ int plan_len(const struct serve_config *config, const struct plan *plan, uint64_
 	return r;
 }
 
-/* As many entries for each CPU as are of use and memory= has room for; or the fewest. */
+/* Plans as many entries for each CPU as are useful and memory= has room for, or else the fewest. */
 static int lay_out_what_fits(const struct serve_config *config, struct plan *plan,
 			     const struct cpus *cpus)
 {
@@ -168,7 +168,7 @@ int plan_memory(const struct serve_config *config, uint64_t *ret_len)
 	plan_destroy(&uring);
 	if (r)
 		return r;
-	/* what doesn't fit won't be made */
+	/* a plan that doesn't fit into memory= isn't used */
 	*ret_len = uring_len <= config->memory ? MAX(dev_len, uring_len) : dev_len;
 	return 0;
 }
@@ -180,10 +180,10 @@ struct session_config plan_session(const struct serve_config *config, const stru
 		/* the kernel's default of 12 would cap every loop device */
 		.background = plan_background(plan),
 		.posix_acl = creds_act_for_callers(),
-		/* the kernel reads as the client has opened, which changes access times */
+		/* passed-through reads change access times, so not with noatime */
 		.passthrough = config->passthrough != PASSTHROUGH_OFF && !config->noatime &&
 			       privdrop_has_sys_admin(),
-		/* an entry has to hold any reply; one that is larger takes /dev/fuse */
+		/* an entry must hold any reply */
 		.uring = config->transport != TRANSPORT_DEV && config->max_write >= CALL_OUT_LEN,
 	};
 }
@@ -194,13 +194,13 @@ static int refuse_option(const char *option, const char *reason)
 	return -EOPNOTSUPP;
 }
 
-/* What wasn't insisted on, and isn't to be had. */
+/* Logs that something optional can't be had. */
 static void tell_fallback(const char *option, const char *instead, const char *reason)
 {
 	log_info("%s: serve %s: %s", option, instead, reason);
 }
 
-/* The most that the kernel puts into one message, of which it tells nobody. */
+/* The most bytes that the kernel puts into one message. The protocol doesn't tell. */
 static uint32_t kernel_max_write(const struct session *session)
 {
 	uint32_t pages = 256; /* FUSE_MAX_MAX_PAGES, before it could be set (Linux 6.13) */
@@ -229,7 +229,7 @@ static void tell_max_write(uint32_t wanted, const struct session *session)
 	tell_fallback(option, instead, "the kernel allows no more (fs.fuse.max_pages_limit)");
 }
 
-/* FUSE-over-io_uring where the kernel has offered it and there is room. */
+/* Chooses FUSE-over-io_uring if the kernel has offered it and there is room. */
 static int choose_transport(const struct serve_config *config, struct session *session,
 			    struct plan *plan)
 {

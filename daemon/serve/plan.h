@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The plan: how many slots a server has, and so how much memory it needs. The configuration and
- * the kernel's offer decide it. Main thread, before there are others.
+ * The plan: how many queues and slots a server has, and so how much memory it needs. The
+ * configuration and the kernel's offer decide that. Main thread, before there are others.
  */
 #ifndef CAISSON_PLAN_H
 #define CAISSON_PLAN_H
@@ -19,48 +19,46 @@ struct serve_config;
 /* Slots for metadata requests, common to all queues. */
 #define PLAN_META_SLOTS 512
 
-/* How many of what, by one of the transports. */
 struct plan {
-	uint32_t queues, queue_depth; /* by io_uring the entries of a queue, at most */
-	struct ring_layout layout;    /* without entries: by /dev/fuse */
+	uint32_t queues, queue_depth; /* with ring entries: most entries of a queue */
+	struct ring_layout layout;    /* count 0: transport=dev */
 };
 
 /*
- * The most bytes of an arena that CONFIG can lead to, before there is one. Returns 0, or
- * -EOVERFLOW, -ENOMEM. What else is locked, program text, libraries, stacks and rings, is below
- * PLAN_OTHER_MEMORY.
+ * The most bytes that an arena can have with CONFIG. Returns 0, -EOVERFLOW or -ENOMEM. All other
+ * locked memory (program text, libraries, stacks, rings) is less than PLAN_OTHER_MEMORY.
  */
 int plan_memory(const struct serve_config *config, uint64_t *ret_len);
 #define PLAN_OTHER_MEMORY (32u << 20)
 
 /*
- * Reads what the kernel offers at SESSION_FD and settles what CONFIG makes of it: SESSION, PLAN and
- * what of FS depends on it. Returns 0 or -errno, logged; plan_destroy() in any case.
+ * Reads the kernel's offer from SESSION_FD and decides, with CONFIG, on SESSION, PLAN and the
+ * fields of FS that INIT agrees on. Returns 0 or -errno, logged. plan_destroy() is due in any case.
  */
 int plan_agree(const struct serve_config *config, int session_fd, struct fs *fs,
 	       struct session *session, struct plan *plan);
 void plan_destroy(struct plan *plan);
 
-/* What PLAN's slots are made for. */
+/* The limits that INIT has to announce for PLAN. */
 struct session_config plan_session(const struct serve_config *config, const struct plan *plan);
 
 /* Slots of a queue. */
 uint32_t plan_slots(const struct plan *plan);
 
-/* Requests that may keep their slots while they wait for the dropper (dropper.h). */
+/* How many requests may wait for the dropper, with their slots (dropper.h). */
 uint32_t plan_drops(const struct plan *plan);
 
 /*
- * How many background requests the kernel may have under way, which are readahead and asynchronous
- * direct I/O, such as a loop device's: three quarters of all slots, or by io_uring of one CPU's
- * entries, so that they leave some to all others. A CPU that has a single entry has none to leave.
+ * How many background requests the kernel may have in flight. These are readahead and asynchronous
+ * direct I/O, such as a loop device's. They may use three quarters of all slots, or with ring
+ * entries of one CPU's, so that other requests find some. A single entry of a CPU is theirs, too.
  */
 uint32_t plan_background(const struct plan *plan);
 
 /*
- * How FUSE-over-io_uring is laid out on a machine with these CPUs: with the entries that CONFIG
- * name, otherwise with as many as are of use and memory= has room for. The fewest possible may
- * still be too many: see plan_len(). Returns 0 or -errno; plan_destroy() in any case.
+ * Plans ring entries for a machine with these CPUS: as many as CONFIG asks for, or else as many as
+ * are useful and memory= has room for. Even the fewest may need more than memory=: see plan_len().
+ * Returns 0 or -errno. plan_destroy() is due in any case.
  */
 int plan_uring(const struct serve_config *config, const struct cpus *cpus, struct plan *plan);
 

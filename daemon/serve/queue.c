@@ -17,13 +17,13 @@
 #include "serve/worker.h"
 #include "store/fs.h"
 
-/* The eventfd's read and two cancellations, besides what the transport has under way. */
+/* Submissions besides the transports' and the ios': a read of the eventfd, two cancellations. */
 #define OWN_SUBMISSIONS 3
 
 /* Look-ups that workers get untried after one that had to wait: a vain try costs some µs. */
 #define LOOKUP_BACKOFF 16
 
-/* Listens on the eventfd. */
+/* Submits a read of the eventfd, which completes when another thread wakes this one. */
 static void arm_wake(struct queue *queue)
 {
 	struct io_uring_sqe *sqe = engine_sqe(&queue->engine, ENGINE_WAKE, 0);
@@ -34,8 +34,8 @@ static void arm_wake(struct queue *queue)
 }
 
 /*
- * This queue offers no slot any more, and may have been told of a message that it can't take: one
- * that has a slot on offer is to look. Where none has, whoever offers the next one looks.
+ * This queue has no slot to offer, and may have swallowed the wake-up for a message. A sibling that
+ * has a slot on offer is to look at the device. If none has one, the next offer is also a look.
  */
 static void have_sibling_look(struct queue *queue)
 {
@@ -51,14 +51,14 @@ static void have_sibling_look(struct queue *queue)
 	}
 }
 
-/* Takes the slot on offer back, to offer it anew, where a sibling has asked for a look. */
+/* Takes the slot on offer back if a sibling has asked for a look: offer() then looks. */
 static void look_again(struct queue *queue)
 {
 	if (atomic_exchange(&queue->look, false))
-		transport_dev_cancel(&queue->dev); /* nothing where none is on offer */
+		transport_dev_cancel(&queue->dev); /* does nothing if none is on offer */
 }
 
-/* Offers a slot to the transport unless there is none or the queue is to end. */
+/* Offers a slot to the transport, unless there is none or the queue is to end. */
 static void offer(struct queue *queue)
 {
 	struct outbox *outbox = queue->outbox;
@@ -71,7 +71,7 @@ static void offer(struct queue *queue)
 	if (index == POOL_NONE) {
 		stat_add(&queue->stats->starved, 1);
 		atomic_store(&outbox->starved, true);
-		/* again, now that whoever frees one will tell: it may have been just before */
+		/* once more: one may have been freed before `starved` was set */
 		index = pool_take(&outbox->slots);
 		if (index == POOL_NONE) {
 			if (!was_starved)
@@ -83,7 +83,7 @@ static void offer(struct queue *queue)
 	transport_dev_fetch(&queue->dev, &queue->requests[index]);
 }
 
-/* An answer that stands in REQUEST's own buffer. */
+/* Sends the answer that stands in REQUEST's own buffer. */
 static void send_reply(struct queue *queue, struct request *request)
 {
 	if (request->entry) {
@@ -102,7 +102,7 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 	send_reply(queue, request);
 }
 
-/* Ends a message that gets no answer. */
+/* Ends REQUEST without an answer. */
 static void drop(struct queue *queue, struct request *request)
 {
 	request_move(request, REQUEST_FREE);
@@ -111,7 +111,7 @@ static void drop(struct queue *queue, struct request *request)
 
 static void refuse(struct queue *queue, struct request *request, int error)
 {
-	/* what a client may well ask for isn't the kernel's mistake */
+	/* these two are a client's doing, not the kernel's */
 	if (error != -ENOSYS && error != -ENAMETOOLONG)
 		stat_add(&queue->stats->protocol_errors, 1);
 	if (dispatch_entry(request->opcode)->no_reply && !request->entry)
@@ -120,7 +120,7 @@ static void refuse(struct queue *queue, struct request *request, int error)
 		reply(queue, request, error, 0);
 }
 
-/* What op_io_start() and its kin have made of REQUEST. */
+/* Goes on with REQUEST as R says, the result of op_io_start(), op_io_resume() or op_io_finish(). */
 static void started(struct queue *queue, struct request *request, int r, uint32_t body_len)
 {
 	switch (r) {
@@ -163,10 +163,10 @@ static void hand_over(struct queue *queue, struct request *request)
 	worker_submit(queue->workers, request);
 }
 
-/* Anything left that an answer or a buffer of ours depends on. */
+/* Whether an answer, or a buffer of ours, still depends on this queue. */
 static bool busy(const struct queue *queue)
 {
-	/* without a connection nobody waits for the answers of those that workers have */
+	/* without a connection nobody waits for answers that workers still have to make */
 	bool awaited = queue->taken && !queue->dev.ended;
 
 	return queue->engine.in_flight || queue->dev.replies || queue->dev.armed || queue->parked ||
@@ -230,13 +230,13 @@ static void received(void *arg, struct request *request)
 	int r;
 
 	if (request->entry && atomic_load(&queue->stopping)) {
-		drop(queue, request); /* as if the kernel had kept it; or this would never end */
+		drop(queue, request); /* or the end would never come; unmounting fails it */
 		return;
 	}
 	stat_add(&queue->stats->requests, 1);
 	r = dispatch_parse(in, request->msg_len, queue->max_write, &call);
 	if (r == -EBADMSG) {
-		/* whose answer it would need isn't known: no answer can be trusted from here on */
+		/* not even its number can be trusted, so it can't be answered */
 		stat_add(&queue->stats->protocol_errors, 1);
 		drop(queue, request);
 		queue->end_reason = r;
@@ -281,8 +281,8 @@ static void received(void *arg, struct request *request)
 }
 
 /*
- * What another thread has handed back: a request that may enter its gate now, or an entry with its
- * answer.
+ * Takes a request that another thread has returned: it has entered its gate, or it is an entry with
+ * its answer in it.
  */
 static void take_back(struct queue *queue, struct request *request)
 {
@@ -425,7 +425,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	return 0;
 }
 
-/* Makes entries of slots, for good. */
+/* Registers slots as ring entries, for good. */
 static void register_entries(struct queue *queue)
 {
 	for (uint32_t i = 0; i < queue->entry_count; i++) {
@@ -457,7 +457,7 @@ int queue_run(struct queue *queue)
 			r = engine_flush(&queue->engine); /* answers of entries, the last ones */
 			break;
 		}
-		/* others tell of a slot that is free, and of a request that is theirs no more */
+		/* others wake us when a slot is free, and when they return a request */
 		if ((!ending || queue->parked || queue->taken) && !queue->wake_armed)
 			arm_wake(queue);
 		look_again(queue);

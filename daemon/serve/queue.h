@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A queue: one thread, one ring, one transport, and the slots that its messages are read into. The
- * loop is: one io_uring_enter() that sends answers, backing I/O and the offer of a free slot, and
- * waits; then whatever came back. Data requests live and end here. Everything that may block in
- * the backing filesystem goes to the metadata workers, copied into one of their own slots so that
- * the queue's go on serving data (S7).
+ * A queue: one thread, one ring, its transports, and the slots that its messages are read into. In
+ * each turn of its loop, one io_uring_enter() sends answers, backing I/O and the offer of a free
+ * slot, and waits; then the completions are handled. Data requests begin and end here. What may
+ * block in the backing filesystem goes to the metadata workers (route.h).
  *
- * Where FUSE-over-io_uring serves, most slots of a queue are entries of the kernel's rings, and
- * stay with a metadata request until it is answered. The worker that has made the answer leaves
- * it in the entry and hands the entry back: the queue's thread sends it, which alone may use the
- * queue's ring.
+ * With FUSE-over-io_uring, most slots of a queue are ring entries. An entry stays with a metadata
+ * request until it is answered, by the queue's thread (outbox.h).
  *
  * No message is left unread while a thread of ours sleeps that could take it (S7). A thread that
  * was told of one message may have swallowed the wake-up for another (transport-dev.c). It looks at
@@ -17,8 +14,8 @@
  * may block in between (route.h). If it has no slot left to offer, it has a sibling look that has a
  * slot on offer. Its own poll is off the wait queue by then, so what comes later is told to others.
  *
- * A data request needs nothing but the slot that it arrived in. When no slot is free the queue
- * doesn't fetch: requests wait in the kernel, where they hold nothing of ours (S6).
+ * A data request needs only the slot that it arrived in. If no slot is free, the queue doesn't
+ * fetch. Requests then wait in the kernel, where they hold nothing of ours (S6).
  */
 #ifndef CAISSON_QUEUE_H
 #define CAISSON_QUEUE_H
@@ -45,7 +42,7 @@ struct queue {
 	struct engine engine;
 	struct affinity affinity;
 	struct transport dev;	/* /dev/fuse */
-	struct transport uring; /* without ops where it isn't used */
+	struct transport uring; /* unused if entry_count is 0 */
 	struct op_io op_io;
 	struct outbox *outbox; /* how other threads end its requests; has its free slots */
 	const struct arena *arena;
@@ -61,13 +58,13 @@ struct queue {
 
 	uint64_t wake_count;   /* what is read of outbox->wake_fd */
 	_Atomic bool stopping; /* stop fetching, finish what there is */
-	_Atomic bool look;     /* the slot on offer is to be offered anew: a sibling asks */
+	_Atomic bool look;     /* a sibling asks this queue to offer its slot again */
 	bool wake_armed;
-	uint32_t parked;	 /* data requests that wait at a gate */
-	uint32_t taken;		 /* entries with a request that has no answer yet */
+	uint32_t parked;	 /* data requests parked at a gate */
+	uint32_t taken;		 /* entries whose request has no answer yet */
 	uint32_t lookup_backoff; /* look-ups to come that aren't tried inline */
-	int end_reason;		 /* -errno of the transport's end, 0 while it lives */
-	_Atomic int fault;	 /* -errno that ended the loop other than an unmount */
+	int end_reason;		 /* -errno with which the transport ended, 0 before */
+	_Atomic int fault;	 /* -errno that ended the loop, other than an unmount */
 	bool made;
 };
 
@@ -86,29 +83,30 @@ struct queue_config {
 	uint32_t iowq_workers;
 	struct engine_shared *shared; /* of all queues' engines */
 	int session_fd;
-	const uint16_t *entries; /* the CPUs of this queue's entries, which are among its slots */
-	uint32_t entry_count, online_count; /* the first ones are of CPUs that are online */
+	const uint16_t *entries; /* CPU of each entry; the entries are among the DEPTH slots */
+	uint32_t entry_count;
+	uint32_t online_count; /* entries, from the first on, whose CPUs are online */
 };
 
-/* Before its thread exists. Returns 0 or -errno. */
+/* Called before the queue's thread exists. Returns 0 or -errno. */
 int queue_init(struct queue *queue, const struct queue_config *config);
 
 /*
- * On the queue's own thread, before the seal: makes its ring and its clone of the device.
+ * Makes the queue's ring and its clone of the device, on the queue's own thread, before the seal.
  * Returns 0 or -errno.
  */
 int queue_open(struct queue *queue, const struct queue_config *config);
 
 /*
- * Serves until the connection ends or queue_stop(), and until everything taken in is answered.
- * Returns 0, or -errno where the device or the ring failed.
+ * Serves until the connection ends or queue_stop() is called, and then until every request that it
+ * has read is answered. Returns 0, or -errno if the device or the ring failed.
  */
 int queue_run(struct queue *queue);
 
-/* Stop fetching, finish what there is, return from queue_run(). Any thread. */
+/* Has the queue stop fetching, finish its requests and return from queue_run(). Any thread. */
 void queue_stop(struct queue *queue);
 
-/* Frees what queue_open() and queue_init() made; the thread has ended or is the caller. */
+/* Frees what queue_init() and queue_open() made. The thread has ended, or is the caller. */
 void queue_destroy(struct queue *queue);
 
 #endif

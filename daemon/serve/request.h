@@ -14,28 +14,29 @@
  *	[ … | in_header 40 | arg 40 ][ data, or the message's rest … ]
  *	[ …	   | out_header 16 ][ reply's body …		      ]
  *
- * States, and who moves a request on:
+ * Transitions between states, with the thread that makes each. "owner" is whatever thread has the
+ * request in that state:
  *
- *	FREE	→ FETCH	 [queue]     a slot is offered to the transport
- *	FETCH	→ FREE	 [queue]     … which had nothing for it (a sibling was faster)
+ *	FREE	→ FETCH	 [queue]     the slot is offered to the transport
+ *	FETCH	→ FREE	 [queue]     the transport had no message for it
  *	FETCH	→ RUN	 [queue]     a message is in it
- *	FREE	→ RUN	 [queue]     a metadata slot takes a message over from a data slot
- *	RUN	→ FREE	 [owner]     moved to a metadata slot, or of a kind without answer
- *	RUN	→ GATE	 [owner]     waits until it may change its file (gate.h)
- *	GATE	→ RUN	 [owner]     it may, or could at once
- *	RUN	→ IO	 [queue]     backing I/O is under way on the queue's engine
- *	IO	→ RUN	 [queue]     it is complete
- *	RUN	→ QUEUED [queue]     in the metadata workers' inbox
- *	RUN	→ QUEUED [worker]    … in another one: a change, or put aside (lease-wait.h)
- *	QUEUED	→ RUN	 [worker]    taken up by one
- *	QUEUED	→ RUN	 [main]      is to be tried again
- *	RUN	→ REPLY	 [owner]     the answer is on its way, or with the dropper
- *	REPLY	→ FREE	 [owner]     the kernel has it
- *	REPLY	→ FETCH	 [queue]     of a ring entry: answered and on offer by one command
+ *	FREE	→ RUN	 [queue]     a metadata slot gets a copy of a data slot's message
+ *	RUN	→ FREE	 [owner]     it was copied to a metadata slot, or gets no answer
+ *	RUN	→ GATE	 [owner]     the request is parked at its file's gate (gate.h)
+ *	GATE	→ RUN	 [owner]     it has entered the gate
+ *	RUN	→ IO	 [queue]     its backing I/O is submitted to the queue's engine
+ *	IO	→ RUN	 [queue]     the I/O is complete
+ *	RUN	→ QUEUED [queue]     it is in the metadata workers' inbox
+ *	RUN	→ QUEUED [worker]    it is among the changes, or waits for a lease
+ *	QUEUED	→ RUN	 [worker]    a worker has taken it up
+ *	QUEUED	→ RUN	 [main]      the main thread has it tried again
+ *	RUN	→ REPLY	 [owner]     its answer is made; the transport or the dropper has it
+ *	REPLY	→ FREE	 [owner]     the kernel has the answer
+ *	REPLY	→ FETCH	 [queue]     one command answers a ring entry and offers it again
  *
- * Invariants: FREE: in its pool, nothing refers to it. FETCH: on offer to the transport, which
- * reads into it. GATE: the list of one gate has it. IO: its io row is with the engine. A request
- * passes REPLY exactly once (S10): what isn't in the list above ends the process.
+ * Invariants: FREE: the slot is in its pool, and nothing refers to it. FETCH: the transport may
+ * read a message into it. GATE: it is in the list of one gate. IO: the engine has its io row. A
+ * request passes REPLY exactly once (S10): any transition that isn't listed ends the process.
  */
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H
@@ -63,30 +64,29 @@ enum request_state {
 
 /* Lives in the arena: no pointers. */
 struct request {
-	_Atomic uint8_t state; /* enum request_state; request_move() is its only writer */
-	uint8_t meta;	       /* a metadata slot */
+	_Atomic uint8_t state; /* enum request_state; only request_move() writes it */
+	uint8_t meta;	       /* this is a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
-	uint8_t entry;	       /* the slot is an entry of the kernel's ring (transport-uring.c) */
-	uint8_t few;	       /* … of a CPU that has RING_ENTRIES_MIN (ring-layout.h) */
+	uint8_t entry;	       /* the slot is a ring entry (transport-uring.c) */
+	uint8_t few;	       /* the entry's CPU has RING_ENTRIES_MIN entries (ring-layout.h) */
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
-	uint8_t changes;       /* of a worker's: dispatch_changes() */
-	uint8_t drops;	       /* its answer waits for … */
-	uint8_t in_gate;       /* gate_leave() is due, or it is parked there */
+	uint8_t changes;       /* it changes the backing filesystem: dispatch_changes() */
+	uint8_t drops;	       /* its answer waits for `drop` */
+	uint8_t in_gate;       /* it has entered its gate or is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
-	uint8_t waits;	       /* it has a place among those who wait for a lease (lease-wait.h) */
+	uint8_t waits;	       /* it has a place among those that wait for a lease */
 	uint32_t waits_since;  /* CLOCK_MONOTONIC, s */
-	uint32_t gate;	       /* the row of its gate; see gate.h */
-	uint32_t worker;       /* the worker that waits at the gate, or POOL_NONE: its queue does */
-	uint16_t qid;	       /* whose transport it came by and is answered through */
-	uint16_t cpu;	       /* of an entry: the CPU whose requests it takes */
+	uint32_t gate;	       /* inode row of its gate (gate.h) */
+	uint32_t worker;       /* worker that waits at the gate; POOL_NONE: the queue does */
+	uint16_t qid;	       /* queue that it came by and is answered through */
+	uint16_t cpu;	       /* of an entry: CPU whose requests it takes */
 	uint32_t index;	       /* of this row */
-	uint32_t
-		next; /* of a gate's list, the dropper's, or of those that come back to the queue */
-	uint64_t buf_off;   /* arena offset of the payload, page-aligned */
-	uint32_t buf_len;   /* payload room, bytes */
-	uint32_t lead_len;  /* bytes of the message that lie before the payload */
-	uint32_t msg_len;   /* bytes of the message, headers included */
-	uint32_t reply_len; /* bytes of the reply, header included */
+	uint32_t next;	       /* in the list of a gate, the dropper or an outbox */
+	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
+	uint32_t buf_len;      /* room for the payload, bytes */
+	uint32_t lead_len;     /* bytes of the message that lie before the payload */
+	uint32_t msg_len;      /* bytes of the message, headers included */
+	uint32_t reply_len;    /* bytes of the reply, header included */
 	uint32_t opcode;
 	uint64_t unique;
 	struct call_parts parts; /* of the message, once it was parsed */
@@ -110,8 +110,8 @@ void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_
 		  uint32_t payload_len);
 
 /*
- * Moves REQUEST to state TO, which must be allowed from where it is: anything else is our own bug
- * and ends the process before an answer could be lost or given twice.
+ * Moves REQUEST to state TO. A transition that isn't allowed is our own bug. It ends the process
+ * before an answer could be lost or given twice.
  */
 void request_move(struct request *request, enum request_state to);
 
@@ -122,7 +122,7 @@ static inline enum request_state request_state(const struct request *request)
 
 const char *request_state_name(enum request_state state);
 
-/* Where the message is read to, and the most that fits. */
+/* The first byte of the message; the most bytes that fit there. */
 void *request_message(const struct arena *arena, const struct request *request);
 uint32_t request_message_cap(const struct request *request);
 void *request_payload(const struct arena *arena, const struct request *request);
@@ -139,7 +139,7 @@ const void *request_reply(const struct arena *arena, struct request *request, in
 const struct fuse_out_header *request_own_reply(const struct arena *arena,
 						const struct request *request);
 
-/* The same of an answer made elsewhere: OUT and the body behind it. REQUEST is in state REPLY. */
+/* Copies an answer, OUT and the body behind it, into REQUEST's buffer. It is in state REPLY. */
 void request_copy_reply(const struct arena *arena, struct request *request,
 			const struct fuse_out_header *out);
 

@@ -8,12 +8,13 @@
 #include "base/macro.h"
 
 /*
- * More than a busy disk asks for are for requests that wait, as for a frozen filesystem: whoever
- * comes after these must find an entry. Few CPUs can have many each.
+ * A busy disk needs RING_ENTRIES_BUSY. More entries are for requests that wait, as for a frozen
+ * filesystem, because requests that come later must find an entry. If there are few CPUs, each can
+ * have many.
  */
 #define PER_CPU_MIN RING_ENTRIES_BUSY
 #define PER_CPU_MAX 64u
-#define ENTRIES	    256u /* between the two, so many in all */
+#define ENTRIES	    256u /* of all CPUs together, within these bounds */
 
 int ring_layout_make(struct ring_layout *layout, const struct cpus *cpus, uint32_t queues,
 		     uint32_t per_cpu)
@@ -53,7 +54,7 @@ void ring_layout_destroy(struct ring_layout *layout)
 	*layout = (struct ring_layout){ 0 };
 }
 
-/* Of the first COUNT that were dealt, how many went to queue QID. */
+/* How many of the first COUNT entries queue QID has. */
 static uint32_t share_of(const struct ring_layout *layout, uint32_t qid, uint32_t count)
 {
 	return count / layout->queues + (qid < count % layout->queues);

@@ -22,9 +22,9 @@
 #include "store/prealloc.h"
 
 /*
- * io-wq workers of one queue: for writes to holes, buffered I/O, fsync, fallocate. Writes to one
- * file take turns there anyway; two let an fsync not wait for them. Where a file isn't on BACKING's
- * own, local filesystem all its I/O may be theirs, and there come to be more (engine_widen()).
+ * io-wq workers of one queue. They do writes to holes, buffered I/O, fsync and fallocate. Writes to
+ * one file take turns there in any case. With two workers an fsync needn't wait for them. Files
+ * that aren't on BACKING's own, local filesystem get more (engine_widen()).
  */
 #define IOWQ_WORKERS 2u
 
@@ -85,9 +85,9 @@ static void run_queue(void *arg, uint32_t qid)
 
 static const struct thread_role queue_role = {
 	.name = "queue",
-	/* what is mapped is locked, which takes a capability */
+	/* mappings are locked, which takes a capability */
 	.before = { "make its ring and clone /dev/fuse", open_queue },
-	/* io-wq's workers inherit what is left */
+	/* io-wq's workers inherit the capabilities that are left */
 	.after = { "start its io-wq, take a umask of its own", start_engine },
 	.run = run_queue,
 };
@@ -107,7 +107,7 @@ static void run_worker(void *arg, uint32_t number)
 
 static const struct thread_role worker_role = {
 	.name = "meta",
-	/* it notes what to go back to behind each caller */
+	/* creds_resume() goes back to the credentials of this moment */
 	.after = { "take a umask of its own", take_umask },
 	.run = run_worker,
 };
@@ -176,7 +176,7 @@ static int make_fs(struct server *server)
 		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
 	if (!r)
 		r = file_table_init(&fs->files, &server->arena, &fs->inodes);
-	/* another machine's filesystem may keep waiting whoever asks how full it is */
+	/* a network filesystem may take long to tell its free space */
 	prealloc_init(&fs->prealloc, &server->arena,
 		      fs->store.local ? server->config->extent_size_hint : 0);
 	prealloc_look(&fs->prealloc, fs->store.root_fd);
@@ -332,8 +332,8 @@ void server_check_affinity(struct server *server)
 }
 
 /*
- * Those who notify the kernel end first, while the queues still serve: a notification may wait for
- * a client, and that client for an answer.
+ * Ends the threads that notify the kernel, while the queues still serve: a notification may wait
+ * for a client, and that client for an answer.
  */
 static void stop_notifying(struct server *server)
 {
@@ -380,7 +380,7 @@ void server_join(struct server *server)
 		threads_give_up(&server->threads);
 		stop_notifying(server);
 		threads_join(&server->threads, &queue_role);
-		/* the queues have handed over all that they took in: the workers answer it */
+		/* the queues have handed over their requests: the workers answer these */
 		worker_stop(&server->workers);
 		threads_join(&server->threads, &worker_role);
 		threads_destroy(&server->threads);

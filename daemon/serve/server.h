@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server process: its memory, tables, threads and rings. They are made in an order in which
- * each step can still fail cleanly; then comes the seal, from which on the data path allocates
- * nothing.
+ * The server: its memory, tables, threads and rings. They are made in an order in which each step
+ * can still fail cleanly. Then comes the seal, after which the data path allocates nothing.
  */
 #ifndef CAISSON_SERVER_H
 #define CAISSON_SERVER_H
@@ -41,15 +40,14 @@ struct server {
 	struct dropper dropper;
 	struct threads threads;
 	int session_fd;		  /* the mount's /dev/fuse */
-	int ended_fd;		  /* eventfd, readable: a queue thread has returned */
-	_Atomic uint32_t running; /* queue threads that haven't */
+	int ended_fd;		  /* eventfd, readable when a queue thread has returned */
+	_Atomic uint32_t running; /* queue threads that have not returned */
 };
 
 /*
- * Takes what the parent has opened: SESSION_FD, and the backing directory in STORE. Makes
- * everything up to and including the threads, each with its ring and its final capabilities, all
- * waiting at a gate. Memory is locked and marked before (main's phases). Logs what fails: object,
- * action, reason. Returns 0 or -errno.
+ * Makes everything up to and including the threads, each with its ring and its final capabilities,
+ * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE. The process
+ * has been marked and has locked its memory before. Logs what fails. Returns 0 or -errno.
  */
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
 		int session_fd);
@@ -63,10 +61,10 @@ int server_seal(struct server *server);
  */
 void server_check_affinity(struct server *server);
 
-/* Lets each queue finish what it has taken in and return. The main thread. */
+/* Has each queue finish its requests and return. The main thread. */
 void server_stop(struct server *server);
 
-/* Makes ended_fd unreadable until another queue thread returns. Before looking, not after. */
+/* Clears ended_fd until another queue thread returns. To be called before looking, not after. */
 void server_clear_ended(struct server *server);
 
 /* Whether all queue threads have returned. Any thread. */
@@ -74,18 +72,18 @@ bool server_has_ended(const struct server *server);
 
 /*
  * 0, or the -errno of a queue that ended other than by an unmount or server_stop(): -ECONNABORTED
- * where the connection was aborted. Its device is served by nobody then: stop the rest. Any thread.
+ * if the connection was aborted. Nobody serves its device then, so the others have to be stopped.
+ * Any thread.
  */
 int server_fault(const struct server *server);
 
 /*
- * Waits for all threads and closes every file of BACKING that a client's request has opened: the
- * first thing to be done at the end, as umount(8) may be about to unmount BACKING. Then
- * server_close().
+ * Waits for all threads and closes every file of BACKING that clients have opened. It comes first
+ * at the end, because BACKING may be about to be unmounted. server_close() follows.
  */
 void server_join(struct server *server);
 
-/* Waits for all threads and frees everything; also a server that was opened only half. */
+/* Waits for all threads and frees everything, also if server_open() has failed. */
 void server_close(struct server *server);
 
 /* Bytes of the arena, for the line at start and for status. */

@@ -12,21 +12,22 @@
 #include "serve/transport.h"
 #include "store/fs.h"
 
-/* The newest minor whose messages we understand; the kernel keeps to the lower of both. */
+/* The newest minor that we understand. The kernel keeps to the lower of both. */
 #define OUR_MINOR 40
 
 /*
- * Asked for wherever the kernel has it. Not among them, on purpose:
- *   POSIX_LOCKS, FLOCK_LOCKS: the kernel then keeps file locks among the mount's clients itself,
- *     at once and without a message;
- *   WRITEBACK_CACHE: dirty pages of a client would then be ours to write back under pressure, and
- *     an fsync above would no longer order them with what other descriptors see;
- *   ATOMIC_O_TRUNC: the kernel would forget a file's pages and size when OPEN has been answered,
- *     without a lock: pages of before would be written to the empty file, and what others append
- *     to it would be overwritten. Without it SETATTR follows, as for truncate(2);
- *   AUTO_INVAL_DATA: drops a file's pages when its mtime changes, and so a page to which a write is
- *     under way: a reader may then bring back what was there before, and it stays (see op-open.c);
- *   SPLICE_*: not negotiated at all by a server that doesn't splice.
+ * The flags that are asked for. These are left out on purpose:
+ *   POSIX_LOCKS, FLOCK_LOCKS: without them the kernel itself keeps file locks among the clients of
+ *     the mount, without a message.
+ *   WRITEBACK_CACHE: with it, clients' dirty pages would have to be written back through us under
+ *     memory pressure, and an fsync above would not order them with what other descriptors see.
+ *   ATOMIC_O_TRUNC: with it, the kernel forgets a file's pages and size after the answer to OPEN,
+ *     without a lock. Old pages would be written to the empty file, and data that others append
+ *     would be overwritten. Without it SETATTR follows, as for truncate(2).
+ *   AUTO_INVAL_DATA: it drops a file's pages when its mtime changes, also a page that a write is
+ *   just
+ *     changing. A reader may then bring the old page back, and it stays (op-open.c).
+ *   SPLICE_*: the server doesn't splice.
  */
 static const struct {
 	uint64_t flag;
@@ -55,7 +56,7 @@ static const struct {
 	{ CAISSON_FUSE_OVER_IO_URING, "over_io_uring" },
 };
 
-/* A message of INIT: today's kernels send 104 bytes, and may come to send more. */
+/* An INIT message. Today's kernels send 104 bytes; later ones may send more. */
 struct init_message {
 	struct fuse_in_header header;
 	struct fuse_init_in init;
@@ -117,7 +118,7 @@ static uint64_t choose_flags(const struct session_config *config, uint64_t offer
 int session_read(struct session *session, int dev_fd, const struct session_config *config,
 		 struct fs *fs)
 {
-	struct init_message message = { 0 }; /* what an older kernel doesn't send is 0 */
+	struct init_message message = { 0 }; /* older kernels send less */
 	const struct fuse_init_in *in = &message.init;
 	uint64_t flags;
 	uint32_t max_write;
@@ -127,7 +128,8 @@ int session_read(struct session *session, int dev_fd, const struct session_confi
 	if (r < 0)
 		return r;
 	if (in->major != FUSE_KERNEL_VERSION || in->minor < SESSION_MIN_MINOR) {
-		(void)answer(dev_fd, message.header.unique, -EPROTO, NULL); /* it is over anyway */
+		(void)answer(dev_fd, message.header.unique, -EPROTO,
+			     NULL); /* it ends in any case */
 		return -EPROTO;
 	}
 
@@ -151,7 +153,7 @@ int session_read(struct session *session, int dev_fd, const struct session_confi
 	/* no INIT flag: FOPEN_PARALLEL_DIRECT_WRITES is ignored by a kernel before 6.2 (7.38) */
 	fs->parallel_direct_writes = in->minor >= 38;
 	/*
-	 * ACLs are checked by the kernel, which then checks all the rest too (process_init_reply())
+	 * with POSIX_ACL the kernel checks all permissions (process_init_reply())
 	 */
 	if (fs->posix_acl)
 		fs->default_permissions = true;
@@ -168,7 +170,7 @@ int session_read(struct session *session, int dev_fd, const struct session_confi
 
 int session_answer(const struct session *session, int dev_fd, const struct session_config *config)
 {
-	const uint32_t stack_depth = 1; /* backing files lie on no stacked filesystem */
+	const uint32_t stack_depth = 1; /* backing files aren't on a stacked filesystem */
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
 		.minor = MIN(session->kernel_minor, (uint32_t)OUR_MINOR),

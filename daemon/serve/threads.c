@@ -14,7 +14,7 @@
 
 #define STACK_LEN (256u << 10)
 #define STACK_TOUCHED                                                                              \
-	(96u << 10) /* the largest buffers on a handler's are those of creds.c: a quarter of it */
+	(96u << 10) /* the largest buffers on a stack are those of creds.c: a quarter of this */
 
 struct thread {
 	struct threads *threads;
@@ -38,7 +38,7 @@ int threads_init(struct threads *threads, uint32_t room, void *arg)
 	return threads->all ? 0 : -ENOMEM;
 }
 
-/* Where one thread can't, its siblings most likely can't either: the first one tells. */
+/* If one thread fails, its siblings most likely fail too. Only the first one logs it. */
 static int failed(const struct thread *self, const char *action, int error)
 {
 	if (!atomic_flag_test_and_set(&self->threads->told))
@@ -114,7 +114,7 @@ static int start_one(struct threads *threads, const struct thread_role *role, ui
 		return -r;
 	threads->count++;
 	(void)snprintf(name, sizeof(name), "%s-%u", role->name, number);
-	(void)pthread_setname_np(thread->thread, name); /* a name is for people only */
+	(void)pthread_setname_np(thread->thread, name); /* the name is only for people */
 	return 0;
 }
 

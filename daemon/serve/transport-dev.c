@@ -2,18 +2,18 @@
 /*
  * The classic transport. Each queue has a clone of /dev/fuse, so that the kernel keeps its
  * requests apart (fs/fuse/dev.c, fuse_dev_ioctl_clone()), and waits on it with a one-shot,
- * exclusive poll; when that fires it reads once, without blocking:
+ * exclusive poll. When that fires, it reads once, without blocking. The reasons:
  *
- *   - exclusive, so that one request wakes one queue. A multishot poll wakes them all;
- *   - one message a wake-up: a queue that drains the device does all the copying itself while its
- *     siblings sleep. But the kernel tells the same poll of two requests where its thread hasn't
- *     run in between: fuse wakes without a key, and so leaves the entry on the wait queue until
- *     the poll's task work removes it (io_poll_wake(), io_uring/poll.c). So a thread that is told
- *     of one message may be the only one that was told of another: see queue.h for what follows;
- *   - without blocking, because a sibling may take the request between the poll and the read;
- *   - by read(2), not by a read linked to the poll: io_uring lets one of those that finds nothing
- *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()), not
- *     exclusively, and where cancelling the poll doesn't reach it.
+ *   - Exclusive: one request wakes one queue. A multishot poll would wake them all.
+ *   - One message a wake-up: a queue that drained the device would do all the copying itself while
+ *     its siblings sleep. But one poll may take the wake-ups of two requests. Fuse wakes without a
+ *     key, and so leaves the entry on the wait queue until the poll's task work removes it
+ *     (io_poll_wake(), io_uring/poll.c). See queue.h for what follows from that.
+ *   - Without blocking: a sibling may take the request between the poll and the read.
+ *   - By read(2) and not by a read linked to the poll: io_uring would make a read that finds
+ *   nothing
+ *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()).
+ *     That wait isn't exclusive, and cancelling the poll doesn't end it.
  */
 #include "serve/transport.h"
 
@@ -77,7 +77,7 @@ void transport_dev_cancel(struct transport *t)
 	if (!t->armed)
 		return;
 	sqe = engine_sqe(t->engine, ENGINE_CANCEL, t->offered);
-	/* where it has fired already, its completion is on the way */
+	/* if the poll has fired already, its completion is on the way */
 	io_uring_prep_cancel64(sqe, engine_user_data(ENGINE_FETCH, t->offered), 0);
 }
 
@@ -88,9 +88,10 @@ static void end(struct transport *t, int reason)
 }
 
 /*
- * One message into REQUEST's buffer: its length or -errno. Doesn't block. ECONNABORTED can be about
- * the one message that was being read as the connection was shut down, by an unmount too
- * (fuse_dev_do_read() in fs/fuse/dev.c); what a second read says is about the connection.
+ * Reads one message into REQUEST's buffer. Returns its length or -errno. Doesn't block.
+ * ECONNABORTED can be about the one message that was being read when the connection was shut down,
+ * also by an unmount (fuse_dev_do_read() in fs/fuse/dev.c). The result of a second read is about
+ * the connection.
  */
 static int read_message(struct transport *t, struct request *request)
 {
@@ -101,7 +102,7 @@ static int read_message(struct transport *t, struct request *request)
 		n = read(t->fd, message, request_message_cap(request));
 	if (n < 0)
 		return -errno;
-	return n ? (int)n : -EIO; /* which a device never gives */
+	return n ? (int)n : -EIO; /* the device never gives 0 */
 }
 
 /* The poll has fired, or failed with POLLED. */
@@ -147,7 +148,7 @@ static void replied(void *arg, uint32_t index, int result)
 	t->owner.released(t->owner.arg, request);
 }
 
-/* The device is read by all queues: it is asked, and not what any of them knows. */
+/* Asks the device, which all queues read. */
 bool transport_dev_is_drained(const struct transport *t)
 {
 	struct pollfd device = { .fd = t->fd, .events = POLLIN };

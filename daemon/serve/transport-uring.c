@@ -11,14 +11,14 @@
  * threads. Of those on offer the kernel fills the one that was committed last
  * (fuse_uring_ent_avail()).
  *
- * An entry is in use from its request to the answer; it can't be replaced meanwhile, as a slot of
- * /dev/fuse is that was lent to the metadata workers.
+ * An entry is in use from its request to the answer. Unlike a slot of /dev/fuse it can't be freed
+ * before, as only the entry can be answered.
  *
  *	    lead page					    payload
  *	[ header 288 | iovec | … | in_header 40 | arg ][ names, data; the reply's body … ]
  *
- * The message is put together before the payload, from the parts of it that are in the header: 168
- * bytes at most. What a WRITE carries stays where the kernel has put it.
+ * The message is put together before the payload from the parts in the header, 168 bytes at most.
+ * The data of a WRITE stays in the payload.
  */
 #include "serve/transport.h"
 
@@ -91,8 +91,8 @@ void transport_uring_reply(struct transport *t, struct request *request)
 }
 
 /*
- * Puts the message together in front of the payload. Returns its length, or 0 where the lengths in
- * the header don't go together.
+ * Puts the message together in front of the payload. Returns its length, or 0 if the lengths in the
+ * header contradict each other.
  */
 static uint32_t assemble(const struct transport *t, struct request *request)
 {
@@ -126,7 +126,9 @@ static void completed(void *arg, uint32_t index, int result)
 	struct request *request = &t->requests[index];
 
 	if (result < 0) {
-		/* the connection is over, as /dev/fuse tells; or there was no registering it */
+		/*
+		 * the connection has ended, as /dev/fuse tells, too; or it couldn't be registered
+		 */
 		request->entry = false;
 		request->lead_len = REQUEST_LEAD;
 		request_move(request, REQUEST_FREE);
@@ -161,13 +163,13 @@ int transport_uring_probe(int session_fd)
 	pthread_t thread;
 	int r;
 
-	/* on a thread of its own, with which io_uring's worker ends that it may be sent to */
+	/* on a thread of its own, so that the io_uring worker that may run it ends, too */
 	r = pthread_create(&thread, NULL, probe_main, &probe);
 	if (r)
 		return -r;
 	(void)pthread_join(thread, NULL); /* ours, once */
 
-	/* "not before INIT": everything else has been found to be in order (fuse_uring_cmd()) */
+	/* EAGAIN means "not before INIT", and is the last check of fuse_uring_cmd() */
 	if (probe.result == -EAGAIN)
 		return 0;
 	return probe.result < 0 ? probe.result : -EPROTO;

@@ -28,7 +28,10 @@ struct transport_owner {
 	void (*received)(void *arg, struct request *request);
 	/* The transport needs REQUEST no more: it is in state FREE, to be put into its pool. */
 	void (*released)(void *arg, struct request *request);
-	/* No message will come any more: -ENODEV unmounted, -ECONNABORTED aborted, else a fault. */
+	/*
+	 * No message will come any more. REASON: -ENODEV unmounted, -ECONNABORTED aborted, or a
+	 * fault.
+	 */
 	void (*ended)(void *arg, int reason);
 };
 
@@ -39,13 +42,13 @@ struct transport {
 	struct stats_queue *stats;
 	int fd;		     /* dev: this queue's own clone of the session's /dev/fuse */
 	uint32_t offered;    /* index of the slot on offer, while armed */
-	_Atomic bool armed;  /* dev: a slot is on offer; the thread writes, any reads */
+	_Atomic bool armed;  /* dev: a slot is on offer. The queue's thread writes, any reads */
 	bool ended;	     /* dev: no message will come any more */
 	uint32_t replies;    /* dev: sent, not completed */
-	_Atomic int refusal; /* uring: -errno of an entry that the kernel would not have, or 0 */
+	_Atomic int refusal; /* uring: -errno with which the kernel refused an entry, or 0 */
 };
 
-/* Submissions of dev and uring in flight at most, replies and entries of DEPTH slots included. */
+/* Most submissions of both transports in flight, for a queue of DEPTH slots. */
 #define TRANSPORT_SUBMISSIONS(depth) ((depth) + 2)
 
 /*
@@ -84,8 +87,8 @@ int transport_dev_answer(struct transport *transport, const void *data, uint32_t
 int transport_uring_probe(int session_fd);
 
 /*
- * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands; SESSION_FD
- * is any descriptor of the connection, and outlives it. Can't fail.
+ * Makes TRANSPORT one whose entries are on ENGINE's ring, which was made for commands. SESSION_FD
+ * is any descriptor of the connection, and outlives TRANSPORT. Can't fail.
  */
 void transport_uring_open(struct transport *transport, struct engine *engine, int session_fd,
 			  const struct transport_owner *owner);
@@ -100,10 +103,10 @@ void transport_uring_register(struct transport *transport, struct request *reque
 void transport_uring_reply(struct transport *transport, struct request *request);
 
 /*
- * Shows ThreadSanitizer an order that the kernel keeps: whatever was done before an answer comes
- * before whatever is done after a later message. Much of what threads share relies on it: RELEASE
- * is sent when all requests on the handle have been answered, FORGET when the look-up has been, and
- * nobody uses a handle or nodeid before it was told of it.
+ * Shows ThreadSanitizer an order that the kernel keeps: what was done before an answer comes before
+ * what is done after a later message. Much shared data relies on it. The kernel sends RELEASE when
+ * all requests on the handle have been answered, and FORGET when the look-up has been, and it uses
+ * no handle or nodeid before it was told of it.
  */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);

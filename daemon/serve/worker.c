@@ -24,8 +24,7 @@ struct worker_buffers {
 	uint8_t scratch[CALL_SCRATCH_LEN];
 };
 
-/* See worker.h: what was submitted, the changes of it, and what has been put aside. */
-#define INBOXES 3
+#define INBOXES 3 /* worker.h: inbox, changes, aside */
 
 uint64_t worker_buffer_len(void)
 {
@@ -41,7 +40,9 @@ uint64_t worker_cells(uint32_t requests)
 	return cells * INBOXES;
 }
 
-/* A quarter of COUNT workers, and two at least, only look; but for one all do, if they are few. */
+/*
+ * A quarter of COUNT workers never make changes, and no fewer than two; one always does.
+ */
 static uint32_t changing_max(uint32_t count)
 {
 	uint32_t lookers = MAX(count / 4, 2u);
@@ -153,8 +154,8 @@ static void put(struct worker_set *set, struct worker_inbox *inbox, struct reque
 	struct worker_cell *cell = &inbox->cells[at & set->cell_mask];
 
 	request_move(request, REQUEST_QUEUED);
-	/* a request is in the inbox once and there are cells for all: the last reader is through,
-	 * or about to be: it has nothing to do but to store the turn */
+	/* There are cells for all requests, and each is in the inbox only once. So the last reader
+	 * of this cell has taken its request, and needs no more than to store the turn. */
 	while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at)
 		;
 	cell->index = request->index;
@@ -179,7 +180,7 @@ static struct request *take(struct worker_set *set, struct worker_inbox *inbox)
 	} while (!atomic_compare_exchange_weak(&inbox->tail, &at, at + 1));
 
 	cell = &inbox->cells[at & set->cell_mask];
-	/* its submitter may not have filled it yet, while a later one has filled the next */
+	/* its submitter may not have filled it yet, though a later one has filled the next cell */
 	while (atomic_load_explicit(&cell->turn, memory_order_acquire) != at + 1)
 		;
 	index = cell->index;
@@ -191,7 +192,7 @@ static struct request *take(struct worker_set *set, struct worker_inbox *inbox)
 void worker_submit(struct worker_set *set, struct request *request)
 {
 	put(set, &set->inbox, request);
-	(void)sem_post(&set->work); /* fails beyond SEM_VALUE_MAX: there are fewer requests */
+	(void)sem_post(&set->work); /* fails only beyond SEM_VALUE_MAX, of which we are far */
 }
 
 static void put_slot(struct worker_set *set, struct request *request)
@@ -200,7 +201,7 @@ static void put_slot(struct worker_set *set, struct request *request)
 	pool_put(&set->slots, request->index);
 }
 
-/* Ends REQUEST, which gets no answer. */
+/* Ends REQUEST without an answer. */
 static void drop(struct worker_set *set, struct request *request)
 {
 	if (request->meta)
@@ -209,7 +210,7 @@ static void drop(struct worker_set *set, struct request *request)
 		outbox_drop(&set->outboxes[request->qid], request);
 }
 
-/* Ends REQUEST, which CALL was about, with an answer. Returns 0 or -errno. */
+/* Answers REQUEST with ERROR or with CALL's body. Returns 0 or -errno. */
 static int answer(struct worker_set *set, struct request *request, struct fuse_out_header *out,
 		  int error, const struct call *call)
 {
@@ -239,7 +240,7 @@ void worker_dropped(void *arg, struct request *request)
 	struct worker_set *set = arg;
 	bool meta = request->meta;
 
-	/* fails where nobody waits for it any more */
+	/* fails if the client doesn't wait for it any more */
 	(void)outbox_answer_own(&set->outboxes[request->qid], request);
 	if (meta)
 		put_slot(set, request);
@@ -250,7 +251,7 @@ static struct worker_buffers *buffers_of(const struct worker_set *set, uint32_t 
 	return (struct worker_buffers *)arena_table(set->arena, ARENA_WORKER_BUFFERS) + number;
 }
 
-/* REQUEST's handler, in worker NUMBER, has made of CALL what R says, or would have. */
+/* REQUEST's handler has run in worker NUMBER and returned R, with its answer in CALL. */
 static void finish(struct worker_set *set, uint32_t number, struct request *request, int r,
 		   const struct call *call)
 {
@@ -270,7 +271,7 @@ static void finish(struct worker_set *set, uint32_t number, struct request *requ
 		atomic_fetch_add_explicit(&stats->lost, 1, memory_order_relaxed);
 }
 
-/* Answers what has been put aside, which nobody will try again. In worker NUMBER. */
+/* Answers all requests that were put aside: no round will come any more. Worker NUMBER. */
 static void end_waiting(struct worker_set *set, uint32_t number)
 {
 	const struct call call = { .fs = set->fs };
@@ -281,8 +282,8 @@ static void end_waiting(struct worker_set *set, uint32_t number)
 }
 
 /*
- * Makes REQUEST wait for a lease: 0, and it isn't the caller's any more, or the error to answer
- * with. A data slot stays behind: it is for those who don't wait.
+ * Puts REQUEST aside to wait for a lease. Returns 0, and takes it; or the error to answer with. A
+ * message in a data slot is copied to a metadata slot first, so that the data slot is free.
  */
 static int put_aside(struct worker_set *set, uint32_t number, struct request *request)
 {
@@ -306,7 +307,7 @@ static int put_aside(struct worker_set *set, uint32_t number, struct request *re
 	put(set, &set->aside, waiter);
 	lease_wait_count(&set->leases);
 	if (atomic_load(&set->stopping))
-		end_waiting(set, number); /* worker_stop_waiting() may not have found it there */
+		end_waiting(set, number); /* worker_stop_waiting() may have missed it */
 	return 0;
 }
 
@@ -320,7 +321,7 @@ void worker_entered(void *arg, struct request *request)
 		outbox_return(&set->outboxes[request->qid], request);
 }
 
-/* Worker NUMBER enters the gate of REQUEST, which is CALL, if it has one. */
+/* Worker NUMBER enters the gate of REQUEST, whose call is CALL, if it needs one. */
 static void enter_gate(struct worker_set *set, uint32_t number, struct request *request,
 		       const struct call *call)
 {
@@ -336,7 +337,7 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 	request_move(request, REQUEST_RUN);
 }
 
-/* Does all of REQUEST, in worker NUMBER. */
+/* Runs REQUEST's handler in worker NUMBER and answers it. */
 static void run(struct worker_set *set, uint32_t number, struct request *request)
 {
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
@@ -393,7 +394,7 @@ bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *req
 	return true;
 }
 
-/* Whether one more may make changes; then it is one of them. */
+/* Counts the calling worker as one that makes changes, if one more may. Returns whether it may. */
 static bool begin_changing(struct worker_set *set)
 {
 	uint32_t changing = atomic_load(&set->changing);
@@ -405,7 +406,7 @@ static bool begin_changing(struct worker_set *set)
 	return true;
 }
 
-/* Worker NUMBER makes REQUEST's change, or leaves it to those who make others. */
+/* Worker NUMBER makes REQUEST's change, or leaves it to workers that make others. */
 static void make_changes(struct worker_set *set, uint32_t number, struct request *request)
 {
 	put(set, &set->changes, request);
@@ -421,7 +422,7 @@ void worker_retry(struct worker_set *set)
 	uint32_t count = lease_wait_begin_round(&set->leases);
 	struct request *request;
 
-	/* there are fewer once they wait no more */
+	/* there may be fewer: worker_stop_waiting() takes them, too */
 	for (uint32_t i = 0; i < count && (request = take(set, &set->aside)); i++)
 		worker_submit(set, request);
 	lease_wait_end_round(&set->leases, count);
@@ -445,7 +446,7 @@ void worker_run(struct worker_set *set, uint32_t number)
 		else if (request)
 			run(set, number, request);
 		else if (atomic_load(&set->stopping))
-			break; /* a unit for each worker follows the requests' own */
+			break; /* this was the unit for its end */
 	}
 }
 
@@ -455,7 +456,7 @@ void worker_stop_waiting(struct worker_set *set)
 
 	atomic_store(&set->stopping, true);
 	while ((request = take(set, &set->aside)))
-		worker_submit(set, request); /* put_aside() has it answered */
+		worker_submit(set, request); /* put_aside() refuses it, and it is answered */
 }
 
 void worker_stop(struct worker_set *set)

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The metadata workers: a fixed set of threads that run the handlers which may block in the
- * backing filesystem. Their inbox takes the index of every request that there is, so handing one
- * over can't fail and never waits.
+ * The metadata workers: a fixed set of threads that run the handlers which may block in the backing
+ * filesystem. Their inbox has room for every request that exists, so handing one over can't fail
+ * and never waits.
  *
- * A queue hands over without a lock: the inbox is a bounded ring in which each cell carries the
- * turn at which it may be written or read (after Dmitry Vyukov's bounded MPMC queue), and a
- * semaphore that counts what is in it puts idle workers to sleep. It isn't an eventfd, as all
- * who wait for one in read(2) are woken for each request (eventfd_read() in fs/eventfd.c).
+ * The inbox is a bounded ring without a lock. Each cell carries the turn at which it may be written
+ * or read (after Dmitry Vyukov's bounded MPMC queue). A semaphore counts the requests in it, and
+ * idle workers sleep on that. An eventfd would wake all sleeping workers for each request
+ * (eventfd_read() in fs/eventfd.c).
  *
- * A change of the backing filesystem may have to wait for long: for a journal, or until the
- * filesystem is thawed. So some workers never make any, and whoever only looks finds one of these
- * (S7). A worker puts each change that it takes from the inbox into a second one, and then makes
- * those that are there, in their order, if not too many others do so already. One that stops
- * making changes looks once more after it has said so: whoever put a change there before that,
- * and found too many at it, relies on it.
+ * A change of the backing filesystem may wait for long: for a journal, or until the filesystem is
+ * thawed. So some workers never make changes, and a request that only looks always finds one of
+ * these (S7). A worker that takes a change from the inbox puts it into a second one, `changes`. If
+ * not too many workers make changes, it then makes those that are in there, in their order. A
+ * worker that stops making changes looks into `changes` once more after it has said so. So a worker
+ * that put a change there, and found too many at it, can rely on them.
  *
- * Some changes have to enter a gate (gate.h). The worker waits for that itself: for direct writes
- * that are under way, as it would for the inode's lock. So a gate is never held by a request that
- * waits for a worker, and data doesn't wait for one.
+ * Some changes have to enter a gate (gate.h). The worker itself waits for that, as it would wait
+ * for the inode's lock, until direct writes that are under way are complete. So no gate is held by
+ * a request that waits for a worker, and no data request waits for a worker.
  *
- * A handler that meets a lease returns CALL_WAITS, and its request is put aside in a third inbox,
- * until the main thread gives it back to the first: see lease-wait.h.
+ * If a handler meets a lease, it returns CALL_WAITS. Its request is put aside in a third inbox
+ * until the main thread has it tried again (lease-wait.h).
  *
- * A queue's thread runs handlers that wait for nothing itself: see route.h.
+ * Queue threads run handlers that wait for nothing themselves (route.h).
  */
 #ifndef CAISSON_WORKER_H
 #define CAISSON_WORKER_H
@@ -57,7 +57,7 @@ struct worker_inbox {
 	_Atomic uint64_t head, tail;
 };
 
-/* What one worker counts: its own thread writes, anyone reads. */
+/* Counters of one worker. Its own thread writes, any reads. */
 struct worker_stats {
 	_Atomic uint64_t calls, errors, lost;
 } __attribute__((aligned(64)));
@@ -67,20 +67,20 @@ struct worker_set {
 	struct fs *fs;
 	struct gate_table *gates;
 	struct dropper *dropper;
-	struct outbox *outboxes; /* of the queues: the answers go through these */
+	struct outbox *outboxes; /* one a queue: answers go through these */
 	struct request *requests;
-	struct pool slots;	     /* the metadata slots */
-	struct worker_inbox inbox;   /* whatever was submitted */
-	struct worker_inbox changes; /* what a worker has found to wait its turn */
-	struct worker_inbox aside;   /* what waits for a lease */
+	struct pool slots;	     /* the free metadata slots */
+	struct worker_inbox inbox;   /* all that was submitted */
+	struct worker_inbox changes; /* changes that a worker has found in the inbox */
+	struct worker_inbox aside;   /* requests that wait for a lease */
 	struct lease_wait leases;
 	uint64_t cell_mask;
 	uint32_t changing_max;	   /* workers that may make changes at the same time */
-	_Atomic uint32_t changing; /* … and do */
+	_Atomic uint32_t changing; /* workers that make changes now */
 	uint32_t count;
-	sem_t work;		    /* requests in the inbox, and ends to come */
-	_Atomic bool stopping;	    /* nobody is put aside any more, ends will come */
-	sem_t *entered;		    /* of each worker: the request that it waits with may go on */
+	sem_t work;		    /* requests in the inbox, and a unit for each worker's end */
+	_Atomic bool stopping;	    /* no request is put aside any more */
+	sem_t *entered;		    /* one a worker: its request has entered the gate */
 	struct worker_stats *stats; /* one a worker, then one a queue */
 };
 
@@ -96,12 +96,12 @@ struct worker_config {
 };
 
 /*
- * A metadata slot's payload, bytes: any message but a long symlink, xattr value or list of forgets,
- * for which the data slot goes along.
+ * Payload of a metadata slot, bytes. All messages fit but long symlinks, xattr values and lists of
+ * forgets.
  */
 #define WORKER_MESSAGE_LEN PAGE_BYTES
 
-/* Cells of the inboxes for REQUESTS slots in all; bytes of one worker's buffers. */
+/* Cells of all inboxes for a total of REQUESTS slots; bytes of one worker's buffers. */
 uint64_t worker_cells(uint32_t requests);
 uint64_t worker_buffer_len(void);
 
@@ -110,24 +110,24 @@ int worker_init(struct worker_set *set, const struct worker_config *config);
 void worker_destroy(struct worker_set *set);
 
 /*
- * Copies the message of REQUEST (state RUN) into a free metadata slot, which is then in state RUN:
- * returned; or NULL where it doesn't fit or none is free. Any thread, no lock.
+ * Copies the message of REQUEST (state RUN) into a free metadata slot. Returns that slot, in state
+ * RUN, or NULL if the message doesn't fit or no slot is free. Any thread, no lock.
  */
 struct request *worker_adopt(struct worker_set *set, const struct request *request);
 
 /*
- * REQUEST has entered its gate: the worker of the set ARG that waits with it, or its queue, goes on
- * with it. The gate_table's entered(). Doesn't block. Any thread.
+ * The gates' entered(), with the set as ARG: REQUEST has entered its gate. The worker that waits
+ * with it, or else its queue, goes on with it. Doesn't block. Any thread.
  */
 void worker_entered(void *arg, struct request *request);
 
 /*
- * Sends the answer that stands in the buffer of REQUEST (state REPLY), of any kind, by the set ARG:
- * dropper.h's dropped(). Doesn't block. Any thread.
+ * The dropper's dropped(), with the set as ARG: sends the answer that stands in the buffer of
+ * REQUEST (state REPLY). Doesn't block. Any thread.
  */
 void worker_dropped(void *arg, struct request *request);
 
-/* Puts REQUEST (state RUN) into the inbox. Any thread; can't fail, takes no lock. */
+/* Puts REQUEST (state RUN) into the inbox. Can't fail. Any thread, no lock. */
 void worker_submit(struct worker_set *set, struct request *request);
 
 /*
@@ -140,26 +140,26 @@ bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *req
 		       const struct call *call, int *ret_error, uint32_t *ret_body_len);
 
 /*
- * Has those tried again who have been put aside the longest. To be called when
+ * Has the requests tried again that have waited for a lease the longest. To be called when
  * set->leases.timer_fd is readable. Doesn't block. The main thread.
  */
 void worker_retry(struct worker_set *set);
 
-/* A client whose request has that number has got a signal. Any thread, no lock. */
+/* The client of the request with that number has got a signal. Any thread, no lock. */
 void worker_interrupt(struct worker_set *set, uint64_t unique);
 
-/* The body of worker thread number NUMBER: returns after worker_stop() when the inbox is empty. */
+/* The body of worker thread NUMBER: returns after worker_stop(), when the inbox is empty. */
 void worker_run(struct worker_set *set, uint32_t number);
 
 /*
- * No more requests will be submitted: lets every worker return once all are answered, those that
- * have been put aside with -EINTR. The main thread.
+ * No more requests will be submitted. Every worker returns when all requests are answered. Those
+ * that wait for a lease are answered with -EINTR. The main thread.
  */
 void worker_stop(struct worker_set *set);
 
 /*
- * From now on nobody waits for a lease: who meets one is answered with EINTR, and so is who waits
- * already, unless it has ended. The main thread.
+ * From now on no request waits for a lease. Those that wait already are tried once more, and each
+ * that meets a lease is answered with -EINTR. The main thread.
  */
 void worker_stop_waiting(struct worker_set *set);
 
