@@ -13,8 +13,8 @@
 #include "host/runtime-dir.h"
 
 /*
- * A byte for each directory: MurmurHash3's finalizer over both numbers. Two directories share one
- * of the 2^62 by a chance that nobody needs to reckon with.
+ * The offset of a directory's byte: MurmurHash3's finalizer over both numbers. There are 2^62
+ * offsets, so no two directories of one machine share one in practice.
  */
 static off_t offset_of(const struct stat *st)
 {
@@ -27,7 +27,7 @@ static off_t offset_of(const struct stat *st)
 	return (off_t)(hash >> 2);
 }
 
-/* The file, which nobody else can open. */
+/* Opens the file PATH, which no other user may be able to open. */
 static int open_file(const char *path, int *ret_fd)
 {
 	autoclose int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -57,7 +57,7 @@ int backing_lock_take(struct backing_lock *lock, int root_fd)
 		lock->path[0] = '\0';
 	if (r < 0)
 		return r;
-	/* fits: there was room left */
+	/* fits: len has left room for it */
 	memcpy(lock->path + strlen(lock->path), "/lock", sizeof("/lock"));
 	r = open_file(lock->path, &fd);
 	if (r < 0)

@@ -12,7 +12,7 @@
 /* Where distributions mount fusectl. */
 #define CONNECTIONS "/sys/fs/fuse/connections"
 
-/* fusectl as a mount of our own, which nobody else sees; there is one instance in the kernel. */
+/* Opens fusectl as a mount that nobody else sees. The kernel has a single instance of it. */
 static int open_connections(int *ret_fd)
 {
 	autoclose int context = -1;
@@ -21,7 +21,8 @@ static int open_connections(int *ret_fd)
 	context = fsopen("fusectl", FSOPEN_CLOEXEC);
 	if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	if (fd < 0) /* not root: then it is the connection's owner who may, where it is mounted */
+	if (fd <
+	    0) /* without CAP_SYS_ADMIN: the owner may use a connection where fusectl is mounted */
 		fd = open(CONNECTIONS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -38,7 +39,7 @@ int fuse_abort_open(uint32_t minor, int *ret_fd)
 	r = open_connections(&connections);
 	if (r < 0)
 		return r;
-	/* a connection is called by its mount's device number (fuse_ctl_add_conn()) */
+	/* a connection's name is its mount's device number (fuse_ctl_add_conn()) */
 	(void)snprintf(path, sizeof(path), "%u/abort", minor); /* fits */
 	fd = openat(connections, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)

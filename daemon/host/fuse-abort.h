@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The abort of a FUSE connection. Everybody who waits for an answer gets ECONNABORTED, and the
- * kernel takes no request any more. It is done through the connection's file `abort` in fusectl,
- * which is opened in advance: opening it later might wait.
+ * The abort of a FUSE connection: all clients that wait for an answer get ECONNABORTED, and the
+ * kernel takes no more requests. It is done through the connection's file `abort` in fusectl. The
+ * file is opened in advance, because opening it later might wait.
  */
 #ifndef CAISSON_FUSE_ABORT_H
 #define CAISSON_FUSE_ABORT_H

@@ -12,7 +12,7 @@
 #include "base/exit-code.h"
 #include "base/log.h"
 
-/* What libfuse last complained of, so that it goes into a line of ours. */
+/* The last error message of libfuse, for a line of ours. */
 static char fuse_complaint[256];
 
 static void keep_complaint(enum fuse_log_level level, const char *format, va_list args)
@@ -32,12 +32,12 @@ static const char *complaint(void)
 
 	if (strncmp(fuse_complaint, prefix, strlen(prefix)) == 0)
 		return fuse_complaint + strlen(prefix);
-	return fuse_complaint[0] ? fuse_complaint : "libfuse failed without a word";
+	return fuse_complaint[0] ? fuse_complaint : "libfuse gave no reason";
 }
 
 int fuse_mount_at(const char *mountpoint, struct fuse_args *args, struct fuse_session **ret_session)
 {
-	static const struct fuse_lowlevel_ops none; /* the requests are not libfuse's */
+	static const struct fuse_lowlevel_ops none; /* libfuse serves no requests */
 	struct fuse_session *session;
 
 	fuse_set_log_func(keep_complaint);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The mount itself, made by libfuse. Its error messages become one line of our log. */
+/* Mounting, which libfuse does. Its error messages become one line of our log. */
 #ifndef CAISSON_FUSE_MOUNT_H
 #define CAISSON_FUSE_MOUNT_H
 
@@ -7,8 +7,8 @@ struct fuse_args;
 struct fuse_session;
 
 /*
- * Mounts at MOUNTPOINT with the mount options ARGS. The kernel's INIT waits in the device from here
- * on. The session is the caller's: fuse_session_unmount(), fuse_session_destroy(). Returns 0 or an
+ * Mounts at MOUNTPOINT with the mount options ARGS. The kernel's INIT then waits in the device. The
+ * caller ends the session with fuse_session_unmount() and fuse_session_destroy(). Returns 0 or an
  * exit code, logged.
  */
 int fuse_mount_at(const char *mountpoint, struct fuse_args *args,

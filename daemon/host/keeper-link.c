@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 
-/* Nothing of the launcher's terminal is held on to, stderr only where the log goes there. */
+/* Lets go of the launcher's terminal, but for standard error if the log goes there. */
 static int detach_stdio(enum log_target log)
 {
 	autoclose int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -36,7 +36,7 @@ int keeper_ready(const struct keeper_link *link)
 	char word = KEEPER_LINK_READY;
 	int r = keeper_become_quiet(link->log, link->daemon);
 
-	/* also after a failure: the launcher mustn't wait for ever */
+	/* told even after a failure, as the launcher must not wait for ever */
 	if (send(link->fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && !r)
 		r = -errno;
 	return r;

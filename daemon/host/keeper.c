@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The keeper. Three processes, and who ends whom:
+ * The keeper. A mount has three processes:
  *
- *   launcher   what the user has started, in daemon mode; waits for the exit code (launcher.h).
- *              Once the mount is ready nobody needs it.
- *   keeper     waits for the server and for signals. It unmounts lazily, so that those who use the
- *              mount can go on, and the server goes on serving them.
- *   server     serves until the kernel says that the mount is gone, or the keeper says stop.
+ *   launcher   the process that the user started, in daemon mode. It waits for the exit code
+ *              (launcher.h) and ends when the mount is ready.
+ *   keeper     waits for the server and for signals. It unmounts lazily, so that clients that use
+ *              the mount can go on, and the server goes on serving them.
+ *   server     serves until the kernel tells that the mount has gone, or the keeper says stop.
+ *
+ * How they end each other:
  *
  *   first SIGTERM, SIGINT or SIGHUP    the keeper unmounts lazily and goes on waiting: the stack
  *                                      above must not lose its storage when a service is stopped
- *   second                             the keeper says stop: the server finishes what it has taken
- *                                      in, and exits; those who still use the mount get errors
- *   the server dies                    the keeper unmounts lazily and exits. Its copy of the device
- *                                      was the last one, so the kernel then answers everybody who
- *                                      waits with ECONNABORTED. But if a thread of the server is
+ *   second                             the keeper says stop: the server finishes its requests and
+ *                                      exits; clients that still use the mount get errors
+ *   the server dies                    the keeper unmounts lazily and exits. It had the last copy
+ *                                      of the device open, so the kernel then answers all waiting
+ *                                      clients with ECONNABORTED. But if a thread of the server is
  *                                      stuck in the kernel, waiting for a client that waits for an
  *                                      answer, the device stays open. So the keeper looks once a
- *                                      second, and after three aborts the connection itself
+ *                                      second, and aborts the connection after three looks
  *   the keeper dies                    the server sees that on the link and goes on serving until
- *                                      umount(8) ends it. PR_SET_PDEATHSIG is not set, for that
+ *                                      umount(8) ends it. So PR_SET_PDEATHSIG isn't set
  *
  * The server has these signals blocked: a terminal's ^C and a service manager's SIGTERM go to all
  * processes of the group, and the keeper decides.
  *
- * Core dumps are off: one that is written to the stack above would wait for the server that is
- * being dumped (S8). The limit is 1 and not 0, because a core_pattern that is a pipe ignores 0 and
- * honours 1 (do_coredump() in fs/coredump.c). PR_SET_DUMPABLE stays as it is: clearing it would
- * take /proc/self/fd, through which the server reopens files, from a user other than root.
+ * Core dumps are off: a dump to the stack above would wait for the server that is being dumped
+ * (S8). The limit is 1 and not 0, because a core_pattern that is a pipe ignores 0 and honours 1
+ * (do_coredump() in fs/coredump.c). PR_SET_DUMPABLE stays as it is. If it were cleared, a user
+ * other than root could not use /proc/self/fd, through which the server reopens files.
  */
 #define FUSE_USE_VERSION 312
 
@@ -61,10 +63,10 @@
 #include "host/own-mount.h"
 #include "store/privdrop.h"
 
-/* How often to look whether the server has died without ending, in milliseconds. */
+/* Interval of looks whether the server has died without ending, ms. */
 #define LOOK_MS 1000
 
-/* For so many looks in a row: a process of many threads also ends well in more than no time. */
+/* Looks in a row that have to find it so: a process of many threads takes some time to end. */
 #define STUCK_LOOKS 3
 
 /*
@@ -76,7 +78,7 @@
 enum state {
 	STARTING, /* the server isn't ready; the launcher waits */
 	SERVING,
-	LEAVING,  /* unmounted lazily, or tried to; the server serves who is left */
+	LEAVING, /* it has unmounted lazily, or tried to; the server serves the remaining clients */
 	STOPPING, /* the server has been told to stop */
 	STATES
 };
@@ -90,7 +92,7 @@ struct keeper {
 	int link_fd;   /* to the server; -1 after it has closed its end */
 	int signal_fd;
 	int abort_fd;	 /* the connection's, or -1 */
-	int launcher_fd; /* pipe to the launcher; -1 when it needs to know nothing more */
+	int launcher_fd; /* pipe to the launcher; -1 after it was told the exit code */
 };
 
 static void set_state(struct keeper *keeper, enum state state)
@@ -140,7 +142,7 @@ static void hear_signal(struct keeper *keeper)
 	char word = KEEPER_LINK_STOP;
 
 	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return; /* a false alarm */
+		return; /* there was no signal */
 	switch (keeper->state) {
 	case STARTING:
 	case SERVING:
@@ -172,11 +174,11 @@ static void hear_server(struct keeper *keeper)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		close_fd(&keeper->link_fd); /* it is ending: server_fd will tell */
+		close_fd(&keeper->link_fd); /* the server is ending, which server_fd will tell */
 		return;
 	}
 	if (word != KEEPER_LINK_READY || keeper->state != STARTING)
-		return; /* too late: it is being ended, and the launcher will hear of that */
+		return; /* too late: the server is being ended, which the launcher will be told */
 	set_state(keeper, SERVING);
 	tell_manager(keeper, false);
 	r = keeper_become_quiet(keeper->config->log, !keeper->config->foreground);
@@ -185,7 +187,7 @@ static void hear_server(struct keeper *keeper)
 	launcher_tell(&keeper->launcher_fd, EXIT_FINE);
 }
 
-/* The exit code of the server, which has ended; a death is logged. */
+/* Returns the exit code of the server, which has ended. Logs its death by a signal. */
 static int reap(struct keeper *keeper)
 {
 	int status;
@@ -204,8 +206,8 @@ static int reap(struct keeper *keeper)
 }
 
 /*
- * Whether the server has died, but a thread of it can't: its leader is a zombie that can't be
- * reaped. The pidfd tells of neither.
+ * Whether the server has died but one of its threads can't end: its leader is a zombie that can't
+ * be reaped. The pidfd doesn't tell.
  */
 static bool server_is_stuck(const struct keeper *keeper)
 {
@@ -232,7 +234,7 @@ static void abort_connection(struct keeper *keeper)
 			 (int)keeper->server);
 }
 
-/* Until the server has ended. */
+/* Keeps the mount until the server has ended. Returns the exit code. */
 static int keep(struct keeper *keeper)
 {
 	unsigned stuck = 0;
@@ -248,7 +250,7 @@ static int keep(struct keeper *keeper)
 			log_fail("keeper: wait: %s", strerror(errno));
 			return EXIT_CANNOT_SERVE;
 		}
-		/* before its end: it may have been ready for a moment */
+		/* before the server's end, as it may have been ready for a moment */
 		if (fds[1].revents)
 			hear_server(keeper);
 		if (fds[2].revents)
@@ -261,7 +263,7 @@ static int keep(struct keeper *keeper)
 	}
 }
 
-/* In the child. */
+/* Runs the server, in the child. */
 __attribute__((noreturn)) static void be_server(struct keeper *keeper, int fd, pid_t keeper_pid)
 {
 	const struct keeper_config *config = keeper->config;
@@ -299,7 +301,7 @@ static int start_server(struct keeper *keeper)
 	return keeper->server_fd < 0 ? -errno : 0;
 }
 
-/* The keeper's own safety: it must be able to act when memory is short. */
+/* Makes the keeper safe itself: it must be able to act when memory is short. */
 static int settle(const struct keeper *keeper)
 {
 	int r;
@@ -309,7 +311,7 @@ static int settle(const struct keeper *keeper)
 		log_fail("log of the keeper: start: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
-	/* not as an attempt without: later mappings could then fail for lack of RLIMIT_MEMLOCK */
+	/* not tried with mlock=off: later mappings could then fail for lack of RLIMIT_MEMLOCK */
 	r = keeper->config->require_mlock ? caisson_memory_lock(0) : 0;
 	if (r < 0) {
 		log_fail("memory of the keeper: lock: %s", strerror(-r));
@@ -323,7 +325,7 @@ static int settle(const struct keeper *keeper)
 	return 0;
 }
 
-/* The keeper's whole life: returns the exit code. */
+/* The whole life of the keeper. Returns the exit code. */
 static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 {
 	char word = KEEPER_LINK_STOP;
@@ -336,11 +338,11 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		code = EXIT_CANNOT_SERVE;
 		goto out;
 	}
-	/* without it, the administrator's own fusectl remains */
+	/* if it fails, the administrator can still use fusectl */
 	(void)fuse_abort_open(keeper->mount.info.minor, &keeper->abort_fd);
 	code = settle(keeper);
 	if (code) {
-		/* unmounting ends a server that isn't ready yet, the word one that is */
+		/* unmounting ends a server that isn't ready yet, and the message one that is */
 		set_state(keeper, LEAVING);
 		(void)own_mount_unmount(&keeper->mount);
 		(void)send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -349,10 +351,10 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		code = keep(keeper);
 	}
 out:
-	/* severed and yet failed: the connection was aborted, and the mount is still there */
+	/* if it failed and is severed, the connection was aborted, and the mount is still there */
 	if (code != EXIT_FINE || !own_mount_is_severed(&keeper->mount))
-		(void)own_mount_unmount(&keeper->mount); /* has told */
-	log_stop(); /* while the launcher's terminal is there */
+		(void)own_mount_unmount(&keeper->mount); /* logs errors */
+	log_stop(); /* while the launcher still has its terminal */
 	launcher_tell(&keeper->launcher_fd, code);
 	close_fd(&keeper->link_fd);
 	close_fd(&keeper->signal_fd);
@@ -365,7 +367,7 @@ static void forbid_core_dumps(void)
 {
 	struct rlimit limit = { .rlim_cur = 1, .rlim_max = 1 };
 
-	/* fails where the hard limit is 0 already, which does for all but pipes */
+	/* fails if the hard limit is 0 already, which forbids all dumps but those to a pipe */
 	(void)setrlimit(RLIMIT_CORE, &limit);
 }
 

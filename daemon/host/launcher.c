@@ -10,7 +10,7 @@
 #include "base/exit-code.h"
 #include "base/log.h"
 
-/* The exit code that comes through FD, in time. */
+/* Waits for the exit code from FD. */
 static int wait_for_code(int fd)
 {
 	char byte;

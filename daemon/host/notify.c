@@ -27,7 +27,7 @@ int notify(const char *state)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, len);
 	if (path[0] == '@')
-		address.sun_path[0] = '\0'; /* an abstract name: its length tells its end */
+		address.sun_path[0] = '\0'; /* an abstract name has a length and no end */
 	address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -8,8 +8,8 @@
 #define CAISSON_NOTIFY_H
 
 /*
- * Sends STATE, e.g. "READY=1\nSTATUS=serving". Doesn't block. Returns 0, also where nobody wants
- * to know; or -errno.
+ * Sends STATE, such as "READY=1\nSTATUS=serving". Doesn't block. Returns 0, also without a service
+ * manager; or -errno.
  */
 int notify(const char *state);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The checks that need this machine: can these paths be served, with these limits? */
+/* The checks of options against this machine: its paths and its limits. */
 #include "host/options.h"
 
 #include <errno.h>
@@ -15,20 +15,21 @@
 #include "base/macro.h"
 #include "base/mountinfo.h"
 
-#define INODES_DEFAULT 65536u
-#define FILES_DEFAULT  16384u
+#define FILES_DEFAULT 16384u
 
 /*
- * Of one open file: with and without O_DIRECT, and its inode's sync_fd. Its inode has another one,
- * which it keeps as long as it is open.
+ * Descriptors of one open file: one with and one without O_DIRECT, and its inode's sync_fd. The
+ * inode has another one, which it keeps while the file is open.
  */
 #define FDS_PER_FILE   3u
 #define FDS_PER_INODE  1u
-/* Of the daemon itself; of one queue: ring, device, eventfd; of a thread in a handler. */
+/*
+ * Descriptors of the daemon itself; of a queue (ring, device, eventfd); of a thread in a handler.
+ */
 #define FDS_OWN	       64u
 #define FDS_PER_QUEUE  4u
 #define FDS_PER_WORKER 6u
-/* Of inodes that aren't open: enough for those that handlers are at, and then some. */
+/* Descriptors of inodes that aren't open: enough for all handlers, and some more. */
 #define FDS_IDLE       128u
 
 static int refuse_path(const char *path, const char *action, int error)
@@ -72,7 +73,7 @@ static int check_mountpoint(struct options *options)
 		return refuse_path(options->mountpoint, "mount on", r);
 	replace(&options->mountpoint, resolved);
 
-	/* first: what is mounted there may hang when it is asked for its attributes */
+	/* comes first, because a filesystem mounted there may hang in stat() */
 	r = mountinfo_find(options->mountpoint, &info);
 	if (r < 0 && r != -ENOENT)
 		return refuse_path("/proc/self/mountinfo", "read", r);
@@ -112,9 +113,9 @@ int options_check_paths(struct options *options)
 	if (strcmp(options->backing, options->mountpoint) == 0)
 		relation = "is the same directory as";
 	else if (is_within(options->backing, options->mountpoint))
-		relation = "is inside of"; /* S8: would be hidden by the mount, and lie upon it */
+		relation = "is inside of"; /* S8: the mount would hide it */
 	else if (is_within(options->mountpoint, options->backing))
-		relation = "contains"; /* the mount would hold itself, without end */
+		relation = "contains"; /* the mount would contain itself without end */
 	if (relation) {
 		log_fail("%s: serve: it %s the mountpoint %s", options->backing, relation,
 			 options->mountpoint);
@@ -123,7 +124,7 @@ int options_check_paths(struct options *options)
 	return 0;
 }
 
-/* The fs.nr_open of this machine: the most that RLIMIT_NOFILE can be. */
+/* Reads fs.nr_open, the highest possible RLIMIT_NOFILE. */
 static rlim_t read_nr_open(void)
 {
 	unsigned long long value;
@@ -137,7 +138,7 @@ static rlim_t read_nr_open(void)
 	return ok ? (rlim_t)value : 0;
 }
 
-/* As high as we may: to WANTED (with CAP_SYS_RESOURCE), otherwise to the hard limit. */
+/* Raises the limit to WANTED (with CAP_SYS_RESOURCE), or else to the hard limit. */
 static struct rlimit raise_limit(int resource, rlim_t wanted)
 {
 	struct rlimit limit = { 0 }, higher;
@@ -159,9 +160,6 @@ int options_fit(struct options *options, uint64_t nofile)
 	uint64_t room = nofile > own ? nofile - own : 0;
 	uint64_t files = config->files, wanted;
 
-	/* the number of inodes that are known doesn't depend on descriptors: see inode-fd.h */
-	if (!config->inodes)
-		config->inodes = INODES_DEFAULT;
 	/* three quarters, so that some stay for inodes that aren't open */
 	if (!files)
 		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));
@@ -184,7 +182,7 @@ int options_fit_limits(struct options *options)
 	rlim_t nofile;
 
 	/*
-	 * later mappings, a thread's stack among them, count against it when CAP_IPC_LOCK is gone
+	 * when CAP_IPC_LOCK is gone, later mappings, such as stacks, count against it
 	 */
 	(void)raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
 	nofile = raise_limit(RLIMIT_NOFILE, read_nr_open()).rlim_cur;

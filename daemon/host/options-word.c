@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What each word of -o means. `known` is the one place where an option's name, range, default and
- * help are written: it parses, it gives the defaults, and it prints --help.
+ * The words of -o. The table `known` is the only place for an option's name, range, default and
+ * help. It serves for parsing, for defaults and for --help.
  */
 #include "host/options-word.h"
 
@@ -19,12 +19,12 @@
 #include "host/options.h"
 
 /*
- * Three threads a CPU with few slots each measured best, by either transport: whoever is full
- * leaves the next request to a sibling, so that all CPUs work at what one client has sent.
+ * Three threads a CPU with few slots each measured best, by both transports. A queue that is full
+ * leaves the next request to a sibling, so that all CPUs work on the requests of one client.
  */
 #define QUEUES_PER_CPU 3
 
-/* The kernel reads into nothing shorter, headers included: FUSE_MIN_READ_BUFFER. */
+/* The kernel needs at least FUSE_MIN_READ_BUFFER bytes to read into, headers included. */
 #define MAX_WRITE_MIN 8192
 
 #define SECONDS_MAX_NS 1000000000000000000ull
@@ -33,22 +33,21 @@ enum kind {
 	KIND_REQUIRE, /* bool: require, off */
 	KIND_COUNT,   /* uint32_t */
 	KIND_PAGES,   /* uint32_t, bytes with K, M or G, a multiple of the page size */
-	KIND_BYTES,   /* the same, uint64_t */
+	KIND_BYTES,   /* as KIND_PAGES, but uint64_t */
 	KIND_SECONDS, /* uint64_t nanoseconds, from seconds with a fraction */
-	KIND_CACHE,   /* this and the next ones: an enum of options.h, by its names */
+	KIND_CACHE,   /* this and the next three: an enum, by the names in names_of */
 	KIND_TRANSPORT,
 	KIND_PASSTHROUGH,
 	KIND_LOG,
-	KIND_FLAG, /* bool, true where it is named */
+	KIND_FLAG, /* bool, true if the option is given */
 };
 
 static const struct option {
 	const char *name;
 	enum kind kind;
-	uint32_t offset;   /* in struct options */
-	uint64_t min, max; /* in the field's unit */
-	const char
-		*initial; /* as it would be given; NULL: depends on the machine, see default_text */
+	uint32_t offset;     /* in struct options */
+	uint64_t min, max;   /* in the field's unit */
+	const char *initial; /* default, as it would be given; NULL: it depends on the machine */
 	const char *default_text;
 	const char *help;
 } known[] = {
@@ -63,8 +62,8 @@ static const struct option {
 	  "12; by uring as memory= permits", "N: requests that one queue serves at a time" },
 	{ "workers", KIND_COUNT, FIELD(serve.workers), 1, 64, "8", "8",
 	  "N: threads that serve metadata" },
-	{ "inodes", KIND_COUNT, FIELD(serve.inodes), SERVE_INODES_MIN, 1 << 24, NULL,
-	  "65536, fewer with a low RLIMIT_NOFILE",
+	{ "inodes", KIND_COUNT, FIELD(serve.inodes), SERVE_INODES_MIN, 1 << 24, "65536", "65536",
+
 	  "N: files and directories that the kernel may know of" },
 	{ "files", KIND_COUNT, FIELD(serve.files), SERVE_FILES_MIN, 1 << 22, NULL,
 	  "16384, fewer with a low RLIMIT_NOFILE", "N: files that may be open" },
@@ -92,8 +91,7 @@ static const struct option {
 };
 
 /*
- * Words that libfuse passes on to the kernel or to fusermount3; the set of its version 3.14. Those
- * with "=" take a value.
+ * Words that libfuse 3.14 passes on to the kernel or to fusermount3. Those with "=" take a value.
  */
 static const char *const mount_words[] = {
 	"allow_other", "default_permissions",
@@ -110,15 +108,15 @@ static const char *const mount_words[] = {
 };
 
 /*
- * Words that ask for what is so anyway: unmounting at the end is the keeper's work, and inodes of
- * FUSE carry S_NOATIME, so that flavours of atime make no difference.
+ * Words that change nothing: the keeper unmounts in any case, and FUSE's inodes have S_NOATIME, so
+ * kinds of atime make no difference.
  */
 static const char *const idle_words[] = {
 	"auto_unmount", "diratime",	 "nodiratime", "relatime",   "norelatime",
 	"strictatime",	"nostrictatime", "lazytime",   "nolazytime",
 };
 
-/* Words of fstab that mean something to others, and reach a mount helper all the same. */
+/* Words of fstab that are for others, but reach a mount helper as well. */
 static const char *const fstab_words[] = {
 	"defaults", "auto",  "noauto", "nofail",   "_netdev", "user", "nouser", "users",
 	"owner",    "group", "user=",  "comment=", "x-",      "X-",   "silent", "loud",
@@ -169,7 +167,7 @@ const char *options_cache_name(enum cache_mode cache)
 	return cache_names[cache];
 }
 
-/* Whether WORD is in LIST, where one that ends in "=" or "-" stands for all that begin so. */
+/* Whether LIST has WORD. An item that ends in "=" or "-" matches all words that begin with it. */
 static bool is_listed(const char *word, const char *const *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -192,7 +190,7 @@ static int find_name(enum kind kind, const char *value)
 	return -EINVAL;
 }
 
-/* Reads digits at *AT, which moves behind them. -EINVAL: there are none; -ERANGE: too many. */
+/* Reads digits at *AT and moves it past them. Returns 0, -EINVAL: no digits, -ERANGE: too many. */
 static int parse_digits(const char **at, uint64_t *ret_number)
 {
 	uint64_t number = 0;
@@ -210,7 +208,7 @@ static int parse_digits(const char **at, uint64_t *ret_number)
 	return 0;
 }
 
-/* "512", "64K", "1M": bytes. */
+/* Applies a unit at *AT to NUMBER, as in "64K" and "1M". */
 static int parse_unit(const char **at, uint64_t *number)
 {
 	static const char units[] = "KMG";
@@ -223,7 +221,7 @@ static int parse_unit(const char **at, uint64_t *number)
 											: 0;
 }
 
-/* The digits behind a point; NUMBER becomes nanoseconds. What is finer is cut off. */
+/* Reads digits after a decimal point. NUMBER becomes nanoseconds; more digits are cut off. */
 static int parse_fraction(const char **at, uint64_t *number)
 {
 	uint64_t digit_ns = 1000000000;
@@ -264,7 +262,7 @@ static int set_number(const struct option *option, const char *value, void *fiel
 	return 0;
 }
 
-/* Stores VALUE. -EINVAL: isn't one; -ERANGE: too small or large. */
+/* Stores VALUE. Returns 0, -EINVAL: it isn't a value, -ERANGE: it is too small or too large. */
 static int set(struct options *options, const struct option *option, const char *value)
 {
 	void *field = (char *)options + option->offset;
@@ -334,7 +332,7 @@ void options_print_help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		bool flag = known[i].kind == KIND_FLAG;
 		const char *help = known[i].help;
-		/* what comes before the colon is the value */
+		/* the part before the colon is the value */
 		int value_len = flag ? 0 : (int)strcspn(help, ":");
 
 		printf("  %s%s%.*s\n      %s (%s)\n", known[i].name, flag ? "" : "=", value_len,
@@ -343,7 +341,7 @@ void options_print_help(void)
 	printf("\nmount options that are passed on:\n ");
 	for (size_t i = 0; i < ARRAY_SIZE(mount_words); i++)
 		printf(" %s", mount_words[i]);
-	printf("\n\nremount,FLAG...: gives a mount other flags, and starts no daemon\n");
+	printf("\n\nremount,FLAG...: changes flags of a mount, and starts no daemon\n");
 }
 
 void options_take_remount_word(struct options *options, const char *word)

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "host/options-word.h"
 
-/* libfuse's own messages, of which each is a line. */
+/* Logs a message of libfuse, which is one line. */
 __attribute__((format(printf, 2, 0))) static void log_for_libfuse(enum fuse_log_level level,
 								  const char *format, va_list args)
 {
@@ -38,13 +38,13 @@ static const struct fuse_opt spec[] = {
 	FUSE_OPT_END,
 };
 
-/* What libfuse's parser carries along. */
+/* The state of a parse. */
 struct parse {
 	struct options *options;
-	char *mount_options; /* with commas in between, escaped */
+	char *mount_options; /* separated by commas, escaped */
 };
 
-/* -sfnv, as mount(8) calls a helper: sloppy, fake, no mtab, verbose. */
+/* Takes -sfnv, with which mount(8) calls a helper: sloppy, fake, no mtab, verbose. */
 static int take_helper_flags(struct options *options, const char *word)
 {
 	for (const char *flag = word + 1; *flag; flag++) {
@@ -92,7 +92,7 @@ static int take(void *data, const char *word, int key, struct fuse_args *out)
 		return 0;
 	case KEY_HELPER_VALUE:
 		if (options->helper && word[1] == 't')
-			return 0; /* it is known what we are */
+			return 0; /* there is only one type */
 		return options_refuse(word, options->helper ? "mount namespaces: use nsenter"
 							    : "unknown");
 	case FUSE_OPT_KEY_NONOPT:
@@ -116,7 +116,7 @@ static int take(void *data, const char *word, int key, struct fuse_args *out)
 	return 0;
 }
 
-/* What a mount shows as its source and type, unless told otherwise. */
+/* Sets the mount's source and type, unless options have set them. */
 static int name_mount(struct parse *parse)
 {
 	const struct options *options = parse->options;
@@ -150,7 +150,7 @@ static bool is_mount_helper(const char *argv0)
 	return strncmp(slash ? slash + 1 : argv0, "mount.", 6) == 0;
 }
 
-/* Whether LIST, with commas in between, has WORD. */
+/* Whether LIST, whose items are separated by commas, has WORD. */
 static bool list_has(const char *list, const char *word)
 {
 	size_t len = strlen(word);
@@ -164,7 +164,7 @@ static bool list_has(const char *list, const char *word)
 	}
 }
 
-/* It may come after words that only a mount has to understand. */
+/* Looks for remount in advance, as it may follow words that only a mount must understand. */
 static bool asks_for_remount(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {

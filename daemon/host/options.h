@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The command line of caissond, also as mount(8) passes it, and the checks of its values. All
- * functions run before there are threads. They log errors, a line each.
+ * functions run before there are threads, and log errors, one line each.
  */
 #ifndef CAISSON_OPTIONS_H
 #define CAISSON_OPTIONS_H
@@ -14,7 +14,7 @@
 #include "serve/config.h"
 
 struct options {
-	/* as given; from options_check_paths() on absolute, without symlinks */
+	/* as given; after options_check_paths() absolute and without symlinks */
 	char *backing, *mountpoint;
 	bool foreground;
 	bool require_io_flusher, require_mlock;
@@ -25,32 +25,32 @@ struct options {
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */
 	struct fuse_args mount_args;
 
-	bool remount; /* remount_run() and nothing else; only MOUNTPOINT and these count: */
+	bool remount;		     /* remount_run() only, which uses mountpoint and: */
 	unsigned long remount_flags; /* MS_… */
 
-	bool done; /* nothing to serve: --help, --version or mount's -f did all */
+	bool done; /* there is nothing to serve: --help, --version, or -f of a mount helper */
 	bool log_given, sloppy, helper; /* while parsing */
 	bool fsname_given, subtype_given;
 };
 
 /*
- * Fills OPTIONS from the command line, defaults first. Prints --help and --version itself and says
- * so in options->done. Returns 0; -EINVAL with one line logged (EXIT_USAGE); or -ENOMEM.
- * options_destroy() in any case.
+ * Fills OPTIONS with the defaults, then from the command line. For --help and --version it prints
+ * them and sets options->done. Returns 0; -EINVAL with one line logged (EXIT_USAGE); or -ENOMEM.
+ * options_destroy() is due in any case.
  */
 int options_parse(struct options *options, int argc, char **argv);
 void options_destroy(struct options *options);
 
 /*
  * Makes backing and mountpoint absolute and checks that they can be served and mounted on. Doesn't
- * touch what is mounted at MOUNTPOINT already: it could hang. Returns 0 or -errno, logged
- * (EXIT_CANNOT_SERVE).
+ * touch a filesystem that is mounted at MOUNTPOINT already, which could hang. Returns 0 or -errno,
+ * logged (EXIT_CANNOT_SERVE).
  */
 int options_check_paths(struct options *options);
 
 /*
- * Raises RLIMIT_NOFILE and RLIMIT_MEMLOCK as far as permitted and fits inodes and files to what
- * there is. Returns 0, or -EMFILE, logged (EXIT_CANNOT_SERVE).
+ * Raises RLIMIT_NOFILE and RLIMIT_MEMLOCK as far as permitted, and fits the number of files to the
+ * descriptors. Returns 0, or -EMFILE, logged (EXIT_CANNOT_SERVE).
  */
 int options_fit_limits(struct options *options);
 

@@ -16,7 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-/* Before the way to it, which somebody renames again and again, is given up. */
+/* Tries, if somebody renames directories above the mount again and again. */
 #define TRIES 10
 
 int own_mount_find(struct own_mount *mount, const char *mountpoint, struct fuse_session *se)
@@ -38,7 +38,7 @@ bool own_mount_is_severed(const struct own_mount *mount)
 	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
 }
 
-/* Where it is now, for free(). 0, -ENOENT where it has gone, or -errno. */
+/* Finds its present path, to be freed. Returns 0, -ENOENT if it has gone, or -errno. */
 static int locate(const struct own_mount *mount, char **ret_path)
 {
 	autofree char *path = NULL;
@@ -51,7 +51,7 @@ static int locate(const struct own_mount *mount, char **ret_path)
 	if (now.major != mount->info.major || now.minor != mount->info.minor)
 		return -ENOENT;
 	/*
-	 * where ids and device numbers may have been given to another mount, only its place tells
+	 * another mount may have its id and device number; without a unique id only the path tells
 	 */
 	if (!mount->unique_id && strcmp(path, mount->mountpoint) != 0 &&
 	    own_mount_is_severed(mount))
@@ -62,11 +62,10 @@ static int locate(const struct own_mount *mount, char **ret_path)
 }
 
 /*
- * By a descriptor: no name on the way to it can be made to lead elsewhere any more. 0, -ESTALE
- * where another mount is topmost at PATH, -ENOENT where it has gone, -EAGAIN where PATH has, or
- * -errno. What the kernel offers has no way to name a mount and not what has come to lie over it:
- * a mount that is put onto ours, by somebody who may do that, between the check and the call
- * would be the one to go.
+ * Unmounts it at PATH, by a descriptor, so that nobody can make a name on the way lead elsewhere.
+ * Returns 0, -ESTALE if another mount covers it, -ENOENT if it has gone, -EAGAIN if PATH has, or
+ * -errno. The kernel offers no way to name a mount rather than one that covers it. So if a
+ * privileged user covers ours between the check and the call, their mount is the one that goes.
  */
 static int detach(const struct own_mount *mount, const char *path)
 {
@@ -83,22 +82,22 @@ static int detach(const struct own_mount *mount, const char *path)
 	return umount2(fd_path, MNT_DETACH) < 0 ? -errno : 0;
 }
 
-/* What libfuse does, with PATH. */
+/* Does what libfuse does, but with PATH. */
 static void run_fusermount(const char *path)
 {
 	char *const argv[] = { "fusermount3", "-u", "-q", "-z", "--", (char *)path, NULL };
 	pid_t pid;
 
 	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) == 0)
-		(void)waitpid(pid, NULL, 0); /* it is the mount that tells */
+		(void)waitpid(pid, NULL, 0); /* the caller looks whether the mount has gone */
 }
 
-/* As another user than root: by fusermount3, which tells no result. */
+/* Unmounts by fusermount3, for a user other than root. It tells no result. */
 static bool ask_fusermount(const struct own_mount *mount, const char *path)
 {
 	autofree char *left = NULL;
 
-	/* libfuse has only the old path, where there may be another mount of ours */
+	/* libfuse only knows the first path, where another mount of ours may be by now */
 	if (strcmp(path, mount->mountpoint) == 0)
 		fuse_session_unmount(mount->se);
 	else

@@ -26,7 +26,7 @@ static int check_device(void)
 
 	if (fd >= 0)
 		return 0;
-	/* another user's mount goes through fusermount3, but the queues open it themselves */
+	/* fusermount3 opens it for a user's mount, but the queues open it themselves */
 	log_fail("/dev/fuse: open: %s%s", strerror(errno),
 		 errno == ENOENT || errno == ENODEV ? " (modprobe fuse)" : "");
 	return EXIT_CANNOT_SERVE;
@@ -48,7 +48,7 @@ static unsigned long long kib(uint64_t bytes)
 	return bytes / 1024;
 }
 
-/* Too little is found here, with one line, and not by whichever process or thread runs into it. */
+/* Finds here, with one line, that the limit is too low, before some thread runs into it. */
 static int check_memlock(uint64_t arena)
 {
 	uint64_t limit;
@@ -123,8 +123,8 @@ static int refuse_lock(const char *backing, const struct backing_lock *lock, int
 }
 
 /*
- * umount(8) returns before the daemon that it ends has let go of its backing directory, and a mount
- * may follow at once: so one that is held is asked for again for a moment.
+ * Locks BACKING. umount(8) returns before the daemon that it ends has let go of its BACKING, and
+ * the next mount may follow at once. So it tries again for a moment.
  */
 static int lock_store(const struct store *store, struct backing_lock *lock)
 {
@@ -132,7 +132,7 @@ static int lock_store(const struct store *store, struct backing_lock *lock)
 	int r = backing_lock_take(lock, store->root_fd);
 
 	for (int i = 0; r == -EBUSY && i < STORE_RETRIES; i++) {
-		(void)nanosleep(&pause, NULL); /* shorter for a signal: tries sooner */
+		(void)nanosleep(&pause, NULL); /* a signal makes it shorter */
 		r = backing_lock_take(lock, store->root_fd);
 	}
 	return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The checks before anything is mounted. Each failure is one line in the log and the exit code
- * that the program ends with. options-check.c checks paths and descriptors.
+ * The checks before anything is mounted. Each failure gives one line in the log and the program's
+ * exit code. options-check.c checks paths and limits.
  */
 #ifndef CAISSON_PREFLIGHT_H
 #define CAISSON_PREFLIGHT_H
@@ -11,8 +11,9 @@ struct options;
 struct store;
 
 /*
- * Whether tasks can be marked (MARKED is what came of trying, 0 or -errno), /dev/fuse and io_uring
- * be had, and enough memory be locked, as far as OPTIONS ask for it. Returns 0 or an exit code.
+ * Checks that tasks can be marked (MARKED is the result of trying it, 0 or -errno), that /dev/fuse
+ * and io_uring can be used, and that enough memory can be locked, as far as OPTIONS require it.
+ * Returns 0 or an exit code.
  */
 int preflight_check(const struct options *options, int marked);
 

@@ -35,10 +35,10 @@ int remount_run(const struct options *options)
 		return refuse(mountpoint, "nothing is mounted there");
 	if (r < 0)
 		return refuse(mountpoint, strerror(-r));
-	/* with subtype= it may be called anything */
+	/* with subtype= the type has any name */
 	if (!info.is_fuse || (strcmp(info.type, "fuse.caisson") != 0 && !options->subtype_given))
 		return refuse(mountpoint, "what is mounted there isn't of type fuse.caisson");
-	/* who owns it serves it: flags like suid would be a gift to that user */
+	/* the owner serves the mount: suid, for instance, would give root's rights to that user */
 	if (info.owner != geteuid())
 		return refuse(mountpoint, "what is mounted there belongs to another user");
 	r = mountinfo_open(path, &info, &fd);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* `mount -o remount`: what the kernel can change of a mount. No daemon is started or asked. */
+/* mount -o remount: changes the flags of a mount in the kernel. No daemon is started or asked. */
 #ifndef CAISSON_REMOUNT_H
 #define CAISSON_REMOUNT_H
 
 struct options;
 
 /*
- * Gives the mount at options->mountpoint, which has to be the caller's own,
- * options->remount_flags. An exit code, logged.
+ * Sets options->remount_flags on the mount at options->mountpoint, which must be the caller's own.
+ * Returns an exit code, logged.
  */
 int remount_run(const struct options *options);
 

@@ -14,7 +14,7 @@ const char *runtime_dir_of_session(void)
 	return dir && dir[0] == '/' ? dir : NULL;
 }
 
-/* DIR, which is made if it isn't there, is ours, and nobody else may write to it. */
+/* Makes DIR unless it exists. Checks that it is ours and that nobody else may write to it. */
 static int make(const char *dir)
 {
 	struct stat st;
@@ -28,7 +28,7 @@ static int make(const char *dir)
 	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ? 0 : -EPERM;
 }
 
-/* Below /run/user/UID, which pam_systemd(8) makes, where the environment names nothing. */
+/* Without XDG_RUNTIME_DIR it is in /run/user/UID, which pam_systemd(8) makes. */
 static int name(char *dir, size_t len)
 {
 	const char *session = runtime_dir_of_session();

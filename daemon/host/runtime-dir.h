@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The directory for what a daemon keeps while it runs: /run/caisson for root, caisson below
- * $XDG_RUNTIME_DIR, or else below /run/user/UID, for others. Nobody but its owner can make, remove
- * or rename anything there.
+ * The runtime directory, for files that a daemon keeps while it runs. It is /run/caisson for root.
+ * For others it is caisson in $XDG_RUNTIME_DIR, or else in /run/user/UID. Only its owner can make,
+ * remove or rename files there.
  */
 #ifndef CAISSON_RUNTIME_DIR_H
 #define CAISSON_RUNTIME_DIR_H
@@ -14,9 +14,9 @@
 
 /*
  * Makes the directory of the process's effective user and writes its path to DIR of LEN bytes.
- * Returns 0; -ENOENT where an ordinary user has no such place; -EPERM where the directory belongs
- * to somebody else or others may write to it; -ENAMETOOLONG; or -errno. Except for -ENAMETOOLONG
- * and -ENOENT, DIR is set for the message.
+ * Returns 0; -ENOENT if an ordinary user has no place for it; -EPERM if the directory belongs to
+ * somebody else or others may write to it; -ENAMETOOLONG; or -errno. Except for -ENAMETOOLONG and
+ * -ENOENT, DIR is set for the message.
  */
 int runtime_dir_make(char *dir, size_t len);
 
