@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""report.py DIR results|scale: from DIR/samples.jsonl, a run's, to DIR/results.json or scale.json;
-then DIR/report.md and its plots anew, from both as far as they are there. Exit status: 1 when --scale has
-seen a caissond grow."""
+"""The benchmark's report.
+
+	report.py DIR results|scale	makes DIR/results.json or DIR/scale.json from a run's DIR/samples.jsonl,
+					and from both of them DIR/report.md with its plots
+	report.py DIR page		prints RESULTS.md from DIR/results.json
+
+Exit status: 1 when --scale has seen a caissond grow.
+"""
 import json
 import os
 import sys
@@ -20,6 +25,11 @@ CORE = ("randread-4k-qd1", "randwrite-4k-qd1", "randread-4k-qd32", "randwrite-4k
 PLACES = {"disk": "On the disk", "memory": "In memory"}
 REMARKS = {"memory": "The targets are ratios on a disk. Here, where ext4 has next to nothing to wait for, they show "
                      "what the way through a daemon costs at most."}
+PAGE_BACKENDS = ("ext4", "caisson", "caisson-dev") + targets.HP_DAEMON + ("qemu-fuse",)
+PAGE_HEAD = """# How fast caisson is
+
+`sudo tests/bench/run --record` measured this and wrote it. The run compares caisson with ext4 itself and with two peers, libfuse's passthrough_hp and QEMU's FUSE export. The client, fio, has the same CPUs as the server. `tests/bench/run --help` lists what else can be measured.
+"""
 
 
 def rate(value, in_bytes=False):
@@ -145,7 +155,7 @@ def spread(medians):
                     for rows in medians.values() for row in rows.values() if row["rounds"] > 1)
     if not shares:
         return "One round: differences of less than a fifth may be noise."
-    return "Between the rounds of a measurement lie %.0f %% of its median (median), %.0f %% (nine of ten)." % (
+    return "Rounds differ by %.0f %% at the median, and by less than %.0f %% in nine of ten measurements." % (
         100 * shares[len(shares) // 2], 100 * shares[9 * len(shares) // 10])
 
 
@@ -210,11 +220,11 @@ def guest_section(results):
 def machine_lines(results):
     """What it was measured on."""
     machine, settings = results["machine"], results["settings"]
-    return ["%s, %s cores, %d MiB of memory, Linux %s, %s. caisson %s; rounds: %s; seconds each: %s. %s%s" % (
-        machine["cpu"], machine["cores"], machine["memory_mib"], machine["kernel"], machine["fio"],
-        settings["revision"], settings["rounds"], settings["seconds"],
+    return ["caisson at %s, %s, %s CPUs, %d MiB of memory, Linux %s, %s. Rounds: %s, of %s s each. %s%s" % (
+        settings["revision"], machine["cpu"], machine["cores"], machine["memory_mib"], machine["kernel"],
+        machine["fio"], settings["rounds"], settings["seconds"],
         "" if machine["marked"] == "yes" else
-        "This machine does not let caissond mark its tasks: served with io_flusher=off. ",
+        "This machine does not let caissond mark its tasks, so caissond served with io_flusher=off. ",
         "FUSE-over-io_uring was on." if machine["uring"] == "yes" else
         "The kernel offers no FUSE-over-io_uring."), ""]
 
@@ -233,6 +243,27 @@ def backend_lines(results):
     return out + [""]
 
 
+def page(results):
+    """RESULTS.md: the jobs that have a target, with medians and how far the rounds lie apart."""
+    out = [PAGE_HEAD] + machine_lines(results)
+    for place in filter(PLACES.get, results["medians"]):
+        medians, about = results["medians"][place], results["places"][place]
+        jobs = {what: job for what, job, _ in targets.TARGETS if job in medians}
+
+        def cell(what, name):
+            row = medians[jobs[what]].get(name)
+            if not row:
+                return ""
+            around = 50 * (row["iops_max"] - row["iops_min"]) / row["iops"]
+            return rate_of(row, jobs[what]) + (" ±%.0f %%" % around if row["rounds"] > 1 else "")
+        out += ["## " + PLACES[place], "",
+                "%s; %s; one file of %d MiB. Each number is a median, with half the distance between the slowest "
+                "and the fastest round. %s" % (about["filesystem"], about["disk"], about["size_mib"],
+                                               spread(medians)), ""]
+        out += table("", list(jobs), PAGE_BACKENDS, cell)
+    return "\n".join(out).rstrip()
+
+
 def load(directory, name):
     """A results file, if it is there."""
     path = os.path.join(directory, name + ".json")
@@ -244,10 +275,13 @@ def load(directory, name):
 
 def main():
     """The command line."""
-    if len(sys.argv) != 3 or sys.argv[2] not in ("results", "scale"):
+    if len(sys.argv) != 3 or sys.argv[2] not in ("results", "scale", "page"):
         print(__doc__, file=sys.stderr)
         return 2
     directory, made = sys.argv[1:]
+    if made == "page":
+        print(page(load(directory, "results")))
+        return 0
     with open(os.path.join(directory, made + ".json"), "w") as file:
         json.dump(assemble(read_lines(os.path.join(directory, "samples.jsonl"))), file, indent=1)
     results, scale = load(directory, "results"), load(directory, "scale")

@@ -7,6 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
 # pylint: disable=wrong-import-position
+import report
 import sample
 import targets
 from results import assemble, best, growth, is_peer
@@ -81,6 +82,19 @@ def test_targets():
     check("the best peer", best(rows, among=is_peer) == ("passthrough-hp-uring", 50))
 
 
+def test_page():
+    """RESULTS.md has the jobs with a target, with medians and how far the rounds lie apart."""
+    machine = {"cpu": "A", "cores": 2, "memory_mib": 1, "kernel": "6.1", "fio": "f", "marked": "no", "uring": "no"}
+    lines = [{"type": "machine", **machine},
+             {"type": "settings", "revision": "abc", "rounds": 3, "seconds": 1},
+             {"type": "place", "name": "disk", "filesystem": "ext4", "disk": "vda", "size_mib": 64}]
+    lines += lines_of("randread-4k-qd32", ext4=[100, 200, 300], caisson=[150]) + lines_of("other", ext4=[1])
+    text = report.page(assemble(lines))
+    check("the row of a job", "| 4k randread QD32 | 200 ±50 % | 150 |" in text)
+    check("no other row", text.count("\n|") == 3)
+    check("where it comes from", "caisson at abc, A, 2 CPUs" in text and "Linux 6.1" in text)
+
+
 def test_fio():
     """What fio prints, warnings before its JSON included."""
     text = """fio: a warning
@@ -113,6 +127,7 @@ def test_memory():
 test_medians()
 test_broken()
 test_targets()
+test_page()
 test_fio()
 test_memory()
 sys.exit(1 if failures else 0)

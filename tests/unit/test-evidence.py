@@ -119,6 +119,17 @@ arm_of("bad", "green", log_of(**dict(FINISHED, end=1)))
 red("what it is compared with failed", "fail", "hang", "no green arm",
     values={"green": os.path.join(directory.name, "bad.json")})
 
+for turn, time in enumerate((30, 10, 20)):
+    arm_of("page-%d" % turn, "green", log_of(**dict(FINISHED, seconds=time, upto=time)), scenario="p", arm="caisson",
+           round=str(turn), revision="abc", cpus="2", accel="kvm")
+page = subprocess.run([program, "page", directory.name], capture_output=True, text=True, check=True).stdout
+for what, wanted in (
+        ("a median and its range", "| p | k | caisson | green | 3 of 3 | finished | 20.0 (10.0 to 30.0) |"),
+        ("where it was measured", "caisson at abc, unknown; a machine of 2, unknown CPUs")):
+    print("%-6s  a page has %s" % ("ok" if wanted in page else "not ok", what))
+    if wanted not in page:
+        failures.append("a page has no %s" % what)
+
 directory.cleanup()
 for failure in failures:
     print("FAILED: " + failure, file=sys.stderr)

@@ -4,11 +4,12 @@
 
 	evidence.py arm LOG OUT.json KEY=VALUE...	judges one arm; prints its line
 	evidence.py report DIR				report.md and a plot a scenario, from all OUT.json
+	evidence.py page DIR				prints RESULTS.md, from all OUT.json
 	evidence.py summary DIR				who waited for what, in a few lines
 	evidence.py live NAME=LOG...			progress side by side, until SIGTERM
 
-KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, pause (bound in seconds),
-limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
+KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, revision (of caisson), cpus (of
+this machine), pause (bound in seconds), limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
 part of the scenario), verdict (the guest's own), green (OUT.json of the green arm to compare with).
 
 An arm's outcome: `pass` and `fail` are the harness's words for whether it was as it must be; beside
@@ -326,12 +327,16 @@ def table(arms):
     yield "| scenario | kernel | arm | must be | as it must be | outcome | seconds | longest pause | |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for rounds in rounds_of(arms):
-        arm = sorted(rounds, key=lambda a: a["seconds"] or 0)[len(rounds) // 2]
+        rounds = sorted(rounds, key=lambda a: a["seconds"] or 0)
+        arm = rounds[len(rounds) // 2]
         good = sum(a["outcome"] == "pass" for a in rounds)
+        seconds = seconds_of(arm)
+        if len(rounds) > 1:
+            seconds += " (%s to %s)" % (seconds_of(rounds[0]), seconds_of(rounds[-1]))
         yield "| %s | %s | %s | %s | %s | %s | %s | %.1f s | %s |" % (
             arm["scenario"], arm["kernel"], arm["arm"], arm["kind"],
             "-" if arm["kind"] == "probe" else "%d of %d" % (good, len(rounds)),
-            ", ".join(sorted({a["happened"] for a in rounds})), seconds_of(arm),
+            ", ".join(sorted({a["happened"] for a in rounds})), seconds,
             max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"))
 
 
@@ -377,6 +382,27 @@ def command_report(directory):
     return 0
 
 
+PAGE_HEAD = """# What the lab has shown
+
+`tests/vm/lab/run --record` measured this and wrote it. A scenario is a stack of storage with a load. The run boots a virtual machine of one CPU for each arm of a scenario. A green arm stands on caisson and must finish. A red arm has a control in the place of caisson, which must hang or stall under the same load. THE LAB in caisson(7) describes the scenarios and the controls. `tests/vm/lab/bisect` takes protections away one at a time; `tests/vm/lab/cut` cuts the power.
+
+- finished: the load ended well, without a pause longer than the scenario's bound. No task hung, no task of the daemon was seen in the dirty throttle or in reclaim of a filesystem, and all data was right after everything was mounted again.
+- stall: the control got through less than %d %% of what caisson wrote in the same time.
+- hang: the control was not done in time, and wrote nothing for %d seconds or more.
+""" % (STALL_PERCENT, HANG_SECONDS)
+
+
+def command_page(directory):
+    """RESULTS.md: the arms that are judged."""
+    arms = [arm for arm in read_arms(directory) if arm["kind"] != "probe"]
+    print(PAGE_HEAD)
+    print("caisson at %s; a machine of %s CPUs; virtual machines by %s. The seconds are medians, with the "
+          "fastest and the slowest round; the pause is the longest of all rounds.\n" % tuple(
+              ", ".join(sorted({arm.get(key, "unknown") for arm in arms})) for key in ("revision", "cpus", "accel")))
+    print("\n".join(table(arms)))
+    return 0
+
+
 def command_summary(directory):
     """For people: an arm a line, and the stack in which a control stood."""
     for arm in read_arms(directory):
@@ -398,8 +424,8 @@ def command_summary(directory):
 
 def main():
     """The command line."""
-    commands = {"arm": command_arm, "report": command_report, "summary": command_summary,
-                "live": command_live}
+    commands = {"arm": command_arm, "report": command_report, "page": command_page,
+                "summary": command_summary, "live": command_live}
     if len(sys.argv) < 3 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
