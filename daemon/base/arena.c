@@ -52,7 +52,7 @@ uint64_t arena_len(const struct arena *arena)
 
 static int map(struct arena *arena, int memfd, uint64_t len)
 {
-	/* MAP_POPULATE's failure is silent: caisson_memory_prefault() checks it later */
+	/* MAP_POPULATE reports no failure; caisson_memory_prefault() populates the pages later */
 	void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memfd, 0);
 
 	if (base == MAP_FAILED)
@@ -70,11 +70,11 @@ int arena_create(struct arena *arena)
 	memfd = memfd_create("caisson-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memfd < 0)
 		return -errno;
-	/* reserves the memory: without it, a lack of it would be a SIGBUS at first use */
+	/* without reserved memory the first use of a page could end in SIGBUS */
 	r = posix_fallocate(memfd, 0, (off_t)len);
 	if (r)
 		return -r;
-	/* of fixed length from here on, whoever holds the descriptor */
+	/* nobody who holds the descriptor can change the length now */
 	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return -errno;
 	r = map(arena, memfd, len);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The arena: one memfd that holds everything that the server needs while it serves, as fixed
- * tables that are laid out before the first request. Nothing in it is a pointer: rows name each
- * other by index, and buffers by their offset (S4). So another process can map it anywhere.
+ * The arena is one memfd that holds all tables and buffers of the server. Their sizes are fixed
+ * before the first request, so that serving allocates nothing (S4). The arena holds no pointers:
+ * rows refer to each other by index and to buffers by offset. Therefore another process can map
+ * it at any address.
  *
- * Use: arena_plan() for each table, arena_create() once, then arena_table() for the rows.
+ * Call arena_plan() for each table, then arena_create() once, then arena_table() for the rows.
  */
 #ifndef CAISSON_ARENA_H
 #define CAISSON_ARENA_H
@@ -12,12 +13,12 @@
 #include <stdint.h>
 
 enum arena_table {
-	ARENA_QUEUE_STATS,  /* struct stats_queue, one a queue */
-	ARENA_REQUESTS,	    /* struct request, the slots of every queue, then the metadata slots */
-	ARENA_IOS,	    /* struct io, same index as ARENA_REQUESTS */
-	ARENA_DATA_BUFFERS, /* a lead page and max_write bytes of payload a queue slot */
-	ARENA_META_BUFFERS, /* a lead page and a message a metadata slot */
-	ARENA_WORKER_BUFFERS, /* reply and scratch buffers, one a metadata worker */
+	ARENA_QUEUE_STATS,    /* struct stats_queue, one for each queue */
+	ARENA_REQUESTS,	      /* struct request: the slots of all queues, then the metadata slots */
+	ARENA_IOS,	      /* struct io, with the index of its row in ARENA_REQUESTS */
+	ARENA_DATA_BUFFERS,   /* for each queue slot: a lead page and max_write bytes of payload */
+	ARENA_META_BUFFERS,   /* for each metadata slot: a lead page and a message */
+	ARENA_WORKER_BUFFERS, /* for each metadata worker: a reply buffer and a scratch buffer */
 	ARENA_META_RING,      /* the metadata workers' inbox */
 	ARENA_INODES,	      /* struct inode */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
@@ -43,39 +44,40 @@ struct arena_header {
 #define ARENA_VERSION 3u
 
 struct arena {
-	uint8_t *base; /* this process's mapping, NULL while planning */
+	uint8_t *base; /* mapping in this process; NULL until arena_create() */
 	int memfd;
 	struct arena_header plan;
 };
 
-/* Begins an empty plan. */
+/* Starts an empty plan. */
 void arena_init(struct arena *arena);
 
 /*
- * Plans TABLE as COUNT rows of ROW_LEN bytes, the first row aligned to ALIGN (a power of two of at
- * most a page). Returns 0, or -EOVERFLOW where the arena's length no longer fits in 63 bits.
+ * Plans TABLE with COUNT rows of ROW_LEN bytes. The first row is aligned to ALIGN, a power of two
+ * of at most one page. Returns 0, or -EOVERFLOW if the arena's length exceeds 63 bits.
  */
 int arena_plan(struct arena *arena, enum arena_table table, uint64_t row_len, uint64_t count,
 	       uint64_t align);
 
-/* The bytes that arena_create() will take, a multiple of the page size. */
+/* The arena's length in bytes, a multiple of the page size. */
 uint64_t arena_len(const struct arena *arena);
 
 /*
- * Makes the memfd, maps it shared and populates every page, so that no later access faults (S3)
- * and lack of memory shows here. Returns 0 or -errno (-ENOMEM, -EMFILE, -ENFILE).
+ * Creates the memfd, reserves its memory and maps it. Memory that is missing is reported here
+ * rather than by a signal at first use, and no later access faults (S3). Returns 0 or -errno
+ * (-ENOMEM, -EMFILE, -ENFILE).
  */
 int arena_create(struct arena *arena);
 
 /*
- * Checks the header found in MEMFD against its length and maps it: 0, -EBADMSG or -errno. Takes
- * MEMFD over when it succeeds.
+ * Maps the existing arena in MEMFD and checks its header against its length. On success the arena
+ * owns MEMFD. Returns 0, -EBADMSG if the header is unsound, or -errno.
  */
 int arena_attach(struct arena *arena, int memfd);
 
 void arena_destroy(struct arena *arena);
 
-/* The first row of TABLE in this mapping. Constant after arena_create(): any thread. */
+/* The first row of TABLE in this mapping. It never moves, so any thread may call this. */
 void *arena_table(const struct arena *arena, enum arena_table table);
 
 static inline void *arena_at(const struct arena *arena, uint64_t off)

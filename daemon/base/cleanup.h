@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Short-lived resources that let go of themselves at the end of their scope. What outlives the
- * scope is stolen from the variable: `*ret_fd = steal_fd(&fd);`.
+ * Cleanup attributes release a short-lived resource at the end of its scope. A resource that has to
+ * outlive the scope is taken out of the variable: `*ret_fd = steal_fd(&fd);`.
  */
 #ifndef CAISSON_CLEANUP_H
 #define CAISSON_CLEANUP_H
@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Closes *FD unless it is negative, keeps errno, and leaves -1 behind. */
+/* Closes *FD unless it is negative, and sets it to -1. Keeps errno. */
 static inline void close_fd(int *fd)
 {
 	int saved = errno;
 
 	if (*fd >= 0)
-		(void)close(*fd); /* nothing was written through it, or fsync has told */
+		(void)close(*fd); /* errors of writes were reported by fsync() */
 	*fd = -1;
 	errno = saved;
 }

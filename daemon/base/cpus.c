@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Room for a list of CPUs; a machine has few ranges of them. */
+/* Room for a list of CPUs. A machine has few ranges, so real lists are short. */
 #define TEXT_LEN 4096
 
 bool cpus_have(const struct cpu_set *set, uint32_t cpu)
@@ -19,7 +19,7 @@ static void add(struct cpu_set *set, uint32_t cpu)
 	set->words[cpu / 64] |= 1ull << cpu % 64;
 }
 
-/* "0-3,8-11\n" */
+/* Parses a list such as "0-3,8-11\n". */
 static int parse_list(const char *text, struct cpu_set *set)
 {
 	*set = (struct cpu_set){ 0 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's FUSE protocol as the installed headers have it, and what they lack (Debian 12's
- * stop at 7.38): each with the protocol minor and the kernel that brought it. Presence here means
- * nothing: a feature is used when the INIT handshake or a probe shows it.
+ * Constants and structures of the kernel's FUSE protocol that <linux/fuse.h> may lack; Debian 12's
+ * ends at protocol 7.38. A comment names the protocol version and the kernel that introduced each.
+ * A constant here doesn't mean that the running kernel has the feature: the INIT handshake or a
+ * probe decides that.
  */
 #ifndef CAISSON_FUSE_KERNEL_H
 #define CAISSON_FUSE_KERNEL_H
@@ -15,7 +16,7 @@
 #define CAISSON_FUSE_STATX		  52
 #define CAISSON_FUSE_DIRECT_IO_ALLOW_MMAP (1ull << 36)
 
-/* 7.38, Linux 6.3; linux/fuse.h of Linux 6.1 based distributions has the minor, not the names */
+/* 7.38, Linux 6.3. Headers of distributions with Linux 6.1 say 7.38 but lack these names. */
 #define CAISSON_FUSE_CREATE_SUPP_GROUP (1ull << 34)
 #define CAISSON_FUSE_EXT_GROUPS	       32
 
@@ -25,14 +26,14 @@
 #define CAISSON_FUSE_HAS_RESEND	  (1ull << 39)
 #define CAISSON_UNIQUE_RESEND	  (1ull << 63)
 
-/* fuse_open_out, whose last field was padding. */
+/* fuse_open_out of 7.40; the last field was padding before. */
 struct caisson_fuse_open_out {
 	uint64_t fh;
 	uint32_t open_flags;
 	int32_t backing_id;
 };
 
-/* Where fuse_init_out has max_stack_depth: the first of its unused fields until then. */
+/* Offset of max_stack_depth in fuse_init_out. Before 7.40 the field was the first unused one. */
 #define CAISSON_FUSE_INIT_OUT_STACK_DEPTH                                                          \
 	(offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
 
@@ -53,15 +54,15 @@ enum caisson_fuse_uring_cmd {
 	CAISSON_FUSE_URING_COMMIT_AND_FETCH = 2,
 };
 
-/* In the command part of an IORING_OP_URING_CMD of 128 bytes. */
+/* Command of an IORING_OP_URING_CMD; it lies in the second half of the 128-byte SQE. */
 struct caisson_fuse_uring_cmd_req {
 	uint64_t flags;
-	uint64_t commit_id; /* fuse_in_header.unique of the request that is answered */
-	uint16_t qid;	    /* a queue of the kernel's, which has one for every possible CPU */
+	uint64_t commit_id; /* fuse_in_header.unique of the answered request */
+	uint16_t qid;	    /* kernel queue; the kernel has one for each possible CPU */
 	uint8_t padding[6];
 };
 
-/* An entry's header: where the kernel puts a request, and takes its answer from. */
+/* Header of a ring entry: the kernel writes a request into it and reads the answer from it. */
 struct caisson_fuse_uring_req_header {
 	uint8_t in_out[128]; /* fuse_in_header, then fuse_out_header */
 	uint8_t op_in[128];  /* the opcode's struct fuse_…_in */
@@ -74,10 +75,10 @@ struct caisson_fuse_uring_req_header {
 	} ent_in_out;
 };
 
-/* 7.45, Linux 6.18: "drop what you have cached of these inodes, unless it is in use" */
+/* 7.45, Linux 6.18. The kernel drops cached dentries and inodes that are not in use. */
 #define CAISSON_FUSE_NOTIFY_PRUNE 9
 
-/* … and behind it count nodeids of 64 bits. */
+/* `count` nodeids of 64 bits follow. */
 struct caisson_fuse_notify_prune_out {
 	uint32_t count;
 	uint32_t padding;
@@ -130,7 +131,7 @@ struct caisson_fuse_statx_out {
 	struct caisson_fuse_statx stat;
 };
 
-/* Extensions at a message's end: in_header.total_extlen units of 8 bytes. */
+/* Header of an extension. Extensions end a message; in_header.total_extlen counts 8-byte units. */
 struct caisson_fuse_ext_header {
 	uint32_t size;
 	uint32_t type;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ring of lines is a bounded queue with many producers and one consumer. Each line carries the
- * turn at which it may be written (turn == position) or read (turn == position + 1), after Dmitry
- * Vyukov's bounded MPMC queue. A producer claims a position by moving `head`; where the line of
- * that position is still unread, the ring is full and the message is dropped. A producer that is
- * preempted between claiming and publishing delays the reader, never another producer.
+ * The ring of lines is a bounded queue with many producers and one consumer, after Dmitry Vyukov's
+ * bounded MPMC queue. Each line has a turn. If the turn equals the position, the line may be
+ * written; if it equals the position + 1, the line may be read. A producer claims a position by
+ * moving `head`. If the line of that position is still unread, the ring is full and the message is
+ * dropped. A producer that is preempted before it publishes delays the reader, but no producer.
  */
 #include "base/log.h"
 
@@ -29,16 +29,16 @@
 #include "base/printable.h"
 
 #define LINES	     256u
-#define TEXT_LEN     512u /* with the NUL */
+#define TEXT_LEN     512u /* includes the NUL */
 #define PREFIX	     "caissond: "
-#define STACK_LEN    (256u << 10) /* all of it is locked: MCL_FUTURE */
+#define STACK_LEN    (256u << 10) /* small, because MCL_FUTURE locks all of it */
 #define STOP_WAIT_MS 1000
 
 #define FACILITY_DAEMON (3 << 3) /* RFC 3164, section 4.1.1 */
 
 struct line {
 	_Atomic uint64_t turn;
-	bool retarget; /* no message: from here on to `target` */
+	bool retarget; /* instead of a message: later lines go to `target` */
 	enum log_target target;
 	enum log_level level;
 	char text[TEXT_LEN];
@@ -46,15 +46,15 @@ struct line {
 
 static struct {
 	struct line lines[LINES];
-	_Atomic uint64_t head; /* the next position to claim; any thread */
-	uint64_t tail;	       /* the next position to read; log thread */
+	_Atomic uint64_t head; /* next position to claim; any thread */
+	uint64_t tail;	       /* next position to read; log thread only */
 	_Atomic uint64_t dropped;
-	uint64_t told; /* drops that a line has told of; log thread */
+	uint64_t told; /* dropped lines that were reported in the log; log thread only */
 	_Atomic bool running, stopping;
 	int wake_fd, syslog_fd;
-	int done_fd;		/* eventfd: the log thread has ended, or has changed its target */
-	enum log_target target; /* log thread */
-	enum log_level split;	/* less urgent: to syslog; log thread, while there is one */
+	int done_fd; /* eventfd that tells that the log thread has ended or changed its target */
+	enum log_target target; /* log thread only */
+	enum log_level split;	/* lines less urgent than this go to syslog; log thread only */
 	pthread_t thread;
 } ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1, .split = LOG_LEVEL_INFO };
 
@@ -63,12 +63,12 @@ __attribute__((format(printf, 2, 0))) static void format_line(char text[static T
 {
 	int n = vsnprintf(text, TEXT_LEN, format, args);
 
-	if (n < 0) /* an invalid multibyte character for %ls, which nobody uses */
+	if (n < 0) /* only %ls could fail, and no caller uses it */
 		text[0] = '\0';
-	printable_line(text); /* a name with a newline in it must not look like two lines */
+	printable_line(text); /* a file name that contains a newline must not look like two lines */
 }
 
-/* False where the line was lost. */
+/* Returns false if the line was lost. */
 static bool write_stderr(const char *text)
 {
 	char line[sizeof(PREFIX) + TEXT_LEN];
@@ -81,7 +81,7 @@ static bool write_stderr(const char *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return false; /* there is nowhere left to tell it */
+			return false;
 		at += (size_t)n;
 	}
 	return true;
@@ -91,13 +91,13 @@ static void connect_syslog(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
 
-	/* without a listener: dropped and counted until there is one */
+	/* without a listener, lines are dropped and counted until one appears */
 	(void)connect(ring.syslog_fd, (struct sockaddr *)&address, sizeof(address));
 }
 
 static int open_syslog(void)
 {
-	tzset(); /* localtime_r() reads no file later on */
+	tzset(); /* so that localtime_r() reads no file later */
 	ring.syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (ring.syslog_fd < 0)
 		return -errno;
@@ -124,8 +124,8 @@ static bool write_syslog(enum log_level level, const char *text)
 	if (send(ring.syslog_fd, packet, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return true;
 	if (errno == EAGAIN)
-		return false; /* a slow listener */
-	connect_syslog();     /* a listener that was started anew has a new socket */
+		return false; /* the listener is slow */
+	connect_syslog();     /* a restarted listener has a new socket */
 	return send(ring.syslog_fd, packet, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
@@ -139,10 +139,10 @@ static void tell_done(void)
 {
 	uint64_t one = 1;
 
-	(void)!write(ring.done_fd, &one, sizeof(one)); /* far from the counter's end */
+	(void)!write(ring.done_fd, &one, sizeof(one)); /* the counter can't overflow */
 }
 
-/* Whether the log thread has said done, within STOP_WAIT_MS. */
+/* Waits up to STOP_WAIT_MS for tell_done(); returns false if the time ran out. */
 static bool wait_for_done(void)
 {
 	struct pollfd done = { .fd = ring.done_fd, .events = POLLIN };
@@ -150,11 +150,11 @@ static bool wait_for_done(void)
 
 	if (poll(&done, 1, STOP_WAIT_MS) <= 0)
 		return false;
-	(void)!read(ring.done_fd, &count, sizeof(count)); /* poll() has seen it */
+	(void)!read(ring.done_fd, &count, sizeof(count)); /* poll() found it readable */
 	return true;
 }
 
-/* Writes out the oldest line; false where there is none. */
+/* Writes out the oldest line. Returns false if there is none. */
 static bool consume(void)
 {
 	struct line *line = &ring.lines[ring.tail % LINES];
@@ -178,7 +178,7 @@ static void tell_drops(void)
 	uint64_t dropped = log_dropped();
 	char text[64];
 
-	/* split: what was lost was meant for syslog, so it's told when all goes there */
+	/* while lines are split, only lines for syslog are lost; report them once all go there */
 	if (dropped == ring.told || ring.split != LOG_LEVEL_INFO)
 		return;
 	(void)snprintf(text, sizeof(text), "log: write: %llu lines were dropped",
@@ -187,7 +187,7 @@ static void tell_drops(void)
 		ring.told = dropped;
 }
 
-/* What log_start() and its thread tell each other; gone when both know. */
+/* Shared by log_start() and its thread; valid until the thread has posted `prepared`. */
 struct start {
 	int (*prepare)(void);
 	int result;
@@ -201,11 +201,11 @@ static void *log_main(void *arg)
 	int r = start->prepare ? start->prepare() : 0;
 
 	start->result = r;
-	(void)sem_post(&start->prepared); /* a valid one, at 0 */
+	(void)sem_post(&start->prepared); /* can't fail: the semaphore is valid and at 0 */
 	if (r < 0)
 		return NULL;
 	for (;;) {
-		/* before the ring is looked at: all that was put in by then gets out */
+		/* read before the ring, so that lines queued before log_stop() are written */
 		bool stopping = atomic_load(&ring.stopping);
 
 		while (consume())
@@ -213,13 +213,14 @@ static void *log_main(void *arg)
 		tell_drops();
 		if (stopping)
 			break;
-		(void)!read(ring.wake_fd, &count, sizeof(count)); /* EINTR: look once more */
+		(void)!read(ring.wake_fd, &count,
+			    sizeof(count)); /* on EINTR the loop looks again */
 	}
 	tell_done();
 	return NULL;
 }
 
-/* With every signal blocked, SIGPIPE of a terminal that went away included. */
+/* The thread blocks all signals, also SIGPIPE, which a closed pipe on stderr would cause. */
 static int start_thread(int (*prepare)(void))
 {
 	struct start start = { .prepare = prepare };
@@ -242,11 +243,11 @@ static int start_thread(int (*prepare)(void))
 	(void)pthread_attr_destroy(&attr); /* can't fail */
 	if (r)
 		return -r;
-	(void)pthread_setname_np(ring.thread, "log"); /* a name is for people only */
+	(void)pthread_setname_np(ring.thread, "log"); /* the name only helps people */
 	while (sem_wait(&start.prepared) < 0)
 		; /* EINTR */
 	if (start.result < 0)
-		(void)pthread_join(ring.thread, NULL); /* ours, once */
+		(void)pthread_join(ring.thread, NULL); /* can't fail: joined only once */
 	return start.result;
 }
 
@@ -259,7 +260,7 @@ static void close_all(void)
 
 void log_split(enum log_level level)
 {
-	/* without it such lines are dropped and counted, as without a listener */
+	/* if this fails, lines for syslog are dropped and counted */
 	if (ring.syslog_fd < 0)
 		(void)open_syslog();
 	ring.split = level;
@@ -306,18 +307,18 @@ void log_stop(void)
 	if (!atomic_exchange(&ring.running, false))
 		return;
 	atomic_store(&ring.stopping, true);
-	(void)!write(ring.wake_fd, &one, sizeof(one)); /* far from the counter's end */
+	(void)!write(ring.wake_fd, &one, sizeof(one)); /* the counter can't overflow */
 	if (wait_for_done()) {
-		(void)pthread_join(ring.thread, NULL); /* ours, once */
+		(void)pthread_join(ring.thread, NULL); /* can't fail: joined only once */
 		close_all();
 		ring.split = LOG_LEVEL_INFO;
 	} else {
-		/* stuck in its target: it keeps the descriptors, the process is about to end */
+		/* the thread is stuck in a write; its descriptors stay open until the end */
 		(void)pthread_detach(ring.thread);
 	}
 }
 
-/* The line of a position that is now the caller's to write; NULL where the ring is full. */
+/* Claims a position for the caller to write. Returns its line, or NULL if the ring is full. */
 static struct line *claim(uint64_t *ret_at)
 {
 	uint64_t at = atomic_load_explicit(&ring.head, memory_order_relaxed);
@@ -327,7 +328,7 @@ static struct line *claim(uint64_t *ret_at)
 		uint64_t turn = atomic_load_explicit(&line->turn, memory_order_acquire);
 
 		if (turn == at) {
-			/* on failure another producer has moved on, and `at` is where to */
+			/* on failure another producer took it, and `at` is now the current head */
 			if (atomic_compare_exchange_weak(&ring.head, &at, at + 1)) {
 				*ret_at = at;
 				return line;
@@ -345,7 +346,7 @@ static void publish(struct line *line, uint64_t at)
 	uint64_t one = 1;
 
 	atomic_store_explicit(&line->turn, at + 1, memory_order_release);
-	(void)!write(ring.wake_fd, &one, sizeof(one)); /* far from the counter's end */
+	(void)!write(ring.wake_fd, &one, sizeof(one)); /* the counter can't overflow */
 }
 
 int log_retarget(enum log_target target)
@@ -356,7 +357,7 @@ int log_retarget(enum log_target target)
 
 	if (!atomic_load(&ring.running))
 		return -EINVAL;
-	/* the log thread looks at it only after the line below */
+	/* the log thread uses it only after it has read the line published below */
 	if (target == LOG_TARGET_SYSLOG && ring.syslog_fd < 0) {
 		r = open_syslog();
 		if (r < 0)
@@ -364,7 +365,7 @@ int log_retarget(enum log_target target)
 	}
 	line = claim(&at);
 	if (!line)
-		return -ETIMEDOUT; /* a ring full of lines that nobody takes */
+		return -ETIMEDOUT; /* the ring is full, because the old target is stuck */
 	line->retarget = true;
 	line->target = target;
 	publish(line, at);

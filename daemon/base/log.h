@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The log. Before log_start() a message is written to stderr at once. From then on it goes into a
- * fixed ring of fixed lines, and the `log` thread writes it out. The caller never blocks, never
- * allocates and keeps its errno. If the ring is full the line is dropped and counted (S8). The
- * data path doesn't log: it counts, and the main thread logs (duties.h).
+ * The log writes lines to stderr or syslog and never blocks its callers. Before log_start() a
+ * message is written to stderr at once. Afterwards it goes into a ring of fixed size, from which
+ * the `log` thread writes it out. The caller allocates nothing and keeps its errno. If the ring is
+ * full, the line is dropped and counted (S8). The data path doesn't log: it counts events, and the
+ * main thread logs the counts (duties.h).
  */
 #ifndef CAISSON_LOG_H
 #define CAISSON_LOG_H
@@ -15,41 +16,41 @@ enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
 /*
- * Starts the log thread, which inherits the caller's marks and capabilities; it runs PREPARE,
- * unless NULL, before anything else, and only starts if that returns 0 (else its -errno is
- * returned). Threads aren't inherited over fork(): to be called after it. SYSLOG sends to /dev/log;
- * while nobody listens there, lines are dropped and counted. Returns 0 or -errno.
+ * Starts the log thread, which inherits the caller's flusher mark and capabilities. Call it after
+ * the last fork(), because a child has no log thread. The thread first runs PREPARE unless that is
+ * NULL; if PREPARE fails, log_start() returns its -errno. LOG_TARGET_SYSLOG sends to /dev/log.
+ * While nobody listens there, lines are dropped and counted. Returns 0 or -errno.
  */
 int log_start(enum log_target target, int (*prepare)(void));
 
 /*
- * Before log_start(), one thread: while the target is STDERR, lines that are less urgent than LEVEL
- * go to syslog instead. Ends with log_retarget() and log_stop().
+ * Sends lines that are less urgent than LEVEL to syslog rather than to stderr, until log_retarget()
+ * or log_stop(). Call it before log_start(), while the process has one thread.
  */
 void log_split(enum log_level level);
 
 /*
- * From the next line on writes to TARGET; what was logged before goes where it went. Waits for
- * that for at most a second. One thread at a time, after log_start(). Returns 0; -ETIMEDOUT where
- * the old target is stuck; or -errno.
+ * Writes all later lines to TARGET. Earlier lines still go to the old target; this waits for them
+ * for at most one second. Call it after log_start(), from one thread at a time. Returns 0;
+ * -ETIMEDOUT if the old target is stuck; or -errno.
  */
 int log_retarget(enum log_target target);
 
 /*
- * Writes out what is queued and ends the thread, when all others that log have ended. Waits for a
- * slow target for at most one second. From then on lines go to stderr again. Safe to call when
- * log_start() never was.
+ * Writes out all queued lines and ends the log thread. Call it when no other thread logs any more.
+ * It waits for a slow target for at most one second. Later lines go to stderr at once. It does
+ * nothing if the log thread isn't running.
  */
 void log_stop(void);
 
 /*
- * One line of at most 511 bytes, without newline: object, action, reason. What had better not reach
- * a terminal is shown as "?" (printable.h). Any thread.
+ * Logs one line of at most 511 bytes, without newline: object, action, reason. Bytes that could
+ * disturb a terminal are shown as "?" (printable.h). Any thread.
  */
 void log_message(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Lines lost since the start: the ring was full, or the target didn't take them. Any thread. */
+/* Lines lost since the start, because the ring was full or the target refused. Any thread. */
 uint64_t log_dropped(void);
 
 #define log_fail(...) log_message(LOG_LEVEL_FAIL, __VA_ARGS__)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small tools that need no state. */
+/* Macros and small functions without state. */
 #ifndef CAISSON_MACRO_H
 #define CAISSON_MACRO_H
 
@@ -9,14 +9,14 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Both evaluate their arguments twice, so that they can stand in any initialiser. */
+/* These can stand in static initialisers. They evaluate their arguments twice. */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* The page size that buffers are laid out for; every supported machine has it. */
+/* The page size of every supported machine. Buffers are laid out for it. */
 #define PAGE_BYTES 4096u
 
-/* Two counters written by different threads don't share a line of this many bytes. */
+/* Counters of different threads lie at least this far apart, to avoid false sharing. */
 #define CACHE_LINE_BYTES 64
 
 /* Rounds VALUE up to the next multiple of ALIGN, which is a power of two. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mutexes, which are used such that locking and unlocking them can't fail. */
+/* Wrappers for mutexes. We use mutexes correctly, so an error from them is a bug of ours. */
 #ifndef CAISSON_MUTEX_H
 #define CAISSON_MUTEX_H
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* In next[]: this row isn't on the stack. Lets pool_put() catch a row given back twice. */
+/* Value of next[i] while row i is in use. With it pool_put() detects a row that is put twice. */
 #define IN_USE (UINT32_MAX - 1)
 
 static uint64_t head_make(uint64_t old, uint32_t index)
@@ -22,7 +22,7 @@ int pool_init(struct pool *pool, uint32_t first, uint32_t count)
 	pool->next = calloc(count ? count : 1, sizeof(*pool->next));
 	if (!pool->next)
 		return -ENOMEM;
-	/* the lowest index on top: small pools stay in the warm part of their tables */
+	/* the lowest index is on top, so that few requests use few rows, which stay in the cache */
 	for (uint32_t i = 0; i < count; i++)
 		atomic_init(&pool->next[i], i + 1 < count ? first + i + 1 : POOL_NONE);
 	atomic_init(&pool->head, count ? first : POOL_NONE);
@@ -62,9 +62,7 @@ uint32_t pool_take(struct pool *pool)
 			atomic_fetch_add(&pool->shortages, 1);
 			return POOL_NONE;
 		}
-		/*
-		 * another thread may take the row first: then below is stale, and the tag differs
-		 */
+		/* if another thread takes the row first, `below` is stale, but the tag differs */
 		below = atomic_load(&pool->next[index - pool->first]);
 	} while (!atomic_compare_exchange_weak(&pool->head, &head, head_make(head, below)));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Counters with one writer each, the thread that owns the row. Anyone may read them at any time,
- * and gets values that were true a moment ago. No lock, no locked instruction.
+ * Statistics of the queues. Only the thread that owns a row writes its counters, so it needs no
+ * lock and no locked instruction. Any thread may read them at any time.
  */
 #ifndef CAISSON_STATS_H
 #define CAISSON_STATS_H
@@ -13,27 +13,27 @@
 
 typedef _Atomic uint64_t stat_counter;
 
-/* What one queue thread counts. In the arena (ARENA_QUEUE_STATS), one cache line apart. */
+/* Counters of one queue, in the arena (ARENA_QUEUE_STATS). */
 struct stats_queue {
 	stat_counter requests; /* messages read */
-	stat_counter replies;  /* answers that the kernel took */
-	stat_counter lost;     /* … that it no longer wanted (interrupted or aborted) */
+	stat_counter replies;  /* answers that the kernel accepted */
+	stat_counter lost;     /* answers to requests that were interrupted or aborted meanwhile */
 	stat_counter reads, read_bytes;
 	stat_counter writes, write_bytes;
 	stat_counter syncs;
-	stat_counter allocates; /* FALLOCATE, so also discards of a loop device */
+	stat_counter allocates; /* FALLOCATE requests; a loop device sends them for discards */
 	stat_counter buffered;	/* reads and writes that weren't aligned for O_DIRECT */
-	stat_counter resumed;	/* backing operations that came back short and were gone on with */
+	stat_counter resumed;	/* backing operations that were short and had to be continued */
 	stat_counter errors;	/* data requests answered with an error */
-	stat_counter protocol_errors; /* messages that didn't parse */
+	stat_counter protocol_errors; /* messages that were malformed */
 	stat_counter steals;	      /* wake-ups for a request that another queue had taken */
 	stat_counter turns;	      /* io_uring_enter() calls */
-	stat_counter starved;	      /* times that no slot was free to fetch into */
-	stat_counter metadata;	      /* metadata requests, whoever handles them */
-	stat_counter ran_inline;      /* metadata requests that the queue's thread ran itself */
+	stat_counter starved;	      /* times that no slot was free for the next request */
+	stat_counter metadata;	      /* metadata requests, handled by any thread */
+	stat_counter ran_inline;      /* metadata requests that the queue's thread handled inline */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
-/* By the owner only. */
+/* Only the row's owner may call this. */
 static inline void stat_add(stat_counter *counter, uint64_t n)
 {
 	uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
