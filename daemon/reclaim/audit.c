@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The task audit: walks /proc/PID/task without holding anything still, so tasks come and go
- * meanwhile.
+ * The task audit reads the flags of all tasks of a process from /proc/PID/task. It stops nothing,
+ * so tasks come and go meanwhile.
  *
- * One listing isn't enough. The kernel lists tasks in the order in which they were made, and
- * finds its place again, when the next part is asked for, by the last task's number, or by
- * counting where that task has died: then living ones can be skipped (proc_task_readdir() in
- * fs/proc/base.c). So it is listed again until a list holds nobody new. A task that appears after
- * that has inherited its flags from one that was judged; the next audit sees it.
+ * One listing isn't enough. The kernel lists tasks in the order in which they were created. For
+ * the next part of a listing it finds its place by the TID of the last task, or by counting if
+ * that task has died. Counting can skip living tasks (proc_task_readdir() in fs/proc/base.c).
+ * Therefore the audit repeats the listing until it finds no new task. A task that appears later
+ * has inherited its flags from a task that was judged, and the next audit sees it.
  */
 #include "caisson/reclaim.h"
 
@@ -26,7 +26,7 @@
 
 #define PASSES_MAX 16
 
-/* Half full at most, so that a probe for one that isn't there is short. */
+/* The hash is at most half full, so that a search for a missing TID is short. */
 #define SEEN_SLOTS ((size_t)2 * CAISSON_AUDIT_TASKS_MAX)
 
 /* The kernel's struct linux_dirent64, which libc doesn't declare. */
@@ -43,18 +43,19 @@ struct walk {
 	caisson_audit_fn *fn;
 	void *arg;
 	struct caisson_audit_summary summary;
-	bool has_facts, has_maps; /* of the process, from the first task that has them */
+	bool has_facts; /* the summary has the facts from status and oom_score_adj */
+	bool has_maps;	/* the summary has the facts from smaps */
 	uint32_t seen_count;
-	pid_t seen[SEEN_SLOTS]; /* hashed, open addressing; 0 is a free slot */
+	pid_t seen[SEEN_SLOTS]; /* hash with open addressing; 0 is a free slot */
 	_Alignas(struct dirent64_raw) char entries[8192];
 };
 
 _Static_assert(sizeof(struct walk) + 8192 < CAISSON_AUDIT_STACK, "what the header promises");
 
-/* The slot that holds TID, or the free one where it belongs. */
+/* Returns the slot of TID, or the free slot where it belongs. */
 static pid_t *seen_slot(struct walk *walk, pid_t tid)
 {
-	/* multiplicative hashing: tasks have neighbouring numbers, owners' workers regular gaps */
+	/* multiplication spreads TIDs, which are often neighbours or have regular gaps */
 	uint32_t hash = (uint32_t)tid * 2654435761u;
 	size_t slot = hash % SEEN_SLOTS;
 
@@ -68,7 +69,7 @@ static bool is_gone(int error)
 	return error == -ENOENT || error == -ESRCH;
 }
 
-/* The lock's state, as far as can be told. Leaves it open where the task has gone meanwhile. */
+/* Judges the memory lock from smaps of TID. If the task is gone, another task will be asked. */
 static void judge_memory(struct walk *walk, pid_t tid)
 {
 	struct caisson_audit_summary *summary = &walk->summary;
@@ -93,8 +94,8 @@ static void judge_memory(struct walk *walk, pid_t tid)
 }
 
 /*
- * What is the same for all tasks, asked of this one. Where it is exiting, another is asked: a
- * first thread that has ended stays as a zombie without memory while the others go on.
+ * Reads from task TID the facts that all tasks of the process share. If TID is exiting, the next
+ * task is asked: a main thread that has ended remains as a zombie without memory.
  */
 static int gather_facts(struct walk *walk, pid_t tid)
 {
@@ -122,7 +123,7 @@ static int gather_facts(struct walk *walk, pid_t tid)
 		summary->vm_size_bytes = status.vm_size_bytes;
 		summary->vm_lck_bytes = status.vm_lck_bytes;
 		summary->vm_rss_bytes = status.vm_rss_bytes;
-		/* until smaps has told */
+		/* smaps may replace this */
 		summary->memory = status.vm_lck_bytes ? CAISSON_MEMORY_UNKNOWN
 						      : CAISSON_MEMORY_UNLOCKED;
 		walk->has_facts = true;
@@ -163,7 +164,7 @@ static int judge_task(struct walk *walk, pid_t tid)
 	return r;
 }
 
-/* Judges TID if it is new: RET_FRESH is set then, and left alone else. */
+/* Judges TID if it is new, and only then sets RET_FRESH. */
 static int meet_task(struct walk *walk, pid_t tid, bool *ret_fresh)
 {
 	pid_t *slot = seen_slot(walk, tid);
@@ -178,7 +179,7 @@ static int meet_task(struct walk *walk, pid_t tid, bool *ret_fresh)
 	return judge_task(walk, tid);
 }
 
-/* One listing from its beginning. RET_FRESH: it held a task that none before it did. */
+/* Lists all tasks once. Sets RET_FRESH to whether the list held a new task. */
 static int walk_pass(struct walk *walk, bool *ret_fresh)
 {
 	*ret_fresh = false;
@@ -223,7 +224,7 @@ static int walk_all(struct walk *walk)
 	return walk->has_facts ? 0 : -ESRCH;
 }
 
-/* Not inlined: its frame is what CAISSON_AUDIT_STACK is for. */
+/* It is not inlined, so that its large frame, CAISSON_AUDIT_STACK, exists only during an audit. */
 __attribute__((noinline)) int caisson_audit_at(int proc_fd, pid_t pid, caisson_audit_fn *fn,
 					       void *arg, struct caisson_audit_summary *ret_summary)
 {
@@ -248,7 +249,7 @@ __attribute__((noinline)) int caisson_audit_at(int proc_fd, pid_t pid, caisson_a
 	return r;
 }
 
-/* /proc, if that is what is mounted there: else nothing in it is the kernel's word. */
+/* Opens /proc after checking that it is a procfs, because other files prove nothing. */
 static int open_proc(int *ret_fd)
 {
 	autoclose int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -14,7 +14,7 @@
 extern const char caisson_lock_preload[]; /* LOCK_PRELOAD_SYMBOL */
 __attribute__((visibility("default"))) const char caisson_lock_preload[] = CAISSON_VERSION;
 
-/* In place: main() may be given the environment as its third argument. */
+/* Edits LD_PRELOAD in place, because main() may use the environment that it gets as an argument. */
 static void clean_environment(const char *entry)
 {
 	size_t len = strlen(entry);
@@ -23,7 +23,7 @@ static void clean_environment(const char *entry)
 	if (list && strncmp(list, entry, len) == 0 && list[len] == ':')
 		memmove(list, list + len + 1, strlen(list + len + 1) + 1);
 	else if (list && strcmp(list, entry) == 0)
-		(void)unsetenv("LD_PRELOAD"); /* fails for invalid names only */
+		(void)unsetenv("LD_PRELOAD"); /* can't fail: the name is valid */
 	(void)unsetenv(LOCK_PRELOAD_VARIABLE);
 }
 
@@ -53,6 +53,6 @@ __attribute__((constructor)) static void lock_memory(void)
 	if (r == 0)
 		return;
 	tell(r);
-	/* not exit(): the program hasn't begun, and its functions for the end may need that */
+	/* not exit(), because exit handlers of a program that hasn't started may not work */
 	_exit(EXIT_UNSAFE);
 }

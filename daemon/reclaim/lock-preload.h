@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libcaisson-lock.so, which `caisson run` preloads into a command: mlockall() ends with execve(),
- * so the memory has to be locked from inside of the new program. The library's constructor does
- * it, or ends the process with EXIT_UNSAFE and a line on stderr; and takes what has brought it
- * there out of the environment, so that the command's own children have neither.
+ * libcaisson-lock.so locks the memory of a command that `caisson run` starts. The effect of
+ * mlockall() ends with execve(), so the new program itself has to call it. `caisson run` preloads
+ * the library, whose constructor locks the memory. If that fails, it prints a line on stderr and
+ * ends the process with EXIT_UNSAFE. It also removes the library from the environment, so that
+ * children of the command don't load it.
  */
 #ifndef CAISSON_LOCK_PRELOAD_H
 #define CAISSON_LOCK_PRELOAD_H
 
 /*
- * The library's path, as it is the first entry of LD_PRELOAD. Without this variable the constructor
- * does nothing: then somebody only looks whether the library can be loaded.
+ * The environment variable with the library's path, as in the first entry of LD_PRELOAD. Without it
+ * the constructor does nothing, so that `caisson run` can test whether the library loads.
  */
 #define LOCK_PRELOAD_VARIABLE "CAISSON_LOCK_PRELOAD"
 
-/* What a library that is ours has: its version, text. */
+/* A symbol by which `caisson run` recognizes the library. It is the version as a string. */
 #define LOCK_PRELOAD_SYMBOL "caisson_lock_preload"
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The kernel's choice of whom to kill when memory is out (S12). */
+/* Protection from the kernel's OOM killer (S12). */
 #ifndef CAISSON_OOM_H
 #define CAISSON_OOM_H
 
 /*
- * Asks the kernel to take the calling process last (oom_score_adj -1000); every child, and what is
- * executed, inherits that. Returns 0 or -errno: -EACCES without CAP_SYS_RESOURCE.
+ * Exempts the calling process from the OOM killer (oom_score_adj -1000). Children and executed
+ * programs inherit that. Returns 0 or -errno; -EACCES means that CAP_SYS_RESOURCE is missing.
  */
 int oom_protect(void);
 

@@ -9,12 +9,15 @@
 
 /* One mapping while its lines are read. */
 struct map {
-	bool open;	 /* its first line has been read, its flags haven't */
-	bool accessible; /* may be read, written or executed: populated when locked */
+	bool open;	 /* the mapping's first line has been read, but not yet its flags */
+	bool accessible; /* readable, writable or executable, so a lock populates it */
 	uint64_t start, bytes, present_bytes;
 };
 
-/* "55ffbb240000-55ffbb241000 r--p …" opens a mapping. False if it is another line. */
+/*
+ * Opens a mapping if LINE is the first of one, such as "55ffbb240000-55ffbb241000 r--p …".
+ * Returns false if it is another line.
+ */
 static bool map_begin(struct map *map, const char *line, int *ret_error)
 {
 	uint64_t start, end;
@@ -33,7 +36,7 @@ static bool map_begin(struct map *map, const char *line, int *ret_error)
 	return true;
 }
 
-/* Whether FLAGS, words of two letters, holds FLAG. */
+/* Returns true if FLAGS, a list of two-letter words, contains FLAG. */
 static bool has_flag(const char *flags, const char *flag)
 {
 	for (;;) {
@@ -48,10 +51,10 @@ static bool has_flag(const char *flags, const char *flag)
 }
 
 /*
- * Kinds that mlock_fixup() passes over, as none of them is ever paged out: VM_SPECIAL (io, pf,
- * de, mm), huge pages (ht), and memory that the kernel may drop but never writes anywhere (dp,
- * for vgetrandom()). And the vsyscall page, in the kernel's half of the addresses. DAX files and
- * whatever comes later are missing, so that they count as unlocked: it fails closed.
+ * Returns true for a mapping that mlock_fixup() ignores because the kernel never pages it out. The
+ * kinds are VM_SPECIAL (io, pf, de, mm), huge pages (ht), droppable memory of vgetrandom() (dp),
+ * and the vsyscall page in the kernel's half of the address space. Other kinds, such as DAX files,
+ * count as unlocked, which is the safe error.
  */
 static bool is_special(const struct map *map, const char *flags)
 {
@@ -63,7 +66,7 @@ static bool is_special(const struct map *map, const char *flags)
 	return map->start >> 63;
 }
 
-/* The flags are the last line of a mapping: it is counted and closed. */
+/* Counts and closes a mapping; FLAGS are its last line. */
 static void map_end(struct map *map, const char *flags, struct proc_maps *maps)
 {
 	uint64_t absent = 0;
@@ -71,7 +74,7 @@ static void map_end(struct map *map, const char *flags, struct proc_maps *maps)
 
 	if (map->accessible && map->present_bytes < map->bytes)
 		absent = map->bytes - map->present_bytes;
-	/* locked on fault: what isn't there yet will be waited for (shown as lf since Linux 6.2) */
+	/* memory that is locked on fault (lf, shown since Linux 6.2) faults where it is absent */
 	locked = has_flag(flags, "lo") && !(has_flag(flags, "lf") && absent);
 	if (locked) {
 		maps->absent_bytes += absent;
@@ -119,7 +122,7 @@ int caisson_proc_maps(int dirfd, const char *path, struct proc_maps *ret_maps)
 	if (reader.map.open)
 		return -EBADMSG;
 	if (reader.maps.count == 0)
-		return -ESRCH; /* its memory has gone: it is exiting */
+		return -ESRCH; /* the task is exiting and has no memory any more */
 	*ret_maps = reader.maps;
 	return 0;
 }

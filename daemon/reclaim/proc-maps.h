@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A process's mappings, summed up: what of its memory is locked and there. Private, as proc.h. */
+/* Sums of a process's mappings: how much is locked, how much is present. Private to libcaisson. */
 #ifndef CAISSON_PROC_MAPS_H
 #define CAISSON_PROC_MAPS_H
 
@@ -7,7 +7,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The sum of a smaps file. */
+/* Sums of a smaps file. The fields mean the same as in struct caisson_audit_summary. */
 struct proc_maps {
 	uint64_t count;
 	uint64_t unlocked_bytes, unlocked_count, unlocked_address;
@@ -16,8 +16,8 @@ struct proc_maps {
 };
 
 /*
- * Reads the smaps file PATH beneath the directory DIRFD. Returns 0; -ENOENT or -ESRCH where the
- * task or its memory has gone; what else open() and read() fail with; or -EBADMSG.
+ * Reads the smaps file PATH in the directory DIRFD. Returns 0; -ENOENT or -ESRCH if the task or its
+ * memory is gone; -EBADMSG if the file is malformed; or another -errno of open() and read().
  */
 int caisson_proc_maps(int dirfd, const char *path, struct proc_maps *ret_maps);
 

@@ -44,15 +44,15 @@ ssize_t caisson_text_read(int dirfd, const char *path, char *text, size_t len)
 	return fd < 0 ? fd : read_whole(fd, text, len);
 }
 
-/* Lines of a file, in turn; what is beyond TEXT_LINE_BYTES - 1 bytes of a line is dropped. */
+/* A reader of lines. It cuts lines after TEXT_LINE_BYTES - 1 bytes. */
 struct lines {
 	int fd;
-	size_t at, end; /* of what is read and not used yet, in chunk */
+	size_t at, end; /* the part of chunk that hasn't been used yet */
 	char line[TEXT_LINE_BYTES];
 	char chunk[CHUNK_BYTES];
 };
 
-/* Returns 1 and a line without its newline in lines->line, 0 at the end, or -errno. */
+/* Reads a line into lines->line, without its newline. Returns 1, 0 at the end, or -errno. */
 static int lines_next(struct lines *lines)
 {
 	size_t len = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files of /proc as text: read whole or line by line, and the numbers in them. With buffers on the
- * stack and system calls only, as all of libcaisson, and as private to it (proc.h).
+ * Functions that read files of /proc, whole or by lines, and parse numbers in them. They use only
+ * system calls and buffers on the stack, because they run after the seal (S4). They are private to
+ * libcaisson.
  */
 #ifndef CAISSON_PROC_TEXT_H
 #define CAISSON_PROC_TEXT_H
@@ -14,35 +15,35 @@
 #pragma GCC visibility push(hidden)
 
 /*
- * Reads the first LEN bytes of the file PATH beneath DIRFD. Returns how many there are, less than
- * LEN only where the file ends, or what open() and read() fail with, -errno.
+ * Reads the first LEN bytes of the file PATH in the directory DIRFD. Returns the number of bytes,
+ * which is less than LEN only at the end of the file, or -errno of open() and read().
  */
 ssize_t caisson_text_read(int dirfd, const char *path, char *text, size_t len);
 
-/* A line is used up to this many bytes, its NUL included: what is looked for is shorter. */
+/* Lines are cut to this size, NUL included. All lines that we look for are shorter. */
 #define TEXT_LINE_BYTES 256
 
 /*
- * Calls EACH with every line of the file, without its newline, until it returns something else than
- * 0: then that is returned. 0 at the end, or -errno as above.
+ * Calls EACH with every line of the file, without its newline. If EACH doesn't return 0, this stops
+ * and returns its result. Otherwise it returns 0 at the end of the file, or -errno.
  */
 int caisson_text_lines(int dirfd, const char *path, int (*each)(void *arg, const char *line),
 		       void *arg);
 
 /*
- * Takes the digits at *AT, at least one, as a number of at most MAX, and moves *AT behind them.
- * Returns 0, -EINVAL or -ERANGE.
+ * Parses the number at *AT and moves *AT behind it. Returns 0, -EINVAL if there is no digit, or
+ * -ERANGE if the number exceeds MAX.
  */
 int caisson_text_number(const char **at, int base, uint64_t max, uint64_t *ret_value);
 
 /*
- * If LINE is "KEY:", blanks and a number of at most MAX, takes that number. False if it is another
- * line, and *RET_ERROR is -EBADMSG if it is this line without such a number.
+ * Parses a line "KEY: NUMBER". Returns false if LINE has another key. If the key matches but no
+ * number of at most MAX follows, it returns true and sets *RET_ERROR to -EBADMSG.
  */
 bool caisson_text_match(const char *line, const char *key, int base, uint64_t max, int *ret_error,
 			uint64_t *ret_value);
 
-/* The same for "KEY: 123 kB", in bytes. */
+/* Parses a line "KEY: 123 kB" in the same way. The result is in bytes. */
 bool caisson_text_match_size(const char *line, const char *key, int *ret_error,
 			     uint64_t *ret_bytes);
 

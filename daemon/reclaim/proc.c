@@ -8,7 +8,7 @@
 
 #include "reclaim/proc-text.h"
 
-/* Enough for the first twelve fields: a name of 64 bytes and 21 for each number. */
+/* Room for the first twelve fields: a name of 64 bytes and 21 bytes for each number. */
 #define STAT_BYTES 512
 
 void caisson_proc_path(char path[PROC_PATH_SIZE], pid_t id, const char *self, const char *file)
@@ -44,7 +44,7 @@ int caisson_proc_parse_tid(const char *text, pid_t *ret_tid)
 
 static enum caisson_task_kind kind_of(const struct caisson_task *task)
 {
-	/* the bits say who made it; names can be set by anyone, so they only tell the two apart */
+	/* the process can set names, so they only tell apart the two kinds of io_uring workers */
 	if (task->flags & CAISSON_PF_IO_WORKER)
 		return strncmp(task->comm, "iou-sqp-", 8) == 0 ? CAISSON_TASK_SQPOLL
 							       : CAISSON_TASK_IO_WORKER;
@@ -53,7 +53,7 @@ static enum caisson_task_kind kind_of(const struct caisson_task *task)
 	return CAISSON_TASK_THREAD;
 }
 
-/* Fields 3 to 12 at AT, NUL-terminated: state, five that don't matter, flags and the faults. */
+/* Parses the fields 3 to 12: state, five that we don't use, flags, and page faults. */
 static int parse_fields(const char *at, struct caisson_task *task)
 {
 	uint64_t values[13] = { 0 };
@@ -120,7 +120,7 @@ int caisson_proc_stat(int dirfd, const char *path, struct caisson_task *ret_task
 	return n < 0 ? (int)n : caisson_proc_parse_stat(line, (size_t)n, ret_task);
 }
 
-/* "Uid:", real, effective, saved, fs: takes the second. */
+/* Parses the line "Uid: REAL EFFECTIVE SAVED FS". */
 static bool match_euid(const char *line, int *ret_error, uid_t *ret_euid)
 {
 	uint64_t real, effective;
@@ -129,7 +129,7 @@ static bool match_euid(const char *line, int *ret_error, uid_t *ret_euid)
 		return false;
 	line += strlen("Uid:");
 	text_skip_spaces(&line);
-	(void)caisson_text_number(&line, 10, UINT32_MAX, &real); /* it has just been taken */
+	(void)caisson_text_number(&line, 10, UINT32_MAX, &real); /* it was parsed above */
 	text_skip_spaces(&line);
 	if (*ret_error || caisson_text_number(&line, 10, UINT32_MAX, &effective) < 0)
 		*ret_error = -EBADMSG;
@@ -138,7 +138,7 @@ static bool match_euid(const char *line, int *ret_error, uid_t *ret_euid)
 	return true;
 }
 
-/* What has been seen of a status file. */
+/* The lines of a status file that have been found. */
 enum { TGID = 1, EUID = 2, CAPS = 4, SIZE = 8, LOCKED = 16, PRESENT = 32 };
 
 struct status_reader {
@@ -183,7 +183,7 @@ int caisson_proc_status(int dirfd, const char *path, struct proc_status *ret_sta
 	seen = reader.seen;
 	if ((seen & (TGID | EUID | CAPS)) != (TGID | EUID | CAPS))
 		return -EBADMSG;
-	/* the three stand and fall together: task_mem() in fs/proc/task_mmu.c */
+	/* the kernel writes all three lines or none: task_mem() in fs/proc/task_mmu.c */
 	reader.status.has_memory = seen & SIZE;
 	if (reader.status.has_memory && (seen & (LOCKED | PRESENT)) != (LOCKED | PRESENT))
 		return -EBADMSG;
@@ -191,7 +191,7 @@ int caisson_proc_status(int dirfd, const char *path, struct proc_status *ret_sta
 	return 0;
 }
 
-/* The first line is the number. */
+/* Parses the first line, which is a number, and ends the reading. */
 static int take_number_line(void *arg, const char *line)
 {
 	int32_t *ret_number = arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's side of the IO_FLUSHER state, as a seam: a unit test puts a model of a kernel
- * here, one that gives and takes the capability, loses marks and lies. Private to libcaisson.
+ * The kernel's calls for the IO_FLUSHER state, as function pointers. A unit test replaces them by
+ * a model of a kernel that grants or refuses the capability, loses marks and lies. Private to
+ * libcaisson.
  */
 #ifndef CAISSON_RECLAIM_KERNEL_H
 #define CAISSON_RECLAIM_KERNEL_H
@@ -11,13 +12,13 @@
 #pragma GCC visibility push(hidden)
 
 struct flusher_kernel {
-	/* The CAISSON_FLUSHER_MASK bits of the calling task. Returns 0 or -errno. */
+	/* Gets the CAISSON_FLUSHER_MASK bits of the calling task. Returns 0 or -errno. */
 	int (*get)(uint32_t *ret_flags);
-	/* Sets both bits (1) or clears both (0), in the calling task. Returns 0 or -errno. */
+	/* Sets both bits of the calling task (1) or clears both (0). Returns 0 or -errno. */
 	int (*set)(unsigned long on);
 };
 
-/* Written by tests only, while no other thread is in the library. */
+/* Only tests change it, while no other thread is in the library. */
 extern const struct flusher_kernel *caisson_flusher_kernel;
 
 #pragma GCC visibility pop

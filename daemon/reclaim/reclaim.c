@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The IO_FLUSHER scope, and memory that doesn't fault.
+ * IO_FLUSHER scopes, and memory that doesn't fault.
  *
- * Whatever is asked of the kernel here is read back from it. A daemon of the field has called
- * prctl(PR_SET_IO_FLUSHER, 0) for years, which clears the mark, and nobody noticed: the call
- * returns 0 in any case.
+ * Every state that this file sets is read back from the kernel. Another storage daemon called
+ * prctl(PR_SET_IO_FLUSHER, 0), which clears the mark, for years. Nobody noticed, because the call
+ * returns 0 in both cases.
  */
 #include "caisson/reclaim.h"
 
@@ -24,7 +24,7 @@
 #include "reclaim/proc.h"
 #include "reclaim/reclaim-kernel.h"
 
-/* Old headers lack what new kernels have; the numbers are the kernel's interface. */
+/* Old headers lack these. The numbers are part of the kernel's stable interface. */
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #define PR_GET_IO_FLUSHER 58
@@ -35,7 +35,7 @@
 _Static_assert(PR_SET_IO_FLUSHER == 57 && PR_GET_IO_FLUSHER == 58, "the kernel's numbers");
 _Static_assert(MADV_POPULATE_WRITE == 23, "the kernel's number");
 
-/* What a stack keeps for its owner and for signals, beyond what it was asked to prefault. */
+/* Stack that stays free for the thread and its signal handlers, beyond the prefaulted part. */
 #define STACK_RESERVE_BYTES (16u << 10)
 
 /* -- The IO_FLUSHER state -- */
@@ -50,7 +50,7 @@ static int read_flags(const char *path, uint32_t *ret_flags)
 	return r;
 }
 
-/* The prctl needs no procfs, but does need the capability; for field 9 it is the other way. */
+/* The prctl needs the capability but no procfs; field 9 needs procfs but no capability. */
 static int kernel_get(uint32_t *ret_flags)
 {
 	int on = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
@@ -74,15 +74,15 @@ static const struct flusher_kernel kernel = { .get = kernel_get, .set = kernel_s
 const struct flusher_kernel *caisson_flusher_kernel = &kernel;
 
 /*
- * The scopes that the calling thread is in. In initial-exec memory, so that the first use in a
- * thread, which may come after the seal, doesn't allocate, even where the library was dlopen()ed.
+ * The scopes of the calling thread. The TLS model is initial-exec, because other models allocate at
+ * the first use in a thread if the library was loaded by dlopen().
  */
 static __thread struct {
-	uint64_t last;	    /* serial of the scope entered last, ever */
-	uint64_t innermost; /* serial of the scope that is to be left next, 0: none */
+	uint64_t last;	    /* highest serial that this thread has used */
+	uint64_t innermost; /* serial of the scope to leave next, 0 if there is none */
 } scopes __attribute__((tls_model("initial-exec")));
 
-/* Switches the mark on or off and makes sure that it is. An error leaves it as it was. */
+/* Sets or clears the mark and reads it back. After an error the mark is unchanged. */
 static int change_state(bool on)
 {
 	uint32_t flags;
@@ -94,7 +94,7 @@ static int change_state(bool on)
 	if (!r && caisson_flags_are_marked(flags) != on)
 		r = -EIO;
 	if (r < 0)
-		(void)caisson_flusher_kernel->set(!on); /* told by r, whether or not it works */
+		(void)caisson_flusher_kernel->set(!on); /* best effort; r is reported anyway */
 	return r;
 }
 
@@ -207,7 +207,7 @@ int caisson_memory_lock(unsigned int flags)
 	return r;
 }
 
-/* By system call: libcap would be a library more, and an allocation. */
+/* A system call, because libcap allocates and would be one more dependency. */
 static int has_ipc_lock(bool *ret_has)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -251,9 +251,9 @@ static size_t page_bytes(void)
 }
 
 /*
- * Writes to each page without changing it, nor losing what another thread writes meanwhile: a byte
- * is exchanged for itself, and where that fails, that other has written. (An atomic OR of 0 won't
- * do: clang makes a load of it.)
+ * Writes to each page without changing its contents. A byte is exchanged for itself. If the
+ * exchange fails, another thread has just written there, which serves the purpose as well. An
+ * atomic OR with 0 would not do, because clang turns it into a load.
  */
 static void touch_pages(volatile uint8_t *start, size_t len, size_t page)
 {
@@ -268,7 +268,7 @@ static void touch_pages(volatile uint8_t *start, size_t len, size_t page)
 static int memory_prefault(void *addr, size_t len)
 {
 	size_t page = page_bytes();
-	size_t before = (uintptr_t)addr % page; /* bytes of the first page that weren't asked for */
+	size_t before = (uintptr_t)addr % page; /* bytes of the first page before ADDR */
 	uint8_t *start = (uint8_t *)addr - before;
 	uintptr_t end;
 
@@ -282,7 +282,7 @@ static int memory_prefault(void *addr, size_t len)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	/* an unknown advice, or a range that it isn't for: an empty range tells the two apart */
+	/* EINVAL: unknown advice or unsuitable range? An empty range succeeds if it is known. */
 	if (madvise(start, 0, MADV_POPULATE_WRITE) == 0)
 		return -EINVAL;
 	touch_pages(start, len, page);
@@ -299,21 +299,22 @@ int caisson_memory_prefault(void *addr, size_t len)
 }
 
 /*
- * From the top, as stacks grow. alloca() is the only way to have that room below the frame; its
- * caller has made sure that it is there. Never inlined: the room is given back at the return.
+ * Touches the stack from the top down, as stacks grow. Only alloca() reaches the room below the
+ * frame; the caller has checked that there is enough. The function must not be inlined, because
+ * the room is released when it returns.
  */
 static __attribute__((noinline)) void touch_stack(size_t bytes, size_t page)
 {
 	/* cppcheck-suppress allocaCalled ; argued above */
 	volatile uint8_t *low = alloca(bytes);
 
-	/* LOW needn't be aligned: a step of a page from the top, and the lowest byte, miss none */
+	/* steps of a page from the top, and the lowest byte, touch each page, aligned or not */
 	for (size_t left = bytes; left > 0; left -= left < page ? left : page)
 		low[left - 1] = 0;
 	low[0] = 0;
 }
 
-/* The number of bytes of the calling thread's stack below the caller's frame. */
+/* Gets the size of the calling thread's stack below this frame, without the guard. */
 static int stack_room(size_t *ret_bytes)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -328,7 +329,7 @@ static int stack_room(size_t *ret_bytes)
 	r = -pthread_attr_getstack(&attr, &low, &size);
 	if (!r)
 		r = -pthread_attr_getguardsize(&attr, &guard);
-	(void)pthread_attr_destroy(&attr); /* frees; can't fail */
+	(void)pthread_attr_destroy(&attr); /* can't fail */
 	if (r < 0)
 		return r;
 	*ret_bytes = here > (uintptr_t)low + guard ? here - (uintptr_t)low - guard : 0;
