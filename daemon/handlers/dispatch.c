@@ -19,7 +19,7 @@
 
 #define NSEC_PER_SEC 1000000000u
 
-/* As include/uapi/linux/limits.h of the kernel has them; a reply's body takes as much. */
+/* The limits of include/uapi/linux/limits.h; CALL_OUT_LEN is the same as XATTR_SIZE_MAX. */
 #define XATTR_NAME_LEN_MAX  255u
 #define XATTR_VALUE_LEN_MAX CALL_OUT_LEN
 
@@ -27,7 +27,7 @@ _Static_assert(sizeof(struct fuse_in_header) == 40 &&
 		       offsetof(struct fuse_in_header, total_extlen) == 36,
 	       "the header as of 7.38; before, the extensions' length was padding, and 0");
 
-/* [OFF, OFF + LEN) lies within what a file can have. */
+/* Checks that [OFF, OFF + LEN) ends within the largest possible file. */
 static int check_range(uint64_t off, uint64_t len)
 {
 	uint64_t end;
@@ -72,7 +72,7 @@ static int check_copy(const struct call *call, uint32_t max_write)
 	return r < 0 ? r : check_range(in->off_out, in->len);
 }
 
-/* utimensat() would take some numbers of nanoseconds for "now" and "leave it". */
+/* Some invalid numbers of nanoseconds would mean UTIME_NOW or UTIME_OMIT to utimensat(). */
 static bool time_is_sound(uint32_t valid, uint32_t set, uint32_t now, uint32_t nsec)
 {
 	return !(valid & set) || (valid & now) || nsec < NSEC_PER_SEC;
@@ -112,7 +112,7 @@ static int check_batch_forget(const struct call *call, uint32_t max_write)
 	const struct fuse_batch_forget_in *in = call->arg;
 
 	(void)max_write;
-	/* in 64 bits: 16 times any count fits */
+	/* the product can't overflow in 64 bits */
 	if ((uint64_t)in->count * sizeof(struct fuse_forget_one) != call->data_len)
 		return -EINVAL;
 	return 0;
@@ -137,11 +137,16 @@ static int check_ioctl(const struct call *call, uint32_t max_write)
 #define TWO_COMPONENTS	  .strings = { STRING_COMPONENT, STRING_COMPONENT }
 
 /*
- * Without POLL the kernel calls every file ready, which these are (fuse_file_poll()); without
- * BMAP a swap file can't be made on it, as is right; COPY_FILE_RANGE_64 (7.45) falls back on
- * COPY_FILE_RANGE; SETUPMAPPING and REMOVEMAPPING are virtiofs's own. GETLK, SETLK and SETLKW
- * aren't sent, as file locks are the kernel's (session.c). An INTERRUPT ends the wait for a
- * lease; there is nothing to answer (fuse_dev_do_write() in fs/fuse/dev.c takes errors only).
+ * These opcodes are missing for a reason:
+ *
+ *   POLL			without it the kernel calls every file ready (fuse_file_poll())
+ *   BMAP			swapping to a file would need it, but would be unsafe
+ *   COPY_FILE_RANGE_64		the kernel falls back to COPY_FILE_RANGE (7.45)
+ *   SETUPMAPPING, REMOVEMAPPING	only virtiofs uses them
+ *   GETLK, SETLK, SETLKW	the kernel keeps file locks itself (session.c)
+ *
+ * INTERRUPT ends the wait for a lease. It needs no answer: the kernel accepts only errors as
+ * answers to it (fuse_dev_do_write() in fs/fuse/dev.c).
  */
 static const struct dispatch_entry table[] = {
 	META(LOOKUP, .handler = op_lookup, .strings = { STRING_LOOKUP }, .nonblocking = true),
@@ -172,7 +177,7 @@ static const struct dispatch_entry table[] = {
 	META(LISTXATTR, .handler = op_listxattr, ARG(fuse_getxattr_in), .check = check_getxattr),
 	META(REMOVEXATTR, .changes = true, .handler = op_removexattr, .strings = { STRING_XATTR }),
 	META(FLUSH, .handler = op_flush, ARG(fuse_flush_in), .nonblocking = true),
-	/* its struct has grown and will again: session.c reads as much of it as it knows */
+	/* the struct grows with the protocol, so session.c reads the part that it knows */
 	ENTRY(INIT, DISPATCH_SESSION, .arg_len = offsetof(struct fuse_init_in, flags2),
 	      .data = true),
 	META(OPENDIR, .handler = op_opendir, ARG(fuse_open_in)),
@@ -223,7 +228,7 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 
 void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs)
 {
-	/* nobody waits for a FORGET, and a RELEASE makes room */
+	/* FORGET has no answer, and RELEASE frees room */
 	if (entry->class == DISPATCH_META && !entry->no_reply && entry->opcode != FUSE_RELEASE &&
 	    entry->opcode != FUSE_RELEASEDIR)
 		op_slow_down(fs);
@@ -234,17 +239,17 @@ bool dispatch_changes(const struct call *call)
 	const struct fuse_ioctl_in *ioctl = call->arg;
 
 	if (call->in->opcode == FUSE_IOCTL)
-		return ioctl->in_size > 0; /* those that set something bring it */
+		return ioctl->in_size > 0; /* only an ioctl that sets something has input */
 	return dispatch_entry(call->in->opcode)->changes;
 }
 
-/* What of a message hasn't been taken yet. */
+/* The part of a message that hasn't been parsed yet. */
 struct rest {
 	const uint8_t *at;
 	uint32_t len;
 };
 
-/* The next LEN bytes, or NULL where there are fewer. */
+/* Takes the next LEN bytes. Returns NULL if there are fewer. */
 static const void *take(struct rest *rest, uint32_t len)
 {
 	const uint8_t *at = rest->at;
@@ -292,7 +297,7 @@ static int take_string(struct rest *rest, enum dispatch_string kind, const char 
 	int r;
 
 	if (!take(rest, (uint32_t)len + 1))
-		return -EINVAL; /* its NUL is missing */
+		return -EINVAL; /* the NUL is missing */
 	r = check_string(kind, string, len);
 	if (r < 0)
 		return r;
@@ -301,8 +306,8 @@ static int take_string(struct rest *rest, enum dispatch_string kind, const char 
 }
 
 /*
- * One group that the caller has and the parent directory belongs to: all that the kernel sends
- * (get_create_supp_group() in fs/fuse/dir.c). CONTENT is what follows the extension's header.
+ * Parses CONTENT, the groups of an extension. The kernel sends at most one group: the parent
+ * directory's, if the caller is in it (get_create_supp_group() in fs/fuse/dir.c).
  */
 static int take_groups(struct rest content, uint32_t *supp_gid)
 {
@@ -320,7 +325,7 @@ static int take_groups(struct rest content, uint32_t *supp_gid)
 	return 0;
 }
 
-/* Extensions are where the strings before them end: at any address. Kinds not known are skipped. */
+/* Parses the extensions, which may be unaligned, and skips unknown ones. */
 static int take_extensions(struct rest rest, uint32_t *ret_supp_gid)
 {
 	uint32_t supp_gid = UINT32_MAX;
@@ -337,7 +342,7 @@ static int take_extensions(struct rest rest, uint32_t *ret_supp_gid)
 		    !take(&rest, ext.size))
 			return -EINVAL;
 		content.len = ext.size;
-		(void)take(&content, sizeof(ext)); /* size is at least that */
+		(void)take(&content, sizeof(ext)); /* can't fail: size was checked */
 		if (ext.type == CAISSON_FUSE_EXT_GROUPS)
 			r = take_groups(content, &supp_gid);
 		if (r < 0)

@@ -8,7 +8,7 @@
 
 static int notify(int dev_fd, const struct fuse_notify_inval_inode_out *inode)
 {
-	/* a notification is a reply to nobody: unique 0, and its code where the error would be */
+	/* a notification looks like a reply with unique 0 and its code in place of the error */
 	struct {
 		struct fuse_out_header header;
 		struct fuse_notify_inval_inode_out inode;
@@ -24,7 +24,7 @@ static int notify(int dev_fd, const struct fuse_notify_inval_inode_out *inode)
 
 int fuse_notify_attributes(int dev_fd, uint64_t nodeid)
 {
-	/* a negative offset: attributes only */
+	/* a negative offset means that only attributes are invalid */
 	const struct fuse_notify_inval_inode_out inode = { .ino = nodeid, .off = -1 };
 
 	return notify(dev_fd, &inode);

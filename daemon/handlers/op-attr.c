@@ -30,7 +30,7 @@ int op_getattr(struct call *call)
 		return call->nonblocking ? CALL_WAITS : -ESTALE;
 	if (call->nonblocking && !op_is_local(call->fs, inode))
 		return CALL_WAITS;
-	/* the O_PATH descriptor reaches the inode also when it has no name left: fh isn't needed */
+	/* fh isn't needed: the O_PATH descriptor works even if the inode has no name any more */
 	return op_reply_attr(call, inode);
 }
 
@@ -107,13 +107,13 @@ static int set_size(struct call *call, struct inode *inode, const struct fuse_se
 		if (!file)
 			return -EBADF;
 	}
-	/* an open file keeps the right to truncate that it got when it was opened */
+	/* a file that was opened to write may be truncated, whatever its mode is now */
 	if (file && !file->directory && (file->flags & O_ACCMODE) != O_RDONLY)
 		return truncate_fd(call, inode, file->fd, arg->size);
 
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
-	/* there is no truncateat() */
+	/* ftruncate() needs an open descriptor, and there is no truncateat() */
 	r = store_reopen(&call->fs->store, inode->fd, O_WRONLY, &fd);
 	if (r == -EAGAIN)
 		return CALL_WAITS;
@@ -161,11 +161,11 @@ static int set_times(const struct inode *inode, const struct fuse_setattr_in *ar
 }
 
 /*
- * The kernel's VFS does these at once; one after the other, each may undo part of another:
- * truncating sets the times, chown clears set-id bits. So: size, owner, mode, times. The size is
- * also what most easily fails, and then nothing has changed; nor where it meets a lease. A change
- * time alone (FATTR_CTIME, which only a client with its own clock sends) is the backing
- * filesystem's business.
+ * Sets all attributes that the request names. The VFS sets them in one step. Here each step can
+ * undo part of another: truncating sets the times, and chown clears set-id bits. Therefore the
+ * order is size, owner, mode, times. The size comes first also because it may fail or meet a lease,
+ * and then nothing has changed yet. FATTR_CTIME is ignored, because the backing filesystem sets the
+ * change time.
  */
 static int set_attributes(struct call *call, struct inode *inode, const struct fuse_setattr_in *arg)
 {
@@ -183,9 +183,9 @@ static int set_attributes(struct call *call, struct inode *inode, const struct f
 }
 
 /*
- * Chown clears the set-id bits whoever does it, and the backing filesystem does so by itself; a
- * truncation does only for who lacks CAP_FSETID, and the kernel tells which it is
- * (fuse_do_setattr() in fs/fuse/dir.c).
+ * Returns true if a truncation has to clear the set-id bits. It does so for callers without
+ * CAP_FSETID, whom the kernel marks by FATTR_KILL_SUIDGID (fuse_do_setattr() in fs/fuse/dir.c). A
+ * chown clears the bits for every caller, but the backing filesystem does that by itself.
  */
 static bool truncation_clears_setid(const struct fuse_setattr_in *arg)
 {
@@ -193,12 +193,12 @@ static bool truncation_clears_setid(const struct fuse_setattr_in *arg)
 }
 
 /*
- * Nothing is to be set but what else a change brings: fuse_setattr() in fs/fuse/dir.c leaves the
- * set-id bits to us. Either it is chown(-1, -1), by which they go, whoever asks, and which only
- * the owner may do; or a write, a copy or an allocation is about to follow, before which they go,
- * unless the caller has CAP_FSETID. The two look alike. So this is done for owners without it, as
- * it is right for both. Others than the owner may only write, which takes the bits away itself
- * (op-setid.h).
+ * Handles a SETATTR that sets no attribute. The kernel sends it so that we clear the set-id bits
+ * (fuse_setattr() in fs/fuse/dir.c). There are two cases, which look alike. A chown(-1, -1), which
+ * only the owner may do, clears the bits even for callers with CAP_FSETID. Before a write, copy or
+ * allocation, the bits are cleared only for callers without CAP_FSETID. This function clears them
+ * for an owner without CAP_FSETID, which is right in both cases. Anyone else than the owner can
+ * only write, and the write itself clears the bits (op-setid.h).
  */
 static int set_nothing(const struct call *call, const struct inode *inode)
 {
@@ -206,8 +206,9 @@ static int set_nothing(const struct call *call, const struct inode *inode)
 
 	if (r < 0)
 		return r;
+	/* it fails for anyone else than the owner, which is right */
 	if (!creds_may_keep_setid())
-		(void)fchownat(inode->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH); /* see above */
+		(void)fchownat(inode->fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH);
 	creds_resume();
 	return 0;
 }
@@ -248,7 +249,7 @@ int op_access(struct call *call)
 	r = op_assume(call);
 	if (r < 0)
 		return r;
-	/* AT_EACCESS: with what creds_assume() has set, not with the daemon's real uid */
+	/* AT_EACCESS checks the identity that creds_assume() has set, not the daemon's real uid */
 	if (syscall(SYS_faccessat2, inode->fd, "", (int)arg->mask, AT_EMPTY_PATH | AT_EACCESS) < 0)
 		r = -errno;
 	creds_resume();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Handlers for attributes of inodes and of the filesystem. Contract: call.h. */
+/* Handlers for attributes of inodes and of the filesystem. call.h has the contract. */
 #ifndef CAISSON_OP_ATTR_H
 #define CAISSON_OP_ATTR_H
 

@@ -14,7 +14,7 @@
 #include "store/creds.h"
 #include "store/fs.h"
 
-/* What getdents64() fills; the C library's struct dirent64 promises less. */
+/* An entry as getdents64() returns it; the C library doesn't declare this layout. */
 struct backing_dirent {
 	uint64_t ino;
 	int64_t off; /* of the next entry */
@@ -23,16 +23,16 @@ struct backing_dirent {
 	char name[];
 };
 
-/* Room for any one entry, and a few short ones. */
+/* Room for the longest possible entry. */
 #define LEAST_PIECE 1024u
 
-/* An entry with attributes takes about this many times the room that getdents64() needed for it. */
+/* An entry with attributes is about this many times larger than one of getdents64(). */
 #define PLUS_FACTOR 5u
 
-/* Where a descriptor stands of which nothing is known: no directory has such an offset. */
+/* The value of dir_off if a descriptor's position is unknown. No directory has such an offset. */
 #define NOWHERE UINT64_MAX
 
-/* The reply to one READDIR or READDIRPLUS, as it grows. */
+/* The reply to a READDIR or READDIRPLUS while it is being filled. */
 struct listing {
 	struct fs *fs;
 	struct file *file;
@@ -81,9 +81,10 @@ static bool is_dot(const char *name)
 }
 
 /*
- * The entry's attributes, with a lookup counted; or all zeroes, which means that there aren't any
- * and the kernel asks when it wants to know (fuse_direntplus_link() in fs/fuse/readdir.c): for "."
- * and "..", for what has just gone or can't be looked up, and where room for inodes is scarce.
+ * Fills in the attributes of NAME and counts a lookup. Zeroes mean that there are no attributes.
+ * The kernel then looks up the name when it needs it (fuse_direntplus_link() in
+ * fs/fuse/readdir.c). This is so for "." and "..", for names that can't be looked up, and if inodes
+ * are scarce.
  */
 static void fill_entry(const struct listing *listing, const char *name,
 		       struct fuse_entry_out *entry)
@@ -93,7 +94,7 @@ static void fill_entry(const struct listing *listing, const char *name,
 		*entry = (struct fuse_entry_out){ .nodeid = 0 };
 }
 
-/* Appends DIRENT; false where there is no room for it: then no lookup was counted either. */
+/* Appends DIRENT. Returns false, without counting a lookup, if there is no room for it. */
 static bool append(struct listing *listing, const struct backing_dirent *dirent)
 {
 	size_t name_len = strlen(dirent->name);
@@ -104,7 +105,7 @@ static bool append(struct listing *listing, const struct backing_dirent *dirent)
 
 	if (len > listing->room - listing->used)
 		return false;
-	memset(at, 0, len); /* the padding too */
+	memset(at, 0, len); /* also clears the padding */
 	if (listing->plus) {
 		struct fuse_direntplus *plus = (struct fuse_direntplus *)at;
 
@@ -133,8 +134,8 @@ static int seek(struct file *file, uint64_t off)
 }
 
 /*
- * Fills the reply from as many pieces as fit. What was read but doesn't fit is gone back over: the
- * next request may come from elsewhere, or never.
+ * Fills the reply with as many entries as fit. Then it seeks back to the first entry that was read
+ * but didn't fit. Entries aren't kept for the next request, which may ask for another offset.
  */
 static int list(struct listing *listing, void *scratch)
 {
@@ -148,7 +149,7 @@ static int list(struct listing *listing, void *scratch)
 		if (len < 0 && listing->used == 0)
 			return -errno;
 		if (len <= 0)
-			return 0; /* the end, or an error that comes again with the next request */
+			return 0; /* the end, or an error that the next request meets again */
 		for (long at = 0; at < len;) {
 			const struct backing_dirent *dirent =
 				(const void *)((const uint8_t *)scratch + at);
@@ -156,7 +157,7 @@ static int list(struct listing *listing, void *scratch)
 			if (!append(listing, dirent)) {
 				int r = seek(file, file->dir_off);
 
-				/* what is in the reply counts: an error comes up again next time */
+				/* an error will be met again by the next request */
 				if (listing->used)
 					return 0;
 				/* an empty reply would mean the end of the directory */
@@ -187,7 +188,7 @@ static int read_directory(struct call *call, bool plus)
 	listing.dir = inode_get(&call->fs->inodes, call->in->nodeid);
 	if (!listing.dir)
 		return -ESTALE;
-	/* offset 0 is also rewinddir(), which is to show what was added since */
+	/* offset 0 may come from rewinddir(), after which new entries must appear */
 	if (arg->offset == 0 || arg->offset != file->dir_off) {
 		r = seek(file, arg->offset);
 		if (r < 0)
@@ -199,7 +200,7 @@ static int read_directory(struct call *call, bool plus)
 			return r;
 	}
 	if (assume) {
-		/* looking up its entries needs more rights than listing the directory */
+		/* to look up the entries needs more rights than to list the directory */
 		r = op_assume(call);
 		if (r < 0)
 			return r;

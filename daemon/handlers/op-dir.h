@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Handlers for open directories. Contract: call.h. */
+/* Handlers that open, list, sync and close directories. call.h has the contract. */
 #ifndef CAISSON_OP_DIR_H
 #define CAISSON_OP_DIR_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel turns chattr(1), lsattr(1) and their kin into OPEN or OPENDIR, IOCTL, RELEASE
- * (fuse_fileattr_get() and _set() in fs/fuse/ioctl.c); for FS_IOC_GETVERSION it sends IOCTL for the
- * file that is open already. It doesn't understand the commands: the bytes go from and to where
- * _IOR and _IOW of the command say. That is why only commands are passed on whose bytes are known
- * here to be flat: another one could have pointers among them, and those would be ours.
+ * For chattr(1), lsattr(1) and similar programs the kernel sends OPEN or OPENDIR, then IOCTL, then
+ * RELEASE (fuse_fileattr_get() and fuse_fileattr_set() in fs/fuse/ioctl.c). For FS_IOC_GETVERSION
+ * it sends only IOCTL, for the open file. The kernel doesn't interpret a command, but copies as
+ * many bytes as its number says. Therefore only known commands without pointers are passed on. A
+ * pointer of a client would be taken for an address in the daemon.
  *
- * The size in FS_IOC_GETFLAGS says long while the kernel has always moved an int; it asks for 4
- * bytes or for 8. As much of the value as was asked for is answered, and not more than it has.
+ * FS_IOC_GETFLAGS has the size of a long in its number, but filesystems use an int. So the kernel
+ * asks for 4 or 8 bytes, and the answer has 4.
  */
 #include "handlers/op-ioctl.h"
 
@@ -26,7 +26,7 @@
 
 static const struct file_ioctl {
 	uint32_t cmd;
-	uint32_t len; /* bytes that the kernel really moves */
+	uint32_t len; /* bytes that the backing filesystem really reads or writes */
 	bool sets;
 } known[] = {
 	{ FS_IOC_GETFLAGS, sizeof(int), false },
@@ -34,7 +34,7 @@ static const struct file_ioctl {
 	{ FS_IOC_GETVERSION, sizeof(int), false },
 	{ FS_IOC_FSGETXATTR, sizeof(struct fsxattr), false },
 	{ FS_IOC_FSSETXATTR, sizeof(struct fsxattr), true },
-	/* of a 32-bit client: the same ints, with the size of its long in the command */
+	/* commands of 32-bit clients: the same int, but the size of their long in the number */
 	{ FS_IOC32_GETFLAGS, sizeof(int), false },
 	{ FS_IOC32_SETFLAGS, sizeof(int), true },
 	{ FS_IOC32_GETVERSION, sizeof(int), false },
@@ -54,7 +54,7 @@ static const struct file_ioctl *find(uint32_t cmd)
 	return NULL;
 }
 
-/* Filesystems of our own word size know only the command with our long. */
+/* Converts a command of a 32-bit client to ours, the only one that the filesystem knows. */
 static unsigned long native(uint32_t cmd)
 {
 	switch (cmd) {
@@ -97,7 +97,7 @@ int op_ioctl(struct call *call)
 	creds_resume();
 	if (r < 0)
 		return r;
-	/* the kernel doesn't know that this has changed ctime */
+	/* the kernel doesn't know that ctime has changed */
 	if (known_ioctl->sets)
 		(void)fuse_notify_attributes(call->fs->inodes.session_fd, call->in->nodeid);
 
@@ -108,8 +108,8 @@ int op_ioctl(struct call *call)
 }
 
 /*
- * The kernel sends it for virtiofs and fuseblk only, and then as it means it: for the filesystem
- * as a whole. That is BACKING's own; filesystems mounted below it have their own syncfs().
+ * Syncs the filesystem of BACKING, but not those that are mounted below it. The kernel sends SYNCFS
+ * only for virtiofs and fuseblk mounts.
  */
 int op_syncfs(struct call *call)
 {

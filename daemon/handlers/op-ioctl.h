@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Handlers for what acts on the filesystem's own properties through an open descriptor: the file
- * attribute ioctls (chattr, lsattr, xfs_io's chproj and extsize) and SYNCFS. Contract: call.h.
+ * Handlers for ioctls on file attributes (chattr, lsattr, xfs_io's chproj and extsize) and for
+ * SYNCFS. call.h has the contract.
  */
 #ifndef CAISSON_OP_IOCTL_H
 #define CAISSON_OP_IOCTL_H

@@ -20,7 +20,7 @@ static void add_object(struct caller *caller, const struct inode *inode, const c
 		caller->object[caller->objects++] = (struct caller_object){ inode->fd, name, over };
 }
 
-/* Who CALL's caller is, and what it acts on isn't known yet. */
+/* Describes CALL's caller, without the objects that it acts on. */
 static struct caller caller_of(const struct call *call)
 {
 	return (struct caller){
@@ -32,7 +32,7 @@ static struct caller caller_of(const struct call *call)
 	};
 }
 
-/* The same, and it acts on what the message names. */
+/* Describes CALL's caller, who acts on the inode of the message's nodeid. */
 static struct caller caller_over(const struct call *call)
 {
 	struct caller caller = caller_of(call);
@@ -91,7 +91,7 @@ int op_assume_with_groups(const struct call *call, bool without_fsetid)
 {
 	struct caller caller = caller_of(call);
 
-	/* what is already open needs no rights over an inode, and a user's namespace gives none */
+	/* without an object, capabilities of another user namespace don't count */
 	caller.checked = false;
 	caller.without_fsetid = without_fsetid;
 	return creds_assume(&caller);
@@ -112,7 +112,7 @@ int op_error(struct fs *fs, int error)
 	return -ENFILE;
 }
 
-/* So much of LIMIT is in use that those who bring more should wait for others to let go. */
+/* Returns true if more than 15/16 of LIMIT are used. */
 static bool is_nearly_full(uint32_t used, uint32_t limit)
 {
 	return used > limit - limit / 16;
@@ -120,16 +120,16 @@ static bool is_nearly_full(uint32_t used, uint32_t limit)
 
 void op_slow_down(const struct fs *fs)
 {
-	/* short, because the FORGETs and RELEASEs that make room go through the workers too */
+	/* 1 ms only, because workers also handle the FORGETs and RELEASEs that free room */
 	struct timespec pause = { .tv_nsec = 1000000 };
 	uint32_t fd_limit = fs->inodes.fd_limit;
 
-	/* descriptors that can't be dropped: of files without a name, or on other filesystems */
+	/* far above fd_limit, most descriptors can't be dropped: their files have no name */
 	if (inode_is_tight(&fs->inodes) ||
 	    is_nearly_full(atomic_load(&fs->files.used), fs->files.count) ||
 	    (fd_limit < UINT32_MAX / 2 &&
 	     is_nearly_full(atomic_load(&fs->inodes.fds), fd_limit + fd_limit / 2)))
-		(void)nanosleep(&pause, NULL); /* interrupted is fine too */
+		(void)nanosleep(&pause, NULL); /* an interrupted pause is long enough */
 }
 
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
@@ -138,7 +138,7 @@ void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec)
 	*ret_nsec = (uint32_t)(timeout_ns % 1000000000);
 }
 
-/* As new_encode_dev() in include/linux/kdev_t.h: what init_special_inode() there takes apart. */
+/* Encodes a device number for the protocol, as new_encode_dev() in include/linux/kdev_t.h does. */
 static uint32_t encode_dev(uint32_t major, uint32_t minor)
 {
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
@@ -187,7 +187,7 @@ int op_reply_attr(struct call *call, struct inode *inode)
 	return 0;
 }
 
-/* In the row that ROOM has, or in whatever row there is. */
+/* Enters the inode into the row that ROOM has, or else into any row. */
 static int remember(struct room *room, int *fd, const struct statx *stx, struct inode **ret_inode)
 {
 	struct inode_table *table = &room->fs->inodes;
@@ -254,7 +254,7 @@ int op_entry_made(struct room *room, const struct inode *dir, const char *name,
 	if (r < 0)
 		inode_forget(&fs->inodes, ret_entry->nodeid, 1);
 	else
-		ret_entry->generation = inode_generation(&fs->inodes, inode); /* a zone's */
+		ret_entry->generation = inode_generation(&fs->inodes, inode); /* a zone differs */
 	return r;
 }
 
@@ -273,7 +273,7 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 	struct inode *inode;
 	int fd, r;
 
-	/* rights to check, a zone to recognise, or a table that may have to be waited for */
+	/* to check rights, recognize a zone or find room in the table may take a wait */
 	if (!fs->default_permissions || !op_is_local(fs, dir) ||
 	    zone_kind(&dir->zone) != ZONE_NONE || inode_is_pressed(&fs->inodes) ||
 	    inode_is_short_of_fds(&fs->inodes))
@@ -286,7 +286,7 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 	return op_entry_of(&room, &fd, ret_entry, &inode);
 }
 
-/* The nodeid of the file whose data CALL changes, or 0. */
+/* Returns the nodeid of the file whose data CALL changes, or 0. */
 static uint64_t changed_nodeid(const struct call *call)
 {
 	const struct fuse_setattr_in *setattr = call->arg;

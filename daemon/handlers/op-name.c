@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <stdio.h> /* renameat2(): Linux has it there, not for stdio */
+#include <stdio.h> /* renameat2() */
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ static struct inode *call_inode(const struct call *call)
 	return inode_get(&call->fs->inodes, call->in->nodeid);
 }
 
-/* A name that isn't there, which the kernel may remember for as long as one that is. */
+/* Answers that the name doesn't exist, which the kernel may cache for the entry timeout. */
 static int reply_absent(struct call *call)
 {
 	struct fuse_entry_out *out = call->out;
@@ -39,7 +39,7 @@ static int reply_absent(struct call *call)
 	return 0;
 }
 
-/* -EAGAIN if CALL is nonblocking and would have to wait. */
+/* Looks up CALL's name in DIR. Returns -EAGAIN if CALL is brief and would have to wait. */
 static int look_up(struct call *call, struct inode *dir)
 {
 	int r;
@@ -50,7 +50,7 @@ static int look_up(struct call *call, struct inode *dir)
 	if (r < 0)
 		return r;
 	if (!call->fs->default_permissions) {
-		/* nobody has asked yet whether the caller may search the directory */
+		/* the kernel hasn't checked whether the caller may search the directory */
 		r = op_assume(call);
 		if (r < 0)
 			return r;
@@ -61,8 +61,8 @@ static int look_up(struct call *call, struct inode *dir)
 }
 
 /*
- * LOOKUP of "." or "..": somebody has come with a file handle of the mount (fuse_get_dentry() and
- * fuse_get_parent() in fs/fuse/inode.c).
+ * Looks up "." or "..". The kernel sends these names to resolve a file handle of the mount
+ * (fuse_get_dentry() and fuse_get_parent() in fs/fuse/inode.c).
  */
 static int look_up_exported(struct call *call)
 {
@@ -81,8 +81,8 @@ static int look_up_exported(struct call *call)
 		r = op_entry_of(&room, &fd, out, &inode);
 	if (r < 0)
 		return op_error(fs, r);
-	assert(inode); /* as there is no error */
-	/* another mount may lie above, or another inode have the row */
+	assert(inode); /* there was no error */
+	/* the parent may belong to another mount, and the row to another inode by now */
 	if (parent ? !inode->exported && out->nodeid != FUSE_ROOT_ID : out->nodeid != nodeid) {
 		inode_forget(&fs->inodes, out->nodeid, 1);
 		return -ESTALE;
@@ -139,12 +139,12 @@ int op_readlink(struct call *call)
 		return -ESTALE;
 	len = readlinkat(inode->fd, "", call->out, MIN(call->out_cap, (uint32_t)PATH_MAX));
 	if (len < 0)
-		return errno == ENOENT ? -EINVAL : -errno; /* "" of what isn't a symlink */
+		return errno == ENOENT ? -EINVAL : -errno; /* ENOENT means "not a symlink" here */
 	call->out_len = (uint32_t)len;
 	return 0;
 }
 
-/* Finds the call's directory, in which names are to change: 0 or -errno. */
+/* Finds CALL's directory, if its name may be created or removed there. Returns 0 or -errno. */
 static int find_dir(const struct call *call, struct inode **ret_dir)
 {
 	struct inode *dir = call_inode(call);
@@ -160,9 +160,9 @@ static int find_dir(const struct call *call, struct inode **ret_dir)
 }
 
 /*
- * The same before something is made there, with a row in ROOM for its inode. Takes on the caller's
- * identity, with the caller's UMASK_BITS where it has a mode: 0, and creds_resume() is due, or
- * -errno.
+ * Prepares to create something in CALL's directory: finds the directory, reserves a row for the
+ * inode in ROOM, and takes on the caller's identity. UMASK_BITS is NULL if the new object has no
+ * mode. Returns 0, and then the caller has to call creds_resume(), or -errno.
  */
 static int begin(const struct call *call, struct room *room, const uint32_t *umask_bits,
 		 struct inode **ret_dir)
@@ -177,7 +177,10 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
 }
 
-/* Whatever MADE says, the caller's identity ends here; then the reply is what NAME now is. */
+/*
+ * Ends what begin() began. MADE is the result of the system call that created the object. If it
+ * succeeded, this answers with the object's entry.
+ */
 static int reply_made(struct call *call, struct room *room, const struct inode *dir, int made)
 {
 	int r = made < 0 ? -errno : 0;
@@ -210,7 +213,7 @@ int op_mknod(struct call *call)
 
 	if (r < 0)
 		return r;
-	/* rdev comes as new_encode_dev() made it, which is also how dev_t's low 32 bits look */
+	/* rdev is encoded by new_encode_dev(), which agrees with the low 32 bits of dev_t */
 	return reply_made(call, &room, dir, mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
 }
 
@@ -252,7 +255,7 @@ int op_rmdir(struct call *call)
 	return remove_name(call, AT_REMOVEDIR);
 }
 
-/* Rows are inodes, not names: there is nothing to move but what is on the disk. */
+/* Renames on the disk only; the inode table doesn't know names. */
 static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flags)
 {
 	struct inode *dir = call_inode(call);
@@ -291,7 +294,7 @@ int op_rename2(struct call *call)
 	return rename_name(call, arg->newdir, arg->flags);
 }
 
-/* Gives TARGET another name, as the caller. 0 or -errno. */
+/* Links TARGET in DIR with the caller's identity. Returns 0 or -errno. */
 static int make_link(const struct call *call, const struct inode *dir, const struct inode *target)
 {
 	char path[STORE_FD_NAME_LEN];
@@ -300,8 +303,8 @@ static int make_link(const struct call *call, const struct inode *dir, const str
 	if (r < 0)
 		return r;
 	/*
-	 * AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH. Following the magic link ends at what the
-	 * descriptor is, also where that is itself a symlink.
+	 * AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH. The magic link leads to the descriptor's
+	 * inode, even if that is a symlink.
 	 */
 	store_fd_name(target->fd, path);
 	if (linkat(call->fs->store.proc_fd, path, dir->fd, call->name[0], AT_SYMLINK_FOLLOW) < 0)
@@ -314,7 +317,7 @@ int op_link(struct call *call)
 {
 	const struct fuse_link_in *arg = call->arg;
 	const struct inode *target = inode_get(&call->fs->inodes, arg->oldnodeid);
-	autoroom room = room_none(call->fs); /* the target has its row */
+	autoroom room = room_none(call->fs); /* the target has a row already */
 	autoclose int fd = -1;
 	struct inode *dir, *linked;
 	int r;
@@ -324,7 +327,7 @@ int op_link(struct call *call)
 	r = find_dir(call, &dir);
 	if (r < 0)
 		return r;
-	/* nor a second name for a zone, by which it would be looked up as an ordinary file */
+	/* by a second name, a zone would be looked up as an ordinary file */
 	if (zone_is_file(&inode_primary(&call->fs->inodes, target)->zone))
 		return op_zone_refused(call->fs, -EPERM);
 	r = op_path_fd(call->fs, target->fd, &fd);

@@ -20,31 +20,34 @@
 #include "store/room.h"
 
 /*
- * Of the client's flags, those that the backing file is opened with. O_APPEND isn't one: the
- * offset of every write comes from the kernel. Nor is O_DIRECT: cache= decides. Nor what can make
- * a regular file's descriptor refuse to wait (O_NONBLOCK). Nor O_TRUNC, on which SETATTR follows
- * (session.c).
+ * The flags of the client that are passed on to the backing file. Others are not passed on, for
+ * these reasons:
+ *
+ *   O_APPEND		the kernel sends the offset of every write
+ *   O_DIRECT		the option cache= decides it
+ *   O_NONBLOCK		I/O on the descriptor must be able to wait
+ *   O_TRUNC		the kernel sends a SETATTR (session.c)
  */
 #define OPEN_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME)
 
-/* __FMODE_EXEC in include/linux/fs.h of the kernel, which leaves it in what it sends. */
+/* __FMODE_EXEC in the kernel's include/linux/fs.h: a program is opened to be executed. */
 #define OPEN_TO_EXECUTE 040u
 
-/* The alignment for O_DIRECT where statx() doesn't tell: no page or block cache needs more. */
+/* Bounds for the alignment of O_DIRECT if statx() doesn't report it. */
 #define DIO_ALIGN_LEAST 4096u
 #define DIO_ALIGN_MOST	65536u
 
-/* What stat(2) counts blocks in, whatever the filesystem's are. */
+/* The unit of stx_blocks, whatever the filesystem's block size is. */
 #define STAT_BLOCK_BYTES 512u
 
 /*
- * Bytes that one COPY_FILE_RANGE copies at most, so that a worker is back before long: a short
- * count is an answer, and the kernel or the client goes on from there. A multiple of any block
- * size, so that what can be shared instead of copied still can.
+ * One COPY_FILE_RANGE copies at most this many bytes, so that it doesn't occupy a worker for long.
+ * A short count is a valid answer, after which the kernel or the client continues. It is a multiple
+ * of all block sizes, so that a filesystem can still share blocks instead of copying them.
  */
 #define COPY_LEN (64u << 20)
 
-/* The same layout as the two structs in a row: what CREATE and TMPFILE answer. */
+/* The answer to CREATE and TMPFILE: two structs in a row. */
 struct created_out {
 	struct fuse_entry_out entry;
 	struct caisson_fuse_open_out open;
@@ -66,12 +69,12 @@ static void close_both(struct file *fill)
 	close_fd(&fill->buffered_fd);
 }
 
-/* Whether a file on the filesystem of FD may take O_DIRECT, and at which alignments. */
+/* Returns true if the file FD may support O_DIRECT, and the alignments that it then needs. */
 static bool dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
 {
 	struct statx stx;
 
-	/* STATX_DIOALIGN: Linux 6.1, for each filesystem that has learnt it */
+	/* STATX_DIOALIGN came with Linux 6.1; some filesystems don't support it */
 	if (store_statx(fd, STATX_BASIC_STATS | STATX_DIOALIGN, &stx) < 0)
 		return false;
 	if (stx.stx_mask & STATX_DIOALIGN) {
@@ -82,15 +85,16 @@ static bool dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
 	} else {
 		*ret_mem = *ret_off = DIO_ALIGN_LEAST;
 	}
-	/* 0 for both: this file can't (encrypted, compressed, journalled data …) */
+	/* the alignments are 0 if the file can't (encryption, compression, journalled data …) */
 	return is_power_of_two(*ret_mem) && is_power_of_two(*ret_off);
 }
 
 /*
- * FILL->fd is a buffered descriptor opened with FLAGS. With cache=none, puts an O_DIRECT one in
- * its place, opened with the same rights, and keeps it as the twin for what isn't aligned. Where
- * the file can't do that, it stays buffered: O_DIRECT is how dirty pages are avoided (S2), not
- * what is promised. Returns 0, or -errno where descriptors or memory are short.
+ * Adds an O_DIRECT descriptor to FILL, whose fd is a buffered descriptor opened with FLAGS, if the
+ * mount has cache=none. The buffered one becomes FILL->buffered_fd, for I/O that isn't aligned. If
+ * the file doesn't support O_DIRECT, it stays buffered. That is allowed, because O_DIRECT is our
+ * means against dirty pages (S2) and not a promise. Returns 0, or -errno if descriptors or memory
+ * are short.
  */
 static int add_direct(struct call *call, struct file *fill, int flags)
 {
@@ -102,9 +106,7 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	flags |= O_DIRECT;
 	r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
 	if (r == -EACCES || r == -EPERM) {
-		/*
-		 * a new file whose mode denies its maker: the first opening has settled the rights
-		 */
+		/* a new file's mode may deny its creator; the first open has checked the rights */
 		creds_resume();
 		r = store_reopen(&call->fs->store, fill->fd, flags, &fd);
 	}
@@ -119,7 +121,10 @@ static int add_direct(struct call *call, struct file *fill, int flags)
 	return 0;
 }
 
-/* INODE has been opened as FILL: what its first writes are to know (prealloc.h). */
+/*
+ * Notes in INODE, which was opened as FILL, its size and whether it has holes. The preallocation
+ * for first writes needs to know both (prealloc.h).
+ */
 static void look_for_holes(const struct fs *fs, struct inode *inode, const struct file *fill)
 {
 	struct statx stx;
@@ -135,14 +140,16 @@ static void look_for_holes(const struct fs *fs, struct inode *inode, const struc
 }
 
 /*
- * Passthrough is for those who only read: a write would take the inode's lock above for as long as
- * it lasts, so that writes to one file take turns (fuse_passthrough_write_iter()). The others say
- * that they have the same backing file, without which the kernel would refuse them, and then read
- * and write through us: FOPEN_DIRECT_IO comes first. All map the backing file itself.
+ * Chooses how the kernel accesses the file FH. ASKED has the flags of the client's open.
  *
- * Otherwise a file is opened through the kernel's page cache, unless the client's open (ASKED:
- * its flags) has O_DIRECT and the kernel can have several direct writes under way; see
- * cached-open.h.
+ * With passthrough, a file that was opened to read only is read by the kernel itself. A write by
+ * passthrough would hold the inode's lock in the client's kernel, so that writes to one file took
+ * turns (fuse_passthrough_write_iter()). Therefore files that were opened to write read and write
+ * through us, by FOPEN_DIRECT_IO, which takes precedence. They also name the backing file, because
+ * the kernel refuses to mix opens with and without it. All of them map the backing file itself.
+ *
+ * Without passthrough, a file is opened through the kernel's page cache. The exception is an open
+ * with O_DIRECT if the kernel can have several direct writes in flight; see cached-open.h.
  */
 static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 			  struct caisson_fuse_open_out *ret_out)
@@ -165,10 +172,10 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 			return;
 	}
 	may_cache = !is_zone && !call->fs->passthrough;
-	/* by no open may the kernel drop pages that others write to */
+	/* no open may make the kernel drop pages that others write to */
 	if (may_cache)
 		ret_out->open_flags |= FOPEN_KEEP_CACHE;
-	/* two mounts' inodes above, each with a page cache, don't know of each other */
+	/* a file that is mounted twice below BACKING has two page caches, which don't agree */
 	if (may_cache && !is_direct && !inode_is_shared(&call->fs->inodes, inode)) {
 		call->drops = cached_open_begin(&call->fs->inodes, known, file, &call->drop);
 		return;
@@ -180,8 +187,8 @@ static void fill_open_out(struct call *call, uint32_t asked, uint64_t fh,
 }
 
 /*
- * Opens INODE with *FLAGS, or with what has to be different about them. ASKED is what the client
- * has opened it with.
+ * Opens INODE with *FLAGS, and changes them if they can't be had. ASKED has the flags of the
+ * client's open.
  */
 static int open_inode(struct call *call, const struct inode *inode, uint32_t asked, int *flags,
 		      int *ret_fd)
@@ -190,12 +197,12 @@ static int open_inode(struct call *call, const struct inode *inode, uint32_t ask
 	int r = store_reopen(store, inode->fd, *flags, ret_fd);
 
 	if (r == -EPERM && (*flags & O_NOATIME)) {
-		/* of a file that isn't the caller's; to ask for it is not to insist */
+		/* the file isn't the caller's; O_NOATIME may be ignored */
 		*flags &= ~O_NOATIME;
 		r = store_reopen(store, inode->fd, *flags, ret_fd);
 	}
 	if (r == -EPERM && (asked & O_APPEND)) {
-		/* an append-only inode (chattr +a) insists, and the client has said so */
+		/* an append-only inode (chattr +a) needs O_APPEND, which the client has set */
 		*flags |= O_APPEND;
 		r = store_reopen(store, inode->fd, *flags, ret_fd);
 	}
@@ -203,9 +210,9 @@ static int open_inode(struct call *call, const struct inode *inode, uint32_t ask
 }
 
 /*
- * A program may be executed by whoever can't read it, and is read to that end all the same: by
- * the kernel, to which the caller's right to execute is enough (do_open_execat() in fs/exec.c).
- * Ends the caller's identity.
+ * Opens a program that the caller may execute but not read. The kernel reads it on the caller's
+ * behalf and needs only the right to execute it (do_open_execat() in fs/exec.c). Ends the caller's
+ * identity.
  */
 static int open_for_exec(struct call *call, const struct inode *inode, int *ret_fd)
 {
@@ -216,7 +223,8 @@ static int open_for_exec(struct call *call, const struct inode *inode, int *ret_
 }
 
 /*
- * Both descriptors have just been opened; with the daemon's identity, which may do so for any file.
+ * Keeps reads through the new descriptors from changing access times if the mount is noatime. Call
+ * it with the daemon's identity, which may do that for any file.
  */
 static void keep_atime(const struct fs *fs, const struct file *fill)
 {
@@ -227,7 +235,7 @@ static void keep_atime(const struct fs *fs, const struct file *fill)
 		store_keep_atime(fill->buffered_fd);
 }
 
-/* The descriptors of INODE, opened with the caller's identity. On error none is open. */
+/* Opens the descriptors of INODE with the caller's identity. On error none is open. */
 static int open_descriptors(struct call *call, const struct inode *inode, struct file *ret_fill)
 {
 	const struct fuse_open_in *arg = call->arg;
@@ -251,7 +259,7 @@ static int open_descriptors(struct call *call, const struct inode *inode, struct
 	return 0;
 }
 
-/* Opens INODE. -EAGAIN where that has to wait for a lease. */
+/* Opens INODE. Returns 0 or -errno; -EAGAIN means that it has to wait for a lease. */
 static int open_file(struct call *call, struct inode *inode, uint64_t *ret_fh)
 {
 	struct inode *primary = inode_primary(&call->fs->inodes, inode);
@@ -278,9 +286,7 @@ int op_open(struct call *call)
 
 	if (!inode)
 		return -ESTALE;
-	/*
-	 * the kernel opens the others itself; a FIFO or a device would do things when opened here
-	 */
+	/* the kernel opens FIFOs and devices itself; to open them here would have side effects */
 	if (!S_ISREG(inode->mode))
 		return S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;
 	r = open_file(call, inode, &fh);
@@ -294,9 +300,9 @@ int op_open(struct call *call)
 }
 
 /*
- * Answers with the entry and the handle of the new file that FILL, which it takes, is open on. The
- * entry is that of the descriptor's inode: somebody may have renamed another one into its place.
- * ROOM is for both.
+ * Answers with the entry and the handle of the new file, whose descriptors are in FILL. The entry
+ * is found by the descriptor, because another file may have the name by now. ROOM has rows for the
+ * inode and the handle. Takes the descriptors, also on error.
  */
 static int reply_created(struct call *call, struct room *room, struct file *fill)
 {
@@ -320,8 +326,8 @@ static int reply_created(struct call *call, struct room *room, struct file *fill
 }
 
 /*
- * Makes the file NAME in DIR, or a nameless one where that is NULL, and opens it. With the caller's
- * identity.
+ * Creates and opens the file NAME in DIR, or a nameless file if NAME is NULL. Call it with the
+ * caller's identity.
  */
 static int make_file(struct call *call, const struct inode *dir, const char *name,
 		     struct file *ret_fill)
@@ -336,9 +342,9 @@ static int make_file(struct call *call, const struct inode *dir, const char *nam
 		r = store_create_tmpfile(dir->fd, flags | ((int)arg->flags & O_EXCL), arg->mode,
 					 &ret_fill->fd);
 	/*
-	 * The kernel has asked whether the caller may make a file, and would let him have
-	 * whatever is there as if it were his. So it is told to look at the name again
-	 * (do_filp_open() in fs/namei.c does, once), finds what is there, and checks that.
+	 * Another file has appeared under this name. The kernel has only checked that the caller
+	 * may create a file, so it must not get this one. On -ESTALE the kernel looks up the name
+	 * again, once, and checks the file that it finds (do_filp_open() in fs/namei.c).
 	 */
 	if (r == -EEXIST && !(arg->flags & O_EXCL))
 		return -ESTALE;
@@ -348,7 +354,7 @@ static int make_file(struct call *call, const struct inode *dir, const char *nam
 	return add_direct(call, ret_fill, flags);
 }
 
-/* CREATE where NAME isn't NULL, otherwise TMPFILE. */
+/* Handles CREATE, or TMPFILE if NAME is NULL. */
 static int create(struct call *call, const char *name)
 {
 	const struct fuse_create_in *arg = call->arg;
@@ -408,8 +414,8 @@ int op_release(struct call *call)
 }
 
 /*
- * What close(2) of one of the client's descriptors returns. Network filesystems write back and
- * tell their errors when a descriptor is closed: so one is.
+ * Returns the result for close(2) of one of the client's descriptors. Network filesystems write
+ * back and report errors when a descriptor is closed, so this closes a duplicate.
  */
 int op_flush(struct call *call)
 {
@@ -443,7 +449,7 @@ int op_lseek(struct call *call)
 
 	if (!file)
 		return -EBADF;
-	/* the kernel answers the others itself. The descriptor's own position means nothing here */
+	/* the kernel handles other values itself; nobody uses the descriptor's position */
 	if (arg->whence != SEEK_DATA && arg->whence != SEEK_HOLE)
 		return -EINVAL;
 	off = lseek(file_buffered_fd(file), (off_t)arg->offset, (int)arg->whence);
@@ -455,10 +461,10 @@ int op_lseek(struct call *call)
 }
 
 /*
- * How much of CALL's copy from IN is made at once: bytes, 0 at the end of IN, or -errno. After
- * the answer the kernel drops each page that a byte was copied to, and with it what others have
- * stored to a mapping of that page meanwhile (__fuse_copy_file_range() in fs/fuse/file.c). So
- * only whole pages are: -EOPNOTSUPP has it copy the rest itself, through its page cache.
+ * Returns how many bytes of the copy from IN to make now, 0 at the end of IN, or -errno. Only whole
+ * pages are copied. After the answer the kernel drops each page that the copy has touched, together
+ * with data that others stored to a mapping of that page meanwhile (__fuse_copy_file_range() in
+ * fs/fuse/file.c). On -EOPNOTSUPP the kernel copies the rest itself, through its page cache.
  */
 static int64_t copy_len(const struct fuse_copy_file_range_in *arg, const struct file *in)
 {
@@ -476,9 +482,9 @@ static int64_t copy_len(const struct fuse_copy_file_range_in *arg, const struct 
 }
 
 /*
- * Through the buffered descriptors: where blocks can't be shared, the kernel copies through the
- * page cache, at any alignment. So that the dirty pages stay few (S2), what was copied begins its
- * way to the disk at once; errors of that are for fsync to find.
+ * Copies between two files by their buffered descriptors. If the filesystem can't share blocks, the
+ * kernel copies through the page cache, at any alignment. Writeback of the copy starts at once, so
+ * that dirty pages stay few (S2). Its errors are reported by fsync.
  */
 int op_copy_file_range(struct call *call)
 {
@@ -496,16 +502,13 @@ int op_copy_file_range(struct call *call)
 	if (arg->flags)
 		return -EINVAL;
 	out_inode = inode_at(&call->fs->inodes, out->inode);
-	/* the kernel then copies by reading and writing, and the zone has its say on the writes */
+	/* the kernel then copies by READ and WRITE, which obey the rules of the zone */
 	if (zone_is_file(&out_inode->zone))
 		return -EOPNOTSUPP;
 	len = copy_len(arg, in);
 	if (len < 0)
 		return (int)len;
-	/*
-	 * the descriptors have the rights; whether he has CAP_FSETID is what the kernel doesn't
-	 * tell
-	 */
+	/* the request doesn't tell whether the caller has CAP_FSETID */
 	r = op_assume_with_groups(call, false);
 	if (r < 0)
 		return r;
@@ -518,7 +521,7 @@ int op_copy_file_range(struct call *call)
 	op_setid_cleared(call->fs, out_inode);
 	if (call->fs->cache == CACHE_NONE && copied > 0)
 		(void)sync_file_range(file_buffered_fd(out), (off_t)arg->off_out, copied,
-				      SYNC_FILE_RANGE_WRITE); /* a head start: fsync finds errors */
+				      SYNC_FILE_RANGE_WRITE); /* fsync reports errors */
 	*reply = (struct fuse_write_out){ .size = (uint32_t)copied };
 	call->out_len = sizeof(*reply);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Handlers that open files, and what open files do off the data path. Contract: call.h. */
+/* Handlers that open and close files, and that seek and copy in them. call.h has the contract. */
 #ifndef CAISSON_OP_OPEN_H
 #define CAISSON_OP_OPEN_H
 

@@ -15,7 +15,7 @@
 #include "store/creds.h"
 #include "store/fs.h"
 
-/* Mounts of one file below BACKING whose inodes the kernel is told about. */
+/* A file that is mounted several times below BACKING has as many inodes; notify up to this many. */
 #define SHARERS 16u
 
 void op_setid_cleared(struct fs *fs, struct inode *inode)
@@ -26,11 +26,11 @@ void op_setid_cleared(struct fs *fs, struct inode *inode)
 
 	if (!atomic_exchange(&inode->setid, false))
 		return;
-	/* after it: whoever sets such a bit meanwhile says so once more */
+	/* read after the exchange, so that a bit that is set meanwhile is noted again */
 	if (fstat(inode->fd, &st) < 0 || (st.st_mode & (S_ISUID | S_ISGID)))
 		atomic_store(&inode->setid, true);
 	count = inode_list_sharers(&fs->inodes, inode, nodeids, SHARERS);
-	for (uint32_t i = 0; i < count; i++) /* fails only where nobody is left to be misled */
+	for (uint32_t i = 0; i < count; i++) /* fails only if the mount is gone */
 		(void)fuse_notify_attributes(fs->inodes.session_fd, nodeids[i]);
 }
 
@@ -41,7 +41,7 @@ static int sync_flags(const struct fs *fs, const struct fuse_write_in *arg)
 	return fs->cache == CACHE_WRITETHROUGH || (arg->flags & O_DSYNC) ? RWF_DSYNC : 0;
 }
 
-/* Writes CALL's data through FD: the bytes written, or -errno where there were none. */
+/* Writes CALL's data through FD. Returns the number of bytes written, or -errno if it is 0. */
 static int64_t write_all(const struct call *call, int fd)
 {
 	const struct fuse_write_in *arg = call->arg;
@@ -103,7 +103,7 @@ int op_worker_fallocate(struct call *call)
 	if (!file)
 		return -EBADF;
 	inode = inode_at(&call->fs->inodes, file->inode);
-	/* whether he has CAP_FSETID is what the kernel doesn't tell */
+	/* the request doesn't tell whether the caller has CAP_FSETID */
 	r = op_assume_with_groups(call, false);
 	if (r < 0)
 		return r;

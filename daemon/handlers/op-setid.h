@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Handlers for changes that clear set-id bits: writes and allocations by others than root to a
- * file that has such bits. Contract: call.h.
+ * Handlers for writes and allocations that clear set-id bits, because the caller isn't root. call.h
+ * has the contract.
  *
- * Which bits go depends on the caller's groups: S_ISGID without S_IXGRP stays if a member of the
- * file's group writes (setattr_should_drop_sgid() in fs/attr.c). So a metadata worker makes the
- * whole change with the caller's identity. The kernel must not go on showing the old mode, or
- * executing the file by it: it is notified before the answer.
+ * It depends on the caller's groups which bits are cleared: S_ISGID without S_IXGRP stays if a
+ * member of the file's group writes (setattr_should_drop_sgid() in fs/attr.c). Therefore a metadata
+ * worker makes the whole change with the caller's identity. The kernel is notified before the
+ * answer. Otherwise it would still show the old mode, or execute the file with it.
  *
- * These handlers are used for files whose set-id bits the kernel knows (inode->setid). Of all
- * others the kernel shows none, and the data path clears what bits they may have by its io's
- * identity.
+ * These handlers serve only files of which the kernel knows set-id bits (inode->setid). For all
+ * other files the kernel shows no such bits. If they have some on the disk, the data path clears
+ * them, because its I/O has no CAP_FSETID.
  */
 #ifndef CAISSON_OP_SETID_H
 #define CAISSON_OP_SETID_H
@@ -20,17 +20,17 @@ struct fs;
 struct inode;
 
 /*
- * What of a WRITE is a worker's: to a file with set-id bits, all of it; of a zone, its repair
- * (op_zone_repair()).
+ * Handles a WRITE on a worker. To a file with set-id bits, it makes the whole write. For a zone, it
+ * repairs the file after a failed write (op_zone_repair()).
  */
 int op_worker_write(struct call *call);
 
-/* FALLOCATE of such a file. */
+/* Handles a FALLOCATE of a file with set-id bits. */
 int op_worker_fallocate(struct call *call);
 
 /*
- * INODE, a primary row, was changed by somebody who clears set-id bits: tells the kernel if it
- * knows of any.
+ * Notifies the kernel if it knows set-id bits of INODE, a primary row. Call it after a change that
+ * may have cleared them.
  */
 void op_setid_cleared(struct fs *fs, struct inode *inode);
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The *xattr() calls take a path, and those that take a descriptor refuse an O_PATH one. So the
- * path is the descriptor's magic link below /proc/self/fd, which leads to the very inode: following
- * it ends there, also where that is a symlink with attributes of its own.
+ * The fsetxattr(2) family refuses O_PATH descriptors, so we use the calls that take a path. The
+ * path is the descriptor's magic link in /proc/self/fd. It leads to exactly this inode, even if the
+ * inode is a symlink with attributes of its own.
  *
- * Names and values pass through as they are. ACLs name users and groups by number in both
- * directions, in the numbers of the daemon's user namespace. What of "trusted." and "security." a
- * caller may see or set is decided by the backing filesystem, with the capabilities that the
- * caller's identity leaves us; in a mount with default_permissions the kernel has checked what it
- * checks for every filesystem (xattr_permission() in fs/xattr.c), "trusted." among it. Only the
- * mark of a zoned directory isn't a caller's to change, nor to make: flushes depend on it
- * (op-zone.h).
+ * Names and values are passed on unchanged. Users and groups in ACLs are numbers of the daemon's
+ * user namespace. The backing filesystem decides which attributes in "trusted." and "security." a
+ * caller may see or set, by the caller's identity that we take on. With default_permissions the
+ * kernel has already made the checks that it makes for every filesystem (xattr_permission() in
+ * fs/xattr.c). No caller may set or remove the mark of a zoned directory, because flushes depend on
+ * it (op-zone.h).
  */
 #include "handlers/op-xattr.h"
 
@@ -26,7 +25,7 @@
 #include "store/creds.h"
 #include "store/fs.h"
 
-/* "/proc/self/fd/" and a descriptor. */
+/* Room for "/proc/self/fd/" and a descriptor. */
 #define PROC_FD	 "/proc/self/fd/"
 #define PATH_LEN (sizeof(PROC_FD) + STORE_FD_NAME_LEN)
 
@@ -46,7 +45,7 @@ static bool is_acl(const char *name)
 	return is_access_acl(name) || strcmp(name, "system.posix_acl_default") == 0;
 }
 
-/* Finds the call's inode. 0 or -errno. */
+/* Finds the call's inode and its path. Returns 0 or -errno. */
 static int find(const struct call *call, char path[static PATH_LEN], const struct inode **ret_inode)
 {
 	const struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
@@ -58,7 +57,10 @@ static int find(const struct call *call, char path[static PATH_LEN], const struc
 	return 0;
 }
 
-/* The same, and takes on its caller's identity: 0, and creds_resume() is due, or -errno. */
+/*
+ * Does the same and takes on the caller's identity. Returns 0, and then the caller has to call
+ * creds_resume(), or -errno.
+ */
 static int begin(const struct call *call, char path[static PATH_LEN],
 		 const struct inode **ret_inode)
 {
@@ -68,10 +70,9 @@ static int begin(const struct call *call, char path[static PATH_LEN],
 }
 
 /*
- * Who is neither in the file's group nor has CAP_FSETID loses the set-group-id bit with a new
- * access ACL, as posix_acl_update_mode() has it. The kernel has looked (fuse_set_acl() in
- * fs/fuse/acl.c), and we may know less of the caller's groups than it does: so what it says is
- * done.
+ * Clears the set-group-ID bit after a change of the access ACL. That is due if the caller is
+ * neither in the file's group nor has CAP_FSETID (posix_acl_update_mode()). The kernel decides it
+ * (fuse_set_acl() in fs/fuse/acl.c), because it may know more of the caller's groups than we do.
  */
 static int clear_sgid(const struct call *call, const struct inode *inode)
 {
@@ -91,7 +92,7 @@ static int clear_sgid(const struct call *call, const struct inode *inode)
 int op_setxattr(struct call *call)
 {
 	const struct fuse_setxattr_in *arg = call->arg;
-	/* the short form of the struct ends before them */
+	/* the short form of the struct has no such field */
 	uint32_t more = call->fs->setxattr_ext ? arg->setxattr_flags : 0;
 	const struct inode *inode;
 	char path[PATH_LEN];
@@ -113,7 +114,10 @@ int op_setxattr(struct call *call)
 	return r;
 }
 
-/* NAME's value, or the names where it is NULL; asked for with a size of 0, how long that is. */
+/*
+ * Answers with the value of NAME, or with the list of names if NAME is NULL. If the request's size
+ * is 0, it answers with the length instead.
+ */
 static int get(struct call *call, const char *name)
 {
 	const struct fuse_getxattr_in *arg = call->arg;
@@ -125,10 +129,7 @@ static int get(struct call *call, const char *name)
 	int r;
 
 	r = find(call, path, &inode);
-	/*
-	 * names of "trusted." are listed to whom the backing filesystem finds able: not by our
-	 * rights
-	 */
+	/* the filesystem lists names in "trusted." by capability, which must not be the daemon's */
 	if (r == 0)
 		r = name ? op_assume(call) : op_assume_with_groups(call, false);
 	if (r < 0)
@@ -153,8 +154,8 @@ int op_getxattr(struct call *call)
 	int r = get(call, call->name[0]);
 
 	/*
-	 * A filesystem without ACLs: the kernel, which checks each access by them, would pass this
-	 * error on as that of the access (fuse_get_acl()). There is none to heed.
+	 * The filesystem has no ACLs. The kernel asks for them at each access, and would fail the
+	 * access with this error (fuse_get_acl()). So it gets the error for a missing ACL.
 	 */
 	if (r == -EOPNOTSUPP && call->fs->posix_acl && is_acl(call->name[0]))
 		return -ENODATA;
@@ -167,9 +168,10 @@ int op_listxattr(struct call *call)
 }
 
 /*
- * What others change loses its file capabilities: the kernel takes them away in their name, with no
- * right of theirs (cap_inode_killpriv() in security/commoncap.c). When a caller asks for it, the
- * kernel has asked for CAP_SETFCAP, in any mount.
+ * Returns true for the attribute that the kernel removes on behalf of callers without the right to:
+ * a file that someone changes loses its file capabilities (cap_inode_killpriv() in
+ * security/commoncap.c). If a caller itself asks for the removal, the kernel has checked
+ * CAP_SETFCAP, in any mount.
  */
 static bool is_taken_by_the_kernel(const char *name)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Handlers for extended attributes and POSIX ACLs. Contract: call.h. */
+/* Handlers for extended attributes and POSIX ACLs. call.h has the contract. */
 #ifndef CAISSON_OP_XATTR_H
 #define CAISSON_OP_XATTR_H
 

@@ -32,17 +32,17 @@ int op_zone_ask(struct inode *dir)
 		return 0;
 	r = zone_mark_read(dir->fd, &geometry);
 	if (r == -EACCES)
-		return 0; /* ask again: its mode may change */
+		return 0; /* the kind stays unknown, because the directory's mode may change */
 	if (r < 0 && r != -ENODATA)
 		return -EIO;
 	if (r == 0)
 		kind = ZONE_DIRECTORY;
-	/* whoever else asks at this moment finds the same */
+	/* another thread that asks at the same time finds the same kind */
 	atomic_store_explicit(&dir->zone.kind, (uint8_t)kind, memory_order_release);
 	return 0;
 }
 
-/* NAME may be that of a zone in DIR, whose mark the daemon may not read. */
+/* Returns true if NAME may be a zone's but the daemon may not read the mark of DIR. */
 static bool is_hidden_zone(const struct inode *dir, const char *name)
 {
 	return zone_kind(&dir->zone) == ZONE_UNKNOWN && zone_name_is_likely(name);
@@ -60,9 +60,9 @@ int op_zone_allow_name(struct fs *fs, struct inode *dir, const char *name)
 }
 
 /*
- * Whether the file FD is under a zone's name in the directory DIR_FD because those say so to whom
- * it belongs. Root may put there what it likes. Whoever else may make names there could link or
- * move another's file to it, on which the rules of zones would hold then.
+ * Returns true if the owners have meant the file FD to have a zone's name in the directory DIR_FD.
+ * If only root can write to the directory, they have. Otherwise someone could have linked or moved
+ * another user's file there, and the rules of zones would then apply to it.
  */
 static bool is_meant(int dir_fd, int fd)
 {
@@ -108,8 +108,8 @@ static int64_t size_of(int fd)
 }
 
 /*
- * Who opens a second time while the first one is still here finds the zone in LOAD, and what he
- * wrote in that moment would be refused; to wait for it would be to wait for another worker.
+ * A second opener can find the zone still loading. Its writes are refused until loading ends,
+ * because waiting would occupy a second worker.
  */
 void op_zone_load(struct inode *inode, int fd)
 {
@@ -117,7 +117,7 @@ void op_zone_load(struct inode *inode, int fd)
 		zone_settle(&inode->zone, size_of(fd));
 }
 
-/* Makes the file SIZE bytes long, on stable storage. 0 or -errno. */
+/* Sets the file's size on stable storage. Returns 0 or -errno. */
 static int set_size(struct inode *inode, int fd, uint64_t size)
 {
 	int r;
@@ -156,10 +156,10 @@ int op_zone_repair(struct call *call)
 	struct inode *inode;
 	int error;
 
-	assert(file); /* op_io_finish() has found it, and RELEASE waits for this answer */
+	assert(file); /* op_io_finish() found it, and RELEASE comes only after this answer */
 	inode = inode_at(&call->fs->inodes, file->inode);
 	error = inode->zone.error;
-	/* where it can't be cut, its true size becomes the write pointer: what zloop will see */
+	/* if this fails, the write pointer becomes the file's true size, which zloop will see */
 	(void)set_size(inode, file->fd, inode->zone.wp);
 	zone_settle(&inode->zone, size_of(file->fd));
 	return error;

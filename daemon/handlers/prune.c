@@ -14,18 +14,18 @@
 #include "base/macro.h"
 #include "store/fs.h"
 
-/* Inodes that one notification names. */
+/* The largest number of inodes in one notification. */
 #define BATCH 256u
 
 /*
- * After asking, milliseconds until the next time at the earliest. What was given back comes as
- * FORGET through the workers: asking for the same again meanwhile helps nobody. Where nothing has
- * come, everything is in use, and looking through the table over and over would only take time.
+ * Pauses after a notification, in milliseconds. The inodes come back as FORGET through the workers,
+ * so to ask again at once would name the same ones. If none has come back, all are in use, and a
+ * longer pause keeps the thread from searching the table in vain.
  */
 #define PAUSE_MS      1
 #define LONG_PAUSE_MS 100
 
-/* Of the search through the table: the first may only find what was warm. */
+/* Rounds through the table. The first one passes over inodes that were used recently. */
 #define ROUNDS 2
 
 int prune_init(struct prune *prune, struct fs *fs)
@@ -48,7 +48,7 @@ void prune_stop(struct prune *prune)
 {
 	uint64_t one = 1;
 
-	(void)!write(prune->stop_fd, &one, sizeof(one)); /* a counter far from its end */
+	(void)!write(prune->stop_fd, &one, sizeof(one)); /* the counter can't overflow */
 }
 
 static int ask(int dev_fd, const uint64_t *nodeids, uint32_t count)
@@ -60,7 +60,7 @@ static int ask(int dev_fd, const uint64_t *nodeids, uint32_t count)
 	} message;
 	size_t len = offsetof(__typeof__(message), nodeids) + count * sizeof(*nodeids);
 
-	/* a notification is a reply to nobody: unique 0, and its code where the error would be */
+	/* a notification looks like a reply with unique 0 and its code in place of the error */
 	message.header = (struct fuse_out_header){
 		.len = (uint32_t)len,
 		.error = CAISSON_FUSE_NOTIFY_PRUNE,
@@ -88,15 +88,15 @@ static int ask_for_an_eighth(struct prune *prune, int dev_fd)
 			atomic_fetch_add(&prune->asked, count);
 		}
 		left -= count;
-		if (count < max) /* all the way round */
+		if (count < max) /* the search has seen every row */
 			round++;
 	}
 	return 0;
 }
 
 /*
- * Waits until FD (-1: none) is readable or TIMEOUT_MS (-1: no end) have passed. Returns whether to
- * go on: not when told to stop.
+ * Waits until FD is readable, for at most TIMEOUT_MS. An FD of -1 is ignored; a TIMEOUT_MS of -1
+ * means no limit. Returns false if the thread has to stop.
  */
 static bool wait_for(struct prune *prune, int fd, int timeout_ms)
 {
@@ -116,18 +116,19 @@ void prune_run(struct prune *prune, int dev_fd)
 	uint64_t freed, times;
 
 	while (wait_for(prune, table->pressure_fd, -1)) {
-		(void)!read(table->pressure_fd, &times, sizeof(times)); /* told once is enough */
+		(void)!read(table->pressure_fd, &times,
+			    sizeof(times)); /* the count doesn't matter */
 		freed = atomic_load(&table->freed);
 		if (ask_for_an_eighth(prune, dev_fd) < 0)
-			break; /* -EINVAL: no such notification; -ENODEV: no such mount any more */
+			break; /* -EINVAL: unknown notification; -ENODEV: the mount is gone */
 		if (!wait_for(prune, -1, PAUSE_MS))
 			return;
 		if (atomic_load(&table->freed) == freed && !wait_for(prune, -1, LONG_PAUSE_MS))
 			return;
 		/*
-		 * From here on, the next look-up that finds room short tells so again. One until
-		 * now was taken for told: where something has come back and room is short all the
-		 * same, ask on its behalf.
+		 * From here on a look-up that finds room short calls inode_press() again. Earlier
+		 * ones didn't, because the table was pressed already. So if inodes have come back
+		 * and room is still short, press on their behalf.
 		 */
 		inode_relieve(table);
 		if (atomic_load(&table->freed) != freed && inode_is_pressed(table))
