@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * caissond: serves a directory as a backing store. The start-up phases in their order, which
- * matters: what each may still allocate, and which tasks inherit what it sets.
+ * caissond serves a directory as a backing store. It starts in the phases below. Their order
+ * matters, because tasks inherit settings from earlier phases, and because later phases may no
+ * longer allocate or have capabilities.
  *
- * In main(), one process, one thread:
- *   1. mark			every later task inherits it (S1); close what the caller left open
- *   2. command line
- *   3. paths, limits, backing directory
- *   4. mount			from here on, whatever fails unmounts again
- *   5. keeper			forks the server and waits for it
+ * In main(), with one process and one thread:
+ *   1. set the mark		every later task inherits it (S1); close inherited descriptors
+ *   2. read the command line
+ *   3. check paths and limits, open the backing directory
+ *   4. mount			after this, every error unmounts again
+ *   5. become the keeper	fork the server and wait for it
  *
- * In serve(), the server process:
- *   6. lock memory		all that comes after is locked as it is mapped (S3)
- *   7. control socket		while there are rights to make it
+ * In serve(), in the server process:
+ *   6. lock memory		later mappings are locked as they are made (S3)
+ *   7. open the control socket	this needs capabilities
  *   8. drop capabilities
- *   9. arena, tables, threads, rings (server.c)
- *  10. audit			of every task, io-wq workers too (S1)
- *  11. seal			answer INIT: the mount is live, the data path allocates nothing (S4)
- *  12. serve until unmounted
+ *   9. create the arena, tables, threads and rings (server.c)
+ *  10. audit			check the mark of every task, io-wq workers included (S1)
+ *  11. seal			answer INIT; from now on the data path allocates nothing (S4)
+ *  12. serve until the mount is gone
  */
 #define FUSE_USE_VERSION 312
 
@@ -57,7 +58,7 @@
 #include "store/privdrop.h"
 #include "store/store.h"
 
-/* Bytes of heap for what is allocated after the server has dropped its capabilities. */
+/* Bytes of heap that are reserved for allocations after the server has dropped capabilities. */
 #define HEAP_SPARE (512 << 10)
 
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_LEASES, WATCHES };
@@ -65,12 +66,12 @@ enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_LEASES, WATCHES };
 struct caissond {
 	struct options options;
 	struct store store;
-	struct backing_lock lock; /* as long as the keeper or the server lives */
+	struct backing_lock lock; /* held as long as the keeper or the server lives */
 	struct fuse_session *fuse;
 	struct mountinfo mount;
 	struct caisson_scope flusher;
 
-	/* the server process */
+	/* the server process only */
 	const struct keeper_link *link;
 	struct server server;
 	struct control control;
@@ -125,8 +126,9 @@ static void stop(struct caissond *self)
 }
 
 /*
- * What a queue that can't go on had under way is answered by nobody, and others may wait for it, at
- * a gate or for a page: so this is a crash, and the keeper sees to the clients.
+ * Ends the process after a queue has failed. The requests of that queue are never answered, and
+ * other requests may wait for them at a gate or for a page. So the server can't end in good order.
+ * The keeper then unmounts.
  */
 static _Noreturn void die(const struct caissond *self, int error)
 {
@@ -136,7 +138,8 @@ static _Noreturn void die(const struct caissond *self, int error)
 }
 
 /*
- * A queue thread has ended, the keeper has something to say, or leases are to be looked at again.
+ * Handles a watched descriptor that is readable: a queue thread has ended, the keeper has sent
+ * something, or it is time to retry requests that wait for leases. Returns false to end the loop.
  */
 static bool watch_ready(void *arg, uint32_t i)
 {
@@ -155,7 +158,7 @@ static bool watch_ready(void *arg, uint32_t i)
 			stop(self);
 			break;
 		case KEEPER_GONE:
-			/* S8: whoever killed it, the stack above goes on; umount(8) ends us */
+			/* the stack above needs us all the same (S8), until umount(8) ends us */
 			log_warn("%s: keep serving without the keeper: it has died",
 				 self->options.mountpoint);
 			self->keeper_gone = true;
@@ -175,15 +178,15 @@ static bool watch_ready(void *arg, uint32_t i)
 }
 
 /*
- * Without CAP_SYS_RESOURCE, RLIMIT_MEMLOCK is what it is, and what is locked exceeds it once
- * CAP_IPC_LOCK has gone: from then on the heap can't grow. So it has room for what is still to
- * come.
+ * Makes the heap large enough for all later allocations. After CAP_IPC_LOCK is dropped, locked
+ * memory may exceed RLIMIT_MEMLOCK, which only CAP_SYS_RESOURCE can raise. Then the heap can't
+ * grow any more.
  */
 static void reserve_heap(void)
 {
-	void *volatile spare; /* not to be optimised away */
+	void *volatile spare; /* volatile keeps the compiler from removing the allocation */
 
-	(void)mallopt(M_MMAP_THRESHOLD, 2 * HEAP_SPARE); /* hints */
+	(void)mallopt(M_MMAP_THRESHOLD, 2 * HEAP_SPARE); /* both are hints */
 	(void)mallopt(M_TRIM_THRESHOLD, 2 * HEAP_SPARE);
 	spare = malloc(HEAP_SPARE);
 	free(spare);
@@ -194,8 +197,8 @@ static int lock_memory(const struct caissond *self)
 	int r;
 
 	if (!self->options.require_mlock)
-		return 0; /* where little may be locked, locking would make later mappings fail */
-	/* one heap for all threads: more would be mapped, and locked, 64 MiB at a time */
+		return 0; /* with a low limit, locked memory would make later mappings fail */
+	/* all threads share one heap; each further heap would map and lock 64 MiB */
 	(void)mallopt(M_ARENA_MAX, 1); /* a hint */
 	reserve_heap();
 	r = caisson_memory_lock(0);
@@ -223,7 +226,7 @@ static int audit(struct caissond *self)
 	return r < 0 ? EXIT_CANNOT_SERVE : 0;
 }
 
-/* Nothing where there are none: by /dev/fuse. */
+/* Describes the ring entries of FUSE-over-io_uring. TEXT is empty if the transport is /dev/fuse. */
 static void describe_entries(const struct ring_layout *layout, char *text, size_t len)
 {
 	text[0] = '\0';
@@ -252,7 +255,7 @@ static void tell_ready(struct caissond *self)
 		 plan->queue_depth, options->serve.workers, entries);
 }
 
-/* Phases 9 to 12; the control socket is open. */
+/* Does the phases 9 to 12. */
 static int serve_with_server(struct caissond *self)
 {
 	const struct options *options = &self->options;
@@ -276,7 +279,7 @@ static int serve_with_server(struct caissond *self)
 	tell_ready(self);
 	r = keeper_ready(self->link);
 	if (r < 0)
-		log_warn("keeper: tell that %s is ready: %s", self->options.mountpoint,
+		log_warn("keeper: report that %s is ready: %s", self->options.mountpoint,
 			 strerror(-r));
 
 	self->duties = (struct duties){
@@ -308,7 +311,7 @@ static int serve_with_server(struct caissond *self)
 	return 0;
 }
 
-/* The server process. */
+/* The main function of the server process. */
 static int serve(void *arg, const struct keeper_link *link)
 {
 	struct caissond *self = arg;
@@ -337,23 +340,22 @@ static int serve(void *arg, const struct keeper_link *link)
 	r = privdrop_process(&plan);
 	if (r == 0)
 		r = creds_init();
-	if (r == 0) /* what fails before it is ready, the launcher's terminal is told */
+	if (r == 0) /* to the launcher's terminal until the mount is ready */
 		r = log_start(LOG_TARGET_STDERR, privdrop_thread);
 	if (r < 0) {
 		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
 	} else {
 		if (creds_act_for_callers() && !creds_see_callers())
-			log_warn(
-				"/proc: hides callers' groups and capabilities (hidepid): what the "
-				"kernel has checked has to do");
+			log_warn("/proc: read callers' groups and capabilities: it is mounted with "
+				 "hidepid, so only the kernel's own checks apply");
 		else if (creds_act_for_callers() && !creds_tell_namespaces())
-			log_warn("callers: tell their user namespaces: CAP_SYS_PTRACE is missing: "
-				 "root's capabilities count over files only");
+			log_warn("callers: read their user namespaces: CAP_SYS_PTRACE is missing, "
+				 "so root's capabilities count over files only");
 		code = serve_with_server(self);
 	}
 
-	/* BACKING first, before all that takes longer: it may be about to be unmounted */
+	/* close BACKING first, because somebody may be waiting to unmount it */
 	server_join(&self->server);
 	store_close(&self->store);
 	server_close(&self->server);
@@ -374,14 +376,14 @@ static int mount_it(struct caissond *self)
 		return code;
 	r = mountinfo_find(mountpoint, &self->mount);
 	if (r < 0) {
-		log_fail("%s: find it among the mounts: %s", mountpoint, strerror(-r));
+		log_fail("%s: find in /proc/self/mountinfo: %s", mountpoint, strerror(-r));
 		fuse_session_unmount(self->fuse);
 		return EXIT_CANNOT_SERVE;
 	}
 	return 0;
 }
 
-/* The keeper keeps nothing of BACKING open: that is unmounted as soon as the server has let go. */
+/* Closes BACKING in the keeper, so that it can be unmounted as soon as the server has ended. */
 static void let_go(void *arg)
 {
 	struct caissond *self = arg;
@@ -410,16 +412,16 @@ static int keep(struct caissond *self)
 }
 
 /*
- * What the caller has left open may lie on the stack above, or keep another mount busy (S8): all
- * but standard input, output and error is closed. Those three have to be open, or the next files
- * to be opened would be taken for them.
+ * Closes all inherited descriptors but standard input, output and error. The files may lie on the
+ * stack above or keep another mount busy (S8). Opens /dev/null for any of the three that is closed,
+ * because otherwise the next file that we open would take its place.
  */
 static int close_inherited(void)
 {
 	int r = close_range(STDERR_FILENO + 1, ~0u, 0) < 0 ? -errno : 0;
 
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && !r; fd++) {
-		/* the lowest number that is free is this one */
+		/* open() uses the lowest free number, which is this one */
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
 			r = -errno;
 	}
@@ -443,7 +445,7 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		return 0;
 	if (self->options.remount)
 		return remount_run(&self->options);
-	/* who goes to the background says nothing when all is well, nor does mount(8) warn */
+	/* a daemon is silent if all is well, and mount(8) doesn't show warnings either */
 	if (!self->options.foreground && self->options.log == LOG_TARGET_SYSLOG)
 		log_split(self->options.helper ? LOG_LEVEL_FAIL : LOG_LEVEL_WARN);
 
@@ -459,12 +461,9 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	if (code)
 		return code;
 	if (!self->options.require_io_flusher && marked == 0)
-		/*
-		 * asked to go unmarked: for plain files, and as the control in tests; the audit
-		 * tells
-		 */
+		/* io_flusher=off asks to serve unmarked; the audit shows the result */
 		(void)caisson_flusher_leave(&self->flusher);
-	(void)oom_protect(); /* what came of it is in `caisson status` */
+	(void)oom_protect(); /* `caisson status` shows the result */
 
 	/* 4 */
 	code = mount_it(self);

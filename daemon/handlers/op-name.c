@@ -39,7 +39,7 @@ static int reply_absent(struct call *call)
 	return 0;
 }
 
-/* Looks up CALL's name in DIR. Returns -EAGAIN if CALL is brief and would have to wait. */
+/* Looks up CALL's name in DIR. Returns -EAGAIN if CALL is nonblocking and would have to wait. */
 static int look_up(struct call *call, struct inode *dir)
 {
 	int r;
