@@ -28,7 +28,7 @@ REMARKS = {"memory": "The targets are ratios on a disk. Here, where ext4 has nex
 PAGE_BACKENDS = ("ext4", "caisson", "caisson-dev") + targets.HP_DAEMON + ("qemu-fuse",)
 PAGE_HEAD = """# How fast caisson is
 
-`sudo tests/bench/run --record` measured this and wrote it. The run compares caisson with ext4 itself and with two peers, libfuse's passthrough_hp and QEMU's FUSE export. The client, fio, has the same CPUs as the server. `tests/bench/run --help` lists what else can be measured.
+`sudo tests/bench/run --record` measured this and wrote it. The run compares caisson with ext4 itself and, if they can be had, with two peers, libfuse's passthrough_hp and QEMU's FUSE export. The client, fio, has the same CPUs as the server. `tests/bench/run --help` lists what else can be measured.
 """
 
 
@@ -220,9 +220,10 @@ def guest_section(results):
 def machine_lines(results):
     """What it was measured on."""
     machine, settings = results["machine"], results["settings"]
-    return ["caisson at %s, %s, %s CPUs, %d MiB of memory, Linux %s, %s. Rounds: %s, of %s s each. %s%s" % (
+    return ["caisson at %s, %s, %s CPUs, %d MiB of memory, Linux %s, %s. Rounds: %s, of %s s each. "
+            "The load average at the start was %s. %s%s" % (
         settings["revision"], machine["cpu"], machine["cores"], machine["memory_mib"], machine["kernel"],
-        machine["fio"], settings["rounds"], settings["seconds"],
+        machine["fio"], settings["rounds"], settings["seconds"], machine.get("load", "not noted"),
         "" if machine["marked"] == "yes" else
         "This machine does not let caissond mark its tasks, so caissond served with io_flusher=off. ",
         "FUSE-over-io_uring was on." if machine["uring"] == "yes" else
