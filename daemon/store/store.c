@@ -3,38 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/macro.h"
+#include "store/handle.h"
 
 /* Before openat2() is taken at its word that a racing rename keeps it from being sure. */
 #define RESOLVE_TRIES 64
 
 /*
- * Filesystems that have no flush operation (what fsync() finds, close() doesn't) and whose statx()
- * neither does I/O nor waits for any.
+ * A local filesystem has no flush operation, so close() finds no error that fsync() doesn't find,
+ * and its statx() neither does I/O nor waits for any. The filesystems that are known to be local
+ * are the ones whose handles last.
  */
 static bool is_local(int fd)
 {
-	static const unsigned long types[] = {
-		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
-	};
-	struct statfs statfs;
-
-	if (fstatfs(fd, &statfs) < 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		if ((unsigned long)statfs.f_type == types[i])
-			return true;
-	}
-	return false;
+	return handle_is_lasting(fd);
 }
 
 int store_open(struct store *store, const char *path)
