@@ -11,11 +11,10 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/mutex.h"
+#include "store/inode-identity.h"
+#include "store/inode-rows.h"
 #include "store/inode.h"
 #include "store/store.h"
-
-/* The root, which keeps its descriptor, is row 0. */
-#define ROOT_ROW 0u
 
 /* Inodes that one handler works on: two directories of a rename, two names in them. Some more. */
 #define PINS_MAX 16u
@@ -84,7 +83,7 @@ static void list_as_newest(struct inode_table *table, struct inode *inode)
 /* Whether INODE can be opened by its handle, for all that is known. The mutex is held. */
 static bool reopens(const struct inode_table *table, const struct inode *inode)
 {
-	return inode_row(table, inode) != ROOT_ROW && inode->mount < INODE_MOUNTS &&
+	return inode_row(table, inode) != INODE_ROOT_ROW && inode->mount < INODE_MOUNTS &&
 	       table->mounts[inode->mount].reopens && !table->may_not_reopen && inode->handle.len;
 }
 

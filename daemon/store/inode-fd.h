@@ -34,9 +34,6 @@ void inode_fd_pin(struct inode *inode);
 /* Drops descriptors if there are too many. The mutex isn't held. */
 void inode_fd_trim(struct inode_table *table);
 
-/* The row of NODEID, or NULL; inode.c has it. The mutex is held. */
-struct inode *inode_by_nodeid(struct inode_table *table, uint64_t nodeid);
-
 /* The slot of mount ID, or INODE_MOUNTS where it has none yet. The mutex is held. */
 uint16_t inode_mount_find(const struct inode_table *table, uint64_t id);
 

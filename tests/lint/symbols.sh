@@ -57,7 +57,7 @@ declare -A exceptions=(
 		pthread_join pthread_setname_np'
 	[serve_worker]='aligned_alloc calloc free' # worker_init(), before the seal; worker_destroy()
 	[store_creds]='calloc free'                # creds_init(), creds_destroy()
-	[store_inode]='free'                       # inode_table_destroy(), after the end
+	[store_inode-export]='free'                # inode_export_init(), before the seal
 	# giving up capabilities is a step of start-up
 	[store_privdrop]='cap_drop_bound cap_free cap_init cap_max_bits cap_reset_ambient cap_set_flag
 		cap_set_proc snprintf'

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Telling that the inode table is short of room, and finding inodes that could be given back. */
+#include "store/inode.h"
+
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "base/mutex.h"
+#include "store/inode-rows.h"
+
+/* Rows that are looked through in one go with the mutex held: some microseconds. */
+#define COLLECT_ROWS 1024u
+
+bool inode_is_pressed(const struct inode_table *table)
+{
+	return atomic_load(&table->used) > table->count - table->count / 4;
+}
+
+bool inode_is_tight(const struct inode_table *table)
+{
+	return atomic_load(&table->used) > table->count - table->count / 8 &&
+	       atomic_load(&table->prunable);
+}
+
+void inode_press(struct inode_table *table)
+{
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&table->pressed, true))
+		(void)!write(table->pressure_fd, &one, sizeof(one)); /* far from its end */
+}
+
+void inode_relieve(struct inode_table *table)
+{
+	atomic_store(&table->pressed, false);
+}
+
+/* The table's mutex is held. Whether the row is idle; a warm one is the next time. */
+static bool is_idle(const struct inode_table *table, struct inode *inode)
+{
+	bool warm = inode->warm;
+
+	if (!inode->nlookup || inode->opens || inode_row(table, inode) == INODE_ROOT_ROW)
+		return false;
+	inode->warm = false;
+	return !warm;
+}
+
+uint32_t inode_collect(struct inode_table *table, uint32_t *hand, uint64_t *nodeids, uint32_t max,
+		       bool (*is_wanted)(const struct inode_table *table, struct inode *inode))
+{
+	uint32_t count = inode_row_count(table), found = 0, left = count;
+
+	while (left && found < max) {
+		/* in pieces: the workers want the mutex too */
+		uint32_t piece = MIN(left, COLLECT_ROWS);
+
+		mutex_lock(&table->mutex);
+		for (; piece && found < max; piece--, left--) {
+			struct inode *inode = inode_at(table, *hand);
+
+			*hand = (*hand + 1) % count;
+			if (is_wanted(table, inode))
+				nodeids[found++] = inode_nodeid(table, inode);
+		}
+		mutex_unlock(&table->mutex);
+	}
+	return found;
+}
+
+uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t *nodeids,
+			    uint32_t max)
+{
+	return inode_collect(table, hand, nodeids, max, is_idle);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/inode-export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/fuse-kernel.h"
+#include "base/mountinfo.h"
+#include "store/inode-identity.h"
+#include "store/inode-rows.h"
+#include "store/inode.h"
+
+/*
+ * Generations that the kernel is told: of exported inodes, and a bit of this daemon's own for
+ * others.
+ */
+#define EXPORTED   1u
+#define UNEXPORTED 2u
+
+/* Whether STX is of the root of a filesystem, all of which lies below it then. */
+static bool is_whole(const struct statx *stx)
+{
+	autofree char *path = NULL;
+	struct mountinfo mount;
+
+	return (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) && (stx->stx_mask & STATX_MNT_ID) &&
+	       mountinfo_find_id((uint32_t)stx->stx_mnt_id, &mount, &path) == 0 && mount.is_whole;
+}
+
+int inode_export_init(struct inode_table *table, const struct inode *root, bool reopens,
+		      const struct statx *root_stx)
+{
+	if (reopens && is_whole(root_stx))
+		table->export_off = handle_generation_off(root->fd, &root->handle);
+	if (getrandom(&table->unexported, sizeof(table->unexported), 0) !=
+	    sizeof(table->unexported))
+		return -EIO;
+	table->unexported |= UNEXPORTED;
+	return 0;
+}
+uint64_t inode_exported_nodeid(const struct inode_table *table,
+			       const struct inode_candidate *candidate)
+{
+	uint64_t nodeid = 0;
+
+	if (table->export_off && candidate->mount_id == table->mounts[0].id)
+		nodeid = handle_pack(&candidate->handle, &inode_at(table, INODE_ROOT_ROW)->handle,
+				     table->export_off);
+	return nodeid > FUSE_ROOT_ID && (uint32_t)nodeid == candidate->ino ? nodeid : 0;
+}
+
+uint32_t inode_generation(const struct inode_table *table, const struct inode *inode)
+{
+	if (inode->nodeid == FUSE_ROOT_ID)
+		return 0; /* as the kernel has it */
+	return inode->exported && !zone_is_file(&inode->zone) ? EXPORTED : table->unexported;
+}
+
+/* The inode of NODEID, which isn't known. */
+static int open_forgotten(struct inode_table *table, uint64_t nodeid, int *ret_fd)
+{
+	struct handle handle, found;
+	autoclose int fd = -1;
+	int r;
+
+	handle_unpack(nodeid, &inode_at(table, INODE_ROOT_ROW)->handle, table->export_off, &handle);
+	r = handle_open(table->mounts[0].fd, &handle, O_PATH, &fd);
+	if (r < 0)
+		return r;
+	/* some take a generation of 0 for any */
+	handle_read(fd, &(struct statx){ 0 }, &found);
+	if (!handle_equal(&handle, &found))
+		return -ESTALE;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent, int *ret_fd)
+{
+	struct inode *inode = inode_get(table, nodeid);
+
+	if (inode && parent && (!inode->exported || !S_ISDIR(inode->mode)))
+		return -ESTALE;
+	if (inode) {
+		/* "." of what isn't a directory can't be opened */
+		*ret_fd = parent ? openat(inode->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)
+				 : fcntl(inode->fd, F_DUPFD_CLOEXEC, 0);
+		return *ret_fd < 0 ? -errno : 0;
+	}
+	return parent || !table->export_off ? -ESTALE : open_forgotten(table, nodeid, ret_fd);
+}

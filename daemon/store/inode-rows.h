@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rows of the inode table: how they are stored, which ones are free, and the hash chains that
+ * lead to those in use. Private to inode.c and its parts.
+ *
+ * The arena has a fixed number of rows. When all of them are in use, more are made in address
+ * space that was reserved at start.
+ */
+#ifndef CAISSON_INODE_ROWS_H
+#define CAISSON_INODE_ROWS_H
+
+#include <stdint.h>
+
+#include "base/macro.h"
+
+struct inode_table;
+
+#define INODE_ROOT_ROW 0u
+
+/* Rows that exist, in use or free. Any thread. */
+uint32_t inode_row_count(const struct inode_table *table);
+
+/* Takes a free row. POOL_NONE: there is none until inode_rows_make_more(). The mutex is held. */
+uint32_t inode_row_take(struct inode_table *table);
+
+/* Gives ROW back, which is in no chain. The mutex is held. */
+void inode_row_put(struct inode_table *table, uint32_t row);
+
+/*
+ * Makes more rows, unless some are free by now. Returns 0, or -ENFILE if there is no address space
+ * or no memory. The mutex isn't held.
+ */
+int inode_rows_make_more(struct inode_table *table);
+
+static inline uint64_t inode_hash(uint64_t dev, uint64_t ino)
+{
+	return mix_bits(ino + dev * 0x9e3779b97f4a7c15ull);
+}
+
+/* Where the chain of DEV and INO begins: its first row, or POOL_NONE. The mutex is held. */
+uint32_t *inode_bucket(struct inode_table *table, uint64_t dev, uint64_t ino);
+
+#endif
