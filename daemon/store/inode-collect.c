@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Telling that the inode table is short of room, and finding inodes that could be given back. */
+/*
+ * The inode table's part in giving inodes back: whether rows are short, and which rows the kernel
+ * could do without.
+ */
 #include "store/inode.h"
 
 #include <unistd.h>
@@ -8,7 +11,7 @@
 #include "base/mutex.h"
 #include "store/inode-rows.h"
 
-/* Rows that are looked through in one go with the mutex held: some microseconds. */
+/* Rows that are looked at while the mutex is held once, which takes some microseconds. */
 #define COLLECT_ROWS 1024u
 
 bool inode_is_pressed(const struct inode_table *table)
@@ -27,7 +30,7 @@ void inode_press(struct inode_table *table)
 	uint64_t one = 1;
 
 	if (!atomic_exchange(&table->pressed, true))
-		(void)!write(table->pressure_fd, &one, sizeof(one)); /* far from its end */
+		(void)!write(table->pressure_fd, &one, sizeof(one)); /* can't overflow so soon */
 }
 
 void inode_relieve(struct inode_table *table)
@@ -35,7 +38,7 @@ void inode_relieve(struct inode_table *table)
 	atomic_store(&table->pressed, false);
 }
 
-/* The table's mutex is held. Whether the row is idle; a warm one is the next time. */
+/* Whether INODE's row is idle. A warm row cools down, and is idle the next time. */
 static bool is_idle(const struct inode_table *table, struct inode *inode)
 {
 	bool warm = inode->warm;
@@ -52,7 +55,7 @@ uint32_t inode_collect(struct inode_table *table, uint32_t *hand, uint64_t *node
 	uint32_t count = inode_row_count(table), found = 0, left = count;
 
 	while (left && found < max) {
-		/* in pieces: the workers want the mutex too */
+		/* in pieces, because the workers need the mutex too */
 		uint32_t piece = MIN(left, COLLECT_ROWS);
 
 		mutex_lock(&table->mutex);

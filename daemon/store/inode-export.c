@@ -13,14 +13,13 @@
 #include "store/inode-rows.h"
 #include "store/inode.h"
 
-/*
- * Generations that the kernel is told: of exported inodes, and a bit of this daemon's own for
- * others.
- */
-#define EXPORTED   1u
+/* The generation of exported inodes. Each daemon chooses another one for all others. */
+#define EXPORTED 1u
+
+/* A bit that keeps the generation of other inodes from being EXPORTED. */
 #define UNEXPORTED 2u
 
-/* Whether STX is of the root of a filesystem, all of which lies below it then. */
+/* Whether STX describes the root of a whole filesystem or subvolume. */
 static bool is_whole(const struct statx *stx)
 {
 	autofree char *path = NULL;
@@ -55,11 +54,11 @@ uint64_t inode_exported_nodeid(const struct inode_table *table,
 uint32_t inode_generation(const struct inode_table *table, const struct inode *inode)
 {
 	if (inode->nodeid == FUSE_ROOT_ID)
-		return 0; /* as the kernel has it */
+		return 0; /* the kernel gives the root this generation itself */
 	return inode->exported && !zone_is_file(&inode->zone) ? EXPORTED : table->unexported;
 }
 
-/* The inode of NODEID, which isn't known. */
+/* Opens the inode of NODEID, which has no row. */
 static int open_forgotten(struct inode_table *table, uint64_t nodeid, int *ret_fd)
 {
 	struct handle handle, found;
@@ -70,7 +69,7 @@ static int open_forgotten(struct inode_table *table, uint64_t nodeid, int *ret_f
 	r = handle_open(table->mounts[0].fd, &handle, O_PATH, &fd);
 	if (r < 0)
 		return r;
-	/* some take a generation of 0 for any */
+	/* on some filesystems, generation 0 opens an inode of any generation */
 	handle_read(fd, &(struct statx){ 0 }, &found);
 	if (!handle_equal(&handle, &found))
 		return -ESTALE;
@@ -85,7 +84,7 @@ int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent,
 	if (inode && parent && (!inode->exported || !S_ISDIR(inode->mode)))
 		return -ESTALE;
 	if (inode) {
-		/* "." of what isn't a directory can't be opened */
+		/* a duplicate, because "." can be opened in directories only */
 		*ret_fd = parent ? openat(inode->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)
 				 : fcntl(inode->fd, F_DUPFD_CLOEXEC, 0);
 		return *ret_fd < 0 ? -errno : 0;

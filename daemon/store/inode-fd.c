@@ -16,23 +16,25 @@
 #include "store/inode.h"
 #include "store/store.h"
 
-/* Inodes that one handler works on: two directories of a rename, two names in them. Some more. */
+/*
+ * Rows that one thread can pin. A rename pins the most: its two directories and a name in each.
+ */
 #define PINS_MAX 16u
 
-/*
- * Descriptors that are dropped in one go, and rows that are looked at for them: some microseconds.
- */
+/* Descriptors that drop() drops at most. */
 #define DROP_BATCH 32u
-#define DROP_LOOK  1024u
 
-/* Before a lack of descriptors is taken for an answer. */
+/* Rows that drop() looks at to find them, which takes some microseconds. */
+#define DROP_LOOK 1024u
+
+/* Attempts to open an inode while descriptors are short. */
 #define REOPEN_TRIES 3
 
-/* What the calling thread has pinned, and what opening an inode failed with (-errno). */
+/* The rows that the calling thread has pinned. */
 struct pins {
 	struct inode *inodes[PINS_MAX];
 	uint32_t count;
-	int error;
+	int error; /* of opening an inode, -errno; 0: none failed */
 };
 static __thread struct pins own;
 
@@ -80,7 +82,7 @@ static void list_as_newest(struct inode_table *table, struct inode *inode)
 	inode->listed = true;
 }
 
-/* Whether INODE can be opened by its handle, for all that is known. The mutex is held. */
+/* Whether INODE can be opened by its handle, as far as is known. The mutex is held. */
 static bool reopens(const struct inode_table *table, const struct inode *inode)
 {
 	return inode_row(table, inode) != INODE_ROOT_ROW && inode->mount < INODE_MOUNTS &&
@@ -134,7 +136,7 @@ struct dropped {
 	int fd;
 };
 
-/* The mutex is held. Takes up to MAX descriptors from rows that can do without. */
+/* Takes up to MAX descriptors from rows that can do without them. The mutex is held. */
 static uint32_t take_oldest(struct inode_table *table, struct dropped *taken, uint32_t max)
 {
 	uint32_t found = 0, left = DROP_LOOK;
@@ -158,7 +160,10 @@ static uint32_t take_oldest(struct inode_table *table, struct dropped *taken, ui
 	return found;
 }
 
-/* Opens the inode behind FD by HANDLE. 0; -ESTALE where another one is found; or -errno. */
+/*
+ * Tries to open the inode behind FD by HANDLE. Returns 0 or -errno: -ESTALE if HANDLE leads to
+ * another inode.
+ */
 static int try_handle(int mount_fd, int fd, const struct handle *handle)
 {
 	autoclose int again = -1;
@@ -177,7 +182,10 @@ static int try_handle(int mount_fd, int fd, const struct handle *handle)
 		       : -ESTALE;
 }
 
-/* Opens the directory DIR_FD anew, and by its handle. 0 or -errno. */
+/*
+ * Opens the directory DIR_FD, not with O_PATH, as a descriptor for handle_open(), and tries it with
+ * the directory's own handle. Returns 0 or -errno.
+ */
 static int try_directory(int dir_fd, int *ret_fd)
 {
 	autoclose int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -212,7 +220,7 @@ int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 		return works ? 0 : -EOPNOTSUPP;
 
 	r = try_directory(dir_fd, &fd);
-	/* anything else is about this directory or this moment: the next one is tried */
+	/* any other error is of this directory or this moment, so another call may succeed */
 	if (r < 0 && r != -EOPNOTSUPP)
 		return r;
 	mutex_lock(&table->mutex);
@@ -226,8 +234,8 @@ int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 }
 
 /*
- * Whether what ONE refers to can be opened again by its handle. The last name of it can't go at
- * this moment without the row's getting another descriptor before: see inode_pin_name().
+ * Whether ONE's inode can be opened again by its handle after its descriptor is closed. It can lose
+ * its last name meanwhile, but inode_pin_name() gives the row another descriptor before that.
  */
 static bool can_close(struct inode_table *table, const struct dropped *one)
 {
@@ -254,7 +262,7 @@ static uint32_t drop(struct inode_table *table, uint32_t max)
 			closed++;
 		} else {
 			mutex_lock(&table->mutex);
-			/* unless its row has been forgotten meanwhile, or has another one */
+			/* the row may have been freed or got another descriptor meanwhile */
 			if (one->inode->used && inode_nodeid(table, one->inode) == one->nodeid)
 				inode_fd_install(table, one->inode, &one->fd);
 			mutex_unlock(&table->mutex);
@@ -268,7 +276,7 @@ void inode_fd_trim(struct inode_table *table)
 {
 	uint32_t fds = atomic_load(&table->fds);
 
-	/* some more than necessary, so that not everybody has to */
+	/* more than necessary, so that not every call has to drop some */
 	if (fds > table->fd_limit && !drop(table, DROP_BATCH))
 		inode_press(table);
 }
@@ -283,10 +291,10 @@ bool inode_is_short_of_fds(const struct inode_table *table)
 	return atomic_load(&table->fds) >= table->fd_limit;
 }
 
-/* INODE, which the caller has pinned, gets a descriptor again. 0 or -errno. */
+/* Opens a descriptor for INODE, which the caller has pinned. Returns 0 or -errno. */
 static int reopen(struct inode_table *table, struct inode *inode)
 {
-	/* a slot keeps its descriptor as long as a row is on it; beyond the slots there is none */
+	/* a mount's descriptor stays open while the mount has rows */
 	int mount_fd = inode->mount < INODE_MOUNTS ? table->mounts[inode->mount].fd : -1;
 	int fd = -1, r;
 
@@ -300,7 +308,7 @@ static int reopen(struct inode_table *table, struct inode *inode)
 	mutex_lock(&table->mutex);
 	inode_fd_install(table, inode, &fd);
 	mutex_unlock(&table->mutex);
-	close_fd(&fd); /* another thread was faster */
+	close_fd(&fd); /* still here if another thread was faster */
 	inode_fd_trim(table);
 	return 0;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inode table's descriptors: how many rows have one, which row loses it, and how it gets it
- * back. Private to inode.c; handlers use inode.h.
+ * The descriptors of the inode table: which rows have one, which rows lose it when descriptors are
+ * short, and how a row gets one again. Private to inode.c and its parts; handlers use inode.h.
  *
- * If more than table->fd_limit rows have a descriptor, the row that was asked for longest ago
- * loses its own. Some rows never do: one that a handler has pinned, one that is open (the open
- * file's descriptors come from it), one whose inode has no name any more, and one whose filesystem
- * may not find an inode by its handle. If nothing can be dropped, the kernel is asked to give
- * inodes back (inode_press()).
+ * If more than table->fd_limit rows have a descriptor, the rows that were asked for longest ago
+ * lose theirs. A row keeps its descriptor while a handler has pinned it, while an open file holds
+ * it, and if its inode can't be found again without: the inode has no name any more, or its
+ * filesystem may not find inodes by their handles. If no descriptor can be dropped, the kernel is
+ * asked to give inodes back (inode_press()).
  */
 #ifndef CAISSON_INODE_FD_H
 #define CAISSON_INODE_FD_H
@@ -18,38 +18,42 @@
 struct inode;
 struct inode_table;
 
-/* Before anything is remembered. */
+/* To be called before any inode is remembered. */
 void inode_fd_init(struct inode_table *table);
 void inode_fd_destroy(struct inode_table *table);
 
-/* INODE, which has none, gets the descriptor *FD; otherwise *FD stays. The mutex is held. */
+/* Takes *FD as INODE's descriptor, unless INODE has one. The mutex is held. */
 void inode_fd_install(struct inode_table *table, struct inode *inode, int *fd);
 
-/* Takes INODE's descriptor away: the caller's to close, or -1. The mutex is held. */
+/*
+ * Takes INODE's descriptor away. Returns it, for the caller to close, or -1. The mutex is held.
+ */
 int inode_fd_take(struct inode_table *table, struct inode *inode);
 
-/* Keeps INODE's descriptor until inode_unpin(). The mutex is held. */
+/* Keeps INODE's descriptor open until the calling thread's inode_unpin(). The mutex is held. */
 void inode_fd_pin(struct inode *inode);
 
-/* Drops descriptors if there are too many. The mutex isn't held. */
+/* Drops descriptors if more rows have one than may. The mutex isn't held. */
 void inode_fd_trim(struct inode_table *table);
 
-/* The slot of mount ID, or INODE_MOUNTS where it has none yet. The mutex is held. */
+/* The slot of the mount with ID, or INODE_MOUNTS if it has none. The mutex is held. */
 uint16_t inode_mount_find(const struct inode_table *table, uint64_t id);
 
 /*
- * Counts a row on the mount ID, making a slot for it if there is none and one is free:
- * INODE_MOUNTS where not. The mutex is held. And the reverse: what has to be closed, or -1.
+ * inode_mount_get() counts one more row on the mount with ID and returns the mount's slot. If the
+ * mount has no slot it gets a free one; if none is free, the function returns INODE_MOUNTS.
+ * inode_mount_put() counts one row less, and returns a descriptor for the caller to close, or -1.
+ * The mutex is held.
  */
 uint16_t inode_mount_get(struct inode_table *table, uint64_t id, bool is_lasting);
 int inode_mount_put(struct inode_table *table, uint16_t slot);
 
 /*
- * Whether inodes on the mount of SLOT can be opened by their handles: 0 or -errno. It takes a
- * directory there, DIR_FD. Success counts for good, and so does -EOPNOTSUPP, which is the
- * filesystem's answer. Other errors don't: descriptors may be short at this moment, which is when
- * it is asked; DIR_FD may have no name any more, or be no directory; and the thread may act for a
- * caller without CAP_DAC_READ_SEARCH (-EPERM). The mutex isn't held.
+ * Finds out, by trying it with DIR_FD, whether inodes on the mount in SLOT can be opened by their
+ * handles. Returns 0 if so, otherwise -errno. 0 and -EOPNOTSUPP are the filesystem's answer and are
+ * kept for later calls. Other errors say nothing about the filesystem: descriptors are short,
+ * DIR_FD isn't a directory or has lost its name, or the thread acts for a caller without
+ * CAP_DAC_READ_SEARCH (-EPERM). The mutex isn't held.
  */
 int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd);
 

@@ -25,14 +25,16 @@ void inode_identify(struct inode_candidate *candidate, int fd, const struct stat
 	candidate->has_identity = true;
 }
 
-/* The table's mutex is held. INODE's number can't be given to another file. */
+/* Whether no other inode can have INODE's number at present. The mutex is held. */
 static bool keeps_number(const struct inode_table *table, const struct inode *inode)
 {
 	return inode->fd >= 0 && inode->mount < INODE_MOUNTS &&
 	       table->mounts[inode->mount].is_lasting;
 }
 
-/* The table's mutex is held. dev, ino and mode are the same already. */
+/*
+ * Whether INODE is CANDIDATE, given that both have the same dev, ino and mode. The mutex is held.
+ */
 static bool is_same_inode(const struct inode_table *table, const struct inode *inode,
 			  const struct inode_candidate *candidate)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The inode numbers that clients are shown. */
+/* The inode numbers that clients are shown: see inode_shown_ino(). */
 #include "store/inode.h"
 
 #include "base/mutex.h"
 #include "store/inode-rows.h"
 
-/* Where the filesystem's number goes in an inode number that is shown. */
+/* In a shown inode number, the filesystem's number begins at this bit. */
 #define DEVICE_SHIFT   48
 #define DEVICE_NUMBERS (1u << (64 - DEVICE_SHIFT))
 
-/* The number of filesystem DEV, which isn't the root's. */
+/* The number that shown inode numbers have for filesystem DEV, which isn't the root's. */
 static uint32_t device_number(struct inode_table *table, uint64_t dev)
 {
 	uint32_t number;
@@ -31,7 +31,7 @@ static uint32_t device_number(struct inode_table *table, uint64_t dev)
 
 uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino)
 {
-	/* the root's doesn't change, so it needs no lock */
+	/* no lock is needed, because the root's device doesn't change */
 	if (dev == table->devices[0])
 		return ino;
 	return ino ^ (uint64_t)device_number(table, dev) << DEVICE_SHIFT;

@@ -16,10 +16,10 @@
 #include "store/inode.h"
 #include "store/passthrough.h"
 
-/* A table that grows beyond the arena's rows still has short chains. */
+/* At least so many, because the table may grow beyond the arena's rows. */
 #define BUCKETS_MIN (1u << 16)
 
-/* Rows beyond the arena's are made this many at a time, which are whole pages. */
+/* Rows that inode_rows_make_more() makes at a time. They fill whole pages. */
 #define MORE_PIECE 4096u
 
 static uint32_t buckets_for(uint32_t count)
@@ -54,8 +54,8 @@ static void clear_row(struct inode *inode)
 }
 
 /*
- * Takes the address space for more rows, without memory. It counts as locked from the start, while
- * we may lock as much as we like: later, when the capability is gone, no mapping could be added.
+ * Reserves address space, without memory, for rows beyond the arena's. It counts as locked memory,
+ * so it is reserved now: once CAP_IPC_LOCK has been dropped, the limit would forbid a new mapping.
  */
 static void reserve_more(struct inode_table *table)
 {
@@ -101,7 +101,7 @@ int inode_table_init(struct inode_table *table, const struct arena *arena)
 	return 0;
 
 err_mutex:
-	(void)pthread_mutex_destroy(&table->mutex); /* nobody has it */
+	(void)pthread_mutex_destroy(&table->mutex); /* no thread has it */
 err_pool:
 	pool_destroy(&table->pool);
 err_fd:
@@ -128,7 +128,7 @@ void inode_table_destroy(struct inode_table *table)
 	pool_destroy(&table->pool);
 	if (table->more)
 		(void)munmap(table->more, INODE_MORE_ROWS * sizeof(struct inode)); /* ours */
-	/* nobody has them: the threads have ended */
+	/* the threads have ended, so none of them has a mutex */
 	(void)pthread_mutex_destroy(&table->more_mutex);
 	(void)pthread_mutex_destroy(&table->mutex);
 	table->more = NULL;

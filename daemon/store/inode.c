@@ -18,7 +18,7 @@
 #include "store/passthrough.h"
 #include "store/store.h"
 
-/* The table's mutex is held. No two rows have the same one. */
+/* Gives INODE a nodeid that no other row has. The mutex is held. */
 static void choose_nodeid(struct inode_table *table, struct inode *inode, uint32_t row,
 			  const struct inode_candidate *candidate)
 {
@@ -33,7 +33,9 @@ static void choose_nodeid(struct inode_table *table, struct inode *inode, uint32
 	inode->nodeid = nodeid;
 }
 
-/* The table's mutex is held. Takes *FD, and ROW, which is the caller's. */
+/*
+ * Makes ROW, which the caller has taken, the row of CANDIDATE. Takes *FD. The mutex is held.
+ */
 static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 			    const struct inode_candidate *candidate)
 {
@@ -79,9 +81,9 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	return inode;
 }
 
-/* What rows that are given back leave to be closed. */
+/* Descriptors of rows that were given back. They are closed after the mutex is released. */
 struct leftover {
-	int fds[4]; /* of a row and its mount, of the primary one and its mount */
+	int fds[4]; /* of a row and its mount, of the primary row and its mount; or -1 */
 	uint32_t count;
 };
 
@@ -92,8 +94,8 @@ static void leave(struct leftover *leftover, int fd)
 }
 
 /*
- * The table's mutex is held. Frees the row if nothing holds it. One that only its sharers hold
- * loses its descriptor: it isn't to keep its mount busy.
+ * Frees INODE's row if nothing holds it. If only its sharers hold it, it loses its descriptor, so
+ * that it doesn't keep its mount busy. The mutex is held.
  */
 static void remove_row(struct inode_table *table, struct inode *inode, struct leftover *leftover)
 {
@@ -118,7 +120,9 @@ static void remove_row(struct inode_table *table, struct inode *inode, struct le
 	inode_row_put(table, row);
 }
 
-/* The table's mutex is held. The same, and what then becomes of its primary row. */
+/*
+ * remove_row() of INODE and, if that frees it, of its primary row. The mutex is held.
+ */
 static void remove_unused(struct inode_table *table, struct inode *inode, struct leftover *leftover)
 {
 	struct inode *primary = inode_primary(table, inode);
@@ -131,8 +135,8 @@ static void remove_unused(struct inode_table *table, struct inode *inode, struct
 }
 
 /*
- * Closing the last descriptor of an unlinked file truncates it, which may take long: not under the
- * mutex.
+ * The mutex isn't held, because closing the last descriptor of an unlinked file truncates the file,
+ * which may take long.
  */
 static void close_leftover(struct leftover *leftover)
 {
@@ -162,7 +166,7 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 		return r;
 	mutex_lock(&table->mutex);
 	root = insert(table, row, &fd, &candidate);
-	root->nlookup = 1; /* the mount itself, which never forgets it */
+	root->nlookup = 1; /* the mount's own, which is never forgotten */
 	mutex_unlock(&table->mutex);
 	assert(inode_row(table, root) == INODE_ROOT_ROW && root->nodeid == FUSE_ROOT_ID);
 	table->devices[0] = root->dev;
@@ -213,7 +217,8 @@ uint32_t inode_primary_row(struct inode_table *table, uint64_t nodeid)
 }
 
 /*
- * The table's mutex is held. In *ROW, or where that is POOL_NONE in any. NULL where there is none.
+ * Inserts CANDIDATE in *ROW or, if *ROW is POOL_NONE, in any free row. Returns NULL if there is no
+ * free row. The mutex is held.
  */
 static struct inode *insert_at(struct inode_table *table, uint32_t *row, int *fd,
 			       const struct inode_candidate *candidate)
@@ -224,7 +229,7 @@ static struct inode *insert_at(struct inode_table *table, uint32_t *row, int *fd
 	return taken == POOL_NONE ? NULL : insert(table, taken, fd, candidate);
 }
 
-/* As inode_remember(), which has no *ROW, or inode_remember_at(). */
+/* inode_remember() if *ROW is POOL_NONE, otherwise inode_remember_at(). */
 static int remember(struct inode_table *table, uint32_t *row, int *fd, const struct statx *stx,
 		    struct inode **ret_inode)
 {
@@ -253,7 +258,7 @@ static int remember(struct inode_table *table, uint32_t *row, int *fd, const str
 			inode_identify(&candidate, *fd, stx);
 	} while (!inode && r == 0);
 
-	close_fd(fd); /* of a known inode, or of one that there is no room for */
+	close_fd(fd); /* no row has taken it */
 	inode_fd_trim(table);
 	if (inode_is_pressed(table))
 		inode_press(table);
@@ -335,7 +340,10 @@ void inode_hold_open(struct inode_table *table, struct inode *inode)
 	mutex_unlock(&table->mutex);
 }
 
-/* The table's mutex is held. INODE has lost an opener. Returns a descriptor to close, or -1. */
+/*
+ * PRIMARY has lost an opener. Returns its sync_fd, for the caller to close, if it was the last one;
+ * otherwise -1. The mutex is held.
+ */
 static int put_primary(struct inode *primary)
 {
 	if (primary->opens)
@@ -376,7 +384,7 @@ int inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_ki
 
 	mutex_lock(&table->mutex);
 	if (zone_is_file(&primary->zone))
-		r = 0; /* by another look-up */
+		r = 0; /* another look-up has made it one */
 	else if (primary->opens)
 		r = -EBUSY;
 	else
@@ -389,7 +397,8 @@ void inode_record_error(struct inode *inode, int error)
 {
 	assert(error < 0);
 	atomic_store(&inode->error, error);
-	atomic_fetch_add(&inode->error_seq, 1); /* after it: whoever sees the count sees an error */
+	/* after the error: a reader that sees the new count sees an error */
+	atomic_fetch_add(&inode->error_seq, 1);
 }
 
 void inode_note_size(struct inode *inode, uint64_t len)
@@ -410,7 +419,8 @@ void inode_end_drop(struct inode_table *table, uint64_t nodeid)
 
 	mutex_lock(&table->mutex);
 	inode = inode_by_nodeid(table, nodeid);
-	if (inode && atomic_load(&inode->drops)) /* not if it has come again */
+	/* if the inode was forgotten and came back, its count has begun again at 0 */
+	if (inode && atomic_load(&inode->drops))
 		atomic_fetch_sub(&inode->drops, 1);
 	mutex_unlock(&table->mutex);
 }

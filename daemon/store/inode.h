@@ -201,10 +201,10 @@ struct inode *inode_get_at_hand(struct inode_table *table, uint64_t nodeid);
 int inode_unpin(int error);
 
 /*
- * Gives the inode of NAME in the directory DIR_FD a descriptor until inode_unpin(), if it has a row.
- * To be called before NAME is removed or replaced: the kernel may still know the inode, and a file
- * that has neither a name nor a descriptor is gone. Descriptors of files that have lost their last
- * name aren't dropped. Call it with the daemon's identity.
+ * Gives the inode of NAME in the directory DIR_FD a descriptor until inode_unpin(), if it has a
+ * row. To be called before NAME is removed or replaced: the kernel may still know the inode, and a
+ * file that has neither a name nor a descriptor is gone. Descriptors of files that have lost their
+ * last name aren't dropped. Call it with the daemon's identity.
  */
 void inode_pin_name(struct inode_table *table, int dir_fd, const char *name);
 
@@ -257,9 +257,9 @@ uint32_t inode_list_sharers(struct inode_table *table, const struct inode *prima
 
 /*
  * Finds or makes the row of an inode, and counts one lookup by the kernel. STX, asked with
- * INODE_STATX_MASK, describes the inode, and the O_PATH descriptor *FD refers to it. Takes *FD, also
- * on error; a row that has a descriptor keeps the one it has. Returns 0, or -ENFILE if there is
- * neither a free row nor memory for more.
+ * INODE_STATX_MASK, describes the inode, and the O_PATH descriptor *FD refers to it. Takes *FD,
+ * also on error; a row that has a descriptor keeps the one it has. Returns 0, or -ENFILE if there
+ * is neither a free row nor memory for more.
  */
 int inode_remember(struct inode_table *table, int *fd, const struct statx *stx,
 		   struct inode **ret_inode);
@@ -289,8 +289,8 @@ void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count);
 
 /*
  * inode_hold_open() lets an open file hold INODE's row, which the caller must already hold in
- * another way, such as inode_get(). inode_put_open() ends that. The last open file to go closes what
- * is open for all of them, and unloads a zone.
+ * another way, such as inode_get(). inode_put_open() ends that. The last open file to go closes
+ * what is open for all of them, and unloads a zone.
  */
 void inode_hold_open(struct inode_table *table, struct inode *inode);
 void inode_put_open(struct inode_table *table, struct inode *inode);
@@ -337,9 +337,9 @@ uint32_t inode_collect_idle(struct inode_table *table, uint32_t *hand, uint64_t 
 void inode_end_drop(struct inode_table *table, uint64_t nodeid);
 
 /*
- * The inode number that clients are shown for inode INO on filesystem DEV, as makedev() makes it. It
- * makes st_ino unique below the mount: a small number of the filesystem goes into the top 16 bits,
- * which no common filesystem uses. The root's filesystem has number 0. Beyond INODE_DEVICES
+ * The inode number that clients are shown for inode INO on filesystem DEV, as makedev() makes it.
+ * It makes st_ino unique below the mount: a small number of the filesystem goes into the top 16
+ * bits, which no common filesystem uses. The root's filesystem has number 0. Beyond INODE_DEVICES
  * filesystems the number is a hash, which two of them may share.
  */
 uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino);
