@@ -16,7 +16,10 @@ static bool is_writer(const struct file *file)
 	return !file->directory && (file->flags & O_ACCMODE) != O_RDONLY;
 }
 
-/* Makes FD the inode's sync_fd if it has none: whether it is. The caller holds the inode open. */
+/*
+ * Makes FD the inode's sync_fd if there is none yet. Returns whether it did. The caller holds the
+ * inode open.
+ */
 static bool lend_sync_fd(struct inode *inode, int fd)
 {
 	int none = -1;
@@ -109,7 +112,7 @@ uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inod
 	atomic_store(&file->around, false);
 	atomic_store(&file->mapped, false);
 	file->dir_off = 0;
-	/* failures before this opening aren't this opener's */
+	/* an opener isn't told of failures before its opening */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&table->used, 1);
@@ -127,7 +130,7 @@ int file_open(struct file_table *table, struct inode *inode, const struct file *
 	if (r < 0)
 		return r;
 	*ret_fh = file_publish(table, row, inode, fill);
-	fd = buffered_fd = -1; /* the row's */
+	fd = buffered_fd = -1; /* the row has them */
 	return 0;
 }
 
@@ -146,7 +149,7 @@ void file_close(struct file_table *table, struct file *file)
 
 int file_fsync_fd(const struct file_table *table, const struct file *file)
 {
-	/* a descriptor seen here stays open: only the last opener's leaving closes it */
+	/* the descriptor stays open while FILE is: the last opener to go closes it */
 	int sync_fd = atomic_load(&inode_at(table->inodes, file->inode)->sync_fd);
 
 	return sync_fd >= 0 ? sync_fd : file->fd;
@@ -155,10 +158,11 @@ int file_fsync_fd(const struct file_table *table, const struct file *file)
 int file_report_error(const struct file_table *table, struct file *file)
 {
 	struct inode *inode = inode_at(table->inodes, file->inode);
-	uint32_t seen = atomic_load(&file->error_seen); /* first: so seq isn't behind it */
+	/* read before error_seq, which therefore can't be older */
+	uint32_t seen = atomic_load(&file->error_seen);
 	uint32_t seq = atomic_load(&inode->error_seq);
 
-	/* of several threads of one opener that ask at once, one is told */
+	/* if several threads ask for one opener, only one of them is told */
 	if (seen == seq || !atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
 		return 0;
 	return atomic_load(&inode->error);
@@ -176,6 +180,7 @@ int32_t file_backing_id(const struct file_table *table, const struct file *file)
 		return atomic_load(&inode->backing_id);
 	if (atomic_compare_exchange_strong(&inode->backing_id, &known, id))
 		return id;
-	passthrough_close(table->inodes->session_fd, id); /* another opener was faster */
+	/* another opener was faster */
+	passthrough_close(table->inodes->session_fd, id);
 	return known;
 }

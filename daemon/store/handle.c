@@ -10,13 +10,13 @@
 
 #include "base/macro.h"
 
-/* Linux 6.5: a handle that tells inodes apart, where the filesystem can't open any */
+/* Since Linux 6.5: any handle that tells inodes apart will do, even if it can't be opened. */
 #define AT_HANDLE_FID_ 0x200
 
-/* What digests are of, where they aren't of a handle. */
+/* The type of a digest of the birth time. Digests of handles have the handle's type. */
 #define BIRTH_TIME_TYPE (-1)
 
-/* A handle as the kernel has it, with room for the longest. */
+/* The kernel's form of a handle, with space for the longest. */
 union kernel_handle {
 	struct file_handle head;
 	uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
@@ -95,8 +95,8 @@ bool handle_equal(const struct handle *a, const struct handle *b)
 uint32_t handle_generation_off(int fd, const struct handle *root)
 {
 	/*
-	 * btrfs: the number in 64 bits, that of the subvolume, the generation; XFS: without the
-	 * second
+	 * the longer handles have 64-bit inode numbers; in btrfs' handles, the subvolume's number
+	 * comes before the generation
 	 */
 	static const struct {
 		unsigned long type;

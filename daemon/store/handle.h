@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * File handles: each names an inode on its filesystem for ever, also when nobody has it open.
- * Unlike an inode number, a handle isn't given to another file later.
+ * A file handle names an inode on its filesystem, whether the inode is open or not. Unlike an inode
+ * number, a handle never names another inode later.
  */
 #ifndef CAISSON_HANDLE_H
 #define CAISSON_HANDLE_H
@@ -11,49 +11,50 @@
 
 struct statx;
 
-/* The longest handle that is kept: btrfs has 20 bytes, ext4 8, XFS and tmpfs 12. */
+/* Longer handles aren't kept. btrfs has 20 bytes, XFS and tmpfs 12, ext4 8. */
 #define HANDLE_LEN_MAX 24
 
-/* All zeroes: none. Unused bytes are 0, so that equal handles are equal byte by byte. */
+/* No handle is all zeroes. Unused bytes are 0, so that handles can be compared byte by byte. */
 struct handle {
 	int32_t type;
-	uint8_t len;	/* bytes, or 0 where they can't be opened again */
-	bool is_digest; /* of a longer handle, or of what else tells inodes apart */
+	uint8_t len;	/* bytes that handle_open() uses; 0: the inode can't be opened by them */
+	bool is_digest; /* the bytes are a hash of a longer handle or of the birth time */
 	uint8_t bytes[HANDLE_LEN_MAX];
 };
 
 /*
- * Reads the handle of the inode behind FD (O_PATH will do). A filesystem that has none gives a
- * digest of the birth time in STX, or nothing: *RET_HANDLE is all zeroes then.
+ * Reads the handle of the inode behind FD, which may be O_PATH. On a filesystem without handles,
+ * the result is a hash of the birth time in STX, or all zeroes if STX has none.
  */
 void handle_read(int fd, const struct statx *stx, struct handle *ret_handle);
 
 /*
- * Opens the inode of HANDLE, which has a length, with FLAGS, on the filesystem of MOUNT_FD (not
- * O_PATH). Needs CAP_DAC_READ_SEARCH. 0 or -errno: -ESTALE where the inode has gone.
+ * Opens the inode of HANDLE, whose len isn't 0, with FLAGS. MOUNT_FD, not O_PATH, is on the inode's
+ * filesystem. Needs CAP_DAC_READ_SEARCH. Returns 0 or -errno: -ESTALE if the inode no longer
+ * exists.
  */
 int handle_open(int mount_fd, const struct handle *handle, int flags, int *ret_fd);
 
 bool handle_equal(const struct handle *a, const struct handle *b);
 
 /*
- * Where in the handle ROOT of the directory FD the generation of its inode is, if the filesystem
- * is one whose handles differ in 64 bits alone: the generation, and the first 32 bits, which are
- * the inode number's. 0 where it isn't.
+ * On some filesystems, handles differ only in 64 bits: the inode's number in the first four bytes,
+ * and its generation in four bytes further on. For ROOT, the handle of the directory FD on such a
+ * filesystem, returns the byte offset of the generation. Returns 0 for any other filesystem.
  */
 uint32_t handle_generation_off(int fd, const struct handle *root);
 
-/* The handle, like LIKE otherwise, with these 64 bits, and its generation at OFF. */
+/* Makes the handle that has these 64 BITS, its generation at OFF, and all else from LIKE. */
 void handle_unpack(uint64_t bits, const struct handle *like, uint32_t off,
 		   struct handle *ret_handle);
 
-/* The 64 bits of HANDLE, or 0 where it isn't like LIKE. */
+/* The 64 bits of HANDLE, or 0 if HANDLE differs from LIKE in anything else. */
 uint64_t handle_pack(const struct handle *handle, const struct handle *like, uint32_t off);
 
 /*
- * Whether the filesystem behind FD keeps an inode's number for it while a descriptor refers to it,
- * and finds each of its inodes by handle for as long as it exists. Others may answer -ESTALE as
- * soon as the inode isn't cached (vfat), or depend on a server.
+ * Whether the filesystem behind FD is known to have two properties. While a descriptor refers to an
+ * inode, no other inode gets its number. While an inode exists, its handle leads to it. Other
+ * filesystems may answer -ESTALE when the inode isn't cached (vfat), or depend on a server.
  */
 bool handle_is_lasting(int fd);
 

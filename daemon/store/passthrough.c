@@ -17,6 +17,6 @@ void passthrough_close(int session_fd, int32_t id)
 {
 	uint32_t number = (uint32_t)id;
 
-	/* only an id that we don't have, or a capability that we had, could be missing */
+	/* it fails only for an unknown id, or without CAP_SYS_ADMIN, which opening needed too */
 	(void)ioctl(session_fd, CAISSON_FUSE_DEV_IOC_BACKING_CLOSE, &number);
 }

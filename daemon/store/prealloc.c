@@ -7,21 +7,23 @@
 #include "base/macro.h"
 #include "store/inode.h"
 
-/* Rows for pieces that are written to at about the same time: 1 MiB of them. */
+/* The table has as many rows as fill 1 MiB. */
 #define ROWS_LOG2 18
 
 /*
- * The low bits of a row say how much was written to its piece, in so many parts of it; the others
- * are of its hash. Which parts they were isn't known: what is overwritten counts again.
+ * Row: 24-bit hash tag, 8-bit count of 1/256 parts written (255 = allocated). Parts that are
+ * written twice count twice.
  */
 #define WRITTEN_MASK 0xffu
 #define PIECE_PARTS  256u
-#define DUE_PARTS    16u	  /* a sixteenth; single blocks take up to 16 times their room */
-#define DONE	     WRITTEN_MASK /* it was due */
+#define DONE	     WRITTEN_MASK
+
+/* A piece is allocated at a sixteenth, so a file takes at most 16 times the space it needs. */
+#define DUE_PARTS 16u
 
 /*
- * What has to be free: so much more than all threads allocate between two looks, as far as one can
- * tell.
+ * A sixteenth of the filesystem and 64 pieces must be free. This should be much more than all
+ * threads can allocate between two calls of prealloc_look().
  */
 #define FREE_SHARE  16
 #define FREE_PIECES 64
@@ -64,10 +66,9 @@ bool prealloc_is_due(const struct prealloc *prealloc, const struct inode *inode,
 	    !atomic_load_explicit(&prealloc->roomy, memory_order_relaxed) ||
 	    !atomic_load_explicit(&inode->thin, memory_order_relaxed))
 		return false;
-	/* behind it the file grows as it is written to: who knows how far */
 	known_len = atomic_load_explicit(&inode->known_len, memory_order_relaxed);
 	if (off >= known_len)
-		return false;
+		return false; /* the write extends the file, and its final size is unknown */
 
 	begin = off - off % prealloc->piece_len;
 	hash = mix_bits(nodeid) + atomic_load_explicit(&inode->holes, memory_order_relaxed);

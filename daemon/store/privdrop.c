@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Dropping capabilities with libcap. Without libpsx it acts on the calling thread alone, as it
- * should here. The result is read back from the kernel each time.
+ * Capabilities are dropped with libcap. Without libpsx, libcap acts on the calling thread alone, as
+ * is intended here.
  *
- * Securebits are left alone. The threads that act for callers change their fsuid and set their
- * capabilities explicitly around it (creds.c). Nobody executes anything, and no_new_privs would
- * make that harmless.
+ * Securebits aren't changed. Threads that act for callers set their capabilities themselves when
+ * they change their fsuid (creds.c). The server executes no program, and no_new_privs would make
+ * that harmless.
  */
 #include "store/privdrop.h"
 
@@ -21,15 +21,15 @@
 #define OWN_STATUS "/proc/thread-self/status"
 
 /*
- * What acting for any caller below BACKING takes; CAP_SYS_PTRACE tells its user namespace
- * (creds.c).
+ * The capabilities that are needed to act for any caller below BACKING. CAP_SYS_PTRACE is needed to
+ * see the caller's user namespace (creds.c).
  */
 static const cap_value_t serving_caps[] = {
 	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,	CAP_SETUID,
 	CAP_SETGID, CAP_MKNOD,	      CAP_LINUX_IMMUTABLE, CAP_SETFCAP, CAP_SYS_PTRACE,
 };
 
-/* For status: what a stage may leave us with. */
+/* The names that privdrop_serving_set() knows. */
 static const struct {
 	cap_value_t cap;
 	const char *name;
@@ -49,10 +49,10 @@ static const struct {
 	{ CAP_SYS_ADMIN, "sys_admin" },
 };
 
-/* A set as the kernel prints it: bit N is capability N. */
+/* In a set, as in the kernel's, bit N is capability N. */
 #define CAP_BIT(cap) (1ull << (cap))
 
-/* Of the set to serve with; written by privdrop_process(), before there are threads. */
+/* The serving set. Written by privdrop_process(), before there are threads. */
 static uint64_t serving;
 
 static int read_set(const char *key, uint64_t *ret_set)
@@ -60,7 +60,10 @@ static int read_set(const char *key, uint64_t *ret_set)
 	return procfs_read_number(OWN_STATUS, key, 16, ret_set);
 }
 
-/* Whether the calling thread has SET, no more and no less, and nothing to gain by executing. */
+/*
+ * Returns 0 if the calling thread's effective and permitted sets are SET and its inheritable and
+ * ambient sets are empty; otherwise -errno.
+ */
 static int check(uint64_t set)
 {
 	static const struct {
@@ -82,7 +85,7 @@ static int check(uint64_t set)
 	return 0;
 }
 
-/* Makes SET the calling thread's effective and permitted set and clears the inheritable one. */
+/* Makes SET the calling thread's effective and permitted set, and clears the inheritable set. */
 static int apply(uint64_t set)
 {
 	cap_value_t list[64];
@@ -101,13 +104,13 @@ static int apply(uint64_t set)
 		r = -errno;
 	if (!r && cap_set_proc(caps) < 0)
 		r = -errno;
-	(void)cap_free(caps); /* ours */
+	(void)cap_free(caps); /* can't fail for what cap_init() has made */
 	return r ? r : check(set);
 }
 
 /*
- * Empties the bounding set, so that even executing a file with capabilities gains none. Takes
- * CAP_SETPCAP; without it, no_new_privs alone must do, and does.
+ * Empties the bounding set, so that even executing a file with capabilities gains none. This needs
+ * CAP_SETPCAP. Without it, no_new_privs alone is enough.
  */
 static int drop_bounding(uint64_t permitted)
 {
@@ -205,7 +208,7 @@ void privdrop_serving_set(char *text, uint32_t len)
 						 names[i].name);
 		set &= ~CAP_BIT(names[i].cap);
 	}
-	/* before privdrop_process() there are others */
+	/* capabilities without a name here; there are some before privdrop_process() */
 	if (set && at < len)
 		at += (uint32_t)snprintf(text + at, len - at, at ? " %#llx" : "%#llx",
 					 (unsigned long long)set);

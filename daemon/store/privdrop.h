@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Dropping privileges, in stages. Capabilities belong to a task, not to a process: each thread
- * drops its own, and the threads that it starts inherit what it has.
+ * Privdrop drops the daemon's capabilities in stages. Capabilities belong to a thread, not to a
+ * process. So each thread drops its own, and a new thread inherits those of its maker.
  *
- *   start      all that the caller had: mounting, marking, raising limits
- *   prepared   privdrop_process(): the serving set, and CAP_IPC_LOCK for the arena, rings, stacks
- *   serving    privdrop_thread(): the serving set
- *   keeper     privdrop_keeper(): what unmounting needs
+ *   stage      entered by           capabilities
+ *   start      –                    all that the caller has, to mount, mark and raise limits
+ *   prepared   privdrop_process()   the serving set, and CAP_IPC_LOCK for arena, rings and stacks
+ *   serving    privdrop_thread()    the serving set
+ *   keeper     privdrop_keeper()    those that unmounting needs
  *
- * Each stage is read back from /proc/thread-self/status. There is no way back: no_new_privs is set
- * and the bounding set is empty.
+ * Each stage is checked in /proc/thread-self/status. No stage can be undone, because no_new_privs
+ * is set and the bounding set is empty.
  */
 #ifndef CAISSON_PRIVDROP_H
 #define CAISSON_PRIVDROP_H
@@ -18,30 +19,35 @@
 #include <stdint.h>
 
 struct privdrop_plan {
-	bool sys_admin; /* serve with CAP_SYS_ADMIN: trusted.* attributes and passthrough need it */
+	bool sys_admin; /* keep CAP_SYS_ADMIN, for trusted.* attributes and passthrough */
 };
 
 /*
- * In the server, before its threads. Returns 0 or -errno; -EPERM also where the kernel shows
- * another set than asked for.
+ * To be called in the server before it starts threads. Returns 0 or -errno: -EPERM also if the
+ * kernel shows another set than the one that was asked for.
  */
 int privdrop_process(const struct privdrop_plan *plan);
 
 /* Whether privdrop_process() has kept CAP_SYS_ADMIN. Any thread. */
 bool privdrop_has_sys_admin(void);
 
-/* By each thread when its ring and stack are made, and by main last. As privdrop_process(). */
+/*
+ * To be called by each thread when its ring and stack are made, and last by the main thread.
+ * Returns as privdrop_process().
+ */
 int privdrop_thread(void);
 
 /*
- * In the keeper, after it has forked the server. Without no_new_privs where we aren't root:
- * fusermount3 is set-uid. Returns 0 or -errno.
+ * To be called in the keeper after it has forked the server. Doesn't set no_new_privs unless the
+ * keeper can unmount by itself (CAP_SYS_ADMIN): otherwise it needs fusermount3, which is set-uid.
+ * Returns 0 or -errno.
  */
 int privdrop_keeper(void);
 
 /*
- * The names of the calling thread's effective capabilities into TEXT, separated by spaces; "none".
- * Without allocating. After privdrop_thread(): the serving set, for status.
+ * Writes the names of the calling thread's effective capabilities to TEXT, which has LEN bytes,
+ * separated by spaces; or "none". After privdrop_thread() this is the serving set. Doesn't
+ * allocate.
  */
 void privdrop_serving_set(char *text, uint32_t len);
 

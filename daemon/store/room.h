@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reservations: rows that an operation sets aside before it makes anything, so that nothing can
- * fail afterwards for lack of a row. Otherwise an open() could fail after it has made or truncated
- * a file, and nobody would have been told of the change.
+ * A room is a set of table rows that an operation reserves before it changes anything. After that
+ * it can't fail for lack of a row. Otherwise an open() could fail although it has already made or
+ * truncated a file.
  *
- * Descriptors need no reservation. There are as many as the rows of the file table need
- * (options_fit()), and inodes give up theirs (inode_make_room()).
+ * Descriptors need no reservation: there are enough for all rows of the file table (options_fit()),
+ * and rows of the inode table can give up theirs (inode_make_room()).
  */
 #ifndef CAISSON_ROOM_H
 #define CAISSON_ROOM_H
@@ -16,21 +16,21 @@ struct fs;
 
 struct room {
 	struct fs *fs;
-	uint32_t inode_row, file_row; /* POOL_NONE: not wanted, or used */
+	uint32_t inode_row, file_row; /* POOL_NONE: not reserved, or used by now */
 };
 
 #define autoroom __attribute__((cleanup(room_end))) struct room
 
-/* For an autoroom: nothing set aside. */
+/* An empty room, to initialise an autoroom. */
 struct room room_none(struct fs *fs);
 
-/* Sets a row of the inode table aside. 0 or -ENFILE. Any thread. */
+/* Reserves a row of the inode table. Returns 0 or -ENFILE. Any thread. */
 int room_for_inode(struct room *room);
 
-/* The same of the file table. */
+/* Reserves a row of the file table. Returns 0 or -ENFILE. Any thread. */
 int room_for_file(struct room *room);
 
-/* Gives back what wasn't used. */
+/* Gives back the rows that weren't used. */
 void room_end(struct room *room);
 
 #endif

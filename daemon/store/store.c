@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "store/handle.h"
 
-/* Before openat2() is taken at its word that a racing rename keeps it from being sure. */
+/* Attempts at openat2(), which fails with EAGAIN if a rename elsewhere interferes. */
 #define RESOLVE_TRIES 64
 
 /*
@@ -137,14 +137,15 @@ int store_reopen(const struct store *store, int fd, int flags, int *ret_fd)
 	autoclose int opened = -1;
 	int r;
 
-	if (flags & (O_PATH | O_DIRECTORY)) /* these break no lease */
+	/* these break no lease */
+	if (flags & (O_PATH | O_DIRECTORY))
 		return reopen(store, fd, flags, ret_fd);
 	r = reopen(store, fd, flags | O_NONBLOCK, &opened);
 	if (r == -EAGAIN && !is_local(fd))
 		return reopen(store, fd, flags, ret_fd);
 	if (r < 0)
 		return r;
-	/* io_uring would not wait on such a descriptor (io_file_get_flags()) */
+	/* with O_NONBLOCK, io_uring would not wait on the descriptor (io_file_get_flags()) */
 	if (fcntl(opened, F_SETFL, flags) < 0)
 		return -errno;
 	*ret_fd = steal_fd(&opened);
@@ -156,7 +157,7 @@ void store_keep_atime(int fd)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags >= 0)
-		(void)fcntl(fd, F_SETFL, flags | O_NOATIME); /* -EPERM: it isn't ours */
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME); /* EPERM: another user's file */
 }
 
 int store_statx(int fd, unsigned int mask, struct statx *ret_stx)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backing directory. Everything in it is opened one name at a time with openat2(), beneath a
- * descriptor that was itself opened so: no symlink is followed, no "..", and no way leads out.
- * Other filesystems that are mounted in it are entered.
+ * The store is the backing directory. Everything in it is opened with openat2(), one name at a
+ * time, beneath a descriptor that was opened in the same way. No symlink and no ".." is followed,
+ * so no name leads out of the directory. Filesystems that are mounted in it are entered.
  *
- * All functions act with the calling thread's identity. Any thread.
+ * All functions act with the calling thread's identity. Any thread may call them.
  */
 #ifndef CAISSON_STORE_H
 #define CAISSON_STORE_H
@@ -17,69 +17,73 @@
 struct statx;
 
 struct store {
-	int root_fd; /* O_PATH, the backing directory */
-	int read_fd; /* O_RDONLY of the same, flock()ed where nobody else had done so */
-	int proc_fd; /* /proc/self/fd: turns O_PATH descriptors into paths */
-	bool local;  /* known to be: its close(2) finds no errors, its statx(2) asks nobody */
+	int root_fd; /* the backing directory, O_PATH */
+	int read_fd; /* the backing directory, O_RDONLY; store_show_lock() locks it */
+	int proc_fd; /* /proc/self/fd, in which store_reopen() opens descriptors again */
+	bool local;  /* its filesystem is known to be local: see is_local() */
 };
 
-/* Opens PATH. Returns 0 or -errno: -ENOTDIR, -ENOENT, -EACCES as open(2). */
+/* Opens the directory PATH. Returns 0 or -errno, as open(2). */
 int store_open(struct store *store, const char *path);
 
 /*
- * Locks the directory, as a hint to other users, who can't see backing_lock_take()'s lock.
- * Anybody who can open it can do the same, so this decides nothing. False where somebody has.
+ * Locks the directory with flock(), as a hint to other users, who can't see the lock of
+ * backing_lock_take(). Returns false if somebody else has locked it. Anybody who can open the
+ * directory can lock it, so nothing may depend on the result.
  */
 bool store_show_lock(const struct store *store);
 
-/*
- * To be called in the process that serves (after fork): /proc/self differs. 0 or -errno.
- */
+/* Opens proc_fd. To be called after fork(), because /proc/self differs. Returns 0 or -errno. */
 int store_open_proc(struct store *store);
+
 void store_close(struct store *store);
 
 /*
- * Opens NAME, a single component, directly in the directory DIR_FD, as an O_PATH descriptor of
- * the thing itself (a symlink is not followed). Returns 0 or -errno.
+ * Opens NAME, a single component, in the directory DIR_FD with O_PATH. A symlink is opened itself.
+ * Returns 0 or -errno.
  */
 int store_open_child(int dir_fd, const char *name, int *ret_fd);
 
 /*
- * The same from the kernel's caches alone and not across a mount: -EAGAIN or -EXDEV where that
- * takes more. -ENOENT is certain. Linux 5.12, -EINVAL before.
+ * store_open_child() from the kernel's caches alone, and within one mount. Returns 0 or -errno:
+ * -EAGAIN if the caches can't tell, -EXDEV if NAME is a mount point, -ENOENT only if there is no
+ * such name, and -EINVAL before Linux 5.12.
  */
 int store_open_cached(int dir_fd, const char *name, int *ret_fd);
 
 /*
- * Makes the regular file NAME in DIR_FD and opens it with FLAGS: -EEXIST for whatever exists, which
- * is left alone. Returns 0 or -errno.
+ * Makes the regular file NAME in DIR_FD and opens it with FLAGS. Returns 0 or -errno: -EEXIST if
+ * the name exists.
  */
 int store_create_child(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd);
 
-/* Makes a nameless file in the directory DIR_FD; FLAGS: access mode, O_EXCL, O_SYNC, O_DSYNC. */
+/*
+ * Makes a file without a name in the directory DIR_FD. FLAGS are an access mode and any of O_EXCL,
+ * O_SYNC and O_DSYNC. Returns 0 or -errno.
+ */
 int store_create_tmpfile(int dir_fd, int flags, mode_t mode, int *ret_fd);
 
 /*
- * Opens the inode behind the descriptor FD (O_PATH or not) once more, with FLAGS (O_RDWR …,
- * O_PATH too). 0 or -errno: -EAGAIN where somebody has a lease on the file, which is being broken
- * now. Waits for that only on a filesystem that isn't known to be local, where -EAGAIN may have
- * other causes.
+ * Opens the inode behind FD once more, with FLAGS. Both may have O_PATH. Returns 0 or -errno:
+ * -EAGAIN if the file is leased; its holder has then been told to give the lease up. On a
+ * filesystem that isn't known to be local, -EAGAIN may have another cause, so there the function
+ * waits for the lease instead.
  */
 int store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
 
 /*
- * What is read through the open file FD from now on keeps its access time, where the calling thread
- * may have it so: for its own files, and with CAP_FOWNER. A wish, not a promise.
+ * Tries to make reads through the open file FD keep the file's access time. This works for files of
+ * the calling thread's user, and for all files with CAP_FOWNER.
  */
 void store_keep_atime(int fd);
 
-/* statx() of the inode behind FD with MASK. 0 or -errno. */
+/* Calls statx() with MASK on the inode behind FD. Returns 0 or -errno. */
 int store_statx(int fd, unsigned int mask, struct statx *ret_stx);
 
-/* Bytes for any descriptor's name: what store_fd_name() fills. */
+/* Bytes that store_fd_name() may fill. */
 #define STORE_FD_NAME_LEN 12
 
-/* "N" for use with store->proc_fd: the path of descriptor FD. */
+/* Writes the name of descriptor FD in /proc/self/fd to NAME. */
 void store_fd_name(int fd, char name[static STORE_FD_NAME_LEN]);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define MIB (1ull << 20)
 
-/* ZLOOP_MAX_ZONE_SIZE_MB */
+/* ZLOOP_MAX_ZONE_SIZE_MB in drivers/block/zloop.c */
 #define ZONE_LEN_MAX (16384 * MIB)
 
 #define NAME_PREFIX_LEN 4 /* "cnv-" */
@@ -38,7 +38,7 @@ void zone_name(const struct zone_geometry *geometry, uint32_t number,
 {
 	bool conventional = zone_geometry_kind(geometry, number) == ZONE_CONVENTIONAL;
 
-	/* % ZONES_MAX: it is less; the compiler wants to see that it fits */
+	/* the number is below ZONES_MAX; the % shows the compiler that the name fits */
 	(void)snprintf(name, ZONE_NAME_LEN, "%s-%06u", conventional ? "cnv" : "seq",
 		       number % ZONES_MAX);
 }
@@ -50,7 +50,8 @@ bool zone_name_is_likely(const char *name)
 }
 
 /*
- * The decimal number at *AT, which moves behind it. False where there is none or it is too large.
+ * Reads the decimal number at *AT and moves *AT behind it. Returns false if there is none or it is
+ * too large.
  */
 static bool take_number(const char **at, const char *end, uint64_t *ret_number)
 {
@@ -85,7 +86,7 @@ bool zone_name_parse(const struct zone_geometry *geometry, const char *name, uin
 	if (!zone_name_is_likely(name) || !take_number(&at, name + strlen(name), &number) ||
 	    number >= geometry->zones)
 		return false;
-	/* of all ways to write a number, zloop knows one; and one kind for each */
+	/* zloop writes each number in one way only, and each zone has one kind */
 	zone_name(geometry, (uint32_t)number, expected);
 	if (strcmp(name, expected) != 0)
 		return false;

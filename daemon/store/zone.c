@@ -19,7 +19,7 @@ static const uint8_t allowed[ZONE_STATES] = {
 	[ZONE_LOST] = TO(TRUNCATE) | TO(UNREAD),
 };
 
-/* From FROM to TO, unless it isn't in FROM (any more): false, and nothing has changed. */
+/* Moves ZONE from FROM to TO. Returns false, and changes nothing, if ZONE isn't in FROM. */
 static bool move(struct zone *zone, enum zone_state from, enum zone_state to)
 {
 	uint8_t expected = (uint8_t)from;
@@ -28,7 +28,7 @@ static bool move(struct zone *zone, enum zone_state from, enum zone_state to)
 	return atomic_compare_exchange_strong(&zone->state, &expected, (uint8_t)to);
 }
 
-/* The same by its owner: nobody else can have moved it. */
+/* move() by the thread that owns ZONE. It can't fail, because no other thread moves ZONE. */
 static void leave(struct zone *zone, enum zone_state from, enum zone_state to)
 {
 	bool moved = move(zone, from, to);
@@ -70,7 +70,7 @@ static bool is_sequential(const struct zone *zone)
 	return zone_kind(zone) == ZONE_SEQUENTIAL;
 }
 
-/* OFF and LEN lie within the first END bytes. */
+/* Whether the LEN bytes at OFF lie within the first END bytes. */
 static bool is_within(uint64_t off, uint64_t len, uint64_t end)
 {
 	return len <= end && off <= end - len;
@@ -108,7 +108,7 @@ void zone_settle(struct zone *zone, int64_t size)
 
 void zone_unload(struct zone *zone)
 {
-	/* UNREAD: open since before it was found to be a zone */
+	/* in UNREAD no opener has loaded it: it was open before it was found to be a zone */
 	if (is_sequential(zone) && zone_state(zone) != ZONE_UNREAD)
 		leave(zone, zone_state(zone), ZONE_UNREAD);
 }

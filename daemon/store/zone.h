@@ -1,39 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The rules of a zone that is a file, as zloop has it (drivers/block/zloop.c): a conventional zone
- * is a file of the zone's whole length, written anywhere; a sequential zone is written at its write
- * pointer only, and its write pointer is the size of its file. No I/O here: who does it asks before
- * and tells after. What isn't allowed is -EIO, which is what a zoned disk would say.
+ * The rules for a file that is a zone of zloop (drivers/block/zloop.c). A conventional zone is a
+ * file of the zone's whole length that can be written anywhere. A sequential zone can only be
+ * written at its write pointer, which is the size of its file. This module does no I/O: the caller
+ * asks it before an operation and tells it the result afterwards. An operation that breaks a rule
+ * fails with -EIO, as on a zoned disk.
  *
- * zloop takes a write that failed for one that changed nothing it can rely on, and looks at the
- * file's size again. So a write to a sequential zone is all or nothing: whatever stops it, the file
- * is cut back to where the write began, before the write is answered.
+ * If a write fails, zloop relies on nothing that it may have written and reads the file's size
+ * again. So a write to a sequential zone succeeds as a whole, or the file is cut back to its old
+ * size before the write is answered.
  *
- * One write of a sequential zone is under way at a time. This costs nothing: such a write extends
- * its file, and the kernel holds the inode's lock over all of it (fuse_dio_lock() in
- * fs/fuse/file.c). Only the pieces of one write that is longer than max_write can meet here, and of
- * these nobody could say which comes first.
+ * A sequential zone has one write under way at a time. This costs nothing: such a write extends the
+ * file, so the kernel holds the inode's lock until the write is answered (fuse_dio_lock() in
+ * fs/fuse/file.c). The only requests that can meet here are the parts of one write that is longer
+ * than max_write, and no order among these is defined.
  *
- * States of a sequential zone, and who moves it on:
+ * A sequential zone moves FROM → TO [thread] when:
  *
- *	UNREAD	 → LOAD	    [worker]  the first opener is about to look at the file's size
- *	LOAD	 → IDLE	    [worker]  … which is one that a zone can have
- *	LOAD	 → LOST	    [worker]  … or isn't, or can't be told
+ *	UNREAD	 → LOAD	    [worker]  its first opener is about to read the file's size
+ *	LOAD	 → IDLE	    [worker]  a zone can have the size that was read
+ *	LOAD	 → LOST	    [worker]  a zone can't have this size, or reading it failed
  *	IDLE	 → WRITE    [queue]   a write begins
- *	WRITE	 → IDLE	    [queue]   all of it is on stable storage, or it wasn't allowed
- *	WRITE	 → REPAIR   [queue]   it failed or came back short
- *	REPAIR	 → IDLE	    [worker]  the file was cut back
- *	REPAIR	 → LOST	    [worker]  it couldn't be, and has a size that a zone can't have
+ *	WRITE	 → IDLE	    [queue]   the write is on stable storage, or was refused
+ *	WRITE	 → REPAIR   [queue]   the write failed or came back short
+ *	REPAIR	 → IDLE	    [worker]  the file was cut back, or a zone can have its size
+ *	REPAIR	 → LOST	    [worker]  cutting it back failed, and a zone can't have its size
  *	IDLE	 → TRUNCATE [worker]  a reset or a finish begins
- *	LOST	 → TRUNCATE [worker]  … which also finds a lost zone again
- *	TRUNCATE → IDLE	    [worker]  done, or refused
- *	TRUNCATE → LOST	    [worker]  failed, and left a size that a zone can't have
- *	IDLE	 → UNREAD   [worker]  nobody has the file open: it may change behind our back
- *	LOST	 → UNREAD   [worker]
+ *	LOST	 → TRUNCATE [worker]  a reset or a finish of a lost zone begins
+ *	TRUNCATE → IDLE	    [worker]  the file was truncated, or this was refused
+ *	TRUNCATE → LOST	    [worker]  truncating failed, and a zone can't have its size
+ *	IDLE	 → UNREAD   [worker]  its last opener has gone, so others may change the file
+ *	LOST	 → UNREAD   [worker]  its last opener has gone
  *
- * Invariants: IDLE: wp is the file's size. In LOAD, WRITE, REPAIR and TRUNCATE the zone belongs to
- * the one thread that moved it there, or to whom that one has handed the request: nobody else
- * reads or writes wp and error. LOST: no write is let through. A conventional zone is always IDLE.
+ * Invariants: in IDLE, wp is the file's size. In LOAD, WRITE, REPAIR and TRUNCATE the zone belongs
+ * to the thread that moved it there, or to the thread that this one has handed the request to; no
+ * other thread reads or writes wp and error. In LOST, every write is refused. A conventional zone
+ * is always IDLE.
  */
 #ifndef CAISSON_ZONE_H
 #define CAISSON_ZONE_H
@@ -43,17 +45,17 @@
 #include <stdint.h>
 
 /*
- * What a sequential zone is written in: bytes of a block of zloop on a FUSE mount, whose
- * s_blocksize is a page (zloop_get_block_size()). With a write pointer between blocks zloop won't
- * have the zone.
+ * Bytes of zloop's block on a FUSE mount, whose s_blocksize is a page (zloop_get_block_size()).
+ * Sequential zones are written in whole blocks, because zloop rejects a zone whose write pointer
+ * lies within a block.
  */
 #define ZONE_BLOCK_LEN 4096u
 
-/* What an inode is. Set once while the inode's row is in use. */
+/* The part that an inode has in a zoned directory. Set once while the inode's row is in use. */
 enum zone_kind {
-	ZONE_UNKNOWN,	/* nobody has asked; for a file: came by a name that is no zone's */
-	ZONE_NONE,	/* a directory without mark */
-	ZONE_DIRECTORY, /* one with: its files are zones */
+	ZONE_UNKNOWN,	/* a directory that wasn't asked yet, or a file not known as a zone */
+	ZONE_NONE,	/* a directory without a mark (zone-mark.h) */
+	ZONE_DIRECTORY, /* a directory with a mark: its files are zones */
 	ZONE_CONVENTIONAL,
 	ZONE_SEQUENTIAL,
 };
@@ -69,13 +71,13 @@ enum zone_state {
 	ZONE_STATES
 };
 
-/* Part of an inode's row, so in the arena: no pointers. All zeroes is an inode nobody knows of. */
+/* Part of an inode's row, which lives in the arena, so it holds no pointers. Begins as zeroes. */
 struct zone {
-	uint64_t len, capacity_len; /* bytes; constant once kind is set */
-	uint64_t wp;		    /* bytes from the zone's start. Guard: see the invariants */
-	int32_t error;		    /* of the write that REPAIR is about, -errno */
+	uint64_t len, capacity_len; /* bytes; constant after kind is set */
+	uint64_t wp;		    /* bytes from the zone's start; guard: the invariants */
+	int32_t error;		    /* of the write that led to REPAIR, -errno */
 	_Atomic uint8_t kind;	    /* enum zone_kind */
-	_Atomic uint8_t state;	    /* enum zone_state; move() in zone.c is its only writer */
+	_Atomic uint8_t state;	    /* enum zone_state; set by zone_init() and move() alone */
 };
 
 static inline enum zone_kind zone_kind(const struct zone *zone)
@@ -92,50 +94,55 @@ enum zone_state zone_state(const struct zone *zone);
 const char *zone_state_name(enum zone_state state);
 
 /*
- * Makes ZONE, all zeroes so far, a file of KIND. CAPACITY_LEN is at most LEN. Guard: the caller's,
- * against another of the same.
+ * Makes ZONE, all zeroes so far, a file of KIND. CAPACITY_LEN is at most LEN. The caller makes sure
+ * that no other thread calls it at the same time.
  */
 void zone_init(struct zone *zone, enum zone_kind kind, uint64_t len, uint64_t capacity_len);
 
 /*
- * True: the zone's write pointer isn't known, and the caller is to look at the file's size and tell
- * zone_settle(). Nobody who hasn't called this has the zone open.
+ * Every opener of ZONE calls this first. Returns true if the write pointer isn't known. Then the
+ * caller must read the file's size and pass it to zone_settle().
  */
 bool zone_load_begin(struct zone *zone);
 
 /*
- * Ends LOAD, REPAIR or TRUNCATE: the file has SIZE bytes now; negative: that can't be told. A file
- * as long as the whole zone is full, whatever the capacity: kernels finish zones so.
+ * Ends LOAD, REPAIR or TRUNCATE. The file has SIZE bytes now; a negative SIZE means that its size
+ * couldn't be read. A file as long as the whole zone is full even if the capacity is smaller,
+ * because kernels finish zones in this way.
  */
 void zone_settle(struct zone *zone, int64_t size);
 
-/* Nobody has the zone open any more. No operation is under way. */
+/* The last opener has gone, so no operation is under way. */
 void zone_unload(struct zone *zone);
 
 /*
- * Whether LEN (not 0) bytes at OFF may be written: 0, and of a sequential zone zone_write_end() is
- * due; or -EIO. Any thread, no lock.
+ * Returns 0 if LEN bytes (not 0) may be written at OFF, otherwise -EIO. After 0, zone_write_end()
+ * must follow the write. Any thread, no lock.
  */
 int zone_write_begin(struct zone *zone, uint64_t off, uint64_t len);
 
 /*
- * The write of LEN bytes that zone_write_begin() allowed has RESULT: bytes on stable storage, or
- * -errno; ERROR (-errno, or 0) is what stopped one that came back short. True: the file may be
- * longer than it should, and is to be cut to zone->wp; then zone_settle(), and the write's answer
- * is zone->error.
+ * The write of LEN bytes that zone_write_begin() allowed has ended. RESULT is the number of bytes
+ * on stable storage, or -errno. ERROR is what stopped a write that came back short: -errno, or 0 if
+ * that is unknown. Returns true if the file may be too long. Then the caller truncates it to
+ * zone->wp, calls zone_settle(), and answers the write with zone->error.
  */
 bool zone_write_end(struct zone *zone, uint64_t len, int64_t result, int error);
 
 /*
- * Whether the file may be made SIZE bytes long: 0, and it is to be made *RET_SIZE long and then
- * zone_settle()d; or -EIO. A sequential zone can be reset (0), finished (its capacity, or the whole
- * length of the zone, for which zloop means the same: *RET_SIZE is the capacity), or left as it is
- * (what the kernel asks for after a failed write, fuse_do_truncate()). A conventional one is as
- * long as it is.
+ * Returns 0 if the file may be truncated or extended to SIZE bytes, otherwise -EIO. After 0, the
+ * caller makes the file *RET_SIZE bytes long and calls zone_settle(). SIZE resets a sequential zone
+ * if it is 0. It finishes the zone if it is the capacity or the zone's whole length; *RET_SIZE is
+ * the capacity in both cases, because zloop means the same. The present size is allowed too,
+ * because the kernel asks for it after a failed write (fuse_do_truncate()). The size of a
+ * conventional zone can't be changed.
  */
 int zone_truncate_begin(struct zone *zone, uint64_t size, uint64_t *ret_size);
 
-/* Whether fallocate(MODE, OFF, LEN) is allowed: 0 or -EIO. It never changes the size. */
+/*
+ * Returns 0 if fallocate() with MODE, OFF and LEN is allowed, otherwise -EIO. An allowed call
+ * doesn't change the file's size.
+ */
 int zone_allocate(const struct zone *zone, uint32_t mode, uint64_t off, uint64_t len);
 
 #endif
