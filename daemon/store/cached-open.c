@@ -11,10 +11,10 @@
 #include "store/file.h"
 #include "store/inode.h"
 
-/* A second change within so many nanoseconds of the first may get the same mtime. */
+/* Two changes within this time may leave the same mtime. */
 #define SAME_MTIME_NS 20000000
 
-/* Guards of inode->seen, by the hash of the inode. */
+/* Each guards inode->seen of the inodes with its hash. */
 static pthread_mutex_t turns[] = {
 	[0 ... 63] = PTHREAD_MUTEX_INITIALIZER,
 };
@@ -39,7 +39,7 @@ static int64_t to_ns(const struct timespec *time)
 	return time->tv_sec * 1000000000ll + time->tv_nsec;
 }
 
-/* How FILE's inode is now. Not sure where it can't be told, or was changed just now. */
+/* How FILE's inode is now. Not sure if that can't be read, or if it has changed just now. */
 static struct inode_seen look(const struct file *file)
 {
 	struct inode_seen seen = { .known = true };
@@ -61,9 +61,9 @@ static bool is_same(const struct inode_seen *a, const struct inode_seen *b)
 }
 
 /*
- * Whether INODE is another than when the cache was last true to it, and nobody writes to it now.
- * Then its drop is due, and counted: whoever looks next finds nothing changed, and has to wait all
- * the same.
+ * Whether INODE has changed since the cache was last true to it. Returns false while writes through
+ * the cache are unflushed. If true, a drop is due and counted in inode->drops: the next open will
+ * find nothing changed, but must wait for the drop too.
  */
 static bool has_changed(struct inode *inode, const struct file *file)
 {
@@ -74,11 +74,11 @@ static bool has_changed(struct inode *inode, const struct file *file)
 	if (atomic_load(&inode->writing) == 0) {
 		changed = inode->seen.known && !is_same(&inode->seen, &now);
 		if (changed) {
-			atomic_fetch_add(&inode->drops, 1); /* until it is settled */
+			atomic_fetch_add(&inode->drops, 1); /* until cached_open_settle() */
 			atomic_store(&inode->drop_due, true);
 		}
 		inode->seen = now;
-		/* a write that takes long has set the mtime when it began */
+		/* a write around the cache may go on long after it has set the mtime */
 		if (atomic_load(&inode->around))
 			inode->seen.sure = false;
 	}
@@ -86,7 +86,7 @@ static bool has_changed(struct inode *inode, const struct file *file)
 	return changed;
 }
 
-/* The next open is to drop what may be cached of INODE. */
+/* Makes the next open drop what may be cached of INODE. */
 static void doubt(struct inode *inode)
 {
 	mutex_lock(turn_of(inode));
@@ -107,7 +107,7 @@ static void discount(struct inode *inode, struct file *file)
 		atomic_fetch_sub(&inode->cached_opens, share_of(file));
 }
 
-/* FILE may write around the cache from now on. */
+/* From now on FILE goes around the cache. */
 static void go_around(struct inode *inode, struct file *file)
 {
 	if (is_writer(file) && !atomic_exchange(&file->around, true))
@@ -115,8 +115,9 @@ static void go_around(struct inode *inode, struct file *file)
 }
 
 /*
- * Makes FILE, which waits, a writer if it is to be one, unless a drop waits or is under way. He may
- * not be taken for a writer while that is so: the drop wouldn't be made.
+ * Lets the opening of FILE begin, unless drops of INODE aren't over. An opening for writing changes
+ * from WAITING to WRITER. It must not be a WRITER before the drops are over, because they would not
+ * be made.
  */
 static bool begin_at_once(struct inode *inode, const struct file *file)
 {
@@ -125,7 +126,7 @@ static bool begin_at_once(struct inode *inode, const struct file *file)
 	if (!is_writer(file))
 		return true;
 	atomic_fetch_add(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
-	/* once more: the dropper looks at writers after its drop was counted */
+	/* again: the dropper looks for writers only after the drop was counted */
 	if (atomic_load(&inode->drops) == 0)
 		return true;
 	atomic_fetch_sub(&inode->cached_opens, CACHED_OPEN_WRITER - CACHED_OPEN_WAITING);
@@ -195,7 +196,7 @@ void cached_open_flushed(struct inode *inode, struct file *file)
 	if (!atomic_exchange(&file->writing, false))
 		return;
 	now = look(file);
-	now.sure = false; /* others may have changed it, too, while it was written to */
+	now.sure = false; /* others may have changed the file during the writes */
 	mutex_lock(turn_of(inode));
 	inode->seen = now;
 	mutex_unlock(turn_of(inode));
@@ -219,7 +220,7 @@ static bool has_readers_only(const struct inode *inode)
 	return opens > 0 && opens < CACHED_OPEN_WAITING;
 }
 
-/* Whether somebody may write to INODE through the cache right now. */
+/* Whether a client could write to INODE through the cache now. */
 static bool has_writers(const struct inode *inode)
 {
 	return atomic_load(&inode->cached_opens) >= CACHED_OPEN_WRITER ||

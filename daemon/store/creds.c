@@ -17,47 +17,49 @@
 
 #define CAP_WORDS 2
 
-/* What a thread may do below BACKING; the kernel's CAP_FS_SET and what sets privileged xattrs. */
+/* The filesystem capabilities: the kernel's CAP_FS_SET, and those for privileged attributes. */
 static const unsigned fs_caps[] = {
 	CAP_CHOWN,  CAP_MKNOD,		 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
 	CAP_FSETID, CAP_LINUX_IMMUTABLE, CAP_MAC_OVERRIDE, CAP_SETFCAP,		CAP_SYS_ADMIN,
 };
 
-/* Those of them that a user namespace gives over its own inodes (capable_wrt_inode_uidgid()). */
+/* Those that a user namespace gives over its own inodes (capable_wrt_inode_uidgid()). */
 static const struct {
 	unsigned cap;
-	uint32_t over; /* the rights that it is */
+	uint32_t over; /* the right that it gives */
 } inode_caps[] = {
 	{ CAP_CHOWN, OVER_CHANGE },	      { CAP_DAC_OVERRIDE, OVER_ACCESS },
 	{ CAP_DAC_READ_SEARCH, OVER_ACCESS }, { CAP_FOWNER, OVER_OWNER },
 	{ CAP_FSETID, OVER_CHANGE },	      { CAP_SETFCAP, OVER_CHANGE },
 };
 
-/* The link to a thread's user namespace, "user:[N]". */
+/* The link in /proc/PID to a thread's user namespace. Its target is "user:[N]". */
 #define NAMESPACE     "ns/user"
 #define NAMESPACE_LEN 32u
 
 /* DEFAULT_OVERFLOWGID in include/linux/highuid.h of the kernel. */
 #define OVERFLOW_GID 65534u
 
-/* PF_KTHREAD in include/linux/sched.h of the kernel, in field 9 of /proc/PID/stat. */
+/* PF_KTHREAD in include/linux/sched.h of the kernel. Field 9 of /proc/PID/stat has it. */
 #define KERNEL_THREAD 0x00200000u
 
-/* Of a file of /proc/PID: CREDS_GROUPS groups of any common number, a hundred extents of a map. */
+/* Bytes of /proc/PID/status, with CREDS_GROUPS groups of common numbers. */
 #define STATUS_LEN (16u << 10)
-#define MAP_LEN	   4096u
+
+/* Bytes of /proc/PID/uid_map or gid_map, with a hundred lines. */
+#define MAP_LEN 4096u
 
 /* Written by creds_init(), before there are threads. */
 static struct {
 	bool acting, seeing, telling;
-	int proc_fd;		       /* /proc */
-	char namespace[NAMESPACE_LEN]; /* "": the kernel has no user namespaces */
-	gid_t unmapped_gid; /* as /proc shows groups without a number here; or UINT32_MAX */
+	int proc_fd;		       /* of /proc */
+	char namespace[NAMESPACE_LEN]; /* our own; "" if the kernel has no user namespaces */
+	gid_t unmapped_gid;	       /* see read_unmapped_gid() */
 	gid_t *groups;
 	int group_count;
 } own = { .proc_fd = -1 };
 
-/* The calling thread: what it goes back to, and what it has on. */
+/* The calling thread's own identity, and whether it has another one at present. */
 static _Thread_local struct {
 	bool ready, assumed, groups_changed;
 	uid_t fsuid;
@@ -73,7 +75,7 @@ static int caps_get(struct __user_cap_data_struct caps[CAP_WORDS])
 	return syscall(SYS_capget, &header, caps) < 0 ? -errno : 0;
 }
 
-/* Of this thread only, and without the allocations that libcap's cap_t needs. */
+/* Sets the calling thread's capabilities. libcap's cap_t would be allocated. */
 static int caps_set(const struct __user_cap_data_struct caps[CAP_WORDS])
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -96,7 +98,7 @@ static void caps_lower(struct __user_cap_data_struct caps[CAP_WORDS], unsigned c
 	caps[CAP_TO_INDEX(cap)].effective &= ~CAP_TO_MASK(cap);
 }
 
-/* "PID/NAME", without stdio. */
+/* Writes "PID/NAME" to PATH without stdio. */
 static void proc_path(uint32_t pid, const char *name, char path[static 24])
 {
 	char digits[10];
@@ -112,7 +114,8 @@ static void proc_path(uint32_t pid, const char *name, char path[static 24])
 }
 
 /*
- * The first SIZE - 1 bytes of the file PATH of /proc, with a NUL behind them. How many, or -errno.
+ * Reads the first SIZE - 1 bytes of the file PATH in /proc into TEXT and adds a NUL. Returns how
+ * many bytes it read, or -errno.
  */
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
@@ -131,7 +134,7 @@ static ssize_t read_text(const char *path, char *text, size_t size)
 	return (ssize_t)used;
 }
 
-/* The same of the file NAME of PID: -ENOENT and -ESRCH where there is no such process. */
+/* read_text() of the file NAME of PID. -ENOENT and -ESRCH mean that there is no such process. */
 static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
 {
 	char path[24];
@@ -141,8 +144,8 @@ static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size
 }
 
 /*
- * The user namespace of the thread PID, as a number that no other has while this one is there. 0 or
- * -errno: -EACCES where we may not know (no CAP_SYS_PTRACE).
+ * Reads the name of the thread PID's user namespace, which no other namespace has as long as this
+ * one exists. Returns 0 or -errno: -EACCES without CAP_SYS_PTRACE.
  */
 static int read_namespace(uint32_t pid, char name[static NAMESPACE_LEN])
 {
@@ -157,7 +160,7 @@ static int read_namespace(uint32_t pid, char name[static NAMESPACE_LEN])
 	return 0;
 }
 
-/* A decimal number at *AT, which moves behind it; false where there is none. */
+/* Reads the decimal number at *AT and moves *AT behind it. Returns false if there is none. */
 static bool parse_number(const char **at, uint64_t *ret_number)
 {
 	const char *start;
@@ -170,7 +173,7 @@ static bool parse_number(const char **at, uint64_t *ret_number)
 	return *at != start;
 }
 
-/* Whether MAP, lines of "inside outside count", has a number for everybody. */
+/* Whether MAP, whose lines are "inside outside count", maps every number to itself. */
 static bool is_whole_map(const char *map)
 {
 	uint64_t inside, outside, count;
@@ -180,8 +183,8 @@ static bool is_whole_map(const char *map)
 }
 
 /*
- * What stands in /proc/PID/status for every group that has no number in our namespace, where
- * there may be such groups. A real group may have the same number.
+ * The number that /proc/PID/status shows for every group that has none in our user namespace, or
+ * UINT32_MAX if all groups have one. A real group may have the same number.
  */
 static gid_t read_unmapped_gid(void)
 {
@@ -228,8 +231,7 @@ int creds_init(void)
 	own.group_count = count;
 	groups = NULL;
 	/*
-	 * the one process that is always there; hidepid= hides it from whoever has fewer
-	 * capabilities
+	 * process 1 always exists, and with hidepid= we see it only if we see all processes
 	 */
 	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
 	r = read_namespace((uint32_t)getpid(), own.namespace);
@@ -261,7 +263,7 @@ bool creds_tell_namespaces(void)
 	return own.telling;
 }
 
-/* They answer with what was set before, and an id of -1 changes nothing: that is how to read. */
+/* setfsuid() and setfsgid() return the previous id, and an id of -1 changes nothing. */
 static uid_t fsuid_get(void)
 {
 	return (uid_t)syscall(SYS_setfsuid, (uid_t)-1);
@@ -278,7 +280,7 @@ int creds_thread_init(void)
 
 	if (unshare(CLONE_FS) < 0)
 		return -errno;
-	(void)umask(0); /* op-meta.c sets the caller's where the kernel hasn't applied it */
+	(void)umask(0); /* op-meta.c sets the caller's if the kernel hasn't applied it */
 	r = caps_get(mine.caps);
 	if (r < 0)
 		return r;
@@ -288,15 +290,15 @@ int creds_thread_init(void)
 	return 0;
 }
 
-/* What a caller may do. */
+/* The rights that a caller gets. */
 struct rights {
-	bool trusted;  /* we don't know: groups and capabilities stay the daemon's, but for some */
-	uint64_t caps; /* as CapEff */
-	int count;     /* of groups */
+	bool trusted;  /* the groups stay the daemon's, because the kernel's check is enough */
+	uint64_t caps; /* bit N is capability N */
+	int count;     /* number of groups */
 	gid_t *groups;
 };
 
-/* The value of the line that begins with KEY in TEXT, or NULL. */
+/* The rest of the line in TEXT that begins with KEY, or NULL. */
 static const char *find_line(const char *text, const char *key)
 {
 	size_t len = strlen(key);
@@ -309,10 +311,10 @@ static const char *find_line(const char *text, const char *key)
 }
 
 /*
- * Reads from TEXT, /proc/PID/status, the end of which may be missing:
+ * Reads the groups in TEXT, which is /proc/PID/status; its end may be missing:
  *	Uid:	real	effective	saved	filesystem
  *	Groups:	gid gid …
- * Returns whether it is the status of somebody whose filesystem uid is UID.
+ * Returns false if the thread's filesystem uid isn't UID.
  */
 static bool parse_status(const char *text, uint32_t uid, struct rights *rights)
 {
@@ -333,7 +335,7 @@ static bool parse_status(const char *text, uint32_t uid, struct rights *rights)
 	return true;
 }
 
-/* PID is a thread of the kernel: who it acts for isn't who it is. */
+/* Whether PID is a kernel thread, which acts for others. */
 static bool is_kernel_thread(uint32_t pid)
 {
 	char text[MAP_LEN];
@@ -355,7 +357,10 @@ static bool is_kernel_thread(uint32_t pid)
 	return number & KERNEL_THREAD;
 }
 
-/* Whether ID has a number in MAP: lines of "inside outside count", seen from our namespace. */
+/*
+ * Whether the outside id ID, of our namespace, has an inside id in MAP. Its lines are "inside
+ * outside count".
+ */
 static bool map_has(const char *map, uint32_t id)
 {
 	uint64_t inside, outside, count;
@@ -370,7 +375,7 @@ static bool map_has(const char *map, uint32_t id)
 	return false;
 }
 
-/* Which rights over OBJECT the namespace with these maps doesn't give. */
+/* The rights over OBJECT that the namespace with these maps doesn't give. */
 static uint32_t not_over(const struct caller_object *object, const char *uid_map,
 			 const char *gid_map)
 {
@@ -383,7 +388,7 @@ static uint32_t not_over(const struct caller_object *object, const char *uid_map
 	if (map_has(uid_map, st.st_uid)) {
 		if (map_has(gid_map, st.st_gid))
 			return 0;
-		/* unless it is about a name in a sticky directory: __check_sticky() wants both */
+		/* a name in a sticky directory needs both owner and group (__check_sticky()) */
 		if (!object->name)
 			over &= ~(uint32_t)OVER_OWNER;
 	}
@@ -391,9 +396,9 @@ static uint32_t not_over(const struct caller_object *object, const char *uid_map
 }
 
 /*
- * Which rights the namespace with these maps gives CALLER, which has CAPS there, over all that it
- * acts on. A name may have come to lead to somebody else's file before the act. To remove or
- * rename that takes the rights of the directory's owner, whom CALLER could be by CAP_SETUID.
+ * The rights over all of its objects that CALLER, with CAPS, has from the namespace with these
+ * maps. Before the act, a name may come to lead to another user's file. Removing or renaming that
+ * one takes the rights of the directory's owner, which CALLER can only become by CAP_SETUID.
  */
 static uint32_t over_objects(const struct caller *caller, uint64_t caps, const char *uid_map,
 			     const char *gid_map)
@@ -409,8 +414,8 @@ static uint32_t over_objects(const struct caller *caller, uint64_t caps, const c
 }
 
 /*
- * Whether the thread PID is known to be in our user namespace. Its maps don't tell: those of
- * another one may be the same.
+ * Whether the thread PID is known to be in our user namespace. Its maps can't tell, because another
+ * namespace may have the same maps.
  */
 static bool is_in_our_namespace(uint32_t pid)
 {
@@ -420,7 +425,7 @@ static bool is_in_our_namespace(uint32_t pid)
 	       (read_namespace(pid, name) == 0 && strcmp(name, own.namespace) == 0);
 }
 
-/* What CAPS, which CALLER has in its user namespace, are in ours. */
+/* The capabilities that CALLER, which has CAPS in its own user namespace, gets in ours. */
 static uint64_t caps_here(const struct caller *caller, uint64_t caps)
 {
 	char uid_map[MAP_LEN], gid_map[MAP_LEN];
@@ -452,9 +457,9 @@ static void add_group(struct rights *rights, gid_t gid)
 }
 
 /*
- * Finds out what CALLER, whose thread has the capabilities CAPS, may do. It waits for our answer,
- * so its pid is still its own, unless it has been killed. Whatever goes wrong leaves it fewer
- * rights than it has, never more.
+ * Fills in the rights of CALLER, whose thread has CAPS. The thread waits for our answer, so its pid
+ * is still its own unless it has been killed. If anything goes wrong, CALLER gets fewer rights than
+ * it has, never more.
  */
 static void find_rights(const struct caller *caller, uint64_t caps, struct rights *rights)
 {
@@ -463,7 +468,7 @@ static void find_rights(const struct caller *caller, uint64_t caps, struct right
 	if (!caller->pid || !own.seeing)
 		rights->trusted = caller->checked;
 	else if (proc_read(caller->pid, "status", text, sizeof(text)) < 0)
-		rights->caps = 0; /* it has gone */
+		rights->caps = 0; /* the thread has gone */
 	else if (parse_status(text, caller->uid, rights))
 		rights->caps = caps_here(caller, caps);
 	else
@@ -473,7 +478,7 @@ static void find_rights(const struct caller *caller, uint64_t caps, struct right
 	add_group(rights, caller->supp_gid);
 }
 
-/* The effective capabilities of the thread PID; none where it has gone. */
+/* The effective capabilities of the thread PID, or 0 if it has gone. */
 static uint64_t caps_of(uint32_t pid)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3,
@@ -485,7 +490,7 @@ static uint64_t caps_of(uint32_t pid)
 	return caps[0].effective | (uint64_t)caps[1].effective << 32;
 }
 
-/* Whether CAPS are all the filesystem capabilities that we have. */
+/* Whether CAPS include all filesystem capabilities that we have. */
 static bool has_all(uint64_t caps)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
@@ -495,7 +500,7 @@ static bool has_all(uint64_t caps)
 	return true;
 }
 
-/* Whether CALLER, of uid 0 and with CAPS, may do all that we may. */
+/* Whether CALLER, which has uid 0 and CAPS, may do all that we may. */
 static bool is_root(const struct caller *caller, uint64_t caps)
 {
 	if (!caller->pid)
@@ -510,20 +515,20 @@ static int take_on(const struct caller *caller, const struct rights *rights)
 	struct __user_cap_data_struct caps[CAP_WORDS];
 
 	if (!rights->trusted) {
-		/* noted first: creds_resume() then sets them back also where this fails */
+		/* set before the call, so that creds_resume() restores them even if it fails */
 		mine.groups_changed = true;
 		if (syscall(SYS_setgroups, rights->count, rights->groups) < 0)
 			return -errno;
 	}
-	/* these two don't tell whether they did it */
+	/* these two calls don't tell whether they have succeeded */
 	(void)syscall(SYS_setfsgid, caller->gid);
 	(void)syscall(SYS_setfsuid, caller->uid);
 	if (fsgid_get() != caller->gid || fsuid_get() != caller->uid)
 		return -EPERM;
 
 	/*
-	 * Leaving uid 0 has lowered the filesystem capabilities, and leaving another one hasn't
-	 * (cap_task_fix_setuid()): say what is meant.
+	 * changing the fsuid from 0 has lowered the filesystem capabilities, but changing it from
+	 * another one hasn't (cap_task_fix_setuid()), so all of them are set here
 	 */
 	memcpy(caps, mine.caps, sizeof(caps));
 	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
@@ -544,12 +549,12 @@ int creds_assume(const struct caller *caller)
 	assert(mine.ready && !mine.assumed);
 	if (!own.acting)
 		return 0;
-	/* -1 is nobody, and the calls below take it for "leave it as it is" */
+	/* -1 is no valid id, and the calls below would leave the id as it is */
 	if (caller->uid == UINT32_MAX || caller->gid == UINT32_MAX)
 		return -EPERM;
 	caps = caller->pid ? caps_of(caller->pid) : 0;
 	if (caller->uid == 0 && is_root(caller, caps)) {
-		/* the daemon's own user, and nothing to take away: the common case of root */
+		/* the common case: the caller is the daemon's user, root, and loses no right */
 		if (mine.fsuid == 0 && caller->gid == mine.fsgid && !caller->without_fsetid)
 			return 0;
 		rights.trusted = true;
@@ -577,14 +582,14 @@ void creds_resume(void)
 	if (!mine.assumed)
 		return;
 
-	/* CAP_SETUID and CAP_SETGID were never lowered */
+	/* this can't fail for lack of CAP_SETUID or CAP_SETGID, which are never lowered */
 	(void)syscall(SYS_setfsuid, mine.fsuid);
 	(void)syscall(SYS_setfsgid, mine.fsgid);
 	if (fsuid_get() != mine.fsuid || fsgid_get() != mine.fsgid)
 		abort();
 	if (mine.groups_changed && syscall(SYS_setgroups, own.group_count, own.groups) < 0)
 		abort();
-	/* last: becoming uid 0 again raises all that is permitted */
+	/* last, because changing the fsuid to 0 has raised capabilities */
 	if (caps_set(mine.caps) < 0)
 		abort();
 	mine.groups_changed = false;

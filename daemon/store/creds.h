@@ -1,45 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Caller credentials: the calling thread takes on a caller's filesystem uid and gid, supplementary
- * groups and filesystem capabilities for a while. These are properties of a task, set by raw
- * system calls, because the C library's wrappers would change every thread. A scope restores what
- * was there (S9).
+ * Creds lets a thread act for a caller: for a while the thread takes on the caller's filesystem uid
+ * and gid, supplementary groups and filesystem capabilities. These belong to one thread, so they
+ * are set by raw system calls; the C library's wrappers would change every thread. The end of the
+ * scope restores what was there before (S9).
  *
- * The kernel has checked the caller's rights already (default_permissions), but it has checked
- * what it knew. If somebody works in BACKING or through another mount, a name may lead to another
- * file by now, and a mode may have changed. With the caller's own rights the backing filesystem
- * checks the very object that it acts on, in the same step: sticky directories, owners, modes,
- * ACLs. Checking names first would leave a gap between the check and the act.
+ * The kernel has checked the caller's rights already (default_permissions), but only against what
+ * it knew. If somebody works in BACKING or through another mount, a name may lead to another file
+ * by now, and a mode may have changed. With the caller's own rights, the backing filesystem checks
+ * the very object that it acts on, in the same step: sticky directories, owners, modes, ACLs. If
+ * the daemon checked names first, there would be a gap between the check and the act.
  *
- * The rights come from /proc/PID/status of the thread that waits for the answer: its groups and
- * its effective capabilities. They are read each time, because a caller that has just dropped a
- * group must not keep its rights. A caller that has all capabilities that we have, as root does,
- * needs no groups; for it capget() and readlink() are enough.
+ * Sources: the caller is the thread that waits for the answer. Its groups come from
+ * /proc/PID/status and its effective capabilities from capget(). They are read for each request,
+ * because a caller that has just dropped a group must not keep its rights. For a caller with uid 0
+ * that has all of our capabilities, the groups don't matter and aren't read.
  *
- * User namespaces: a capability means what it says in the namespace of the thread that has it, and
- * uid 0 means nothing, as anybody gets both by `unshare -U -r`. So the thread's namespace is
- * compared with ours (/proc/PID/ns/user). Its maps can't stand in for that: two namespaces may
- * have the same.
+ * User namespaces: a capability means something only in the user namespace of the thread that has
+ * it, and so does uid 0; anybody gets both by `unshare -U -r`. So the caller's namespace is
+ * compared with ours (/proc/PID/ns/user). Its uid and gid maps can't tell, because two namespaces
+ * may have the same maps.
  *
- * The capabilities of a caller in another user namespace count as they do in the kernel
- * (privileged_wrt_inode_uidgid()): over objects whose owner and group have a number there. For
- * what the owner may do, a number for the owner is enough (inode_owner_or_capable()). So the root
- * of a container can do with its files what it does on any filesystem, and making a namespace
- * gains nothing. An object that is to be removed or renamed is looked at by its name before the
- * act, with a gap between the two. So CAP_FOWNER counts for it only if its directory belongs to
- * the namespace, whose root could own the directory as well. One case is left: a directory that is
- * moved to another directory. Somebody who puts a directory of others in its place in that gap has
- * it moved, although they may not write to it.
+ * A capability of a caller in another user namespace counts as it does in the kernel: over objects
+ * whose owner and group both have a number in that namespace (privileged_wrt_inode_uidgid()). For
+ * what an owner may do, a number for the owner is enough (inode_owner_or_capable()). So the root of
+ * a container can do with the container's files what it can do on any filesystem, and making a
+ * namespace gains no rights.
  *
- * Unseen callers: some callers can't be looked up, because they are in a pid namespace that isn't
- * below ours, /proc hides them (hidepid), or they are kernel threads that act for somebody, as NFS
- * servers do. No client can choose to be one of these. For them the kernel's check has to do,
- * except that CAP_FOWNER of others than root doesn't count, so sticky directories and owners are
- * respected. A caller whose identity isn't its thread's (an io_uring personality), or that has
- * been killed, gets no groups and no capabilities. So does one that is unseen and that the kernel
- * hasn't checked. If the caller can be seen but its namespace can't, it is taken to be in another.
- * A group that has no number in our namespace is left out, because /proc shows all of these as
- * one, which may be somebody's.
+ * An object that is to be removed or renamed is looked up by its name shortly before the act, and
+ * another object may take its name in between. So CAP_FOWNER counts for such an object only if the
+ * caller could be the owner of the directory: the directory belongs to the caller's namespace, and
+ * the caller has CAP_SETUID there. One case is left open. If a caller moves a directory to another
+ * directory and somebody puts another user's directory in its place in between, that one is moved,
+ * although the caller may not write to it.
+ *
+ * Unseen callers: some callers can't be looked up, because their pid namespace isn't below ours,
+ * because /proc hides them (hidepid=), or because they are kernel threads that act for others, such
+ * as NFS servers. No client can choose to be one of these. For them, the kernel's own check must be
+ * enough. Only CAP_FOWNER isn't given to them unless they are root, so that sticky directories and
+ * owners are still respected.
+ *
+ * A caller gets no groups and no capabilities if it has been killed, if its identity isn't its
+ * thread's (an io_uring personality), or if it is unseen and the kernel hasn't checked its rights.
+ * If a caller can be seen but its namespace can't, it is taken to be in another namespace. Groups
+ * without a number in our namespace are left out, because /proc shows the same number for all of
+ * them, and a real group may have that number.
  */
 #ifndef CAISSON_CREDS_H
 #define CAISSON_CREDS_H
@@ -47,19 +52,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Objects that one operation acts on: two directories, and what has a name in each. */
+/* The most objects that one operation acts on: two directories, and a name in each. */
 #define CREDS_OBJECTS 4
 
-/* Which rights over an object the operation takes. */
+/* The rights over an object that an operation needs. */
 enum {
-	OVER_ACCESS = 1, /* to read, write and search */
-	OVER_OWNER = 2,	 /* to do what its owner may */
-	OVER_CHANGE = 4, /* to give it away, and set-id bits and capabilities to it */
-	OVER_MOVED = 8,	 /* to write to it if it is a directory: its ".." changes */
+	OVER_ACCESS = 1, /* to read, write and search it */
+	OVER_OWNER = 2,	 /* to do what its owner may do */
+	OVER_CHANGE = 4, /* to give it away, or to give it set-id bits or capabilities */
+	OVER_MOVED = 8,	 /* to write to it if it is a directory, because its ".." changes */
 	OVER_ALL = OVER_ACCESS | OVER_OWNER | OVER_CHANGE,
 };
 
-/* What FD is open on; where NAME isn't NULL, what has that name in FD, if anything has. */
+/* The object that FD is open on or, if NAME isn't NULL, that has this name in FD, if any has. */
 struct caller_object {
 	int fd;
 	const char *name;
@@ -68,28 +73,28 @@ struct caller_object {
 
 struct caller {
 	uint32_t uid, gid;
-	uint32_t pid;	   /* of its thread, in our pid namespace; 0 where it isn't visible */
-	uint32_t supp_gid; /* one group known from the request, or UINT32_MAX */
+	uint32_t pid;	   /* of its thread, in our pid namespace; 0 if it isn't visible there */
+	uint32_t supp_gid; /* a group that the request names, or UINT32_MAX */
 	/* the kernel has checked the caller's rights (default_permissions) */
 	bool checked;
 	/*
-	 * CAP_FSETID is off meanwhile: a write, truncation or copy then clears the set-id bits as
-	 * it does for somebody who may not keep them (setattr_should_drop_suidgid() in fs/attr.c).
+	 * CAP_FSETID is off during the scope. Then a write, truncation or copy clears the set-id
+	 * bits (setattr_should_drop_suidgid() in fs/attr.c).
 	 */
 	bool without_fsetid;
-	/* what is acted on, for callers in other user namespaces */
+	/* the objects that are acted on, for callers in other user namespaces */
 	struct caller_object object[CREDS_OBJECTS];
 	uint32_t objects;
 };
 
-/* Supplementary groups of one caller that are taken on; the rest of a longer list is left out. */
+/* The most supplementary groups that are taken on. The rest of a longer list is left out. */
 #define CREDS_GROUPS 1024
 
 /*
- * Finds out whether the process may act for others at all (it has CAP_SETUID and CAP_SETGID);
- * otherwise every caller acts as the daemon's own user. To be called once, with the capabilities
- * that the process will serve with, before creds_thread_init(). Allocates: before the seal.
- * Returns 0 or -errno: -ENOENT where there is no /proc.
+ * Finds out whether the process can act for callers, which takes CAP_SETUID and CAP_SETGID.
+ * Otherwise every caller acts as the daemon's own user. To be called once, with the capabilities
+ * that the process will serve with, before creds_thread_init(). Allocates: before the seal. Returns
+ * 0 or -errno: -ENOENT if there is no /proc.
  */
 int creds_init(void);
 void creds_destroy(void);
@@ -101,33 +106,32 @@ bool creds_act_for_callers(void);
 bool creds_see_callers(void);
 
 /*
- * Whether we may know each caller's user namespace (CAP_SYS_PTRACE). Constant after creds_init():
- * any thread.
+ * Whether we can see each caller's user namespace, which takes CAP_SYS_PTRACE. Constant after
+ * creds_init(): any thread.
  */
 bool creds_tell_namespaces(void);
 
 /*
- * To be called once by each thread that will assume callers' identities: gives it a umask of its
- * own (unshare(CLONE_FS)), set to 0, and notes what creds_resume() goes back to. Returns 0 or
- * -errno.
+ * To be called once by each thread that will act for callers. Gives the thread a umask of its own
+ * (unshare(CLONE_FS)), which is 0, and notes what creds_resume() restores. Returns 0 or -errno.
  */
 int creds_thread_init(void);
 
 /*
- * Takes on CALLER's identity and rights until creds_resume(). Scopes don't nest.
- * Returns 0 or -errno (-ENOMEM, -EPERM); on error nothing has changed. After creds_thread_init().
+ * Takes on CALLER's identity and rights until creds_resume(). Scopes don't nest. To be called after
+ * creds_thread_init(). Returns 0 or -errno (-ENOMEM, -EPERM); on error nothing has changed.
  */
 int creds_assume(const struct caller *caller);
 
 /*
- * Whether the identity that was assumed keeps the set-id bits of what it writes to (CAP_FSETID);
- * true where it can't be told.
+ * Whether set-id bits stay when the calling thread writes to a file now, which takes CAP_FSETID.
+ * Returns true if that can't be told.
  */
 bool creds_may_keep_setid(void);
 
 /*
- * Ends the scope; nothing to do where none is open. Never fails: a thread that can't shed a
- * caller's identity ends the process, because it would serve the next one with it.
+ * Ends the scope, if the calling thread has one. Never fails: if a thread can't restore its own
+ * identity, it aborts the process, because it would serve the next caller with the wrong one.
  */
 void creds_resume(void);
 
