@@ -10,7 +10,7 @@
  *
  *   - A change behind the mount, or by a direct write, must be seen by the next open of the file.
  *     So each open compares the file's size and mtime with those at the last open or flush. It has
- *     the cache dropped if they differ, and if the file was open since then for writing around the
+ *     the cache dropped if they differ, or if the file has since been open for writing around the
  *     cache. The kernel is told not to drop the cache by itself (FOPEN_KEEP_CACHE). If the kernel
  *     dropped a page while a write is under way, a reader could bring back the old page, which
  *     would then stay. For the same reason nothing is dropped while the file is open for writing

@@ -13,19 +13,19 @@
  * after the kernel has forgotten it, even in another daemon (EXPORT_SUPPORT). A forged handle
  * reaches any inode of that filesystem but no other, just as on the filesystem itself. Three kinds
  * of inodes aren't exported: inodes on other mounts, inodes whose handle is too long, and zones,
- * because a zone is recognised by its name. The kernel is told a random generation for these, which
- * each daemon chooses for itself.
+ * because a zone is recognised by its name. With their nodeids the kernel is told a generation that
+ * each daemon chooses at random.
  *
  * Descriptors: a row has an O_PATH descriptor until descriptors are short (inode-fd.h). Then it may
  * be left with its file handle alone, by which the inode is opened again when it is needed.
  *
  * Size: if all rows of the arena are in use, more rows are made (inode-rows.h).
  *
- * Mounts: a file that is reached through two mounts below BACKING has a row for each of them. One
- * of the mounts may be read-only, and a row's descriptor is on the row's own mount, so the backing
- * filesystem refuses what that mount refuses. The first of these rows is the primary row of all of
- * them, and stays in use as long as they do. It alone holds the state of the inode's data: sync_fd,
- * error, known_len, thin, holes, setid, gate and zone (inode_primary()).
+ * Mounts: a file that is reached through two mounts below BACKING has a row for each of them. Each
+ * row's descriptor is on the row's own mount, so a read-only mount refuses writes to its row. The
+ * first of these rows is the primary row of all of them, and stays in use as long as they do. It
+ * alone holds the state of the inode's data: sync_fd, error, known_len, thin, holes, setid, gate
+ * and zone (inode_primary()).
  *
  * Identity: an inode is found again by (dev, ino). A filesystem may give the number of a deleted
  * inode to a new one. On some filesystems a number stays with its inode while a descriptor refers
