@@ -125,7 +125,7 @@ void op_slow_down(const struct fs *fs)
 	uint32_t fd_limit = fs->inodes.fd_limit;
 
 	/* far above fd_limit, most descriptors can't be dropped: their files have no name */
-	if (inode_is_tight(&fs->inodes) ||
+	if (inode_is_low_on_rows(&fs->inodes) ||
 	    is_nearly_full(atomic_load(&fs->files.used), fs->files.count) ||
 	    (fd_limit < UINT32_MAX / 2 &&
 	     is_nearly_full(atomic_load(&fs->inodes.fds), fd_limit + fd_limit / 2)))

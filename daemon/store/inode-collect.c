@@ -19,7 +19,7 @@ bool inode_is_pressed(const struct inode_table *table)
 	return atomic_load(&table->used) > table->count - table->count / 4;
 }
 
-bool inode_is_tight(const struct inode_table *table)
+bool inode_is_low_on_rows(const struct inode_table *table)
 {
 	return atomic_load(&table->used) > table->count - table->count / 8 &&
 	       atomic_load(&table->prunable);

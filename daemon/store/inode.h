@@ -313,10 +313,10 @@ void inode_press(struct inode_table *table);
 void inode_relieve(struct inode_table *table);
 
 /*
- * Whether more than 7/8 of the arena's rows are in use although prune.c asks for inodes. Then
- * operations that bring new inodes should slow down, or the table takes more memory.
+ * The low watermark: whether less than 1/8 of the arena's rows are free although prune.c asks for
+ * inodes. Then operations that bring new inodes should slow down, or the table takes more memory.
  */
-bool inode_is_tight(const struct inode_table *table);
+bool inode_is_low_on_rows(const struct inode_table *table);
 
 /*
  * Fills NODEIDS with the nodeids of up to MAX rows for which IS_WANTED returns true. Looks at each
