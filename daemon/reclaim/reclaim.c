@@ -11,15 +11,14 @@
 #include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/caps.h"
 #include "reclaim/proc-maps.h"
 #include "reclaim/proc.h"
 #include "reclaim/reclaim-kernel.h"
@@ -207,29 +206,17 @@ int caisson_memory_lock(unsigned int flags)
 	return r;
 }
 
-/* A system call, because libcap allocates and would be one more dependency. */
-static int has_ipc_lock(bool *ret_has)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	*ret_has = data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
-	return 0;
-}
-
 static int memory_limit(uint64_t *ret_bytes)
 {
 	struct rlimit limit;
-	bool free_of_limit = false;
-	int r = has_ipc_lock(&free_of_limit);
+	struct caps caps;
+	int r = caps_get(0, &caps);
 
 	if (r < 0)
 		return r;
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return -errno;
-	if (free_of_limit || limit.rlim_cur == RLIM_INFINITY)
+	if ((caps.effective & CAPS_BIT(CAP_IPC_LOCK)) || limit.rlim_cur == RLIM_INFINITY)
 		*ret_bytes = UINT64_MAX;
 	else
 		*ret_bytes = limit.rlim_cur;

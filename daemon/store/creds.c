@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/caps.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
-
-#define CAP_WORDS 2
 
 /* The filesystem capabilities: the kernel's CAP_FS_SET, and those for privileged attributes. */
 static const unsigned fs_caps[] = {
@@ -64,38 +62,13 @@ static _Thread_local struct {
 	bool ready, assumed, groups_changed;
 	uid_t fsuid;
 	gid_t fsgid;
-	struct __user_cap_data_struct caps[CAP_WORDS];
+	struct caps caps;
 	gid_t groups[CREDS_GROUPS];
 } mine;
 
-static int caps_get(struct __user_cap_data_struct caps[CAP_WORDS])
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capget, &header, caps) < 0 ? -errno : 0;
-}
-
-/* Sets the calling thread's capabilities. libcap's cap_t would be allocated. */
-static int caps_set(const struct __user_cap_data_struct caps[CAP_WORDS])
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
-}
-
 static bool set_has(uint64_t set, unsigned cap)
 {
-	return set & 1ull << cap;
-}
-
-static bool caps_have(const struct __user_cap_data_struct caps[CAP_WORDS], unsigned cap)
-{
-	return caps[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
-}
-
-static void caps_lower(struct __user_cap_data_struct caps[CAP_WORDS], unsigned cap)
-{
-	caps[CAP_TO_INDEX(cap)].effective &= ~CAP_TO_MASK(cap);
+	return set & CAPS_BIT(cap);
 }
 
 /* Writes "PID/NAME" to PATH without stdio. */
@@ -202,14 +175,14 @@ static gid_t read_unmapped_gid(void)
 
 int creds_init(void)
 {
-	struct __user_cap_data_struct caps[CAP_WORDS];
 	autoclose int proc_fd = -1;
 	autofree gid_t *groups = NULL;
+	struct caps caps;
 	int count, r;
 	char byte[2];
 
 	assert(own.proc_fd < 0);
-	r = caps_get(caps);
+	r = caps_get(0, &caps);
 	if (r < 0)
 		return r;
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -225,7 +198,7 @@ int creds_init(void)
 	if (count < 0)
 		return -errno;
 
-	own.acting = caps_have(caps, CAP_SETUID) && caps_have(caps, CAP_SETGID);
+	own.acting = set_has(caps.effective, CAP_SETUID) && set_has(caps.effective, CAP_SETGID);
 	own.proc_fd = steal_fd(&proc_fd);
 	own.groups = groups;
 	own.group_count = count;
@@ -236,7 +209,7 @@ int creds_init(void)
 	own.seeing = proc_read(1, "status", byte, sizeof(byte)) > 0;
 	r = read_namespace((uint32_t)getpid(), own.namespace);
 	own.unmapped_gid = read_unmapped_gid();
-	own.telling = r == -ENOENT || caps_have(caps, CAP_SYS_PTRACE);
+	own.telling = r == -ENOENT || set_has(caps.effective, CAP_SYS_PTRACE);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -281,7 +254,7 @@ int creds_thread_init(void)
 	if (unshare(CLONE_FS) < 0)
 		return -errno;
 	(void)umask(0); /* op-meta.c sets the caller's if the kernel hasn't applied it */
-	r = caps_get(mine.caps);
+	r = caps_get(0, &mine.caps);
 	if (r < 0)
 		return r;
 	mine.fsuid = fsuid_get();
@@ -440,7 +413,7 @@ static uint64_t caps_here(const struct caller *caller, uint64_t caps)
 	over = over_objects(caller, caps, uid_map, gid_map);
 	for (size_t i = 0; i < ARRAY_SIZE(inode_caps); i++) {
 		if (over & inode_caps[i].over)
-			here |= caps & 1ull << inode_caps[i].cap;
+			here |= caps & CAPS_BIT(inode_caps[i].cap);
 	}
 	return here;
 }
@@ -474,27 +447,24 @@ static void find_rights(const struct caller *caller, uint64_t caps, struct right
 	else
 		rights->trusted = caller->checked && is_kernel_thread(caller->pid);
 	if (rights->trusted)
-		rights->caps = ~(1ull << CAP_FOWNER);
+		rights->caps = ~CAPS_BIT(CAP_FOWNER);
 	add_group(rights, caller->supp_gid);
 }
 
 /* The effective capabilities of the thread PID, or 0 if it has gone. */
 static uint64_t caps_of(uint32_t pid)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3,
-						   .pid = (int)pid };
-	struct __user_cap_data_struct caps[CAP_WORDS];
+	struct caps caps;
 
-	if (syscall(SYS_capget, &header, caps) < 0)
-		return 0;
-	return caps[0].effective | (uint64_t)caps[1].effective << 32;
+	(void)caps_get((pid_t)pid, &caps); /* it leaves none on failure */
+	return caps.effective;
 }
 
 /* Whether CAPS include all filesystem capabilities that we have. */
 static bool has_all(uint64_t caps)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
-		if (caps_have(mine.caps, fs_caps[i]) && !set_has(caps, fs_caps[i]))
+		if (set_has(mine.caps.effective, fs_caps[i]) && !set_has(caps, fs_caps[i]))
 			return false;
 	}
 	return true;
@@ -512,7 +482,7 @@ static bool is_root(const struct caller *caller, uint64_t caps)
 
 static int take_on(const struct caller *caller, const struct rights *rights)
 {
-	struct __user_cap_data_struct caps[CAP_WORDS];
+	struct caps caps = mine.caps;
 
 	if (!rights->trusted) {
 		/* set before the call, so that creds_resume() restores them even if it fails */
@@ -530,14 +500,13 @@ static int take_on(const struct caller *caller, const struct rights *rights)
 	 * changing the fsuid from 0 has lowered the filesystem capabilities, but changing it from
 	 * another one hasn't (cap_task_fix_setuid()), so all of them are set here
 	 */
-	memcpy(caps, mine.caps, sizeof(caps));
 	for (size_t i = 0; i < ARRAY_SIZE(fs_caps); i++) {
 		if (!set_has(rights->caps, fs_caps[i]))
-			caps_lower(caps, fs_caps[i]);
+			caps.effective &= ~CAPS_BIT(fs_caps[i]);
 	}
 	if (caller->without_fsetid)
-		caps_lower(caps, CAP_FSETID);
-	return caps_set(caps);
+		caps.effective &= ~CAPS_BIT(CAP_FSETID);
+	return caps_set(&caps);
 }
 
 int creds_assume(const struct caller *caller)
@@ -572,9 +541,9 @@ int creds_assume(const struct caller *caller)
 
 bool creds_may_keep_setid(void)
 {
-	struct __user_cap_data_struct caps[CAP_WORDS];
+	struct caps caps;
 
-	return !own.acting || caps_get(caps) < 0 || caps_have(caps, CAP_FSETID);
+	return !own.acting || caps_get(0, &caps) < 0 || set_has(caps.effective, CAP_FSETID);
 }
 
 void creds_resume(void)
@@ -590,7 +559,7 @@ void creds_resume(void)
 	if (mine.groups_changed && syscall(SYS_setgroups, own.group_count, own.groups) < 0)
 		abort();
 	/* last, because changing the fsuid to 0 has raised capabilities */
-	if (caps_set(mine.caps) < 0)
+	if (caps_set(&mine.caps) < 0)
 		abort();
 	mine.groups_changed = false;
 	mine.assumed = false;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Capabilities are dropped with libcap. Without libpsx, libcap acts on the calling thread alone, as
- * is intended here.
+ * Capabilities of the calling thread are dropped, and read back from the kernel each time.
  *
  * Securebits aren't changed. Threads that act for callers set their capabilities themselves when
  * they change their fsuid (creds.c). The server executes no program, and no_new_privs would make
@@ -11,10 +10,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/caps.h"
 #include "base/macro.h"
 #include "base/procfs.h"
 
@@ -24,14 +23,14 @@
  * The capabilities that are needed to act for any caller below BACKING. CAP_SYS_PTRACE is needed to
  * see the caller's user namespace (creds.c).
  */
-static const cap_value_t serving_caps[] = {
+static const unsigned serving_caps[] = {
 	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,	CAP_SETUID,
 	CAP_SETGID, CAP_MKNOD,	      CAP_LINUX_IMMUTABLE, CAP_SETFCAP, CAP_SYS_PTRACE,
 };
 
 /* The names that privdrop_serving_set() knows. */
 static const struct {
-	cap_value_t cap;
+	unsigned cap;
 	const char *name;
 } names[] = {
 	{ CAP_CHOWN, "chown" },
@@ -48,9 +47,6 @@ static const struct {
 	{ CAP_IPC_LOCK, "ipc_lock" },
 	{ CAP_SYS_ADMIN, "sys_admin" },
 };
-
-/* In a set, as in the kernel's, bit N is capability N. */
-#define CAP_BIT(cap) (1ull << (cap))
 
 /* The serving set. Written by privdrop_process(), before there are threads. */
 static uint64_t serving;
@@ -88,24 +84,10 @@ static int check(uint64_t set)
 /* Makes SET the calling thread's effective and permitted set, and clears the inheritable set. */
 static int apply(uint64_t set)
 {
-	cap_value_t list[64];
-	cap_t caps;
-	int count = 0, r = 0;
+	const struct caps caps = { .effective = set, .permitted = set };
+	int r = caps_set(&caps);
 
-	for (int cap = 0; cap < 64; cap++) {
-		if (set & CAP_BIT(cap))
-			list[count++] = cap;
-	}
-	caps = cap_init();
-	if (!caps)
-		return -errno;
-	if (count && (cap_set_flag(caps, CAP_PERMITTED, count, list, CAP_SET) < 0 ||
-		      cap_set_flag(caps, CAP_EFFECTIVE, count, list, CAP_SET) < 0))
-		r = -errno;
-	if (!r && cap_set_proc(caps) < 0)
-		r = -errno;
-	(void)cap_free(caps); /* can't fail for what cap_init() has made */
-	return r ? r : check(set);
+	return r < 0 ? r : check(set);
 }
 
 /*
@@ -117,12 +99,13 @@ static int drop_bounding(uint64_t permitted)
 	uint64_t left;
 	int r;
 
-	if (cap_reset_ambient() < 0)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
-	if (!(permitted & CAP_BIT(CAP_SETPCAP)))
+	if (!(permitted & CAPS_BIT(CAP_SETPCAP)))
 		return 0;
-	for (cap_value_t cap = 0; cap < cap_max_bits(); cap++) {
-		if (cap_drop_bound(cap) < 0)
+	/* -EINVAL: the kernel has no more */
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	}
 	r = read_set("CapBnd", &left);
@@ -149,16 +132,16 @@ int privdrop_process(const struct privdrop_plan *plan)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(serving_caps); i++)
-		set |= CAP_BIT(serving_caps[i]);
+		set |= CAPS_BIT(serving_caps[i]);
 	if (plan->sys_admin)
-		set |= CAP_BIT(CAP_SYS_ADMIN);
+		set |= CAPS_BIT(CAP_SYS_ADMIN);
 	set &= permitted;
 
 	r = drop_bounding(permitted);
 	if (!r)
 		r = set_no_new_privs();
 	if (!r)
-		r = apply(set | (permitted & CAP_BIT(CAP_IPC_LOCK)));
+		r = apply(set | (permitted & CAPS_BIT(CAP_IPC_LOCK)));
 	if (!r)
 		serving = set;
 	return r;
@@ -166,7 +149,7 @@ int privdrop_process(const struct privdrop_plan *plan)
 
 bool privdrop_has_sys_admin(void)
 {
-	return serving & CAP_BIT(CAP_SYS_ADMIN);
+	return serving & CAPS_BIT(CAP_SYS_ADMIN);
 }
 
 int privdrop_thread(void)
@@ -182,14 +165,14 @@ int privdrop_keeper(void)
 	r = read_set("CapPrm", &permitted);
 	if (r < 0)
 		return r;
-	if (permitted & CAP_BIT(CAP_SYS_ADMIN)) {
+	if (permitted & CAPS_BIT(CAP_SYS_ADMIN)) {
 		r = drop_bounding(permitted);
 		if (!r)
 			r = set_no_new_privs();
 		if (r < 0)
 			return r;
 	}
-	return apply(permitted & CAP_BIT(CAP_SYS_ADMIN));
+	return apply(permitted & CAPS_BIT(CAP_SYS_ADMIN));
 }
 
 void privdrop_serving_set(char *text, uint32_t len)
@@ -203,10 +186,10 @@ void privdrop_serving_set(char *text, uint32_t len)
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names) && at < len; i++) {
-		if (set & CAP_BIT(names[i].cap))
+		if (set & CAPS_BIT(names[i].cap))
 			at += (uint32_t)snprintf(text + at, len - at, at ? " %s" : "%s",
 						 names[i].name);
-		set &= ~CAP_BIT(names[i].cap);
+		set &= ~CAPS_BIT(names[i].cap);
 	}
 	/* capabilities without a name here; there are some before privdrop_process() */
 	if (set && at < len)

@@ -58,9 +58,7 @@ declare -A exceptions=(
 	[serve_worker]='aligned_alloc calloc free' # worker_init(), before the seal; worker_destroy()
 	[store_creds]='calloc free'                # creds_init(), creds_destroy()
 	[store_inode-export]='free'                # inode_export_init(), before the seal
-	# giving up capabilities is a step of start-up
-	[store_privdrop]='cap_drop_bound cap_free cap_init cap_max_bits cap_reset_ambient cap_set_flag
-		cap_set_proc snprintf'
+	[store_privdrop]='snprintf'                # of names, for the status
 	[store_zone-mark]='snprintf' # of numbers, into a buffer on the stack
 )
 

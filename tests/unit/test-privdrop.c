@@ -6,18 +6,17 @@
 #include <grp.h>
 #include <pthread.h>
 #include <sys/prctl.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
+#include "base/caps.h"
 #include "base/procfs.h"
 #include "test.h"
 
-#define BIT(cap) (1ull << (cap))
-
 #define SERVING                                                                                    \
-	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |     \
-	 BIT(CAP_FSETID) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_MKNOD) |                    \
-	 BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_SETFCAP) | BIT(CAP_SYS_PTRACE))
+	(CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_DAC_READ_SEARCH) |        \
+	 CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) | CAPS_BIT(CAP_SETUID) |                      \
+	 CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_MKNOD) | CAPS_BIT(CAP_LINUX_IMMUTABLE) |              \
+	 CAPS_BIT(CAP_SETFCAP) | CAPS_BIT(CAP_SYS_PTRACE))
 
 static uint64_t get(const char *key)
 {
@@ -56,7 +55,7 @@ static void *drop_in_thread(void *arg)
 static void drop_stage_by_stage(void)
 {
 	const struct privdrop_plan plan = { 0 };
-	uint64_t prepared = SERVING | (get("CapPrm") & BIT(CAP_IPC_LOCK));
+	uint64_t prepared = SERVING | (get("CapPrm") & CAPS_BIT(CAP_IPC_LOCK));
 	pthread_t thread;
 	char text[256];
 
@@ -83,24 +82,21 @@ static void drop_stage_by_stage(void)
 
 static void drops_stage_by_stage(void)
 {
-	if (has(SERVING | BIT(CAP_SETPCAP)))
+	if (has(SERVING | CAPS_BIT(CAP_SETPCAP)))
 		test_in_child(drop_stage_by_stage);
 }
 
 static void there_is_no_way_back_in_child(void)
 {
 	const struct privdrop_plan plan = { 0 };
-	cap_value_t lock = CAP_IPC_LOCK;
 	char script[256];
-	cap_t caps;
+	struct caps caps;
 
 	CHECK_EQ(privdrop_process(&plan), 0);
 	CHECK_EQ(privdrop_thread(), 0);
-	caps = cap_get_proc();
-	CHECK(caps);
-	CHECK(cap_set_flag(caps, CAP_PERMITTED, 1, &lock, CAP_SET) == 0);
-	CHECK(cap_set_proc(caps) < 0 && errno == EPERM);
-	cap_free(caps);
+	CHECK_EQ(caps_get(0, &caps), 0);
+	caps.permitted |= CAPS_BIT(CAP_IPC_LOCK);
+	CHECK_EQ(caps_set(&caps), -EPERM);
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0) < 0);
 	/* root by name, and yet: what is executed has no more, which it tells by its exit code */
 	snprintf(script, sizeof(script),
@@ -123,12 +119,12 @@ static void keep_trusted_xattrs(void)
 
 	CHECK_EQ(privdrop_process(&plan), 0);
 	CHECK_EQ(privdrop_thread(), 0);
-	expect_caps(SERVING | BIT(CAP_SYS_ADMIN));
+	expect_caps(SERVING | CAPS_BIT(CAP_SYS_ADMIN));
 }
 
 static void keeps_sys_admin_when_told(void)
 {
-	if (has(SERVING | BIT(CAP_SYS_ADMIN)))
+	if (has(SERVING | CAPS_BIT(CAP_SYS_ADMIN)))
 		test_in_child(keep_trusted_xattrs);
 }
 
@@ -163,17 +159,16 @@ static void works_without_any(void)
 static void serve_with_some(void)
 {
 	const struct privdrop_plan plan = { 0 };
-	cap_value_t gone[] = { CAP_MKNOD, CAP_SETPCAP };
-	cap_t caps = cap_get_proc();
+	const uint64_t gone = CAPS_BIT(CAP_MKNOD) | CAPS_BIT(CAP_SETPCAP);
+	struct caps caps;
 
-	CHECK(caps);
-	CHECK(cap_set_flag(caps, CAP_PERMITTED, 2, gone, CAP_CLEAR) == 0);
-	CHECK(cap_set_flag(caps, CAP_EFFECTIVE, 2, gone, CAP_CLEAR) == 0);
-	CHECK(cap_set_proc(caps) == 0);
-	cap_free(caps);
+	CHECK_EQ(caps_get(0, &caps), 0);
+	caps.permitted &= ~gone;
+	caps.effective &= ~gone;
+	CHECK_EQ(caps_set(&caps), 0);
 	CHECK_EQ(privdrop_process(&plan), 0);
 	CHECK_EQ(privdrop_thread(), 0);
-	expect_caps(SERVING & ~BIT(CAP_MKNOD));
+	expect_caps(SERVING & ~CAPS_BIT(CAP_MKNOD));
 }
 
 static void works_with_some(void)
@@ -185,7 +180,7 @@ static void works_with_some(void)
 static void keep_as_root(void)
 {
 	CHECK_EQ(privdrop_keeper(), 0);
-	expect_caps(BIT(CAP_SYS_ADMIN));
+	expect_caps(CAPS_BIT(CAP_SYS_ADMIN));
 	CHECK_EQ(get("NoNewPrivs"), 1u);
 }
 
@@ -201,7 +196,7 @@ static void keep_as_nobody(void)
 static void keeper_can_unmount(void)
 {
 	test_in_child(keep_as_nobody);
-	if (has(BIT(CAP_SYS_ADMIN)))
+	if (has(CAPS_BIT(CAP_SYS_ADMIN)))
 		test_in_child(keep_as_root);
 }
 
