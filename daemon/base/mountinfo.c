@@ -148,15 +148,10 @@ int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path)
 	return find(NULL, id, ret_info, ret_path);
 }
 
-void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN])
-{
-	(void)snprintf(path, MOUNTINFO_FD_PATH_LEN, "/proc/self/fd/%d", fd); /* fits */
-}
-
 int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *ret_fd)
 {
 	autoclose int fd = open(mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	char path[MOUNTINFO_FD_PATH_LEN + 4];
+	char path[32];
 	uint64_t id;
 	int r;
 

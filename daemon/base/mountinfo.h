@@ -44,13 +44,6 @@ uint64_t mountinfo_unique_id(int fd);
 int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *ret_fd);
 
 /*
- * A path to what FD is open on, for calls that take nothing but a path: no name on the way to the
- * mount is looked up again.
- */
-#define MOUNTINFO_FD_PATH_LEN 32
-void mountinfo_fd_path(int fd, char path[static MOUNTINFO_FD_PATH_LEN]);
-
-/*
  * PATH as mountinfo names it: absolute, without symlinks. What is mounted at it isn't asked
  * anything, only what is above. The last component need not exist. Returns 0 with a string for
  * free(), or -errno.

@@ -95,3 +95,41 @@ int procfs_read_number(const char *path, const char *key, int base, uint64_t *re
 	*ret_number = number;
 	return 0;
 }
+
+ssize_t procfs_read_text(int dir_fd, const char *path, char *text, size_t size)
+{
+	autoclose int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	while (used < size - 1 && (len = read(fd, text + used, size - 1 - used)) != 0) {
+		if (len < 0)
+			return -errno;
+		used += (size_t)len;
+	}
+	text[used] = '\0';
+	return (ssize_t)used;
+}
+
+char *procfs_put_number(uint32_t number, char *at)
+{
+	char digits[10];
+	unsigned len = 0;
+
+	do
+		digits[len++] = (char)('0' + number % 10);
+	while (number /= 10);
+	while (len)
+		*at++ = digits[--len];
+	return at;
+}
+
+void procfs_fd_path(int fd, char path[static PROCFS_FD_PATH_LEN])
+{
+	static const char directory[] = "/proc/self/fd/";
+
+	memcpy(path, directory, sizeof(directory));
+	*procfs_put_number((uint32_t)fd, path + sizeof(directory) - 1) = '\0';
+}

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/procfs.h"
 
 /* Tries, if somebody renames directories above the mount again and again. */
 #define TRIES 10
@@ -69,7 +70,7 @@ static int locate(const struct own_mount *mount, char **ret_path)
  */
 static int detach(const struct own_mount *mount, const char *path)
 {
-	char fd_path[MOUNTINFO_FD_PATH_LEN];
+	char fd_path[PROCFS_FD_PATH_LEN];
 	autoclose int fd = -1;
 	int r = mountinfo_open(path, &mount->info, &fd);
 
@@ -77,7 +78,7 @@ static int detach(const struct own_mount *mount, const char *path)
 		return r == -ENOENT || r == -ENOTDIR ? -EAGAIN : r;
 	if (mountinfo_unique_id(fd) != mount->unique_id)
 		return -ENOENT;
-	mountinfo_fd_path(fd, fd_path);
+	procfs_fd_path(fd, fd_path);
 	/* without UMOUNT_NOFOLLOW: the path is a magic link, and leads to the descriptor's mount */
 	return umount2(fd_path, MNT_DETACH) < 0 ? -errno : 0;
 }

@@ -11,6 +11,7 @@
 #include "base/exit-code.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "base/procfs.h"
 #include "host/options.h"
 
 static int refuse(const char *mountpoint, const char *reason)
@@ -22,7 +23,7 @@ static int refuse(const char *mountpoint, const char *reason)
 int remount_run(const struct options *options)
 {
 	const char *mountpoint = options->mountpoint;
-	char fd_path[MOUNTINFO_FD_PATH_LEN];
+	char fd_path[PROCFS_FD_PATH_LEN];
 	autofree char *path = NULL;
 	struct mountinfo info = { 0 };
 	autoclose int fd = -1;
@@ -44,7 +45,7 @@ int remount_run(const struct options *options)
 	r = mountinfo_open(path, &info, &fd);
 	if (r < 0)
 		return refuse(mountpoint, strerror(-r));
-	mountinfo_fd_path(fd, fd_path);
+	procfs_fd_path(fd, fd_path);
 	if (mount("none", fd_path, NULL, MS_REMOUNT | options->remount_flags, NULL) < 0)
 		return refuse(mountpoint, strerror(errno));
 	return EXIT_FINE;

@@ -14,6 +14,7 @@
 #include "base/caps.h"
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "base/procfs.h"
 
 /* The filesystem capabilities: the kernel's CAP_FS_SET, and those for privileged attributes. */
 static const unsigned fs_caps[] = {
@@ -74,46 +75,20 @@ static bool set_has(uint64_t set, unsigned cap)
 /* Writes "PID/NAME" to PATH without stdio. */
 static void proc_path(uint32_t pid, const char *name, char path[static 24])
 {
-	char digits[10];
-	unsigned len = 0;
-
-	do
-		digits[len++] = (char)('0' + pid % 10);
-	while (pid /= 10);
-	while (len)
-		*path++ = digits[--len];
+	path = procfs_put_number(pid, path);
 	*path++ = '/';
 	memcpy(path, name, strlen(name) + 1);
 }
 
 /*
- * Reads the first SIZE - 1 bytes of the file PATH in /proc into TEXT and adds a NUL. Returns how
- * many bytes it read, or -errno.
+ * procfs_read_text() of the file NAME of PID. -ENOENT and -ESRCH mean that there is no such process.
  */
-static ssize_t read_text(const char *path, char *text, size_t size)
-{
-	autoclose int fd = openat(own.proc_fd, path, O_RDONLY | O_CLOEXEC);
-	size_t used = 0;
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	while (used < size - 1 && (len = read(fd, text + used, size - 1 - used)) != 0) {
-		if (len < 0)
-			return -errno;
-		used += (size_t)len;
-	}
-	text[used] = '\0';
-	return (ssize_t)used;
-}
-
-/* read_text() of the file NAME of PID. -ENOENT and -ESRCH mean that there is no such process. */
 static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
 {
 	char path[24];
 
 	proc_path(pid, name, path);
-	return read_text(path, text, size);
+	return procfs_read_text(own.proc_fd, path, text, size);
 }
 
 /*
@@ -167,7 +142,7 @@ static gid_t read_unmapped_gid(void)
 
 	if (proc_read((uint32_t)getpid(), "gid_map", text, sizeof(text)) > 0 && is_whole_map(text))
 		return UINT32_MAX;
-	if (read_text("sys/kernel/overflowgid", text, sizeof(text)) <= 0 ||
+	if (procfs_read_text(own.proc_fd, "sys/kernel/overflowgid", text, sizeof(text)) <= 0 ||
 	    !parse_number(&at, &gid))
 		return OVERFLOW_GID;
 	return (gid_t)gid;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/procfs.h"
 #include "store/handle.h"
 
 /* Attempts at openat2(), which fails with EAGAIN if a rename elsewhere interferes. */
@@ -167,13 +168,5 @@ int store_statx(int fd, unsigned int mask, struct statx *ret_stx)
 
 void store_fd_name(int fd, char name[static STORE_FD_NAME_LEN])
 {
-	char digits[STORE_FD_NAME_LEN];
-	unsigned int rest = (unsigned int)fd, len = 0;
-
-	do
-		digits[len++] = (char)('0' + rest % 10);
-	while (rest /= 10);
-	while (len)
-		*name++ = digits[--len];
-	*name = '\0';
+	*procfs_put_number((uint32_t)fd, name) = '\0';
 }

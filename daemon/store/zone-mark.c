@@ -7,7 +7,7 @@
 #include <sys/xattr.h>
 
 #include "base/macro.h"
-#include "store/store.h"
+#include "base/procfs.h"
 
 #define MIB (1ull << 20)
 
@@ -15,7 +15,6 @@
 #define ZONE_LEN_MAX (16384 * MIB)
 
 #define NAME_PREFIX_LEN 4 /* "cnv-" */
-#define PROC_FD		"/proc/self/fd/"
 
 const char *zone_geometry_fault(const struct zone_geometry *geometry)
 {
@@ -134,12 +133,11 @@ int zone_mark_write(int fd, const struct zone_geometry *geometry)
 
 int zone_mark_read(int fd, struct zone_geometry *ret_geometry)
 {
-	char path[sizeof(PROC_FD) + STORE_FD_NAME_LEN] = PROC_FD;
-	char text[ZONE_MARK_LEN];
+	char path[PROCFS_FD_PATH_LEN], text[ZONE_MARK_LEN];
 	ssize_t len;
 
 	/* fgetxattr() refuses O_PATH; the magic link leads to the very inode */
-	store_fd_name(fd, path + sizeof(PROC_FD) - 1);
+	procfs_fd_path(fd, path);
 	len = getxattr(path, ZONE_MARK_NAME, text, sizeof(text));
 	if (len >= 0)
 		return zone_mark_parse(text, (uint64_t)len, ret_geometry);
