@@ -17,10 +17,10 @@
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
-#include "base/macro.h"
 #include "caisson/reclaim.h"
 #include "reclaim/lock-preload.h"
 #include "reclaim/oom.h"
+#include "tool/arguments.h"
 #include "tool/program.h"
 #include "tool/tell.h"
 
@@ -31,52 +31,35 @@ struct run {
 	char **command;
 };
 
-/* "--io-flusher=off" and its like. False: not understood, and told so. */
-static bool parse_option(struct run *run, const char *word)
-{
-	const struct {
-		const char *name;
-		bool *is_required;
-	} options[] = {
-		{ "--io-flusher=", &run->require_io_flusher },
-		{ "--mlock=", &run->require_mlock },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		size_t len = strlen(options[i].name);
-
-		if (strncmp(word, options[i].name, len) != 0)
-			continue;
-		if (strcmp(word + len, "require") != 0 && strcmp(word + len, "off") != 0) {
-			tell("option %s: parse: require or off is expected", word);
-			return false;
-		}
-		*options[i].is_required = word[len] == 'r';
-		return true;
-	}
-	tell("option %s: parse: unknown", word);
-	return false;
-}
-
 /* Options end with "--", or where the command begins, whose own options are none of ours. */
-static bool parse(char **argv, struct run *ret_run)
+static bool parse(int argc, char **argv, struct run *ret_run)
 {
+	/* the value follows "=", or "--mlock command" would take the command for it */
+	static const struct option options[] = {
+		{ "io-flusher", optional_argument, NULL, 'i' },
+		{ "mlock", optional_argument, NULL, 'm' },
+		{ 0 },
+	};
 	struct run run = { .require_io_flusher = true, .require_mlock = true };
-	char **word = argv + 1;
+	int c;
 
-	for (; *word && (*word)[0] == '-'; word++) {
-		if (strcmp(*word, "--") == 0) {
-			word++;
-			break;
-		}
-		if (!parse_option(&run, *word))
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (c == '?') {
+			tell("option %s: parse: unknown", arguments_refused(argv));
 			return false;
+		}
+		if (!optarg || (strcmp(optarg, "require") != 0 && strcmp(optarg, "off") != 0)) {
+			tell("option %s: parse: =require or =off is expected", argv[optind - 1]);
+			return false;
+		}
+		*(c == 'i' ? &run.require_io_flusher : &run.require_mlock) = optarg[0] == 'r';
 	}
-	if (!*word) {
+	if (optind == argc) {
 		tell("run: parse: a command is expected");
 		return false;
 	}
-	run.command = word;
+	run.command = argv + optind;
 	*ret_run = run;
 	return true;
 }
@@ -240,8 +223,7 @@ int run_command(int argc, char **argv)
 	struct run run;
 	int code;
 
-	(void)argc; /* ends with NULL */
-	if (!parse(argv, &run))
+	if (!parse(argc, argv, &run))
 		return EXIT_USAGE;
 	code = mark(&run);
 	if (code)

@@ -27,7 +27,7 @@
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "store/zone-mark.h"
-#include "tool/zoned-arguments.h"
+#include "tool/arguments.h"
 
 struct creation {
 	struct zone_geometry geometry;
@@ -272,36 +272,41 @@ static int look(struct creation *creation)
 	return r < 0 ? failed(creation->dir, NULL, "create", r) : 0;
 }
 
-struct create_arguments {
-	const char *dir, *size, *zone_size, *zone_capacity, *conventional;
-	bool sparse;
+enum { SIZE, ZONE_SIZE, ZONE_CAPACITY, CONVENTIONAL, SPARSE, OPTIONS };
+
+static const struct option options[] = {
+	[SIZE] = ARGUMENTS_VALUE("size"),
+	[ZONE_SIZE] = ARGUMENTS_VALUE("zone-size"),
+	[ZONE_CAPACITY] = ARGUMENTS_VALUE("zone-capacity"),
+	[CONVENTIONAL] = ARGUMENTS_VALUE("conventional"),
+	[SPARSE] = ARGUMENTS_FLAG("sparse"),
+	[OPTIONS] = { 0 },
 };
 
-/* Fills the geometry. An exit code; what is wrong has been told. */
-static int parse_geometry(const struct create_arguments *arguments,
+/* Fills the geometry of DIR from the values of options. An exit code; what is wrong is told. */
+static int parse_geometry(const char *dir, const char *const *values,
 			  struct zone_geometry *ret_geometry)
 {
-	const char *capacity = arguments->zone_capacity ? arguments->zone_capacity
-							: arguments->zone_size;
+	const char *capacity = values[ZONE_CAPACITY] ? values[ZONE_CAPACITY] : values[ZONE_SIZE];
 	struct zone_geometry geometry;
 	uint64_t len, conventional = 0, zones;
 	const char *fault;
 
-	if (!arguments->size || !arguments->zone_size) {
-		tell("%s: create: --size and --zone-size are needed", arguments->dir);
+	if (!values[SIZE] || !values[ZONE_SIZE]) {
+		tell("%s: create: --size and --zone-size are needed", dir);
 		return EXIT_USAGE;
 	}
-	if (zoned_size_parse(arguments->size, &len) < 0)
-		return zoned_value_is_bad("--size", arguments->size, "a size such as 8G");
-	if (zoned_size_parse(arguments->zone_size, &geometry.zone_len) < 0)
-		return zoned_value_is_bad("--zone-size", arguments->zone_size,
-					  "a size such as 256M");
-	if (zoned_size_parse(capacity, &geometry.capacity_len) < 0)
-		return zoned_value_is_bad("--zone-capacity", capacity, "a size such as 255M");
-	if (arguments->conventional &&
-	    zoned_number_parse(arguments->conventional, ZONES_MAX, &conventional) < 0)
-		return zoned_value_is_bad("--conventional", arguments->conventional,
-					  "a number of zones");
+	if (arguments_size(values[SIZE], &len) < 0)
+		return arguments_value_is_bad("--size", values[SIZE], "a size such as 8G");
+	if (arguments_size(values[ZONE_SIZE], &geometry.zone_len) < 0)
+		return arguments_value_is_bad("--zone-size", values[ZONE_SIZE],
+					      "a size such as 256M");
+	if (arguments_size(capacity, &geometry.capacity_len) < 0)
+		return arguments_value_is_bad("--zone-capacity", capacity, "a size such as 255M");
+	if (values[CONVENTIONAL] &&
+	    arguments_number(values[CONVENTIONAL], ZONES_MAX, &conventional) < 0)
+		return arguments_value_is_bad("--conventional", values[CONVENTIONAL],
+					      "a number of zones");
 	zones = geometry.zone_len ? len / geometry.zone_len : 0;
 	geometry.zones = (uint32_t)MIN(zones, (uint64_t)UINT32_MAX);
 	geometry.conventional = (uint32_t)conventional;
@@ -309,7 +314,7 @@ static int parse_geometry(const struct create_arguments *arguments,
 	if (!fault && zones * geometry.zone_len != len)
 		fault = "the size isn't a multiple of the zone size";
 	if (fault) {
-		tell("%s: create: %s", arguments->dir, fault);
+		tell("%s: create: %s", dir, fault);
 		return EXIT_USAGE;
 	}
 	*ret_geometry = geometry;
@@ -318,37 +323,29 @@ static int parse_geometry(const struct create_arguments *arguments,
 
 int zoned_create(int argc, char **argv)
 {
-	struct create_arguments arguments = { 0 };
-	const struct zoned_option options[] = {
-		{ .name = "--size", .value = &arguments.size },
-		{ .name = "--zone-size", .value = &arguments.zone_size },
-		{ .name = "--zone-capacity", .value = &arguments.zone_capacity },
-		{ .name = "--conventional", .value = &arguments.conventional },
-		{ .name = "--sparse", .flag = &arguments.sparse },
-	};
+	const char *values[OPTIONS] = { 0 };
 	autofree char *for_name = NULL, *for_parent = NULL;
 	autoclose int parent_fd = -1;
 	struct creation creation = { 0 };
 	int code;
 
-	if (!zoned_arguments_parse(argc, argv, options, ARRAY_SIZE(options), &arguments.dir))
+	if (!arguments_parse(argc, argv, options, values, &creation.dir))
 		return EXIT_USAGE;
-	code = parse_geometry(&arguments, &creation.geometry);
+	code = parse_geometry(creation.dir, values, &creation.geometry);
 	if (code != EXIT_FINE)
 		return code;
 
-	for_name = strdup(arguments.dir);
-	for_parent = strdup(arguments.dir);
+	for_name = strdup(creation.dir);
+	for_parent = strdup(creation.dir);
 	if (!for_name || !for_parent) {
-		(void)failed(arguments.dir, NULL, "create", -ENOMEM);
+		(void)failed(creation.dir, NULL, "create", -ENOMEM);
 		return EXIT_CANNOT_SERVE;
 	}
-	creation.dir = arguments.dir;
-	creation.sparse = arguments.sparse;
+	creation.sparse = values[SPARSE];
 	creation.name = basename(for_name);
 	parent_fd = open(dirname(for_parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent_fd < 0) {
-		(void)failed(arguments.dir, NULL, "open its parent", -errno);
+		(void)failed(creation.dir, NULL, "open its parent", -errno);
 		return EXIT_CANNOT_SERVE;
 	}
 	creation.parent_fd = parent_fd;

@@ -20,9 +20,8 @@
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
-#include "base/macro.h"
 #include "store/zone-mark.h"
-#include "tool/zoned-arguments.h"
+#include "tool/arguments.h"
 
 #define CONTROL	    "/dev/zloop-control"
 #define DEVICE	    "/dev/zloop"
@@ -82,11 +81,10 @@ static int split(char *path, const char *id, const char **ret_base_dir, uint64_t
 	char *slash = strrchr(path, '/');
 	uint64_t number, wanted;
 
-	if (id && zoned_number_parse(id, INT32_MAX, &wanted) < 0)
-		return zoned_value_is_bad("--id", id, "a number");
+	if (id && arguments_number(id, INT32_MAX, &wanted) < 0)
+		return arguments_value_is_bad("--id", id, "a number");
 	/* "07" is a number, but not the name that zloop would look for */
-	if (zoned_number_parse(slash + 1, INT32_MAX, &number) < 0 ||
-	    (slash[1] == '0' && slash[2])) {
+	if (arguments_number(slash + 1, INT32_MAX, &number) < 0 || (slash[1] == '0' && slash[2])) {
 		tell("%s: attach: zloop wants the device's number for its last component, as in "
 		     "/srv/zones/0",
 		     path);
@@ -108,15 +106,15 @@ static int split(char *path, const char *id, const char **ret_base_dir, uint64_t
 
 int zoned_attach(int argc, char **argv)
 {
+	static const struct option options[] = { ARGUMENTS_VALUE("id"), { 0 } };
 	const char *dir, *id = NULL, *base_dir = NULL;
-	const struct zoned_option options[] = { { .name = "--id", .value = &id } };
 	struct zone_geometry geometry = { 0 };
 	autofree char *path = NULL;
 	char command[COMMAND_LEN];
 	uint64_t number = 0;
 	int code;
 
-	if (!zoned_arguments_parse(argc, argv, options, ARRAY_SIZE(options), &dir))
+	if (!arguments_parse(argc, argv, options, &id, &dir))
 		return EXIT_USAGE;
 	path = realpath(dir, NULL);
 	if (!path) {
@@ -144,14 +142,15 @@ int zoned_attach(int argc, char **argv)
 
 int zoned_detach(int argc, char **argv)
 {
+	static const struct option options[] = { { 0 } };
 	const char *device, *digits;
 	uint64_t number;
 	char command[64];
 
-	if (!zoned_arguments_parse(argc, argv, NULL, 0, &device))
+	if (!arguments_parse(argc, argv, options, NULL, &device))
 		return EXIT_USAGE;
 	digits = strncmp(device, DEVICE, strlen(DEVICE)) == 0 ? device + strlen(DEVICE) : device;
-	if (zoned_number_parse(digits, INT32_MAX, &number) < 0) {
+	if (arguments_number(digits, INT32_MAX, &number) < 0) {
 		tell("%s: detach: is neither a number nor a " DEVICE "N", device);
 		return EXIT_USAGE;
 	}

@@ -21,7 +21,7 @@
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "store/zone-mark.h"
-#include "tool/zoned-arguments.h"
+#include "tool/arguments.h"
 
 #define SECTOR_SHIFT 9
 #define DEVICE_BATCH 256u
@@ -238,14 +238,15 @@ static int report_device(struct report *report, const char *device, int fd)
 
 int zoned_report(int argc, char **argv)
 {
+	static const struct option options[] = { ARGUMENTS_FLAG("json"), { 0 } };
 	struct report report = { 0 };
-	const struct zoned_option options[] = { { .name = "--json", .flag = &report.json } };
 	autoclose int fd = -1;
-	const char *object;
+	const char *object, *json = NULL;
 	struct stat st;
 
-	if (!zoned_arguments_parse(argc, argv, options, ARRAY_SIZE(options), &object))
+	if (!arguments_parse(argc, argv, options, &json, &object))
 		return EXIT_USAGE;
+	report.json = json;
 	fd = open(object, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		tell("%s: open: %s", object, strerror(errno));

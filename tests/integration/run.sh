@@ -208,5 +208,5 @@ say "usage"
 tells 1 'run: parse: a command is expected' run
 tells 1 'run: parse: a command is expected' run --
 tells 1 'option --nonsense: parse: unknown' run --nonsense true
-tells 1 'option --mlock=yes: parse: require or off' run --mlock=yes true
-tells 1 'option --io-flusher: parse: unknown' run --io-flusher off true
+tells 1 'option --mlock=yes: parse: =require or =off' run --mlock=yes true
+tells 1 'option --io-flusher: parse: =require or =off' run --io-flusher off true

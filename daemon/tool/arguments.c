@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tool/arguments.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/exit-code.h"
+#include "tool/tell.h"
+
+static bool complain(const char *argument, const char *reason)
+{
+	tell("%s: parse: %s", argument, reason);
+	return false;
+}
+
+const char *arguments_refused(char **argv)
+{
+	static char letter[3] = "-";
+
+	/* of letters, several may share an argument */
+	if (!optopt || optopt == ARGUMENTS_OPTION)
+		return argv[optind - 1];
+	letter[1] = (char)optopt;
+	return letter;
+}
+
+bool arguments_parse(int argc, char **argv, const struct option *options, const char **values,
+		     const char **ret_object)
+{
+	int c, i;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", options, &i)) != -1) {
+		if (c == ':')
+			return complain(arguments_refused(argv), "its value is missing");
+		if (c != ARGUMENTS_OPTION)
+			return complain(arguments_refused(argv), optopt == ARGUMENTS_OPTION
+									 ? "takes no value"
+									 : "no such option");
+		if (optarg && values[i])
+			return complain(options[i].name, "is given twice");
+		values[i] = optarg ? optarg : "";
+	}
+	if (optind == argc || !argv[optind][0])
+		return complain(argv[0], "an argument is missing; see caisson help");
+	if (optind + 1 < argc)
+		return complain(argv[optind + 1], "one argument is expected");
+	*ret_object = argv[optind];
+	return true;
+}
+
+int arguments_number(const char *text, uint64_t max, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		if (__builtin_mul_overflow(number, 10u, &number) ||
+		    __builtin_add_overflow(number, (uint64_t)(*text - '0'), &number) ||
+		    number > max)
+			return -ERANGE;
+	}
+	*ret_number = number;
+	return 0;
+}
+
+int arguments_size(const char *text, uint64_t *ret_len)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char digits[24];
+	size_t len = strlen(text);
+	uint64_t size;
+	int r;
+
+	unit = len ? strchr(units, text[len - 1]) : NULL;
+	if (unit)
+		len--;
+	if (len >= sizeof(digits))
+		return -ERANGE;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	r = arguments_number(digits, INT64_MAX, &size);
+	if (r < 0)
+		return r;
+	if (unit && __builtin_mul_overflow(size, 1ull << 10 * (unit - units + 1), &size))
+		return -ERANGE;
+	if (size > INT64_MAX)
+		return -ERANGE;
+	*ret_len = size;
+	return 0;
+}
+
+int arguments_value_is_bad(const char *option, const char *text, const char *expected)
+{
+	tell("%s %s: parse: isn't %s", option, text, expected);
+	return EXIT_USAGE;
+}
