@@ -53,23 +53,13 @@ size_t printable_len(const char *text)
 	return is_control(code) ? 0 : len;
 }
 
-static void filter(char *text, bool with_newlines)
+void printable_line(char *text)
 {
 	while (*text) {
 		size_t len = printable_len(text);
 
-		if (!len && !(with_newlines && *text == '\n'))
+		if (!len)
 			*text = '?';
 		text += len ? len : 1;
 	}
-}
-
-void printable_line(char *text)
-{
-	filter(text, false);
-}
-
-void printable_lines(char *text)
-{
-	filter(text, true);
 }

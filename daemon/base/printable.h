@@ -21,7 +21,4 @@ size_t printable_len(const char *text);
 /* Each byte of TEXT that had better not be shown becomes "?". */
 void printable_line(char *text);
 
-/* The same, but newlines stay. */
-void printable_lines(char *text);
-
 #endif

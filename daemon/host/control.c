@@ -173,13 +173,7 @@ static void client_answer(struct control_client *client, const struct control_lo
 	memset(status, 0, sizeof(*status));
 	loop->fill(loop->arg, status);
 	if (strcmp(client->request, "status") == 0)
-		n = status_render_json(status, client->answer, sizeof(client->answer));
-	else if (strcmp(client->request, "status text") == 0)
-		n = status_render_text(status, client->answer, sizeof(client->answer));
-	else if (strcmp(client->request, "pids") == 0)
-		n = snprintf(client->answer, sizeof(client->answer), "%llu %llu\n",
-			     (unsigned long long)status->pid,
-			     (unsigned long long)(status->keeper_alive ? status->keeper_pid : 0));
+		n = status_render(status, client->answer, sizeof(client->answer));
 	else
 		n = snprintf(client->answer, sizeof(client->answer), "error: unknown request\n");
 	if (n < 0)

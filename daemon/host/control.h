@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The control socket of a mount, and the server's main loop around it. A client sends one line and
- * gets one document; then the connection is closed:
- *
- *   status        JSON document of struct status
- *   status text   the same for people
- *   pids          "SERVER KEEPER\n"
- *
- * Anything else gets "error: …\n". Only root and the user that the daemon runs as are let in.
+ * gets one answer; then the connection is closed. To "status" the answer is the lines of status.h;
+ * to anything else it is "error: …\n". Only root and the user that the daemon runs as are let in.
  */
 #ifndef CAISSON_CONTROL_H
 #define CAISSON_CONTROL_H
@@ -69,7 +64,7 @@ int control_ask(const struct mountinfo *mount, const char *request, char *text, 
 /* As control_ask(), but asks nothing: the daemon need not answer. Returns 0 or -errno. */
 int control_find_server(const struct mountinfo *mount, pid_t *ret_server);
 
-/* Enough for any answer. */
-#define CONTROL_ANSWER_LEN (64u << 10)
+/* Enough for any answer, and for that of a later version with a few more keys. */
+#define CONTROL_ANSWER_LEN (96u << 10)
 
 #endif

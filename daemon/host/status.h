@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The status of a mount, as `caisson status` shows it: one struct, rendered as text or JSON from
- * one table of its fields (status.c). Nothing is allocated.
+ * The status of a mount: one struct, and the lines of it that the control socket answers. What they
+ * look like to users is the tool's affair (tool/status-print.c). Nothing is allocated.
+ *
+ * A line is KEY=VALUE. A value is a decimal number, "yes" or "no", or a string. In a string, \n
+ * stands for a newline and \\ for a backslash; all other bytes are as they are. The keys of queue N
+ * come last, as queue.N.KEY. A key is never renamed or removed after a release, and never changes
+ * its kind, because the tool may be older or newer than the daemon.
  */
 #ifndef CAISSON_STATUS_H
 #define CAISSON_STATUS_H
@@ -21,7 +26,7 @@ struct status_queue {
 	uint64_t steals, enters, starved, metadata, ran_inline;
 };
 
-/* Strings are borrowed until the struct has been rendered; NULL shows as null. */
+/* Strings are borrowed until the struct has been rendered; by then none is NULL. */
 struct status {
 	const char *version, *backing, *mountpoint;
 	uint64_t pid, keeper_pid;
@@ -69,7 +74,6 @@ void status_fill_queue(struct status_queue *queue, const struct stats_queue *sta
 void status_judge(struct status *status);
 
 /* Renders into TEXT. Returns the length without the NUL, or -ENOSPC. */
-int status_render_json(const struct status *status, char *text, uint32_t len);
-int status_render_text(const struct status *status, char *text, uint32_t len);
+int status_render(const struct status *status, char *text, uint32_t len);
 
 #endif

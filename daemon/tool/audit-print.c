@@ -6,11 +6,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/macro.h"
+#include "tool/json.h"
 
 /* -- Reading -- */
 
@@ -223,88 +224,84 @@ int audit_print_table(FILE *out, const struct audit_report *reports, size_t coun
 
 /* -- JSON -- */
 
-static void print_json_string(FILE *out, const char *string)
+static struct json_object *json_task(const struct caisson_task *task)
 {
-	char piece[JSON_PIECE_LEN];
+	struct json_object *row = json_object_new_object();
 
-	fputc('"', out);
-	while (json_next(&string, piece))
-		fputs(piece, out);
-	fputc('"', out);
+	json_add(row, "tid", json_object_new_int64(task->tid));
+	json_add(row, "comm", json_object_new_string(task->comm));
+	json_add(row, "kind", json_object_new_string(kind_text(task->kind)));
+	json_add(row, "state", json_object_new_string_len(&task->state, 1));
+	json_add(row, "flags", json_object_new_int64(task->flags));
+	json_add(row, "noio", json_object_new_boolean(!!(task->flags & CAISSON_PF_MEMALLOC_NOIO)));
+	json_add(row, "local_throttle",
+		 json_object_new_boolean(!!(task->flags & CAISSON_PF_LOCAL_THROTTLE)));
+	json_add(row, "marked", json_object_new_boolean(caisson_flags_are_marked(task->flags)));
+	json_add(row, "minflt", json_object_new_uint64(task->minflt));
+	json_add(row, "majflt", json_object_new_uint64(task->majflt));
+	return row;
 }
 
-static const char *bool_text(bool value)
+static struct json_object *json_memory(const struct caisson_audit_summary *summary)
 {
-	return value ? "true" : "false";
-}
+	struct json_object *memory = json_object_new_object();
 
-static void print_json_task(FILE *out, const struct caisson_task *task)
-{
-	fprintf(out, "{\"tid\": %d, \"comm\": ", (int)task->tid);
-	print_json_string(out, task->comm);
-	fprintf(out, ", \"kind\": \"%s\", \"state\": ", kind_text(task->kind));
-	print_json_string(out, (const char[]){ task->state, '\0' });
-	fprintf(out,
-		", \"flags\": %" PRIu32 ", \"noio\": %s, \"local_throttle\": %s, \"marked\": %s"
-		", \"minflt\": %" PRIu64 ", \"majflt\": %" PRIu64 "}",
-		task->flags, bool_text(task->flags & CAISSON_PF_MEMALLOC_NOIO),
-		bool_text(task->flags & CAISSON_PF_LOCAL_THROTTLE),
-		bool_text(caisson_flags_are_marked(task->flags)), task->minflt, task->majflt);
-}
-
-static void print_json_memory(FILE *out, const struct caisson_audit_summary *summary)
-{
-	fprintf(out, "\"memory\": {\"state\": \"%s\", \"error\": ", memory_text(summary->memory));
+	json_add(memory, "state", json_object_new_string(memory_text(summary->memory)));
 	if (summary->memory_error)
-		print_json_string(out, strerror(-summary->memory_error));
+		json_add(memory, "error", json_object_new_string(strerror(-summary->memory_error)));
 	else
-		fputs("null", out);
-	fprintf(out,
-		", \"vm_size_bytes\": %" PRIu64 ", \"vm_lck_bytes\": %" PRIu64
-		", \"vm_rss_bytes\": %" PRIu64 ", \"unlocked_bytes\": %" PRIu64
-		", \"unlocked_maps\": %" PRIu64 ", \"special_bytes\": %" PRIu64
-		", \"absent_bytes\": %" PRIu64 "}",
-		summary->vm_size_bytes, summary->vm_lck_bytes, summary->vm_rss_bytes,
-		summary->unlocked_bytes, summary->unlocked_maps, summary->special_bytes,
-		summary->absent_bytes);
+		json_add_null(memory, "error");
+	json_add(memory, "vm_size_bytes", json_object_new_uint64(summary->vm_size_bytes));
+	json_add(memory, "vm_lck_bytes", json_object_new_uint64(summary->vm_lck_bytes));
+	json_add(memory, "vm_rss_bytes", json_object_new_uint64(summary->vm_rss_bytes));
+	json_add(memory, "unlocked_bytes", json_object_new_uint64(summary->unlocked_bytes));
+	json_add(memory, "unlocked_maps", json_object_new_uint64(summary->unlocked_maps));
+	json_add(memory, "special_bytes", json_object_new_uint64(summary->special_bytes));
+	json_add(memory, "absent_bytes", json_object_new_uint64(summary->absent_bytes));
+	return memory;
 }
 
-static void print_json_process(FILE *out, const struct audit_report *report)
+static struct json_object *json_process(const struct audit_report *report)
 {
 	const struct caisson_audit_summary *summary = &report->summary;
+	struct json_object *process = json_object_new_object(), *tasks = json_object_new_array();
+	bool is_safe = audit_report_exit(report) == EXIT_FINE;
+	char caps[20];
 
-	fprintf(out, "    {\n      \"pid\": %d, \"comm\": ", (int)summary->pid);
-	print_json_string(out, report_name(report));
-	fprintf(out,
-		", \"uid\": %u, \"cap_effective\": \"%016" PRIx64 "\", \"oom_score_adj\": %d,\n"
-		"      \"task_count\": %u, \"marked_count\": %u, \"io_worker_count\": %u"
-		", \"settled\": %s,\n      ",
-		(unsigned int)summary->uid, summary->cap_effective, (int)summary->oom_score_adj,
-		summary->tasks, summary->marked, summary->io_workers, bool_text(summary->settled));
-	print_json_memory(out, summary);
-	fprintf(out, ",\n      \"safe\": %s,\n      \"tasks\": [\n",
-		bool_text(audit_report_exit(report) == EXIT_FINE));
-	for (uint32_t i = 0; i < summary->tasks; i++) {
-		fputs("        ", out);
-		print_json_task(out, &report->tasks[i]);
-		fputs(i + 1 < summary->tasks ? ",\n" : "\n", out);
-	}
-	fputs("      ]\n    }", out);
+	(void)snprintf(caps, sizeof(caps), "%016" PRIx64, summary->cap_effective); /* fits */
+	json_add(process, "pid", json_object_new_int64(summary->pid));
+	json_add(process, "comm", json_object_new_string(report_name(report)));
+	json_add(process, "uid", json_object_new_int64(summary->uid));
+	json_add(process, "cap_effective", json_object_new_string(caps));
+	json_add(process, "oom_score_adj", json_object_new_int64(summary->oom_score_adj));
+	json_add(process, "task_count", json_object_new_int64(summary->tasks));
+	json_add(process, "marked_count", json_object_new_int64(summary->marked));
+	json_add(process, "io_worker_count", json_object_new_int64(summary->io_workers));
+	json_add(process, "settled", json_object_new_boolean(!!summary->settled));
+	json_add(process, "memory", json_memory(summary));
+	json_add(process, "safe", json_object_new_boolean(is_safe));
+	json_add(process, "tasks", tasks);
+	for (uint32_t i = 0; i < summary->tasks; i++)
+		json_append(tasks, json_task(&report->tasks[i]));
+	return process;
 }
 
 /* The document; without its "safe" if ALL aren't there. */
 static int print_json(FILE *out, const struct audit_report *reports, size_t count, bool all)
 {
+	struct json_object *document = json_object_new_object();
+	struct json_object *processes = json_object_new_array();
 	bool safe = all && count > 0;
 
 	for (size_t i = 0; i < count; i++)
 		safe = safe && audit_report_exit(&reports[i]) == EXIT_FINE;
-	fprintf(out, "{\n  \"safe\": %s,\n  \"processes\": [", bool_text(safe));
-	for (size_t i = 0; i < count; i++) {
-		fputs(i > 0 ? ",\n" : "\n", out);
-		print_json_process(out, &reports[i]);
-	}
-	fputs(count > 0 ? "\n  ]\n}\n" : "]\n}\n", out);
+	json_add(document, "safe", json_object_new_boolean(safe));
+	json_add(document, "processes", processes);
+	for (size_t i = 0; i < count; i++)
+		json_append(processes, json_process(&reports[i]));
+	json_print(out, document, JSON_PRETTY);
+	fputc('\n', out);
+	(void)json_object_put(document);
 	return finish(out);
 }
 

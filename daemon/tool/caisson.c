@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The command-line tool. Never touches a mount that it is asked about: it could hang. */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,50 +11,19 @@
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "base/mountinfo.h"
-#include "base/printable.h"
 #include "base/procfs.h"
 #include "host/control.h"
+#include "tool/arguments.h"
 #include "tool/audit-print.h"
+#include "tool/json.h"
 #include "tool/run.h"
+#include "tool/status-print.h"
 #include "tool/tell.h"
 #include "tool/umount.h"
 #include "tool/zoned.h"
 
-static int usage(FILE *out, const char *name);
-
-struct arguments {
-	const char *object; /* MOUNTPOINT or PID */
-	bool json;
-};
-
-/* One object and --json, in any order. False: not understood, and told so. */
-static bool parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
-{
-	struct arguments arguments = { 0 };
-	bool only_objects = false;
-
-	for (int i = 1; i < argc; i++) {
-		if (!only_objects && strcmp(argv[i], "--") == 0) {
-			only_objects = true;
-		} else if (!only_objects && strcmp(argv[i], "--json") == 0) {
-			arguments.json = true;
-		} else if (!only_objects && argv[i][0] == '-') {
-			tell("option %s: parse: unknown", argv[i]);
-			return false;
-		} else if (arguments.object) {
-			tell("%s: parse: one argument is expected", argv[i]);
-			return false;
-		} else {
-			arguments.object = argv[i];
-		}
-	}
-	if (!arguments.object) {
-		(void)usage(stderr, argv[0]);
-		return false;
-	}
-	*ret_arguments = arguments;
-	return true;
-}
+/* Of `status` and `audit`. */
+static const struct option options[] = { ARGUMENTS_FLAG("json"), { 0 } };
 
 static const char *ask_error(int error)
 {
@@ -72,14 +42,15 @@ static const char *ask_error(int error)
 
 /* What a mount's daemon has answered. */
 struct answer {
-	char text[CONTROL_ANSWER_LEN + 1];
 	struct mountinfo mount;
-	pid_t server; /* by the kernel's word */
+	pid_t server;		    /* by the kernel's word */
+	struct json_object *status; /* by its own, that is its owner's, who may be anybody */
 };
 
 /* Asks the daemon of MOUNTPOINT. Returns an exit code; what is wrong has been told. */
-static int ask(const char *mountpoint, const char *request, struct answer *answer)
+static int ask(const char *mountpoint, struct answer *answer)
 {
+	static char text[CONTROL_ANSWER_LEN + 1];
 	autofree char *path = NULL;
 	int r;
 
@@ -96,17 +67,18 @@ static int ask(const char *mountpoint, const char *request, struct answer *answe
 				  : "what is mounted there isn't a FUSE filesystem");
 		return EXIT_CANNOT_SERVE;
 	}
-	r = control_ask(&answer->mount, request, answer->text, sizeof(answer->text),
-			&answer->server);
-	if (r >= 0)
-		printable_lines(answer->text); /* its owner may be anybody */
-	if (r >= 0 && strncmp(answer->text, "error: ", 7) == 0) {
-		tell("%s: ask caissond for \"%s\": %.*s", path, request,
-		     (int)strcspn(answer->text + 7, "\n"), answer->text + 7);
-		return EXIT_CANNOT_SERVE;
-	}
+	r = control_ask(&answer->mount, "status", text, sizeof(text), &answer->server);
 	if (r < 0) {
 		tell("%s: ask caissond: %s", path, ask_error(r));
+		return EXIT_CANNOT_SERVE;
+	}
+	if (strncmp(text, "error: ", 7) == 0) {
+		tell("%s: ask caissond: %.*s", path, (int)strcspn(text + 7, "\n"), text + 7);
+		return EXIT_CANNOT_SERVE;
+	}
+	answer->status = status_parse(text);
+	if (!answer->status) {
+		tell("%s: ask caissond: its answer is not understood", path);
 		return EXIT_CANNOT_SERVE;
 	}
 	return EXIT_FINE;
@@ -123,16 +95,22 @@ static int finish_output(int code)
 
 static int command_status(int argc, char **argv)
 {
-	static struct answer answer;
-	struct arguments arguments;
+	const char *mountpoint, *json = NULL;
+	struct answer answer;
 	int code;
 
-	if (!parse_arguments(argc, argv, &arguments))
+	if (!arguments_parse(argc, argv, options, &json, &mountpoint))
 		return EXIT_USAGE;
-	code = ask(arguments.object, arguments.json ? "status" : "status text", &answer);
+	code = ask(mountpoint, &answer);
 	if (code != EXIT_FINE)
 		return code;
-	(void)fputs(answer.text, stdout); /* finish_output() asks how it went */
+	if (json) {
+		json_print(stdout, answer.status, JSON_PRETTY);
+		putchar('\n');
+	} else {
+		status_print(stdout, answer.status);
+	}
+	(void)json_object_put(answer.status);
 	return finish_output(EXIT_FINE);
 }
 
@@ -182,18 +160,16 @@ static pid_t read_parent(pid_t pid)
  */
 static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *ret_count)
 {
-	static struct answer answer;
-	int code = ask(mountpoint, "pids", &answer), keeper;
+	struct answer answer;
+	int code = ask(mountpoint, &answer);
 	size_t count;
 	uid_t uid;
 
 	if (code != EXIT_FINE)
 		return code;
-	if (sscanf(answer.text, "%*d %d", &keeper) != 1) {
-		tell("%s: ask caissond for pids: not understood", mountpoint);
-		return EXIT_CANNOT_SERVE;
-	}
-	count = keeper > 0 ? 2 : 1;
+	count = json_object_get_boolean(json_object_object_get(answer.status, "keeper_alive")) ? 2
+											       : 1;
+	(void)json_object_put(answer.status);
 	pids[0] = answer.server;
 	pids[1] = read_parent(answer.server);
 	for (size_t i = 0; i < count; i++) {
@@ -210,24 +186,24 @@ static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *
 
 static int command_audit(int argc, char **argv)
 {
-	struct arguments arguments;
+	const char *object, *json = NULL;
 	size_t count = 1;
 	pid_t pids[2];
 	int code;
 
-	if (!parse_arguments(argc, argv, &arguments))
+	if (!arguments_parse(argc, argv, options, &json, &object))
 		return EXIT_USAGE;
-	if (parse_pid(arguments.object, &pids[0])) {
+	if (parse_pid(object, &pids[0])) {
 		if (pids[0] == 0) {
-			tell("%s: parse: isn't a PID", arguments.object);
+			tell("%s: parse: isn't a PID", object);
 			return EXIT_USAGE;
 		}
 	} else {
-		code = find_processes(arguments.object, pids, &count);
+		code = find_processes(object, pids, &count);
 		if (code != EXIT_FINE)
 			return code;
 	}
-	return finish_output((int)audit_command(stdout, stderr, pids, count, arguments.json));
+	return finish_output((int)audit_command(stdout, stderr, pids, count, json));
 }
 
 static int command_zoned(int argc, char **argv)
@@ -235,11 +211,13 @@ static int command_zoned(int argc, char **argv)
 	return finish_output(zoned_command(argc, argv));
 }
 
+static int usage(FILE *out);
+
 static int command_help(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return finish_output(usage(stdout, NULL));
+	return finish_output(usage(stdout));
 }
 
 static int command_version(int argc, char **argv)
@@ -274,20 +252,16 @@ static const struct command {
 	{ "-V", command_version, NULL, NULL },
 };
 
-/* Of all commands, or of the one that is called NAME. */
-static int usage(FILE *out, const char *name)
+static int usage(FILE *out)
 {
-	if (!name)
-		fprintf(out, "usage: caisson COMMAND [ARGUMENTS]\n"
-			     "       caisson --version\n\ncommands:\n");
+	fprintf(out, "usage: caisson COMMAND [ARGUMENTS]\n"
+		     "       caisson --version\n\ncommands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct command *command = &commands[i];
 
-		if (!name && command->help)
+		if (command->help)
 			fprintf(out, "  %s %s\n      %s\n", command->name, command->arguments,
 				command->help);
-		else if (name && command->arguments && strcmp(name, command->name) == 0)
-			fprintf(out, "usage: caisson %s %s\n", command->name, command->arguments);
 	}
 	return EXIT_FINE;
 }
@@ -297,7 +271,7 @@ int main(int argc, char **argv)
 	if (argc && strcmp(basename(argv[0]), "umount.fuse.caisson") == 0)
 		return umount_command(argc, argv);
 	if (argc < 2) {
-		(void)usage(stderr, NULL);
+		(void)usage(stderr);
 		return EXIT_USAGE;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {

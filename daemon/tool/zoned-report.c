@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <linux/blkzoned.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "base/macro.h"
 #include "store/zone-mark.h"
 #include "tool/arguments.h"
+#include "tool/json.h"
 
 #define SECTOR_SHIFT 9
 #define DEVICE_BATCH 256u
@@ -38,8 +40,11 @@ struct report {
 	bool json, begun;
 };
 
+/* A device may have a million zones: each is printed as it comes, also as JSON. */
 static void print_zone(struct report *report, const struct report_zone *zone)
 {
+	struct json_object *row;
+
 	if (!report->json) {
 		if (!report->begun)
 			printf("%6s %-12s %15s %13s %13s %13s  %s\n", "zone", "kind", "start",
@@ -53,16 +58,21 @@ static void print_zone(struct report *report, const struct report_zone *zone)
 			printf("%13" PRIu64 "  %s\n", zone->wp - zone->start, zone->condition);
 		return;
 	}
-	printf("%s    { \"zone\": %" PRIu64 ", \"kind\": \"%s\", \"start\": %" PRIu64
-	       ", \"length\": %" PRIu64 ", \"capacity\": %" PRIu64 ", \"write_pointer\": ",
-	       report->begun ? ",\n" : "", zone->number, zone->kind, zone->start, zone->len,
-	       zone->capacity);
-	report->begun = true;
+	row = json_object_new_object();
+	json_add(row, "zone", json_object_new_uint64(zone->number));
+	json_add(row, "kind", json_object_new_string(zone->kind));
+	json_add(row, "start", json_object_new_uint64(zone->start));
+	json_add(row, "length", json_object_new_uint64(zone->len));
+	json_add(row, "capacity", json_object_new_uint64(zone->capacity));
 	if (zone->wp == NO_WP)
-		printf("null");
+		json_add_null(row, "write_pointer");
 	else
-		printf("%" PRIu64, zone->wp);
-	printf(", \"condition\": \"%s\" }", zone->condition);
+		json_add(row, "write_pointer", json_object_new_uint64(zone->wp));
+	json_add(row, "condition", json_object_new_string(zone->condition));
+	printf("%s    ", report->begun ? ",\n" : "");
+	json_print(stdout, row, JSON_C_TO_STRING_SPACED);
+	(void)json_object_put(row);
+	report->begun = true;
 }
 
 static void print_head(const struct report *report, uint64_t zone_len, uint64_t zones)

@@ -3,7 +3,7 @@
 #
 # A compile inside the mount: caisson's own sources, configured, built, and the result run there.
 #
-#@ packages: meson ninja-build gcc pkg-config libfuse3-dev liburing-dev e2fsprogs
+#@ packages: meson ninja-build gcc pkg-config libfuse3-dev liburing-dev libjson-c-dev e2fsprogs
 #@ timeout: 240
 #@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"

@@ -68,31 +68,60 @@ static void prints_json(void)
 {
 	char *text = printed(audit_print_json, &safe_report, 1);
 
-	CHECK_STR(text,
-		  "{\n"
-		  "  \"safe\": true,\n"
-		  "  \"processes\": [\n"
-		  "    {\n"
-		  "      \"pid\": 10, \"comm\": \"caissond\", \"uid\": 0, \"cap_effective\":"
-		  " \"0000000000000021\", \"oom_score_adj\": -1000,\n"
-		  "      \"task_count\": 2, \"marked_count\": 2, \"io_worker_count\": 1,"
-		  " \"settled\": true,\n"
-		  "      \"memory\": {\"state\": \"locked\", \"error\": null, \"vm_size_bytes\":"
-		  " 4194304, \"vm_lck_bytes\": 4096000, \"vm_rss_bytes\": 3072000,"
-		  " \"unlocked_bytes\": 0, \"unlocked_maps\": 0, \"special_bytes\": 98304,"
-		  " \"absent_bytes\": 0},\n"
-		  "      \"safe\": true,\n"
-		  "      \"tasks\": [\n"
-		  "        {\"tid\": 10, \"comm\": \"caissond\", \"kind\": \"thread\", \"state\":"
-		  " \"S\", \"flags\": 1572864, \"noio\": true, \"local_throttle\": true,"
-		  " \"marked\": true, \"minflt\": 77, \"majflt\": 0},\n"
-		  "        {\"tid\": 12, \"comm\": \"iou-wrk-10\", \"kind\": \"io-worker\","
-		  " \"state\": \"S\", \"flags\": 1572880, \"noio\": true, \"local_throttle\":"
-		  " true, \"marked\": true, \"minflt\": 0, \"majflt\": 5}\n"
-		  "      ]\n"
-		  "    }\n"
-		  "  ]\n"
-		  "}\n");
+	CHECK_STR(text, "{\n"
+			"  \"safe\": true,\n"
+			"  \"processes\": [\n"
+			"    {\n"
+			"      \"pid\": 10,\n"
+			"      \"comm\": \"caissond\",\n"
+			"      \"uid\": 0,\n"
+			"      \"cap_effective\": \"0000000000000021\",\n"
+			"      \"oom_score_adj\": -1000,\n"
+			"      \"task_count\": 2,\n"
+			"      \"marked_count\": 2,\n"
+			"      \"io_worker_count\": 1,\n"
+			"      \"settled\": true,\n"
+			"      \"memory\": {\n"
+			"        \"state\": \"locked\",\n"
+			"        \"error\": null,\n"
+			"        \"vm_size_bytes\": 4194304,\n"
+			"        \"vm_lck_bytes\": 4096000,\n"
+			"        \"vm_rss_bytes\": 3072000,\n"
+			"        \"unlocked_bytes\": 0,\n"
+			"        \"unlocked_maps\": 0,\n"
+			"        \"special_bytes\": 98304,\n"
+			"        \"absent_bytes\": 0\n"
+			"      },\n"
+			"      \"safe\": true,\n"
+			"      \"tasks\": [\n"
+			"        {\n"
+			"          \"tid\": 10,\n"
+			"          \"comm\": \"caissond\",\n"
+			"          \"kind\": \"thread\",\n"
+			"          \"state\": \"S\",\n"
+			"          \"flags\": 1572864,\n"
+			"          \"noio\": true,\n"
+			"          \"local_throttle\": true,\n"
+			"          \"marked\": true,\n"
+			"          \"minflt\": 77,\n"
+			"          \"majflt\": 0\n"
+			"        },\n"
+			"        {\n"
+			"          \"tid\": 12,\n"
+			"          \"comm\": \"iou-wrk-10\",\n"
+			"          \"kind\": \"io-worker\",\n"
+			"          \"state\": \"S\",\n"
+			"          \"flags\": 1572880,\n"
+			"          \"noio\": true,\n"
+			"          \"local_throttle\": true,\n"
+			"          \"marked\": true,\n"
+			"          \"minflt\": 0,\n"
+			"          \"majflt\": 5\n"
+			"        }\n"
+			"      ]\n"
+			"    }\n"
+			"  ]\n"
+			"}\n");
 	free(text);
 }
 
@@ -149,7 +178,7 @@ static void tells_what_is_wrong_with_memory(void)
 	CHECK(strstr(text, "unknown: reading smaps: Permission denied\n") != NULL);
 	free(text);
 	text = printed(audit_print_json, &report, 1);
-	CHECK(strstr(text, "\"state\": \"unknown\", \"error\": \"Permission denied\"") != NULL);
+	CHECK(strstr(text, "\"error\": \"Permission denied\"") != NULL);
 	free(text);
 	report = safe_report;
 	report.summary.absent_bytes = 8 << 10;
@@ -164,7 +193,7 @@ static void escapes_names(void)
 		const char *name, *json, *table;
 	} cases[] = {
 		{ "a\"b\\c", "\"a\\\"b\\\\c\"", "a\"b\\x5cc " },
-		{ "\n\x1b[1m\x7f", "\"\\u000a\\u001b[1m\\u007f\"", "\\x0a\\x1b[1m\\x7f " },
+		{ "\n\x1b[1m\x7f", "\"\\n\\u001b[1m\\u007f\"", "\\x0a\\x1b[1m\\x7f " },
 		{ "\xc3\xa9", "\"\xc3\xa9\"", "\\xc3\\xa9 " },
 		{ "\xf0\x9f\x9a\xa2", "\"\xf0\x9f\x9a\xa2\"", "\\xf0\\x9f\\x9a\\xa2" },
 		{ "\xff", "\"\\ufffd\"", "\\xff " },
