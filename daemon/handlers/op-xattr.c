@@ -19,21 +19,12 @@
 #include <sys/xattr.h>
 
 #include "base/macro.h"
+#include "base/procfs.h"
 #include "handlers/call.h"
 #include "handlers/op-meta.h"
 #include "handlers/op-zone.h"
 #include "store/creds.h"
 #include "store/fs.h"
-
-/* Room for "/proc/self/fd/" and a descriptor. */
-#define PROC_FD	 "/proc/self/fd/"
-#define PATH_LEN (sizeof(PROC_FD) + STORE_FD_NAME_LEN)
-
-static void fd_path(int fd, char path[static PATH_LEN])
-{
-	memcpy(path, PROC_FD, sizeof(PROC_FD));
-	store_fd_name(fd, path + sizeof(PROC_FD) - 1);
-}
 
 static bool is_access_acl(const char *name)
 {
@@ -46,13 +37,14 @@ static bool is_acl(const char *name)
 }
 
 /* Finds the call's inode and its path. Returns 0 or -errno. */
-static int find(const struct call *call, char path[static PATH_LEN], const struct inode **ret_inode)
+static int find(const struct call *call, char path[static PROCFS_FD_PATH_LEN],
+		const struct inode **ret_inode)
 {
 	const struct inode *inode = inode_get(&call->fs->inodes, call->in->nodeid);
 
 	if (!inode)
 		return -ESTALE;
-	fd_path(inode->fd, path);
+	procfs_fd_path(inode->fd, path);
 	*ret_inode = inode;
 	return 0;
 }
@@ -61,7 +53,7 @@ static int find(const struct call *call, char path[static PATH_LEN], const struc
  * Does the same and takes on the caller's identity. Returns 0, and then the caller has to call
  * creds_resume(), or -errno.
  */
-static int begin(const struct call *call, char path[static PATH_LEN],
+static int begin(const struct call *call, char path[static PROCFS_FD_PATH_LEN],
 		 const struct inode **ret_inode)
 {
 	int r = find(call, path, ret_inode);
@@ -95,7 +87,7 @@ int op_setxattr(struct call *call)
 	/* the short form of the struct has no such field */
 	uint32_t more = call->fs->setxattr_ext ? arg->setxattr_flags : 0;
 	const struct inode *inode;
-	char path[PATH_LEN];
+	char path[PROCFS_FD_PATH_LEN];
 	int r;
 
 	if (arg->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
@@ -124,7 +116,7 @@ static int get(struct call *call, const char *name)
 	struct fuse_getxattr_out *out = call->out;
 	uint32_t size = MIN(arg->size, call->out_cap);
 	const struct inode *inode;
-	char path[PATH_LEN];
+	char path[PROCFS_FD_PATH_LEN];
 	ssize_t len;
 	int r;
 
@@ -181,7 +173,7 @@ static bool is_taken_by_the_kernel(const char *name)
 int op_removexattr(struct call *call)
 {
 	const struct inode *inode;
-	char path[PATH_LEN];
+	char path[PROCFS_FD_PATH_LEN];
 	int r;
 
 	if (op_zone_is_mark(call->name[0]))

@@ -3,12 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/caps.h"
 #include "base/macro.h"
 #include "base/stats.h"
 
@@ -16,8 +16,6 @@
 #define TAG_SHIFT 32
 
 #define REAP_BATCH 32
-
-#define CAP_WORDS 2
 
 /* "nobody", by convention. Any uid but root's would do. */
 #define SOME_USER 65534
@@ -87,13 +85,12 @@ static int warm(struct engine *engine)
 
 /* Registers the thread's credentials as they are now, with CAPS as its capabilities. */
 static int register_identity(struct engine *engine, enum io_identity identity,
-			     struct __user_cap_data_struct caps[CAP_WORDS])
+			     const struct caps *caps)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	int r;
+	int r = caps_set(caps);
 
-	if (syscall(SYS_capset, &header, caps) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	r = io_uring_register_personality(&engine->ring);
 	if (r < 0)
 		return r;
@@ -111,31 +108,28 @@ static int register_identity(struct engine *engine, enum io_identity identity,
  */
 static int register_identities(struct engine *engine)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct had[CAP_WORDS], less[CAP_WORDS];
+	struct caps had, less;
 	long uid, gid;
-	int r;
+	int r, restored;
 
-	if (syscall(SYS_capget, &header, had) < 0)
-		return -errno;
-	if (!(had[0].effective & 1u << CAP_FSETID))
-		return 0;
+	r = caps_get(0, &had);
+	if (r < 0 || !(had.effective & CAPS_BIT(CAP_FSETID)))
+		return r;
 
-	memcpy(less, had, sizeof(less));
-	less[0].effective &= ~(1u << CAP_FSETID);
-	r = register_identity(engine, IO_WITHOUT_FSETID, less);
+	less = had;
+	less.effective &= ~CAPS_BIT(CAP_FSETID);
+	r = register_identity(engine, IO_WITHOUT_FSETID, &less);
 	if (r == 0) {
 		gid = syscall(SYS_setfsgid, SOME_USER);
 		uid = syscall(SYS_setfsuid, SOME_USER);
-		r = register_identity(engine, IO_AS_USER, less);
+		r = register_identity(engine, IO_AS_USER, &less);
 		(void)syscall(SYS_setfsuid, uid);
 		(void)syscall(SYS_setfsgid, gid);
 		if (syscall(SYS_setfsuid, -1) != uid || syscall(SYS_setfsgid, -1) != gid)
 			return -EPERM;
 	}
-	if (syscall(SYS_capset, &header, had) < 0)
-		return -errno;
-	return r;
+	restored = caps_set(&had);
+	return restored < 0 ? restored : r;
 }
 
 int engine_probe(void)
