@@ -79,21 +79,34 @@ int procfs_read_value(const char *path, const char *key, char *value, uint32_t l
 	return 0;
 }
 
-int procfs_read_number(const char *path, const char *key, int base, uint64_t *ret_number)
+/* A number at the beginning of TEXT, and blanks or nothing after it. */
+static int parse_number(const char *text, int base, uint64_t *ret_number)
 {
-	char value[64], *end;
 	uint64_t number;
-	int r;
+	char *end;
 
-	r = procfs_read_value(path, key, value, sizeof(value));
-	if (r < 0)
-		return r;
 	errno = 0;
-	number = strtoull(value, &end, base);
-	if (errno || end == value || (*end && *end != ' ' && *end != '\t'))
+	number = strtoull(text, &end, base);
+	if (errno || end == text || (*end && !strchr(" \t\n", *end)))
 		return -EINVAL;
 	*ret_number = number;
 	return 0;
+}
+
+int procfs_read_number(const char *path, const char *key, int base, uint64_t *ret_number)
+{
+	char value[64];
+	int r = procfs_read_value(path, key, value, sizeof(value));
+
+	return r < 0 ? r : parse_number(value, base, ret_number);
+}
+
+int procfs_read_setting(const char *path, uint64_t *ret_number)
+{
+	char text[32];
+	ssize_t len = procfs_read_text(AT_FDCWD, path, text, sizeof(text));
+
+	return len < 0 ? (int)len : parse_number(text, 10, ret_number);
 }
 
 ssize_t procfs_read_text(int dir_fd, const char *path, char *text, size_t size)

@@ -20,6 +20,9 @@ int procfs_read_value(const char *path, const char *key, char *value, uint32_t l
 /* As procfs_read_value(), for a number in BASE; -EINVAL where it isn't one. Units are left out. */
 int procfs_read_number(const char *path, const char *key, int base, uint64_t *ret_number);
 
+/* The number that the file PATH begins with, as those of /proc/sys. As procfs_read_number(). */
+int procfs_read_setting(const char *path, uint64_t *ret_number);
+
 /*
  * The first SIZE - 1 bytes of the file PATH beneath the directory DIR_FD into TEXT, with a NUL
  * behind them. Returns how many, or -errno.

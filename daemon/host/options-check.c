@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/mountinfo.h"
+#include "base/procfs.h"
 
 #define FILES_DEFAULT 16384u
 
@@ -127,15 +127,9 @@ int options_check_paths(struct options *options)
 /* Reads fs.nr_open, the highest possible RLIMIT_NOFILE. */
 static rlim_t read_nr_open(void)
 {
-	unsigned long long value;
-	FILE *file = fopen("/proc/sys/fs/nr_open", "re");
-	bool ok;
+	uint64_t value;
 
-	if (!file)
-		return 0;
-	ok = fscanf(file, "%llu", &value) == 1;
-	(void)fclose(file); /* read only */
-	return ok ? (rlim_t)value : 0;
+	return procfs_read_setting("/proc/sys/fs/nr_open", &value) < 0 ? 0 : (rlim_t)value;
 }
 
 /* Raises the limit to WANTED (with CAP_SYS_RESOURCE), or else to the hard limit. */

@@ -2,7 +2,6 @@
 #include "serve/lease-wait.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "base/procfs.h"
 #include "serve/request.h"
 #include "serve/ring-layout.h"
 
@@ -52,14 +52,11 @@ static int make_places(struct lease_wait *wait, uint32_t metas, const struct rin
 /* The break time at the start, s. */
 static uint32_t break_time(void)
 {
-	FILE *file = fopen("/proc/sys/fs/lease-break-time", "re");
-	unsigned seconds;
+	uint64_t seconds;
 
-	if (!file || fscanf(file, "%u", &seconds) != 1)
-		seconds = 45; /* the kernel's default */
-	if (file)
-		(void)fclose(file); /* read only */
-	return seconds;
+	if (procfs_read_setting("/proc/sys/fs/lease-break-time", &seconds) < 0)
+		return 45; /* the kernel's default */
+	return (uint32_t)seconds;
 }
 
 int lease_wait_init(struct lease_wait *wait, uint32_t metas, const struct ring_layout *layout)

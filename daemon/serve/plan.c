@@ -12,6 +12,7 @@
 #include "base/fuse-kernel.h"
 #include "base/log.h"
 #include "base/macro.h"
+#include "base/procfs.h"
 #include "base/stats.h"
 #include "handlers/call.h"
 #include "serve/config.h"
@@ -203,18 +204,13 @@ static void tell_fallback(const char *option, const char *instead, const char *r
 /* The most bytes that the kernel puts into one message. The protocol doesn't tell. */
 static uint32_t kernel_max_write(const struct session *session)
 {
-	uint32_t pages = 256; /* FUSE_MAX_MAX_PAGES, before it could be set (Linux 6.13) */
-
-	FILE *file;
+	uint64_t pages;
 
 	if (!(session->flags & FUSE_MAX_PAGES))
 		return session->max_write;
-	file = fopen("/proc/sys/fs/fuse/max_pages_limit", "re");
-	if (file && fscanf(file, "%u", &pages) != 1)
-		pages = 256;
-	if (file)
-		(void)fclose(file); /* read only */
-	return (uint32_t)MIN((uint64_t)pages * PAGE_BYTES, (uint64_t)session->max_write);
+	if (procfs_read_setting("/proc/sys/fs/fuse/max_pages_limit", &pages) < 0)
+		pages = 256; /* FUSE_MAX_MAX_PAGES, before it could be set (Linux 6.13) */
+	return (uint32_t)MIN(pages * PAGE_BYTES, (uint64_t)session->max_write);
 }
 
 static void tell_max_write(uint32_t wanted, const struct session *session)

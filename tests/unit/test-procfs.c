@@ -62,6 +62,20 @@ static void reads_text(void)
 	CHECK_EQ(procfs_read_text(AT_FDCWD, "/nonexistent", text, sizeof(text)), -ENOENT);
 }
 
+static void reads_settings(void)
+{
+	uint64_t number;
+
+	value_in("123\n", "none", 64, -ENOENT);
+	CHECK_EQ(procfs_read_setting(path, &number), 0);
+	CHECK_EQ(number, 123u);
+	value_in("12x\n", "none", 64, -ENOENT);
+	CHECK_EQ(procfs_read_setting(path, &number), -EINVAL);
+	value_in("", "none", 64, -ENOENT);
+	CHECK_EQ(procfs_read_setting(path, &number), -EINVAL);
+	CHECK_EQ(procfs_read_setting("/nonexistent", &number), -ENOENT);
+}
+
 static void writes_paths(void)
 {
 	char number[11], fd_path[PROCFS_FD_PATH_LEN], expected[64];
@@ -92,6 +106,7 @@ int main(void)
 	RUN(finds_values);
 	RUN(reads_numbers);
 	RUN(reads_text);
+	RUN(reads_settings);
 	RUN(writes_paths);
 	CHECK(unlink(path) == 0);
 	return test_result();
