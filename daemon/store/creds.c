@@ -81,7 +81,8 @@ static void proc_path(uint32_t pid, const char *name, char path[static 24])
 }
 
 /*
- * procfs_read_text() of the file NAME of PID. -ENOENT and -ESRCH mean that there is no such process.
+ * procfs_read_text() of the file NAME of PID. -ENOENT and -ESRCH mean that there is no such
+ * process.
  */
 static ssize_t proc_read(uint32_t pid, const char *name, char *text, size_t size)
 {

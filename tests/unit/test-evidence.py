@@ -125,7 +125,7 @@ for turn, time in enumerate((30, 10, 20)):
 page = subprocess.run([program, "page", directory.name], capture_output=True, text=True, check=True).stdout
 for what, wanted in (
         ("a median and its range", "| p | k | caisson | green | 3 of 3 | finished | 20.0 (10.0 to 30.0) |"),
-        ("where it was measured", "caisson at abc, unknown; a machine of 2, unknown CPUs")):
+        ("where it was measured", "caisson at abc, unknown. The machine had 2, unknown CPUs")):
     print("%-6s  a page has %s" % ("ok" if wanted in page else "not ok", what))
     if wanted not in page:
         failures.append("a page has no %s" % what)

@@ -324,7 +324,7 @@ def rounds_of(arms):
 
 def table(arms):
     """Markdown lines: an arm a row, whatever the number of rounds."""
-    yield "| scenario | kernel | arm | must be | as it must be | outcome | seconds | longest pause | |"
+    yield "| scenario | kernel | arm | kind | as it must be | outcome | seconds | longest pause | |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for rounds in rounds_of(arms):
         rounds = sorted(rounds, key=lambda a: a["seconds"] or 0)
@@ -396,8 +396,8 @@ def command_page(directory):
     """RESULTS.md: the arms that are judged."""
     arms = [arm for arm in read_arms(directory) if arm["kind"] != "probe"]
     print(PAGE_HEAD)
-    print("caisson at %s; a machine of %s CPUs; virtual machines by %s. The seconds are medians, with the "
-          "fastest and the slowest round; the pause is the longest of all rounds.\n" % tuple(
+    print("This is caisson at %s. The machine had %s CPUs, and QEMU ran the guests with %s. The seconds are medians, "
+          "with the fastest and the slowest round. The pause is the longest of all rounds.\n" % tuple(
               ", ".join(sorted({arm.get(key, "unknown") for arm in arms})) for key in ("revision", "cpus", "accel")))
     print("\n".join(table(arms)))
     return 0
