@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who takes leases on his files in BACKING makes those wait who open or truncate these, as on the filesystem
-# itself, and nobody else (S7): not until he gives one up, nor until the kernel ends it.
+# A process holds leases on its files in BACKING. Clients that open or truncate those files wait, as
+# they would on the filesystem itself, until the holder gives the lease up or the kernel breaks it.
+# Nobody else waits (S7).
 #
 #@ packages: e2fsprogs util-linux
 #@ timeout: 180

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Many more files than there are descriptors, or rows in the inode table: everything works as on any
-# filesystem, with files open meanwhile, with names that go, and on each sort of backing filesystem.
+# The mount serves many more files than there are descriptors or rows in the inode table. It behaves
+# as any filesystem while files are open and while names are removed, on ext4, XFS and btrfs.
 #
 #@ packages: btrfs-progs e2fsprogs python3 util-linux xfsprogs
 #@ timeout: 300

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# One file reached through two mounts below the backing directory, one of them read-only: each way
-# allows what it allows below, whichever was looked up first, and both lead to the same data.
+# A file can be reached through two mounts below the backing directory, one of which is read-only.
+# Each path allows what it allows in the backing directory, whichever was looked up first, and both
+# lead to the same data.
 #
 #@ packages: e2fsprogs python3 util-linux
 #@ timeout: 90

@@ -8,16 +8,7 @@
 # `defer` registers what undoes a step as soon as the step is taken; at the end, whatever the end
 # is, these run in reverse. One that fails makes the case fail.
 #
-# A case's first lines say what it needs, for tests/run (case_values there reads them):
-#
-#	#@ packages: fio xfsprogs	Debian packages
-#	#@ timeout: 90			seconds, 60 if not said
-#	#@ sanitize: yes		runs with the sanitizers' builds too; asan or tsan: with one
-#	#@ transport: one		not once more by io_uring: that makes no difference to what is
-#					tested, or it chooses a transport itself
-#	#@ alone: yes			no other case runs beside it: it changes what all share,
-#					or has a mount namespace, in which filesystems of others
-#					stay mounted
+# The lines `#@ KEY: VALUE` at the head of a case say what it needs; lib/head-keys lists the keys.
 #
 # It gets: CAISSON_BUILD (build directory), CAISSON_SCRATCH (an empty directory of its own). Both
 # have defaults, so that a case can be run by hand. Exit status: 0 pass, 77 skip, otherwise fail.

@@ -14,6 +14,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/case.sh"
 
 : "${scratch:?}"
+((!EUID)) || skip "needs root, to mount"
 backing=$scratch/backing
 mnt=$scratch/mnt
 

@@ -64,6 +64,17 @@ process_identity() {
 	echo "$(readlink /proc/self/ns/pid) $1 ${stat[19]}"
 }
 
+# scratch_parent: where scratch directories go. That is on a disk: memory filesystems have no O_DIRECT.
+scratch_parent() {
+	local dir type
+	for dir in ${CAISSON_TEST_DIR:+"$CAISSON_TEST_DIR"} /var/tmp "${build_dir:-.}"; do
+		type=$(stat -f -c %T "$dir" 2>/dev/null)
+		[[ -n $type && $type != tmpfs && $type != ramfs ]] && echo "$dir" && return
+	done
+	echo "no directory on a disk for scratch; set CAISSON_TEST_DIR" >&2
+	return 1
+}
+
 # scratch_new PARENT NAME: makes one that belongs to this shell, and says which
 scratch_new() {
 	local dir

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# caisson-zoned(7), "By zloop", step by step as printed, and twice: what was written is there when the
-# directory is attached again.
+# The steps of caisson-zoned(7), "By zloop", work as they are printed. They are done twice: the data is
+# there when the directory is attached again.
 #
-#@ kernel: sid
+#@ kernels: sid
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs depmod
 #@ packages: e2fsprogs xfsprogs kmod util-linux

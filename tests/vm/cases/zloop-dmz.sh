@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# A whole zoned disk on a caisson mount, one file a zone, with every safety requirement in force: XFS
-# on dm-zoned on zloop on caisson on ext4. A verified write load, with the daemon's tasks audited.
+# XFS on dm-zoned on zloop on caisson on ext4 takes a verified write load, with every safety
+# requirement in force. A whole zoned disk is on the mount, one file a zone, and the daemon's tasks
+# are audited.
 #
-#@ kernel: sid
+#@ kernels: sid
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
 #@ packages: e2fsprogs xfsprogs fio kmod util-linux
