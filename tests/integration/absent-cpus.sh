@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A CPU that comes online while the mount is served has few ring entries (FUSE-over-io_uring), and is
-# served all the same: data and metadata at a depth of many times those. The daemon is told that there
-# is one CPU; the others come as if after that.
+# With FUSE-over-io_uring, a CPU that comes online while the mount is served has few ring entries.
+# This case shows that its data and metadata requests are served all the same, at a depth of many
+# times the number of entries. The daemon is told that the machine has one CPU, so all other CPUs
+# look as if they came online later.
 #
 #@ packages: e2fsprogs fio util-linux
 #@ alone: yes

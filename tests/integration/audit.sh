@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# `caisson audit` and `caisson status` of a mount that is served unmarked: the audit names each
-# task and exits with 3, the status says that the mount is not safe to stack on. Both as JSON too.
+# `caisson audit` and `caisson status` report on a mount that is served without the mark. The audit
+# names each unmarked task and exits with 3. The status says that the mount is not safe to stack on.
+# Both also do so as JSON.
 #
 #@ packages: e2fsprogs python3 procps
 #@ sanitize: asan

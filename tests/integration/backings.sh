@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The core of what files and directories can do, on each sort of backing filesystem.
+# The basic operations on files and directories work on ext4, XFS and btrfs as the backing
+# filesystem.
 #
 #@ packages: fio xfsprogs btrfs-progs e2fsprogs attr
 #@ timeout: 240

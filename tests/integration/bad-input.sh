@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What can be wrong with the command line or the machine: one line on stderr that names object,
-# action and reason, the right exit status, and nothing left mounted or running.
+# caissond refuses a wrong command line and an unsuitable machine. It prints one line that names the
+# object, the action and the reason, exits with the right status, and leaves nothing mounted or
+# running.
 #
 #@ packages: e2fsprogs util-linux python3 procps
 #@ alone: yes

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What the kernel has checked is not always what a handler acts on: names lead to other files by then,
-# modes and owners have changed, by somebody who works in the backing directory or by another mount
-# (behind.py). Everybody can do what he can do there on ext4, and no more.
+# What the kernel has checked may be outdated when a handler acts: somebody who works in the backing
+# directory or through another mount has renamed files or changed modes and owners (behind.py). Each
+# user can then do what ext4 would let him do there, and no more.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 240

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Rule S7: metadata that waits in the backing filesystem keeps no data waiting. Reads go on, on each CPU,
-# while more clients than there are workers make files in one that is frozen; after the thaw all are there.
+# Metadata requests that wait in the backing filesystem don't delay data (rule S7). While more
+# clients than there are workers create files in a frozen filesystem, reads go on on each CPU. After
+# the thaw all the files are there.
 #
 #@ packages: e2fsprogs python3 util-linux
 #@ sanitize: yes

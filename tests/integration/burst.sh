@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Rule S7: after a burst of more clients than there are metadata workers, all workers still serve. By
-# FUSE-over-io_uring two of eight once did everything, for good, as the others waited for entries of their own.
-# And a request wakes one worker, not all.
+# After a burst of more clients than there are metadata workers, all workers still serve (rule S7).
+# With FUSE-over-io_uring two of eight workers once did all the work from then on, because the
+# others waited for ring entries of their own. The case also checks that a request wakes one worker
+# and not all.
 #
 #@ packages: python3 e2fsprogs
 #@ sanitize: yes

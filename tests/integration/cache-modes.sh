@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# cache=none, writeback and writethrough: the same content comes out, aligned for O_DIRECT or not.
+# Files have the same content with cache=none, writeback and writethrough, whether or not the I/O is
+# aligned for O_DIRECT.
 #
 #@ packages: fio e2fsprogs
 #@ timeout: 120

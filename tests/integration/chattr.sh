@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# File attributes of lsattr and chattr, which are ioctls.
+# lsattr and chattr, which use ioctls, work through the mount.
 #
 #@ packages: e2fsprogs
 #@ transport: one

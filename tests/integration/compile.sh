@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A compile inside the mount: caisson's own sources, configured, built, and the result run there.
+# caisson's own sources are configured and compiled inside the mount, and the result runs there.
 #
 #@ packages: meson ninja-build gcc pkg-config libfuse3-dev liburing-dev libjson-c-dev e2fsprogs
 #@ timeout: 240

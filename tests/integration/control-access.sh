@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The control socket is for root and the owner of the mount; what is no request doesn't hurt it.
+# Only root and the owner of a mount can use its control socket, and malformed requests don't harm
+# the daemon.
 #
 #@ packages: e2fsprogs util-linux python3
 #@ transport: one

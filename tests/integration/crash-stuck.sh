@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The server is killed while a thread of it is in the kernel and can't die: here a metadata worker
-# that waits for a frozen backing filesystem. /dev/fuse stays open then, so clients would wait on;
-# the keeper aborts the connection.
+# The server is killed while one of its threads is stuck in the kernel: a metadata worker waits for
+# a frozen backing filesystem. /dev/fuse stays open then, and clients would wait for ever. The
+# keeper therefore aborts the connection.
 #
 #@ packages: e2fsprogs util-linux
 #@ timeout: 90

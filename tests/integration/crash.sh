@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The server is killed: the keeper takes the mount away, says so, and exits with 2; clients get
-# errors, nobody hangs, and the files are there for the next daemon.
+# When the server is killed, the keeper unmounts, says so and exits with 2. Clients get errors,
+# nobody hangs, and the next daemon finds all the files.
 #
 #@ packages: fio e2fsprogs procps python3
 . "$(dirname "$0")/../lib/mount.sh"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Several processes at a time append, overwrite, link, rename and race for names on the mount; the
-# end is judged by rules that hold whatever the order was (crowd.py), and that ext4 keeps itself.
+# Several processes append, overwrite, link, rename and compete for names on the mount at the same
+# time. The result is judged by rules that hold in whatever order they ran (crowd.py), and that ext4
+# itself keeps.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 900

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Requests are under way side by side where I/O on the backing filesystem isn't non-blocking: FUSE has
-# no such I/O, and overlayfs on it keeps an io_uring worker waiting for each read through the page
-# cache. Also where only a filesystem mounted below BACKING is such a one. Each read takes two seconds
-# (slow-look-ups.c).
+# Requests are served in parallel even if the backing filesystem can't do non-blocking I/O. FUSE
+# can't, and overlayfs on FUSE keeps an io_uring worker waiting for each read through the page
+# cache. The same holds if only a filesystem that is mounted below BACKING is of this kind. Each
+# read takes two seconds (slow-look-ups.c).
 #
 #@ packages: fuse3 python3 util-linux
 #@ timeout: 120

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The backing filesystem gets full in the middle of a write: the client is told, what was written
-# is there, and all is well again when there is space.
+# The backing filesystem becomes full in the middle of a write. The client gets the error, what was
+# written is there, and writes succeed again once there is space.
 #
 #@ packages: fio e2fsprogs
 #@ sanitize: asan

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What isn't to be had and wasn't insisted on is done without, or smaller; the log says so once, in one
-# line of object, action and reason. What is to be had isn't mentioned.
+# caissond does without a feature that isn't available and that the options don't require, or uses
+# less of it. It logs each such feature once, in one line with the object, the action and the
+# reason, and logs nothing about features that are available.
 #
 #@ packages: e2fsprogs util-linux
 . "$(dirname "$0")/../lib/mount.sh"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# All modes of fallocate that FUSE forwards, holes and data, and copying within the kernel.
+# All modes of fallocate(2) that FUSE forwards work, SEEK_HOLE and SEEK_DATA find holes and data,
+# and copy_file_range(2) copies.
 #
 #@ packages: xfsprogs e2fsprogs
 #@ timeout: 90

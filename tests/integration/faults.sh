@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Under a load of data and metadata, and of first writes to sparse files, no task of the server takes a page fault (S3), the locked memory
-# stays as it is, and nothing maps or unmaps memory (S4). All as the kernel tells it.
+# Under a load of data, metadata and first writes to sparse files, no task of the server takes a
+# page fault (S3). Its locked memory stays the same size, and nothing maps or unmaps memory (S4).
+# The kernel's counters tell.
 #
 #@ packages: fio strace xfsprogs e2fsprogs
 #@ timeout: 180

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Verified I/O of clients that don't ask for O_DIRECT, also in sizes that O_DIRECT can't do.
+# fio verifies buffered I/O, also in sizes that O_DIRECT doesn't allow.
 #
 #@ packages: fio e2fsprogs
 #@ timeout: 120

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Verified direct I/O at QD 32 in three block sizes; what was written is what the backing has.
+# fio verifies direct I/O at a queue depth of 32 in three block sizes. The backing file then holds
+# the same bytes.
 #
 #@ packages: fio e2fsprogs
 #@ timeout: 120

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Verified I/O through shared mappings.
+# fio verifies I/O through shared mappings.
 #
 #@ packages: fio e2fsprogs
 #@ timeout: 120

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Each flag that a read, a write or an open can carry does on the mount what it does on ext4 beside
-# it (flags.py): same results and errors, and what must be durable makes the disk below flush.
+# Each flag of read, write and open does the same on the mount as on an ext4 filesystem beside it
+# (flags.py): results and errors are equal, and what must be durable makes the disk below flush.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 120

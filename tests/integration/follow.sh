@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A queue's thread follows a client that waits for each answer to its CPU, and isn't left there: not when
-# several requests are under way, not by a client of another CPU, and not when it can't go on (S7): who
-# has nothing to do looks the same from outside as who can't.
+# A queue's thread moves to the CPU of a client that waits for each answer. It doesn't stay there
+# when several requests are in flight, when a client of another CPU comes, or when it can't make
+# progress (S7). From outside an idle thread and a blocked one look alike, so the case makes it
+# idle.
 #
 #@ packages: fio util-linux e2fsprogs
 #@ alone: yes

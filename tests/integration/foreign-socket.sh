@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Root asks about a user's mount. What answers is that user's: it gets no control characters through
-# to the terminal, has no process of somebody else's judged, and passes for no other mount. Nor does
-# root give that mount other flags, taking it for its own.
+# Root asks for the status of a user's mount, so the user's process answers. It can't send control
+# characters to root's terminal, can't have another user's process audited, and can't pass for
+# another mount. Root doesn't change the flags of that mount as if it were root's own.
 #
 #@ packages: e2fsprogs util-linux python3
 #@ alone: yes

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# While the backing filesystem is frozen, as for a snapshot, those who change it wait; those who only look
-# and read are served (S7). After the thaw all goes on, and nothing has failed.
+# While the backing filesystem is frozen, as for a snapshot, clients that change it wait, and
+# clients that only look up and read are served (S7). After the thaw all of them go on, and no
+# request has failed.
 #
 #@ packages: e2fsprogs fio python3 util-linux xfsprogs
 #@ timeout: 120

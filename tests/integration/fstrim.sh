@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What the stacked filesystem discards becomes holes in the backing file.
+# Blocks that the stacked filesystem discards become holes in the backing file.
 #
 #@ packages: e2fsprogs xfsprogs util-linux
 #@ timeout: 90

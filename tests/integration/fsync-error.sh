@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A backing disk that fails to write out what was accepted: the next fsync of every opener fails,
-# once (S11). The disk is a loop device on a sparse file on a filesystem that gets full; nothing of
-# it is cached above but by the backing filesystem, so cache=writeback shows it.
+# The backing disk fails to write data that was accepted. The next fsync of each opener fails, once
+# (S11). The disk is a loop device on a sparse file on a filesystem that becomes full. The case uses
+# cache=writeback, because the data must still be in the page cache when the disk fails.
 #
 #@ packages: python3 e2fsprogs
 . "$(dirname "$0")/../lib/mount.sh"

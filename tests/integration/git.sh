@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# git at work inside the mount: thousands of small files, renames, hard links, mappings of packs.
+# git works inside the mount: it makes thousands of small files, renames, hard links and mappings of
+# packs.
 #
 #@ packages: git e2fsprogs
 #@ timeout: 120

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# File handles of the mount (open_by_handle_at(2), NFS): they outlive the kernel's memory of a file, and
-# the daemon where the backing directory is a whole filesystem, and lead nowhere else.
+# File handles of the mount (open_by_handle_at(2), NFS) stay valid after the kernel has forgotten
+# the file. They also outlive the daemon if the backing directory is a whole filesystem. A handle
+# never leads to another file.
 #
 #@ packages: btrfs-progs e2fsprogs python3 util-linux xfsprogs
 #@ timeout: 300

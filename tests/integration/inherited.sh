@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Nothing that the caller has left open stays open in the daemon, where it would keep other mounts
-# busy: in the background as in the foreground. What is missing of the standard three isn't taken for
-# another file.
+# The daemon doesn't keep files open that its caller had open, because they would keep other mounts
+# busy. This holds in the foreground and in the background. A missing standard stream isn't mistaken
+# for another file.
 #
 #@ packages: e2fsprogs util-linux procps
 #@ transport: one

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Names change behind the mount while a user works with them on the mount: the user must not get at
-# files of root's that the permissions deny (intruder.py). ext4 by itself is looked at first.
+# Names change in the backing directory while a user works with them on the mount. The user must not
+# reach root's files that the permissions deny (intruder.py). The case first runs on ext4 alone, as
+# a control.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 900

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# File locks among the clients of a mount (locks.py): POSIX, flock and those of open files; waiting,
-# interruption by a signal, deadlock, and their end by close and exit. The kernel keeps them: caissond isn't
-# asked, and what is locked in BACKING is another matter.
+# File locks work among the clients of a mount (locks.py): POSIX locks, flock and open file
+# description locks; waiting, interruption by a signal, deadlock detection, and release by close and
+# exit. The kernel keeps them without asking caissond. Locks taken in BACKING are independent.
 #
 #@ packages: python3 util-linux e2fsprogs
 #@ sanitize: asan

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# XFS on a loop device with direct I/O on a file of the mount.
+# XFS works on a loop device with direct I/O on a file of the mount.
 #
 #@ packages: fio xfsprogs e2fsprogs
 #@ timeout: 150

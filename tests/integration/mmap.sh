@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Mappings, private and shared ones, seen through descriptors and the other way round; programs run from
-# the mount; and stores to a mapping beside write(2) to the same pages, of which none may be lost.
+# Private and shared mappings agree with reads and writes through descriptors, and programs run from
+# the mount. Stores to a mapping and write(2) to the same pages lose nothing of each other.
 #
 #@ packages: xfsprogs e2fsprogs
 . "$(dirname "$0")/../lib/mount.sh"

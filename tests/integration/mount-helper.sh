@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# mount(8) and fstab: `mount -t fuse.caisson` runs mount.fuse.caisson, which is another name of
-# caissond. It is put where mount looks, in a mount namespace of our own, so that the machine's
-# own /sbin stays as it is.
+# mount(8) and fstab can mount: `mount -t fuse.caisson` runs mount.fuse.caisson, which is another
+# name of caissond. The case puts it where mount(8) looks, in a mount namespace of its own, so that
+# the machine's /sbin stays as it is.
 #
 #@ packages: mount util-linux e2fsprogs
 #@ alone: yes

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What names may do while files are open and directories listed (names.py), and what lies at the
-# border between two filesystems below the backing directory.
+# Names can be removed and renamed while files are open and directories are being listed (names.py).
+# The case also covers the border between two filesystems below the backing directory.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 90

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Many writers in one file, in bytes of their own that share sectors and pages with those of others
-# (neighbours.c): no write is lost or undone, no read is torn or stale, no fsync fails. On ext4, XFS
-# and btrfs, with sectors of 512 and of 4096 bytes, in each cache mode.
+# Many writers write to one file. Each has bytes of its own, in sectors and pages that it shares
+# with others (neighbours.c). No write is lost or undone, no read is torn or stale, and no fsync
+# fails. This holds on ext4, XFS and btrfs, with sectors of 512 and of 4096 bytes, in each cache
+# mode.
 #
-# Where the program is wrong itself, it shows on ext4 without a mount: that is looked at first. XFS
-# by itself gives no such promise to clients who mix O_DIRECT with other writes: its log says
-# "Direct I/O collision with buffered writes" now and then, and the file answers EIO.
+# The program first runs on ext4 without a mount, which would show a mistake in the program. XFS
+# alone doesn't promise this to clients that mix O_DIRECT with other writes: it sometimes logs
+# "Direct I/O collision with buffered writes", and the file then answers EIO.
 #
 #@ packages: e2fsprogs xfsprogs btrfs-progs
 #@ timeout: 900

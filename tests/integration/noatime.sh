@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# With noatime nothing that is read, executed or listed through the mount gets another access time below,
-# whoever it belongs to; without it, all that does.
+# With noatime, no read, execution or listing through the mount changes an access time in the
+# backing directory, whoever owns the file. Without it, each of them does.
 #
 #@ packages: util-linux e2fsprogs
 #@ timeout: 60

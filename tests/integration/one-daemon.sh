@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# One daemon serves a BACKING, for as long as its mount is used and by whatever path it is named; and
-# nobody who can merely open BACKING keeps it from being served.
+# Only one daemon serves a BACKING, for as long as its mount is used and by whatever path BACKING is
+# named. A user who can merely open BACKING can't prevent that it is served.
 #
 #@ packages: e2fsprogs util-linux procps
 #@ timeout: 90

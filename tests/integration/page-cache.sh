@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The page cache of the mount is true: to what was changed in the backing directory before a file is
-# opened, to direct writes of others, and to those of a loop device with direct I/O, for readers that
-# keep the file open.
+# The page cache of the mount is never stale. It shows changes made in the backing directory before
+# a file was opened, direct writes of other clients, and direct writes of a loop device, to readers
+# that keep the file open.
 #
 #@ packages: e2fsprogs python3
 #@ timeout: 90

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# FUSE passthrough: who only reads doesn't come by the daemon, everybody else does, and all see the
-# same bytes, in whatever order they open; shared mappings are of the backing file.
+# With FUSE passthrough, a client that only reads bypasses the daemon, and all other clients don't.
+# All of them see the same bytes, in whatever order they open the file. Shared mappings map the
+# backing file.
 #
 #@ packages: python3 e2fsprogs
 #@ sanitize: asan

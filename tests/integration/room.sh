@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a full table refuses has not happened: no file was truncated, none was made.
+# An operation that fails because a table is full has changed nothing: it has truncated no file and
+# created none.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 60

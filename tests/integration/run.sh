@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# `caisson run`, but for the mark, which tests/vm/cases/run.sh has: what it executes is locked, as
-# the kernel shows it; finds its environment, files, signals and limits as they were; and is not
-# started where the lock can't be had.
+# `caisson run` locks the memory of the command that it executes, as the kernel shows. The command
+# finds its environment, files, signals and limits unchanged, and isn't started if the lock can't be
+# had. The mark is tested in tests/vm/cases/run.sh.
 #
 #@ packages: gcc libc6-dev libcap2-bin util-linux procps meson python3
 #@ sanitize: asan

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# SIGTERM: an idle daemon ends at once with 0; one whose files are open goes on serving them, out of
-# sight, until the last is closed. A second signal ends it all the same, once it has answered what
-# it is doing.
+# On SIGTERM an idle daemon ends at once with status 0. A daemon with open files unmounts, and
+# serves these files until the last one is closed. A second signal ends it once it has answered the
+# requests in flight.
 #
 #@ packages: e2fsprogs util-linux
 #@ sanitize: yes

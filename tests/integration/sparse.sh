@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Sparse files: extent_size_hint= allocates a piece when as much as a sixteenth of it has been written to
-# it, and not without need; what is read is the same, and where there is no room for a piece there may
-# still be for the write.
+# With extent_size_hint=, a piece of a sparse file is allocated once a sixteenth of it has been
+# written, and not before. Reads return the same bytes. A write still succeeds if there is room for
+# it but not for the piece.
 #
 #@ packages: fio xfsprogs e2fsprogs
 #@ sanitize: asan

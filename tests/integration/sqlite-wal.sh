@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# SQLite in WAL mode: several writers, with locks and a shared mapping between them.
+# Several SQLite processes write to one database in WAL mode, which uses locks and a shared mapping.
 #
 #@ packages: sqlite3 e2fsprogs
 #@ timeout: 120

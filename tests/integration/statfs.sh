@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# df tells of the backing filesystem.
+# df shows the size and the free space of the backing filesystem.
 #
 #@ packages: e2fsprogs
 #@ transport: one

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A differential storm (storm.py): random operations by several identities, the same ones on the
-# mount and on a plain ext4 filesystem beside it. Errors, results and whole trees must be the same;
-# and with no time-outs also where somebody works in the backing directory meanwhile.
+# Several users do random operations on the mount and the same ones on an ext4 filesystem beside it
+# (storm.py). Errors, results and whole trees must be equal. With entry_timeout=0 and attr_timeout=0
+# they must be equal even while somebody works in the backing directory.
 #
-# The first line of output of each part names its seed. STORM_SEED=N repeats a run, STORM_SECONDS=N
-# lengthens each part of it, and more of the environment is in storm.py.
+# Each part prints its seed in its first line. STORM_SEED=N repeats a run and STORM_SECONDS=N
+# lengthens each part; storm.py lists the other variables.
 #
 #@ packages: python3 e2fsprogs
 #@ timeout: 900

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A run of the tests that is killed can't undo what it has made: the next one does, the whole stack of
-# backing store, daemon, loop device and filesystem; but nothing of a run that lives.
+# A run of the tests that is killed can't undo what it has made. The next run does: it removes the
+# whole stack of backing store, daemon, loop device and filesystem. It leaves alone what belongs to
+# a run that is still alive.
 #
 #@ packages: e2fsprogs util-linux
 #@ alone: yes

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Both ways in which requests come from the kernel: which one is chosen, what insisting on one does,
-# and what FUSE-over-io_uring makes different: FORGET and INTERRUPT come by /dev/fuse all the same.
+# transport=auto chooses between /dev/fuse and FUSE-over-io_uring. Another value insists on one of
+# them, and caissond refuses to start if that one can't be had. With FUSE-over-io_uring, FORGET and
+# INTERRUPT still come through /dev/fuse.
 #
 #@ packages: python3 util-linux e2fsprogs
 #@ alone: yes

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# At shutdown BACKING is unmounted right after the mount. umount(2) waits for no daemon, so the server
-# has to be quick, which a busy machine may now and then keep it from. `umount -c`, as systemd calls
-# it, runs umount.fuse.caisson, which waits for the server to end. The keeper has nothing of BACKING
-# open at all. The helper is put where umount(8) looks, in a mount namespace of our own.
+# A shutdown unmounts BACKING right after the mount. umount(2) doesn't wait for the daemon, so the
+# server must close BACKING quickly, and on a busy machine may be late. `umount -c`, which systemd
+# uses, runs umount.fuse.caisson, which waits until the server has ended. The keeper has no file of
+# BACKING open. The case puts the helper where umount(8) looks, in a mount namespace of its own.
 #
 #@ packages: mount util-linux e2fsprogs
 #@ alone: yes

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Requests act as the caller: owners of new files, permissions, groups, setgid directories; with and
-# without the kernel's own check of permissions.
+# The daemon acts with the caller's rights: owners of new files, permissions, groups and setgid
+# directories are right, with and without the kernel's own permission check.
 #
 #@ packages: util-linux e2fsprogs
 #@ timeout: 90

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# No message waits while a thread that could take it sleeps (S7): a read is answered while slow look-ups
-# are under way, however these were told to the threads. On a backing filesystem whose look-ups take
-# two seconds (slow-look-ups.c).
+# No request waits while a thread that could serve it sleeps (S7). A read is answered while slow
+# look-ups are in flight, however the threads learned of them. Each look-up in the backing
+# filesystem takes two seconds (slow-look-ups.c).
 #
 #@ packages: fuse3 python3
 #@ timeout: 120

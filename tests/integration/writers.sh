@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Eight writers, each renaming and unlinking while all others do too; a local copy says what has to
-# be there in the end.
+# Eight writers rename and unlink files at the same time. A local copy says which files have to be
+# there in the end.
 #
 #@ packages: e2fsprogs
 #@ timeout: 120

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Extended attributes and POSIX ACLs: set, listed, inherited, in force, and there below.
+# Extended attributes and POSIX ACLs can be set, listed and inherited, are enforced, and are in the
+# backing directory, too.
 #
 #@ packages: attr acl e2fsprogs util-linux
 #@ sanitize: asan

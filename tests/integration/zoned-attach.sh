@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# `caisson zoned attach` and `detach`: what they tell zloop, and when they refuse to.
+# `caisson zoned attach` and `detach` send the right commands to zloop, and refuse when they must.
 #
 #@ packages: e2fsprogs util-linux
 #@ alone: yes

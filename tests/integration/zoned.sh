@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A directory of zones as zloop uses it, through the mount: what zones allow is done and is on
-# stable storage before it is answered, the rest is refused and counted, sizes are exact also after
-# the disk got full (S11). Stable storage is what a copy of the disk's image says, taken behind the
-# backing filesystem's back as a power cut would leave it.
+# zloop uses a directory of zones through the mount. An operation that the zone's rules allow is
+# done and is on stable storage before it is answered. All other operations are refused and counted.
+# Sizes stay exact even after the disk became full (S11). The case reads stable storage from a copy
+# of the disk's image, which it takes as a power cut would leave it.
 #
 #@ packages: python3 e2fsprogs attr strace
 #@ timeout: 240

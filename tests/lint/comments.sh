@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# C sources keep within 100 columns, and what their comments name exists: foo.h, foo.c and foo.md are
+# Lines of C keep within 100 columns, and what a comment names exists: foo.h, foo.c and foo.md are
 # files of the repository, and noun_verb() is a function of ours if noun is one of our files. A
-# kernel's file is named with its path, fs/fuse/dev.c.
+# comment names a file of the kernel with its path, such as fs/fuse/dev.c.
 #
 #@ packages: git
 #@ timeout: 60

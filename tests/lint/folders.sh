@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Layers: a file of daemon/ includes headers of its own folder and of those that tests/lint/folders
-# allows, always written with the folder. foo.c includes "folder/foo.h" before anything else of ours.
+# A file of daemon/ includes headers of its own folder and of those that tests/lint/folders allows,
+# and always writes the folder. foo.c includes "folder/foo.h" before any other header of ours.
 # No files include each other in a circle; foo.c, foo.h and the private parts of foo, such as
 # foo-bar.c, count as one file.
 #

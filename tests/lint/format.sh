@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# clang-format settles how C looks (.clang-format). Versions of it differ in details: the one that
-# counts is Debian 12's.
+# clang-format would change nothing (.clang-format). Its versions differ in details; Debian 12's is
+# the one that counts.
 #
 #@ packages: clang-format
 #@ timeout: 60

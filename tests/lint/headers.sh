@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Each header compiles alone, with gcc and clang; the public one as C and as C++, strictly.
+# Each header compiles alone with gcc and clang. The public header also compiles as C++ and as
+# strict C.
 #
 #@ packages: gcc g++ clang pkg-config libfuse3-dev liburing-dev
 #@ timeout: 120

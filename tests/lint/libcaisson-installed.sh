@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# libcaisson as its users get it. Installs the build into a temporary directory, builds the example
-# against that copy through pkg-config only, as C and as C++, against the shared library and the
-# static one, and runs it. The library exports what the header declares; what runs after the seal
-# needs nothing that allocates or prints.
+# libcaisson works as its users get it. The case installs the build into a temporary directory and
+# builds the example against it through pkg-config, as C and as C++, with the shared library and
+# with the static one, and runs it. The library exports what the header declares. The functions that
+# run after the seal need nothing that allocates or prints.
 #
 #@ packages: meson pkg-config gcc g++ binutils
 #@ timeout: 120

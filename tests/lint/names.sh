@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What must not be in the tree: names of package mirrors and registries, paths of the machine that
-# something was written on, marks of unfinished work, and files without a licence.
+# No file of the repository names a package mirror or a registry, a path of the machine it was
+# written on, or unfinished work. Every source has a licence.
 #
 #@ packages: git
 #@ timeout: 30

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What serves requests allocates nothing, prints nothing and asks no name service: read off what the
-# objects of store, handlers and serve leave undefined. Those of the data path may not even make a
-# system call that could wait for the backing filesystem. Allowlists: a new function of the C library
-# is a decision.
+# The code that serves requests allocates nothing, prints nothing and asks no name service. The case
+# reads that from the undefined symbols of the objects of store, handlers and serve. Objects of the
+# data path may not make a system call that could wait for the backing filesystem, either. The
+# allowlists make each new function of the C library a decision.
 #
 #@ packages: binutils
 #@ timeout: 30

@@ -1,56 +1,57 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Caisson under the storage that it serves: clients above that write and make files, their memory, their dirty
- * pages, the kernel's queue of requests, and below it caissond's queue threads, slots, io-wq workers and
- * metadata workers, with one crash and the takeover after it.
+ * This models caissond below the storage that it serves. Above are clients that write and make files, their
+ * memory, their dirty pages, and the kernel's queue of requests. Below are caissond's queue threads, slots,
+ * io-wq workers and metadata workers, with one crash and the takeover after it.
  *
- * Above, a writer takes a page for what it writes and makes it dirty, and waits while too many are (dirty
- * throttling). The flusher, which is writeback, kswapd and the loop device in one, sends dirty pages as
- * requests, and with -DDIRECT_RECLAIM a writer without a page does so, too; what has been answered is free
- * again. So when all memory is dirty only caissond can free any:
- * whatever in caissond waits for memory then, or for the stack above, waits for itself.
+ * Above, a writer takes a page for what it writes and makes it dirty. It waits while too many pages are dirty
+ * (dirty throttling). The flusher stands for writeback, kswapd and the loop device. It sends dirty pages as
+ * requests; with -DDIRECT_RECLAIM a writer without a page does so, too. A page is free again when its request
+ * was answered. So when all memory is dirty, only caissond can free any. Whatever in caissond then waits for
+ * memory, or for the stack above, waits for itself.
  *
  * The backing filesystem may be frozen, for a snapshot: a change of metadata then waits in its handler. The
- * operator thaws it again after a look at a file of the mount. So whatever that read waits for must not
- * wait for the thaw.
+ * operator thaws it after reading a file of the mount. So nothing that this read waits for may wait for the
+ * thaw.
  *
- * Below, each process is the life of one request, whose steps are a thread's or a worker's. All that one of
- * those knows between two steps is in the arena, so that a crash can come between any two; and none of them
- * waits inside a step, which is what the rules S1 to S10 are for. Nothing is timed: every order is tried.
- * Wake-ups are wake-up.pml's part, and the explorer's (explore/), which runs the code itself.
+ * Below, each process is the life of one request. Its steps are done by a thread or a worker. All that these
+ * know between two steps is in the arena, so a crash can come between any two steps. None of them waits
+ * inside a step; the rules S1 to S10 see to that. Nothing is timed: every order is tried. wake-up.pml models
+ * wake-ups, and the explorer (explore/) runs the code itself.
  *
  * -DBREAK=N breaks rule N; 7 and 10 have several forms.
  *
- * @ clean: 1-thread-1-slot -DTHREADS=1 -DSLOTS=1
- * @ clean: 1-thread-2-slots -DTHREADS=1 -DSLOTS=2
- * @ clean: 1-thread-3-slots -DTHREADS=1 -DSLOTS=3
- * @ clean: 2-threads-1-slot -DTHREADS=2 -DSLOTS=1
- * @ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2
- * @ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3 -DCHANGERS=1
- * @ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DCHANGERS=1
- * @ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DCHANGERS=1
- * @ clean: 3-changers -DCHANGERS=3 -DWRITERS=1
- * @ clean: direct-reclaim -DDIRECT_RECLAIM -DCHANGERS=1
- * @ clean: entries -DSLOTS=3 -DENTRIES
- * @ clean: crash -DCRASH -DCHANGERS=1
- * @ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DCHANGERS=1 -DWRITERS=1
- * @ live: writes-are-answered all_answered -DFOREVER -DCHANGERS=1
- * @ live: changes-are-answered all_answered -DFOREVER -DWRITERS=0
- * @ starves: served-in-any-order all_answered -DFOREVER -DANY_ORDER -DCHANGERS=1
- * @ finds: S1 -DBREAK=1 -DCHANGERS=0
- * @ finds: S1-2-threads -DBREAK=1 -DTHREADS=2 -DMEMORY=4 -DCHANGERS=0
- * @ finds: S2 -DBREAK=2 -DCHANGERS=0
- * @ finds: S3 -DBREAK=3 -DCHANGERS=0
- * @ finds: S4 -DBREAK=4 -DCHANGERS=0
- * @ finds: S5 -DBREAK=5 -DWRITERS=0
- * @ finds: S6 -DBREAK=6 -DWRITERS=0
- * @ finds: S7-no-worker -DBREAK=7 -DCHANGERS=0
- * @ finds: S7-data-behind-metadata -DBREAK=77 -DWRITERS=0
- * @ finds: S8 -DBREAK=8 -DCHANGERS=0
- * @ finds: S9 -DBREAK=9 -DCHANGERS=1
- * @ finds: S10-twice -DBREAK=10 -DWRITERS=0
- * @ finds: S10-dropped -DBREAK=101 -DCRASH -DCHANGERS=1 -DWRITERS=0
- * @ finds: S10-overlooked -DBREAK=102 -DCRASH -DCHANGERS=0 -DWRITERS=1
+ * #@ packages: spin
+ * #@ clean: 1-thread-1-slot -DTHREADS=1 -DSLOTS=1
+ * #@ clean: 1-thread-2-slots -DTHREADS=1 -DSLOTS=2
+ * #@ clean: 1-thread-3-slots -DTHREADS=1 -DSLOTS=3
+ * #@ clean: 2-threads-1-slot -DTHREADS=2 -DSLOTS=1
+ * #@ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2
+ * #@ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3 -DCHANGERS=1
+ * #@ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DCHANGERS=1
+ * #@ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DCHANGERS=1
+ * #@ clean: 3-changers -DCHANGERS=3 -DWRITERS=1
+ * #@ clean: direct-reclaim -DDIRECT_RECLAIM -DCHANGERS=1
+ * #@ clean: entries -DSLOTS=3 -DENTRIES
+ * #@ clean: crash -DCRASH -DCHANGERS=1
+ * #@ clean: crash-2-threads-2-slots -DCRASH -DTHREADS=2 -DSLOTS=2 -DCHANGERS=1 -DWRITERS=1
+ * #@ live: writes-are-answered all_answered -DFOREVER -DCHANGERS=1
+ * #@ live: changes-are-answered all_answered -DFOREVER -DWRITERS=0
+ * #@ starves: served-in-any-order all_answered -DFOREVER -DANY_ORDER -DCHANGERS=1
+ * #@ finds: S1 -DBREAK=1 -DCHANGERS=0
+ * #@ finds: S1-2-threads -DBREAK=1 -DTHREADS=2 -DMEMORY=4 -DCHANGERS=0
+ * #@ finds: S2 -DBREAK=2 -DCHANGERS=0
+ * #@ finds: S3 -DBREAK=3 -DCHANGERS=0
+ * #@ finds: S4 -DBREAK=4 -DCHANGERS=0
+ * #@ finds: S5 -DBREAK=5 -DWRITERS=0
+ * #@ finds: S6 -DBREAK=6 -DWRITERS=0
+ * #@ finds: S7-no-worker -DBREAK=7 -DCHANGERS=0
+ * #@ finds: S7-data-behind-metadata -DBREAK=77 -DWRITERS=0
+ * #@ finds: S8 -DBREAK=8 -DCHANGERS=0
+ * #@ finds: S9 -DBREAK=9 -DCHANGERS=1
+ * #@ finds: S10-twice -DBREAK=10 -DWRITERS=0
+ * #@ finds: S10-dropped -DBREAK=101 -DCRASH -DCHANGERS=1 -DWRITERS=0
+ * #@ finds: S10-overlooked -DBREAK=102 -DCRASH -DCHANGERS=0 -DWRITERS=1
  */
 
 #include "moves.h"

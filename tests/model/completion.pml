@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * I/O completion that needs memory (seed 003, XFS's unwritten extents and memory cgroups): the worker
- * that ends a page's writeback commits a transaction first, for which it allocates. Reclaim waits for
- * another page's writeback, whose completion stands behind in the same queue.
+ * This models an I/O completion that needs memory (seed 003, XFS's unwritten extents and memory
+ * cgroups). The worker that ends a page's writeback first commits a transaction, for which it
+ * allocates memory. Reclaim waits for the writeback of another page, whose completion is later in
+ * the same queue.
  *
- * What caisson has from it: S5, to complete a request takes nothing that a waiting one can hold.
+ * caisson's answer is rule S5: completing a request takes nothing that a waiting request can hold.
  *
- * @ finds: hazard
- * @ finds: hazard-two-workers -DWORKERS=2
- * @ clean: fixed-preallocated -DPREALLOCATED -DWORKERS=2
- * @ clean: fixed-no-waiting -DNOWAIT -DWORKERS=2
+ * #@ packages: spin
+ * #@ finds: hazard
+ * #@ finds: hazard-two-workers -DWORKERS=2
+ * #@ clean: fixed-preallocated -DPREALLOCATED -DWORKERS=2
+ * #@ clean: fixed-no-waiting -DNOWAIT -DWORKERS=2
  */
 
 #ifndef WORKERS

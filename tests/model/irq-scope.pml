@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two scopes that disable interrupts, each only where its own condition holds (seed 001,
- * "writeback: safer lock nesting"). The inner one's end enables them whatever was before, and the
- * interrupt takes the outer one's lock, on the same CPU.
+ * This models two scopes that disable interrupts, each only if its own condition holds (seed 001,
+ * "writeback: safer lock nesting"). The end of the inner scope enables interrupts whatever was
+ * before. An interrupt on the same CPU then takes the lock of the outer scope.
  *
- * What caisson has from it: S9, a scope's end restores what its beginning found.
+ * caisson's answer is rule S9: the end of a scope restores what its beginning found.
  *
- * @ finds: hazard
- * @ clean: fixed -DCOOKIE
+ * #@ packages: spin
+ * #@ finds: hazard
+ * #@ clean: fixed -DCOOKIE
  */
 
 #define ROUNDS 2

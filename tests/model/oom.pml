@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tasks that wait for memory with their locks held (seed 002, "mm: memcg: do not trap chargers with
- * full callstack on OOM"). The OOM killer's victim needs such a lock to exit; a handler in user space
- * needs one to choose a victim.
+ * This models tasks that wait for memory while they hold locks (seed 002, "mm: memcg: do not trap
+ * chargers with full callstack on OOM"). The OOM killer's victim needs such a lock to exit. A
+ * handler in user space needs one to choose a victim.
  *
- * What caisson has from it: S6, who waits holds no lock; S12.
+ * caisson's answers are rule S6, no task holds a lock while it waits, and rule S12.
  *
- * @ finds: hazard
- * @ finds: hazard-user-handler -DUSER_HANDLER
- * @ clean: fixed -DUNWIND
- * @ clean: fixed-user-handler -DUNWIND -DUSER_HANDLER
+ * #@ packages: spin
+ * #@ finds: hazard
+ * #@ finds: hazard-user-handler -DUSER_HANDLER
+ * #@ clean: fixed -DUNWIND
+ * #@ clean: fixed-user-handler -DUNWIND -DUSER_HANDLER
  */
 
 bool inode_lock;	/* i_mutex of the file that both write to */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A page table is charged while a page is locked (seed 000, "mm, memcg: fix reclaim deadlock with
- * writeback"). The charge meets the group's limit, and reclaim of a cgroup v1 waits for pages under
- * writeback. Writeback collects pages into one bio before it sends any, and waits for the lock.
+ * This models a page table that is charged while a page is locked (seed 000, "mm, memcg: fix
+ * reclaim deadlock with writeback"). The charge reaches the group's limit, and reclaim of cgroup
+ * v1 waits for pages under writeback. Writeback collects pages into one bio before it sends any of
+ * them, and waits for the lock.
  *
- * What caisson has from it: S3 and S4, whatever may be needed is there before a lock is taken.
+ * caisson's answers are the rules S3 and S4: what may be needed is there before a lock is taken.
  *
- * @ finds: hazard
- * @ clean: fixed -DPREALLOCATE
+ * #@ packages: spin
+ * #@ finds: hazard
+ * #@ clean: fixed -DPREALLOCATE
  */
 
 #define A 0

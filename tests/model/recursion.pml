@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A filesystem on a disk that a user-space handler serves (seed 004, "ext4: Fix deadlock on page
- * reclaim"): XFS on dm-zoned on tcmu-runner on a file. The handler's pread() or pwrite() needs a page,
- * direct reclaim enters XFS, and XFS waits for I/O that only the handler can do. More threads make it
- * rarer, not impossible: all of them may be in reclaim.
+ * This models a filesystem on a disk that a handler in user space serves (seed 004, "ext4: Fix
+ * deadlock on page reclaim"): XFS on dm-zoned on tcmu-runner on a file. The handler's pread() or
+ * pwrite() needs a page, direct reclaim enters XFS, and XFS waits for I/O that only the handler
+ * can do. More threads make the deadlock rarer but not impossible, because all of them may be in
+ * reclaim.
  *
- * What caisson has from it: S1, no task that serves enters reclaim of a filesystem or of I/O.
+ * caisson's answer is rule S1: no task that serves enters reclaim of a filesystem or of I/O.
  *
- * @ finds: hazard
- * @ finds: hazard-two-threads -DTHREADS=2
- * @ finds: hazard-three-threads -DTHREADS=3 -DWRITERS=3
- * @ clean: fixed -DNOFS
- * @ clean: fixed-three-threads -DNOFS -DTHREADS=3 -DWRITERS=3
+ * #@ packages: spin
+ * #@ finds: hazard
+ * #@ finds: hazard-two-threads -DTHREADS=2
+ * #@ finds: hazard-three-threads -DTHREADS=3 -DWRITERS=3
+ * #@ clean: fixed -DNOFS
+ * #@ clean: fixed-three-threads -DNOFS -DTHREADS=3 -DWRITERS=3
  */
 
 #ifndef THREADS

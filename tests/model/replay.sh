@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What a daemon under load has done with its requests, held against the model's transitions: data and
-# metadata, by a caissond that records each change of a state (trace.c).
+# A traced caissond (trace.c) records each change of a request's state while it serves data and
+# metadata. The case checks that the model's table allows each of these changes.
 #
 #@ packages: fio e2fsprogs python3 util-linux
 #@ timeout: 120

@@ -2,16 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checks Promela models with Spin, by exhaustive search: tests/model/spin.py MODEL.pml...
 
-A model's first comment has a line for each variant of it:
-
-    @ finds: NAME [-DWORD...]            there is a deadlock, or an assertion fails: shortest one printed
-    @ clean: NAME [-DWORD...]            neither, in any order of events
-    @ live: NAME PROPERTY [-DWORD...]    every fair run has the LTL property of that name
-    @ starves: NAME PROPERTY [-DWORD...] some fair run doesn't
-
-and may say with `/*: TEXT */` at the end of a line what its statement does, or waits for: a counterexample
-is told in these words. A statement that no variant reaches is a mistake in the model, and fails, but for
-what is compiled only into those that find something.
+A model's first comment has a line for each variant of it, such as `#@ clean: NAME -DWORD` (the keys
+are in tests/lib/head-keys). For a variant that finds something, the shortest way there is printed. A
+model may say with `/*: TEXT */` at the end of a line what its statement does, or waits for: a
+counterexample is told in these words. A statement that no variant reaches is a mistake in the model,
+and fails, but for what is compiled only into those that find something.
 
 Environment: CC; CAISSON_MODEL_MEMORY, MiB that all searches may take (default 6144).
 Exit status: 0 all as it must be, 1 not, 2 usage, 77 Spin is missing.
@@ -75,9 +70,7 @@ def read_variants(path):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     found = []
-    for kind, words in re.findall(r"^ \* @ (\w+): (.+)$", text, re.M):
-        if kind not in KINDS:
-            sys.exit(f"{path}: no such kind of variant: {kind}")
+    for kind, words in re.findall(rf"^ \* #@ ({'|'.join(KINDS)}): (.+)$", text, re.M):
         found.append(Variant(kind, words.split()))
     if not found:
         sys.exit(f"{path}: has no variants")

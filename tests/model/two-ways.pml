@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two ways to the same page: writers of neighbouring parts of one page of a backing file, one by direct I/O
- * and one through the page cache, the backing filesystem's writeback, and readers (S11).
+ * This models two ways to the same page (S11). Writers write neighbouring parts of one page of a backing file,
+ * one by direct I/O and one through the page cache. The backing filesystem's writeback and readers take part.
  *
  * The page has two parts. A direct write writes the cached page back and drops it, is then with the disk
  * without any lock, and drops the page again when it is complete, which fails where the page is dirty
@@ -9,15 +9,16 @@
  * the page in if it isn't there, changes its own part, and leaves it dirty. Writeback puts both parts of a
  * dirty page on the disk.
  *
- * With the gate (daemon/serve/gate.h) a direct and a cached write are never under way at the same time. Without
- * it, which is what caissond did, an acknowledged write is undone, and one that fails to drop the page
+ * With the gate (daemon/serve/gate.h) a direct and a cached write are never in flight at the same time. Without
+ * it, as caissond once was, an acknowledged write is undone, and a direct write that fails to drop the page
  * leaves an error for fsync.
  *
- * @ clean: gate
- * @ clean: gate-two-direct -DDIRECT=2
- * @ clean: gate-two-cached -DCACHED=2
- * @ finds: undone -DNO_GATE -DONLY_DATA
- * @ finds: fsync-fails -DNO_GATE -DONLY_ERRORS
+ * #@ packages: spin
+ * #@ clean: gate
+ * #@ clean: gate-two-direct -DDIRECT=2
+ * #@ clean: gate-two-cached -DCACHED=2
+ * #@ finds: undone -DNO_GATE -DONLY_DATA
+ * #@ finds: fsync-fails -DNO_GATE -DONLY_ERRORS
  */
 
 #include "moves.h"

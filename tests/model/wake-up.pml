@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who is woken for a message of /dev/fuse, and who reads it: caissond's queue threads, each with a one-shot
- * exclusive poll of io_uring on the device (daemon/serve/queue.h has the argument in words).
+ * This models which of caissond's queue threads is woken for a message of /dev/fuse, and which one reads it.
+ * Each thread has a one-shot exclusive poll of io_uring on the device (daemon/serve/queue.h has the argument
+ * in words).
  *
  * A message wakes the first poll on the device's wait queue. That poll stays there until its thread runs, and
  * takes up the wake-ups of further messages until then. The thread then takes its poll off the wait queue and
@@ -12,11 +13,12 @@
  * it, and no queue thread does. A read waits for memory below, too, and has its thread's only slot until then:
  * that thread has no slot to offer.
  *
- * @ clean: 2-threads -DTHREADS=2 -DREADS=0
- * @ clean: 3-threads -DTHREADS=3 -DLOOKUPS=2
- * @ clean: 4-threads -DTHREADS=4 -DLOOKUPS=1
- * @ finds: runs-handlers -DBREAK=1 -DTHREADS=2 -DLOOKUPS=1 -DREADS=0
- * @ finds: no-slot -DBREAK=2 -DTHREADS=3 -DLOOKUPS=0
+ * #@ packages: spin
+ * #@ clean: 2-threads -DTHREADS=2 -DREADS=0
+ * #@ clean: 3-threads -DTHREADS=3 -DLOOKUPS=2
+ * #@ clean: 4-threads -DTHREADS=4 -DLOOKUPS=1
+ * #@ finds: runs-handlers -DBREAK=1 -DTHREADS=2 -DLOOKUPS=1 -DREADS=0
+ * #@ finds: no-slot -DBREAK=2 -DTHREADS=3 -DLOOKUPS=0
  */
 
 #ifndef BREAK

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The stack that caisson is for, with every safety requirement in force: XFS on a loop device on a
-# caisson mount on ext4. A verified write load, while the kernel's own view of the daemon's tasks
-# is watched: marked (S1), no page faults (S3), io-wq workers included.
+# XFS on a loop device on a caisson mount on ext4 takes a verified write load, with every safety
+# requirement in force. Meanwhile the kernel's view of the daemon's tasks, io-wq workers included,
+# is watched: all are marked (S1), and none takes a page fault (S3).
 #
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio fstrim

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# caisson-zoned(7), "By tcmu-runner", step by step as printed.
+# The steps of caisson-zoned(7), "By tcmu-runner", work as they are printed.
 #
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs depmod

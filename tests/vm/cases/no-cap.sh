@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Without CAP_SYS_RESOURCE nobody can enter the IO_FLUSHER state. Then caissond serves nothing,
-# unless it is told to do without, and says so.
+# Without CAP_SYS_RESOURCE nobody can enter the IO_FLUSHER state. caissond then refuses to serve,
+# unless it is told to do without the mark, and says so.
 #
 #@ build: caissond caisson
 #@ programs: mkfs.ext4

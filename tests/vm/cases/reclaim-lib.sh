@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The unit tests of the flusher scope and of the audit, where the capability to set the mark is
-# there for certain: they leave most of it out on machines without.
+# The unit tests of the flusher scope and of the audit pass where the capability to set the mark is
+# available. On a machine without it they leave most of it out.
 #
 #@ build: test-reclaim test-audit
 #@ memory: 512

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# `caisson run` where the mark can be had: what it executes is marked and locked in every task, also
-# in those that appear later, and the last one for the OOM killer. Without the capability nothing
-# is started. What needs no mark is in tests/integration/run.sh.
+# `caisson run` marks and locks every task of the command that it executes, also the tasks that
+# appear later, and makes it the OOM killer's last choice. Without the capability it starts nothing.
+# tests/integration/run.sh tests what needs no mark.
 #
 #@ build: caisson libcaisson-lock.so
 #@ programs: sleep fio

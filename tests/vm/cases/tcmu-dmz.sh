@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The stack of the original report, without memory pressure: XFS on dm-zoned on tcmu-runner's
-# host-managed disk, the zones of which are in a file on ext4. Nothing of caisson is in it: it shows
-# that the guest can put it together.
+# The guest can put together the stack of the original report, without memory pressure and without
+# caisson: XFS on dm-zoned on tcmu-runner's host-managed disk, whose zones are in a file on ext4.
 #
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
 #@ packages: e2fsprogs xfsprogs fio kmod

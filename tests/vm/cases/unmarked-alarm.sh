@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Fail closed, and keep looking (S1): a task inside caissond without the mark. Before the first
-# request it keeps caissond from serving; later it is an alarm in the log, in status and in audit.
-# guest/unmarked.c puts such a task there.
+# caissond doesn't serve while one of its tasks lacks the mark, and goes on looking for such a task
+# (S1). One that is there before the first request keeps caissond from serving. One that appears
+# later causes an alarm in the log, in the status and in the audit. guest/unmarked.c makes such a
+# task.
 #
 #@ build: caissond caisson
 #@ preload: unmarked.c

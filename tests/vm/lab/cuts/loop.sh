@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on a loop device (direct I/O) on a file on a caisson mount on ext4.
+# The power is cut under XFS on a loop device (direct I/O) on a file of a caisson mount on ext4.
 #
 #@ title: XFS on loop
 #@ build: caissond caisson naive lab-cut

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on dm-zoned on zloop, whose zones are files on a caisson mount on ext4. How far a zone was
-# written is the size of its file, so a size is as durable as the data before it, or dm-zoned's
-# metadata doesn't fit any more.
+# The power is cut under XFS on dm-zoned on zloop, whose zones are files of a caisson mount on ext4.
+# The size of a zone's file says how far the zone was written. The size must therefore be as durable
+# as the data before it, or dm-zoned's metadata no longer fits.
 #
-# dm-zoned notes in memory which blocks it has written, and writes that down when it is flushed, but not
-# for a write with FUA (dmz_handle_direct_write() in drivers/md/dm-zoned-target.c, Linux 7.2). The last
-# record of XFS's log is one; where dm-zoned keeps the log in a sequential zone, it is gone after a cut,
-# on whatever is below. So dm-zoned's device is flushed before a write counts.
+# dm-zoned keeps in memory which blocks it has written. It writes that down at a flush, but not at a
+# write with FUA (dmz_handle_direct_write() in drivers/md/dm-zoned-target.c, Linux 7.2). The last
+# record of XFS's log is such a write. If dm-zoned keeps the log in a sequential zone, the record is
+# lost at a power cut, whatever is below. The case therefore flushes dm-zoned's device before a
+# write counts.
 #
 #@ title: XFS on dm-zoned on zloop
 #@ kernels: sid

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# A handler that marks itself after its threads were made: only its first thread has the mark, and
-# the others stall as if nobody had. What tells is the audit, which names them.
+# The handler marks itself after it has made its threads. Only its first thread has the mark, and
+# the others stall as if none had it. The audit names them.
 #
 #@ title: marked too late, XFS on loop (direct I/O)
 #@ build: caissond caisson naive lab-load lab-watch

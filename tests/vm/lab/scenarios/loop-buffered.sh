@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# As `loop`, but the loop device writes through the page cache of the FUSE file: dirty pages twice.
-# A FUSE mount's own limit (1 % of the dirty limit, strictly) slows this down for everybody.
+# This is the scenario `loop`, but the loop device writes through the page cache of the FUSE file,
+# so that each page is dirty twice. A FUSE mount has a limit of its own, 1 % of the dirty limit,
+# which slows this down for every handler.
 #
 #@ title: XFS on loop (buffered), small dirty limits
 #@ build: caissond caisson naive lab-load lab-watch

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# As `loop`, with the limits on dirty pages that the kernel has by itself: a share of what memory
-# is available. The image is larger than the memory.
+# This is the scenario `loop` with the kernel's default limits on dirty pages, which are a share of
+# the available memory. The image is larger than the memory.
 #
 #@ title: XFS on loop (direct I/O), stock limits
 #@ build: caissond caisson naive lab-load lab-watch

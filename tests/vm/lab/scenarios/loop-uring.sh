@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The scenario loop, with FUSE-over-io_uring between the kernel and caissond. The copying of a
-# request, which /dev/fuse has the server do in read(2) and write(2), is done in io_uring_enter(2)
-# here, as task work; what that allocates and waits for is under the same mark, or isn't.
+# This is the scenario `loop` with FUSE-over-io_uring between the kernel and caissond. With
+# /dev/fuse the server copies a request in read(2) and write(2); here it copies it in
+# io_uring_enter(2), as task work. What that allocates and waits for is under the same mark.
 #
 #@ title: XFS on loop (direct I/O), small dirty limits, FUSE-over-io_uring
 #@ build: caissond caisson naive lab-load lab-watch

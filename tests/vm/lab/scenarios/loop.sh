@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on a loop device (direct I/O) on a FUSE file on ext4, with small limits on dirty pages. The
-# writer's dirty pages reach the limit; writing them back goes through the handler; and the
-# handler's own pwrite() is made to wait for the limit: for what only it can bring down.
+# XFS is on a loop device (direct I/O) on a FUSE file on ext4, with small limits on dirty pages. The
+# writer's dirty pages reach the limit, and only the handler can write them back. The handler's own
+# pwrite() is made to wait until there are fewer dirty pages, which only the handler can bring
+# about.
 #
 #@ title: XFS on loop (direct I/O), small dirty limits
 #@ build: caissond caisson naive lab-load lab-watch

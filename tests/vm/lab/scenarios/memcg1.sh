@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The permanent deadlock inside reclaim: handler and writer in nested memory groups of cgroup v1.
-# The handler's pwrite() needs a page; its group is full; reclaim there finds the writer's page
-# under writeback and waits for it, as cgroup v1 has no other brake: for the handler itself.
+# This is the permanent deadlock inside reclaim. Handler and writer are in nested memory groups of
+# cgroup v1. The handler's pwrite() needs a page, and its group is full. Reclaim finds the writer's
+# page under writeback and waits for it, because cgroup v1 has no other brake. Only the handler can
+# end that writeback.
 #
-# The outer group must have room for what caissond locks beside the inner one's limit, or the OOM
-# killer comes; so it is a small one here. The control has that much less.
+# The outer group needs room for what caissond locks beside the inner group's limit; otherwise the
+# OOM killer comes. caissond therefore has few and small queues here. The control has as much less
+# memory as caissond locks.
 #
 #@ title: memory cgroups (v1), ext4 on loop (buffered)
 #@ kernels: own

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Handler and writer in one group of cgroup v2 with a memory limit. A naive handler hangs; one that
-# is marked gets through reclaim, but can't be given memory, and the group's OOM killer ends the
-# writer, or an allocation below fails. caissond takes all it needs before it serves.
+# Handler and writer are in one group of cgroup v2 with a memory limit. A naive handler hangs. A
+# marked one gets through reclaim, but can't get memory: the group's OOM killer ends the writer, or
+# an allocation below fails. caissond has taken all the memory that it needs before it serves.
 #
 #@ title: one memory cgroup (v2), XFS on loop (direct I/O)
 #@ kernels: sid

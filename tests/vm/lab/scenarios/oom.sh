@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The OOM killer again and again during the load: programs that are smaller than the daemon take, all
-# together, a little more memory than there is, and start again when one of them was killed. It must
-# never take the daemon (S12), and the load goes on. The control is kept from it as well; it hangs as in
-# `loop`. What comes of a caissond that is not is seen with tests/vm/lab/bisect.
+# The OOM killer strikes again and again during the load. Programs that are smaller than the daemon
+# together take a little more memory than there is, and start again when one of them was killed. The
+# OOM killer must never choose the daemon (S12), and the load goes on. The control is protected from
+# it, too, and hangs as in `loop`. tests/vm/lab/bisect shows what happens to a caissond without that
+# protection.
 #
 #@ title: the OOM killer at work, XFS on loop (direct I/O)
 #@ build: caissond caisson naive lab-load lab-watch

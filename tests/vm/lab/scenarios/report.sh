@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# The stack of the original report: XFS on dm-zoned on a host-managed ZBC disk that tcmu-runner
-# keeps in a file on ext4. Red as Debian ships it; green as caisson-zoned(7) says: started by
-# `caisson run`, with its file on a caisson mount.
+# This is the stack of the original report: XFS on dm-zoned on a host-managed ZBC disk that
+# tcmu-runner keeps in a file on ext4. It hangs as Debian ships it. It goes on if tcmu-runner is
+# started by `caisson run` and keeps its file on a caisson mount, as caisson-zoned(7) advises.
 #
 #@ title: the report: XFS on dm-zoned on tcmu-runner on ext4
 #@ build: caissond caisson lab-load lab-watch

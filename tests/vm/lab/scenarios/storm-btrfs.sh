@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Many small files, as in the report of 2019: created, appended to, renamed and unlinked on btrfs above,
-# while another program takes most of the memory.
+# Many small files are created, appended to, renamed and unlinked on btrfs above, as in the report
+# of 2019, while another program takes most of the memory.
 #
 #@ title: many small files on btrfs on loop (direct I/O), memory short
 #@ build: caissond caisson naive lab-load lab-watch

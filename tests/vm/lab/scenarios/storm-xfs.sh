@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Many small files, as in the report of 2019: created, appended to, renamed and unlinked on xfs above,
-# while another program takes most of the memory. A short load, for which green takes 12 s on a machine that
-# has nothing else to do, 40 s on a busy one: the control stands for 14 s at least, but may then go on.
+# Many small files are created, appended to, renamed and unlinked on XFS above, as in the report of
+# 2019, while another program takes most of the memory. The load is short: green needs 12 s on an
+# idle machine and 40 s on a busy one. The control stalls for at least 14 s, but may then go on.
 #
 #@ title: many small files on xfs on loop (direct I/O), memory short
 #@ build: caissond caisson naive lab-load lab-watch

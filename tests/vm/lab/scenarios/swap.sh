@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# Swap on the stacked device: writing a page out takes the handler, and what the handler, the loop
-# device and the filesystem below have the kernel allocate on the way comes out of what is left.
-# Everybody who reclaims memory stops at the same mark, so caissond alone does not get through: its
-# tasks wait in ext4's direct I/O for a struct bio, whose reserve the swap I/O has that waits for
-# them (SWAP ON THE STACKED DEVICE in caisson(7)). Two things that an operator can do take the wait
-# away: real-time priority, which lets its tasks go below the mark, or a limit for those who use the
-# memory, so that they run out before the machine does.
+# Swap is on the stacked device. To write a page out, the handler, the loop device and the
+# filesystem below allocate memory, of which little is left. All who reclaim memory stop at the same
+# watermark, so caissond alone doesn't get through: its tasks wait in ext4's direct I/O for a struct
+# bio, and the swap I/O that waits for them has the reserve (SWAP ON THE STACKED DEVICE in
+# caisson(7)). An operator can end that wait in two ways. Real-time priority lets caissond's tasks
+# go below the watermark. A memory limit makes those who use the memory run out of it before the
+# machine does.
 #
 #	lab_rt		the handler's tasks are SCHED_FIFO
 #	lab_nice	the same without the memory: they are niced to -20

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# XFS on dm-zoned on zloop, whose zones are files on the mount, in a directory that caisson knows to be
-# zoned. In the red arm it is served all the same, but without protection.
+# XFS is on dm-zoned on zloop, whose zones are files on the mount, in a directory that caisson knows
+# to be zoned. In the red arm caisson serves the directory without protection.
 #
 #@ title: XFS on dm-zoned on zloop
 #@ kernels: sid
