@@ -18,8 +18,8 @@ enum arena_table {
 	ARENA_IOS,	      /* struct io, with the index of its row in ARENA_REQUESTS */
 	ARENA_DATA_BUFFERS,   /* for each queue slot: a lead page and max_write bytes of payload */
 	ARENA_META_BUFFERS,   /* for each metadata slot: a lead page and a message */
-	ARENA_WORKER_BUFFERS, /* for each metadata worker: a reply buffer and a scratch buffer */
-	ARENA_META_RING,      /* the metadata workers' inbox */
+	ARENA_WORKER_BUFFERS, /* reply and scratch buffers: of each worker, then each queue */
+	ARENA_META_RING,      /* the metadata workers' inboxes */
 	ARENA_INODES,	      /* struct inode */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
@@ -41,7 +41,7 @@ struct arena_header {
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 3u
+#define ARENA_VERSION 4u
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */

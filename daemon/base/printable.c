@@ -42,7 +42,8 @@ static bool is_control(uint32_t code)
 {
 	return code < ' ' || (code >= 0x7f && code < 0xa0) ||
 	       (code >= 0x2028 && code <= 0x202e) || /* separators of lines; directions */
-	       (code >= 0x2066 && code <= 0x2069);   /* more directions */
+	       (code >= 0x2066 && code <= 0x2069) || /* more directions, and these: */
+	       code == 0x200e || code == 0x200f || code == 0x061c;
 }
 
 size_t printable_len(const char *text)

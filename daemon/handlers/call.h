@@ -9,8 +9,7 @@
  *     not; inode_get() and file_get() validate them.
  *   - It returns 0 and sets out_len to the length of the body, or returns -errno without a body.
  *   - If call->nonblocking is set, the handler must not wait. It may use memory and a short mutex,
- *   but no
- *     I/O, no network and no lock of a file. If it needs more, it does nothing and returns
+ *     but no I/O, no network and no lock of a file. If it needs more, it does nothing and returns
  *     CALL_WAITS. It is then called again without `nonblocking`.
  *   - If it has to open a file and another process holds a lease on it, the handler does nothing
  *     and returns CALL_WAITS. It is called again later (lease-wait.h).

@@ -116,8 +116,8 @@ void prune_run(struct prune *prune, int dev_fd)
 	uint64_t freed, times;
 
 	while (wait_for(prune, table->pressure_fd, -1)) {
-		(void)!read(table->pressure_fd, &times,
-			    sizeof(times)); /* the count doesn't matter */
+		/* the count doesn't matter */
+		(void)!read(table->pressure_fd, &times, sizeof(times));
 		freed = atomic_load(&table->freed);
 		if (ask_for_an_eighth(prune, dev_fd) < 0)
 			break; /* -EINVAL: unknown notification; -ENODEV: the mount is gone */

@@ -21,8 +21,8 @@ static int open_connections(int *ret_fd)
 	context = fsopen("fusectl", FSOPEN_CLOEXEC);
 	if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	if (fd <
-	    0) /* without CAP_SYS_ADMIN: the owner may use a connection where fusectl is mounted */
+	/* without CAP_SYS_ADMIN: a connection's owner may use it where fusectl is mounted */
+	if (fd < 0)
 		fd = open(CONNECTIONS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

@@ -3,7 +3,8 @@
  * The self-audit: the server reads from /proc whether all its tasks are marked (S1) and all its
  * memory is locked (S3). It runs before the first request is answered, and then as a periodic duty
  * (duties.h). It reads what the kernel says, not what we think we did. It costs some 10 ms for each
- * GiB of locked memory (caisson/reclaim.h), on a thread that no request waits for. No allocation.
+ * GiB of locked memory (caisson/reclaim.h), on a thread that no data request waits for. No
+ * allocation.
  */
 #ifndef CAISSON_SELF_AUDIT_H
 #define CAISSON_SELF_AUDIT_H

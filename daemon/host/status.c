@@ -169,6 +169,7 @@ int status_render(const struct status *status, char *text, uint32_t len)
 			put(&writer, "\n");
 		}
 	}
+	put(&writer, "\n");
 	return writer.full ? -ENOSPC : (int)writer.at;
 }
 

@@ -5,8 +5,9 @@
  *
  * A line is KEY=VALUE. A value is a decimal number, "yes" or "no", or a string. In a string, \n
  * stands for a newline and \\ for a backslash; all other bytes are as they are. The keys of queue N
- * come last, as queue.N.KEY. A key is never renamed or removed after a release, and never changes
- * its kind, because the tool may be older or newer than the daemon.
+ * come last, as queue.N.KEY. An empty line ends the answer, so that a part of it isn't taken for
+ * all. A key is never renamed or removed after a release, and never changes its kind, because the
+ * tool may be older or newer than the daemon.
  */
 #ifndef CAISSON_STATUS_H
 #define CAISSON_STATUS_H

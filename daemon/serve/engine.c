@@ -364,8 +364,7 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 	stat_add(&engine->stats->resumed, 1);
 	/*
 	 * direct I/O can't go on at an unaligned offset: a read is at the end of the file; for a
-	 * write
- * see op-io.c
+	 * write see op-io.c
 	 */
 	if (io->align && !is_aligned(io->off + io->moved, io->align)) {
 		*ret_result = (int64_t)io->moved;

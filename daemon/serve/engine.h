@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The engine: one io_uring ring, on which a queue thread does its backing I/O and waits for
- * everything else. All calls are made by the thread that called engine_init(). The ring refuses
- * others (IORING_SETUP_SINGLE_ISSUER).
+ * everything else. All calls but engine_destroy() are made by the thread that called
+ * engine_init(). The ring refuses others (IORING_SETUP_SINGLE_ISSUER).
  *
  * An io is one backing operation: a row of ARENA_IOS, named by its index. If an operation comes
  * back short, the engine continues it until it is complete, at the end of the file, failed, or
@@ -78,7 +78,7 @@ struct engine_owner {
 	void *arg;
 	/*
 	 * Row INDEX is complete. RESULT is the bytes moved (0 for an operation that moves none), or
- * -errno if none were. May submit.
+	 * -errno if none were. May submit.
 	 */
 	void (*done)(void *arg, uint32_t index, int64_t result);
 };
@@ -118,7 +118,7 @@ struct engine_config {
 	uint32_t workers;	      /* most io-wq workers at first (S7); 0: none is ever needed */
 	/*
 	 * arena offset and length of the region that has all ios' buffers, page-aligned; length 0:
- * it isn't pinned
+	 * it isn't pinned
 	 */
 	uint64_t buf_off, buf_len;
 	bool commands; /* make a ring for IORING_OP_URING_CMD (Linux 5.19) */

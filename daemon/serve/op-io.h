@@ -35,9 +35,9 @@ struct op_io {
 /*
  * Starts the backing I/O of REQUEST, whose parsed message is CALL. Returns one of these:
  *
- *   OP_IO_STARTED: it is in state IO. op_io_finish() is due when its row is complete. OP_IO_PARKED:
- *   it waits at its file's gate. op_io_resume() is due when it has entered. The caller
- *     must not touch it before.
+ *   OP_IO_STARTED: it is in state IO. op_io_finish() is due when its row is complete.
+ *   OP_IO_PARKED: it waits at its file's gate. op_io_resume() is due when it has entered, and the
+ *     caller must not touch it before.
  *   OP_IO_WORKER: a metadata worker is to run the handler of its opcode, and answers it.
  *   0: there was nothing to do. The answer has *RET_BODY_LEN bytes.
  *   -errno: the answer.

@@ -53,8 +53,9 @@ void outbox_wake(struct outbox *outbox);
 
 /*
  * Answers REQUEST, which came by this queue and is in state REPLY, with OUT and the out->len -
- * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted). The
- * request is the caller's no longer: if it isn't a metadata slot, it is free. Any thread.
+ * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted).
+ * Takes the request: a data slot is free then, and an entry goes back to its queue. A metadata slot
+ * stays the caller's. Any thread.
  */
 int outbox_answer(struct outbox *outbox, struct request *request,
 		  const struct fuse_out_header *out);

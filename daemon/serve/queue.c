@@ -198,7 +198,7 @@ static bool backs_off(struct queue *queue, const struct request *request)
 	return true;
 }
 
-/* What has no work behind it: the kernel's own messages, and opcodes that aren't served. */
+/* The kernel's own messages, behind which there is no work. */
 static void answer_at_once(struct queue *queue, struct request *request, const struct call *call)
 {
 	const struct fuse_interrupt_in *interrupt = call->arg;
@@ -215,8 +215,7 @@ static void answer_at_once(struct queue *queue, struct request *request, const s
 		reply(queue, request, -EIO, 0);
 		break;
 	default:
-		refuse(queue, request, -ENOSYS);
-		break;
+		assert(false); /* dispatch_parse() refuses opcodes that aren't served */
 	}
 }
 
@@ -447,8 +446,8 @@ int queue_run(struct queue *queue)
 	for (;;) {
 		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
 
-		take_returned(
-			queue); /* first: it may have been the last that this queue was busy with */
+		/* first, as one of these may be the last that keeps the queue busy */
+		take_returned(queue);
 		if (ending && queue->dev.armed && !cancelled) {
 			transport_dev_cancel(&queue->dev);
 			cancelled = true;

@@ -20,7 +20,7 @@
  *	FREE	→ FETCH	 [queue]     the slot is offered to the transport
  *	FETCH	→ FREE	 [queue]     the transport had no message for it
  *	FETCH	→ RUN	 [queue]     a message is in it
- *	FREE	→ RUN	 [queue]     a metadata slot gets a copy of a data slot's message
+ *	FREE	→ RUN	 [owner]     a metadata slot gets a copy of a data slot's message
  *	RUN	→ FREE	 [owner]     it was copied to a metadata slot, or gets no answer
  *	RUN	→ GATE	 [owner]     the request is parked at its file's gate (gate.h)
  *	GATE	→ RUN	 [owner]     it has entered the gate

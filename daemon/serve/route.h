@@ -19,8 +19,9 @@
  * worker (OP_IO_WORKER of op-io.h). A request on the route WORKER stays on it.
  *
  * A worker may take as long as the backing filesystem does. So that data finds free slots meanwhile
- * (S7), the message is copied to a metadata slot. It stays in its own slot if it doesn't fit or if
- * no metadata slot is free. It stays in a ring entry, because only the entry can be answered.
+ * (S7), the message is copied to a metadata slot. It stays in its own slot if it doesn't fit, if no
+ * metadata slot is free, or if it came from RING. It stays in a ring entry, because only the entry
+ * can be answered.
  */
 #ifndef CAISSON_ROUTE_H
 #define CAISSON_ROUTE_H

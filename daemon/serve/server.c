@@ -67,9 +67,8 @@ static int open_queue(void *arg, uint32_t qid)
 static int start_engine(void *arg, uint32_t qid)
 {
 	struct server *server = arg;
-	int r = engine_start(&server->queues[qid].engine);
 
-	return r < 0 ? r : creds_thread_init();
+	return engine_start(&server->queues[qid].engine);
 }
 
 static void run_queue(void *arg, uint32_t qid)
@@ -88,7 +87,7 @@ static const struct thread_role queue_role = {
 	/* mappings are locked, which takes a capability */
 	.before = { "make its ring and clone /dev/fuse", open_queue },
 	/* io-wq's workers inherit the capabilities that are left */
-	.after = { "start its io-wq, take a umask of its own", start_engine },
+	.after = { "start its io-wq", start_engine },
 	.run = run_queue,
 };
 

@@ -25,8 +25,7 @@
  *     without a lock. Old pages would be written to the empty file, and data that others append
  *     would be overwritten. Without it SETATTR follows, as for truncate(2).
  *   AUTO_INVAL_DATA: it drops a file's pages when its mtime changes, also a page that a write is
- *   just
- *     changing. A reader may then bring the old page back, and it stays (op-open.c).
+ *     just changing. A reader may then bring the old page back, and it stays (op-open.c).
  *   SPLICE_*: the server doesn't splice.
  */
 static const struct {

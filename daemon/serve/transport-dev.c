@@ -11,8 +11,7 @@
  *     (io_poll_wake(), io_uring/poll.c). See queue.h for what follows from that.
  *   - Without blocking: a sibling may take the request between the poll and the read.
  *   - By read(2) and not by a read linked to the poll: io_uring would make a read that finds
- *   nothing
- *     wait again by itself (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()).
+ *     nothing wait again (REQ_F_SUPPORT_NOWAIT of an O_NONBLOCK file, io_arm_poll_handler()).
  *     That wait isn't exclusive, and cancelling the poll doesn't end it.
  */
 #include "serve/transport.h"

@@ -8,7 +8,8 @@
  *   uring  FUSE-over-io_uring (transport-uring.c): slots of the queue are entries of the kernel's
  *          rings, for good
  *
- * All calls but transport_dev_answer() are made by the thread whose engine it is.
+ * All calls are made by the thread whose engine it is, except transport_dev_answer(), and
+ * transport_dev_close() after that thread has ended.
  */
 #ifndef CAISSON_TRANSPORT_H
 #define CAISSON_TRANSPORT_H

@@ -376,6 +376,7 @@ bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *req
 	struct call call = *parsed;
 	int r;
 
+	assert(entry->nonblocking); /* any other handler could hold the queue up (S7) */
 	call.out = buffers->body;
 	call.out_cap = sizeof(buffers->body);
 	call.scratch = buffers->scratch;

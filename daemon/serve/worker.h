@@ -17,8 +17,8 @@
  * that put a change there, and found too many at it, can rely on them.
  *
  * Some changes have to enter a gate (gate.h). The worker itself waits for that, as it would wait
- * for the inode's lock, until direct writes that are under way are complete. So no gate is held by
- * a request that waits for a worker, and no data request waits for a worker.
+ * for the inode's lock, until direct writes that are under way are complete. So a request that is
+ * in a gate has a thread, or its I/O is under way. None waits for a worker.
  *
  * If a handler meets a lease, it returns CALL_WAITS. Its request is put aside in a third inbox
  * until the main thread has it tried again (lease-wait.h).

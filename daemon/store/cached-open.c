@@ -11,6 +11,8 @@
 #include "store/file.h"
 #include "store/inode.h"
 
+_Static_assert(DROP_NONE == 0, "a row of the inode table owes no drop at first");
+
 /* Two changes within this time may leave the same mtime. */
 #define SAME_MTIME_NS 20000000
 

@@ -52,8 +52,9 @@ void handle_unpack(uint64_t bits, const struct handle *like, uint32_t off,
 uint64_t handle_pack(const struct handle *handle, const struct handle *like, uint32_t off);
 
 /*
- * Whether the filesystem behind FD is known to have two properties. While a descriptor refers to an
- * inode, no other inode gets its number. While an inode exists, its handle leads to it. Other
+ * Whether the filesystem behind FD is known to have these properties. While a descriptor refers to
+ * an inode, no other inode gets its number. While an inode exists, its handle leads to it. And it
+ * is a local one, as store.c needs it: statx() does no I/O, and close() finds no errors. Other
  * filesystems may answer -ESTALE when the inode isn't cached (vfat), or depend on a server.
  */
 bool handle_is_lasting(int fd);

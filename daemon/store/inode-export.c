@@ -40,6 +40,7 @@ int inode_export_init(struct inode_table *table, const struct inode *root, bool 
 	table->unexported |= UNEXPORTED;
 	return 0;
 }
+
 uint64_t inode_exported_nodeid(const struct inode_table *table,
 			       const struct inode_candidate *candidate)
 {

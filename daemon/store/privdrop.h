@@ -9,8 +9,8 @@
  *   serving    privdrop_thread()    the serving set
  *   keeper     privdrop_keeper()    those that unmounting needs
  *
- * Each stage is checked in /proc/thread-self/status. No stage can be undone, because no_new_privs
- * is set and the bounding set is empty.
+ * Each stage is checked in /proc/thread-self/status. The server can't undo one, because
+ * no_new_privs is set. The bounding set is empty, too, if CAP_SETPCAP permitted that.
  */
 #ifndef CAISSON_PRIVDROP_H
 #define CAISSON_PRIVDROP_H

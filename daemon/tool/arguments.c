@@ -25,13 +25,28 @@ const char *arguments_refused(char **argv)
 	return letter;
 }
 
+static bool take_object(const char *operand, const char **object)
+{
+	if (*object)
+		return complain(operand, "one argument is expected");
+	*object = operand;
+	return true;
+}
+
 bool arguments_parse(int argc, char **argv, const struct option *options, const char **values,
 		     const char **ret_object)
 {
+	const char *object = NULL;
 	int c, i;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", options, &i)) != -1) {
+	/* "-": operands are options of character 1, in their order, also with POSIXLY_CORRECT */
+	while ((c = getopt_long(argc, argv, "-:", options, &i)) != -1) {
+		if (c == 1) {
+			if (!take_object(optarg, &object))
+				return false;
+			continue;
+		}
 		if (c == ':')
 			return complain(arguments_refused(argv), "its value is missing");
 		if (c != ARGUMENTS_OPTION)
@@ -42,11 +57,13 @@ bool arguments_parse(int argc, char **argv, const struct option *options, const 
 			return complain(options[i].name, "is given twice");
 		values[i] = optarg ? optarg : "";
 	}
-	if (optind == argc || !argv[optind][0])
+	for (; optind < argc; optind++) {
+		if (!take_object(argv[optind], &object))
+			return false;
+	}
+	if (!object || !*object)
 		return complain(argv[0], "an argument is missing; see caisson help");
-	if (optind + 1 < argc)
-		return complain(argv[optind + 1], "one argument is expected");
-	*ret_object = argv[optind];
+	*ret_object = object;
 	return true;
 }
 

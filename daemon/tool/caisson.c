@@ -35,6 +35,8 @@ static const char *ask_error(int error)
 		return "it closed the connection: only root and its own user may ask";
 	case -EPERM:
 		return "who listens isn't the owner of the mount";
+	case -ENOSPC:
+		return "its answer is too long";
 	default:
 		return strerror(-error);
 	}
@@ -76,6 +78,11 @@ static int ask(const char *mountpoint, struct answer *answer)
 		tell("%s: ask caissond: %.*s", path, (int)strcspn(text + 7, "\n"), text + 7);
 		return EXIT_CANNOT_SERVE;
 	}
+	/* the empty line at the end of it */
+	if (r < 2 || (size_t)r != strlen(text) || strcmp(text + r - 2, "\n\n") != 0) {
+		tell("%s: ask caissond: its answer is cut short", path);
+		return EXIT_CANNOT_SERVE;
+	}
 	answer->status = status_parse(text);
 	if (!answer->status) {
 		tell("%s: ask caissond: its answer is not understood", path);
@@ -89,7 +96,7 @@ static int finish_output(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
-	tell("standard output: write: %s", strerror(errno));
+	tell("standard output: write: %s", strerror(errno ? errno : EIO));
 	return EXIT_CANNOT_SERVE;
 }
 
@@ -162,14 +169,21 @@ static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *
 {
 	struct answer answer;
 	int code = ask(mountpoint, &answer);
-	size_t count;
+	struct json_object *alive;
+	size_t count = 2;
 	uid_t uid;
 
 	if (code != EXIT_FINE)
 		return code;
-	count = json_object_get_boolean(json_object_object_get(answer.status, "keeper_alive")) ? 2
-											       : 1;
+	alive = json_object_object_get(answer.status, "keeper_alive");
+	if (json_object_is_type(alive, json_type_boolean) && !json_object_get_boolean(alive))
+		count = 1;
 	(void)json_object_put(answer.status);
+	if (!answer.server) {
+		tell("%s: find the processes of its caissond: they are in another PID namespace",
+		     mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
 	pids[0] = answer.server;
 	pids[1] = read_parent(answer.server);
 	for (size_t i = 0; i < count; i++) {

@@ -32,7 +32,7 @@ static const struct shown {
 	{ "pid", "pid", KIND_NUMBER },
 	{ "keeper_pid", "keeper pid", KIND_NUMBER },
 	{ "keeper_alive", "keeper alive", KIND_BOOL },
-	{ "uptime_s", "up since", KIND_SECONDS },
+	{ "uptime_s", "uptime", KIND_SECONDS },
 	{ "safe_to_stack", "safe to stack on", KIND_BOOL },
 	{ "reason", "reason", KIND_STRING },
 	{ "io_flusher_required", "io_flusher required", KIND_BOOL },
@@ -41,7 +41,7 @@ static const struct shown {
 	{ "mlock", "mlock", KIND_BOOL },
 	{ "cache", "cache", KIND_STRING },
 	{ "transport", "transport", KIND_STRING },
-	{ "kernel_minor", "protocol 7.", KIND_NUMBER },
+	{ "kernel_minor", "FUSE minor version", KIND_NUMBER },
 	{ "features", "features", KIND_STRING },
 	{ "max_write", "max_write", KIND_BYTES },
 	{ "queues", "queues", KIND_NUMBER },
@@ -120,6 +120,9 @@ static struct json_object *number_of(const char *text)
 	struct json_object *number;
 	char *end;
 
+	/* strtoull() would take blanks, and signs as well */
+	if (text[is_negative] < '0' || text[is_negative] > '9')
+		return json_object_new_string(text);
 	errno = 0;
 	if (is_negative)
 		number = json_object_new_int64(strtoll(text, &end, 10));
@@ -158,7 +161,8 @@ static struct json_object *find_object(struct json_object *status, const char **
 	unsigned number;
 	int len = 0;
 
-	if (sscanf(*key, "queue.%u.%n", &number, &len) != 1 || !len)
+	/* two digits are enough for STATUS_QUEUES */
+	if (sscanf(*key, "queue.%2u.%n", &number, &len) != 1 || !len)
 		return status;
 	if (!json_object_is_type(queues, json_type_array)) {
 		queues = json_object_new_array();
@@ -177,21 +181,22 @@ static struct json_object *find_object(struct json_object *status, const char **
 struct json_object *status_parse(char *text)
 {
 	struct json_object *status = json_object_new_object(), *object;
-	char *next, *value;
+	char *line = text, *next, *value;
 	const char *key;
 
-	for (; *text; text = next) {
-		next = text + strcspn(text, "\n");
+	/* an empty line is the end, but not the whole of an answer */
+	for (; *line && (line == text || strcmp(line, "\n") != 0); line = next) {
+		next = line + strcspn(line, "\n");
 		if (*next)
 			*next++ = '\0';
-		value = text + strspn(text, KEY_CHARACTERS);
-		if (value == text || *value != '=') {
+		value = line + strspn(line, KEY_CHARACTERS);
+		if (value == line || *value != '=') {
 			(void)json_object_put(status);
 			return NULL;
 		}
 		*value++ = '\0';
 		unescape(value);
-		key = text;
+		key = line;
 		object = find_object(status, &key);
 		json_add(object, key, value_of(find_shown(key).kind, value));
 	}
