@@ -40,8 +40,8 @@ end_foreign() {
 has_controls() { LC_ALL=C grep -q '[^ -~]' "$1"; }
 
 say "escape sequences"
-for answer in 'backing=title \x1b]0;owned\a and \x9b31m and \xc2\x9b31m and \x7f\r\nnew=\x1b[2J\n' \
-	'cache\x1b[2J=none\n' 'error: \x1b[2J\nnext\x9b\n'; do
+for answer in 'backing=title \x1b]0;owned\a and \x9b31m and \xc2\x9b31m and \x7f\r\nnew=\x1b[2J\n\n' \
+	'cache\x1b[2J=none\n\n' 'error: \x1b[2J\nnext\x9b\n'; do
 	foreign "$answer"
 	for json in "" --json; do
 		"$CAISSON" status ${json:+"$json"} "$foreign" >"$scratch/said" 2>&1 || true
@@ -52,11 +52,19 @@ for answer in 'backing=title \x1b]0;owned\a and \x9b31m and \xc2\x9b31m and \x7f
 done
 
 say "processes of others"
-for answer in 'pid=1\nkeeper_pid=1\nkeeper_alive=yes\n' "pid=$$\\nkeeper_pid=$$\\nkeeper_alive=yes\\n" \
-	'pid=999999999\nkeeper_alive=no\n'; do
+for answer in 'pid=1\nkeeper_pid=1\nkeeper_alive=yes\n\n' "pid=$$\\nkeeper_pid=$$\\nkeeper_alive=yes\\n\\n" \
+	'pid=999999999\nkeeper_alive=no\n\n'; do
 	foreign "$answer"
 	"$CAISSON" audit "$foreign" >"$scratch/said" 2>&1 || true
 	! grep -E '^PID (1|'$$'|999999999) ' "$scratch/said" || fail "judged a process by $answer"
+	end_foreign
+done
+
+say "an answer that is cut short"
+for answer in 'pid=1\nlocked_bytes=12' 'pid=1\nlocked_bytes=1234\n' 'pid=1\x00\nworkers=1\n\n'; do
+	foreign "$answer"
+	refused 'cut short' "$CAISSON" status "$foreign"
+	refused 'cut short' "$CAISSON" audit "$foreign"
 	end_foreign
 done
 

@@ -62,7 +62,7 @@ wait "$client" || true
 say "with a change under way, and a second signal"
 thaw() { fsfreeze --unfreeze "$backing" 2>/dev/null || true; }
 is_kept_waiting() { cat "/proc/$server"/task/*/wchan | grep -q percpu_rwsem_wait; }
-is_ending() { ! cat "/proc/$server"/task/*/comm | grep -q prune; }
+is_ending() { ! grep -q prune "/proc/$server"/task/*/comm; }
 serve
 server=$(server_pid)
 defer thaw

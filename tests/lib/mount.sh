@@ -235,7 +235,9 @@ blocks() { stat -c %b "$1"; }
 
 # What the daemon agreed on with the kernel, as its status has it: probed by use, not by version.
 need_feature() {
-	"$CAISSON" status "$mnt" | grep -qw "$1" || skip "the kernel has no FUSE feature $1"
+	local text
+	text=$("$CAISSON" status "$mnt")
+	grep -qw "$1" <<<"$text" || skip "the kernel has no FUSE feature $1"
 }
 
 # status_total KEY: a counter of the daemon, summed up over its queues

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Sums up a run of tests/run: results.py DIR
 
-DIR/results names files in which meson has a line of JSON for each test; DIR/started names the tests
-that it was told to run. Exit status: 0 none has failed, 1 one has.
+DIR/results names files in which meson has a line of JSON for each test; DIR/wanted names the tests
+that were to run. Exit status: 0 none has failed, 1 one has, or there was none.
 """
 
 import json
@@ -21,7 +21,7 @@ def read_lines(path):
 def main(directory):
     must_run = os.environ.get("CAISSON_TESTS_MUST_RUN") == "1"
     # each test's result and output; one that meson knows nothing of has failed
-    tests = {name: ("FAIL", "fail: it was not run") for name in read_lines(f"{directory}/started")}
+    tests = {name: ("FAIL", "fail: it was not run") for name in read_lines(f"{directory}/wanted")}
     for path in read_lines(f"{directory}/results"):
         for test in map(json.loads, read_lines(path)):
             tests[test["name"].rsplit(" / ")[-1]] = test["result"], test["stdout"]
@@ -39,7 +39,7 @@ def main(directory):
             failed.append(f"failed: {name}: {said.get('skip') or said.get('fail') or result}")
     print("\n".join(failed + skipped + [
         f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped"]))
-    return bool(failed)
+    return bool(failed) or not tests
 
 
 sys.exit(main(sys.argv[1]))

@@ -11,6 +11,13 @@ cd "$tests_dir"
 cases=({lint,integration,model,vm/cases,vm/lab/scenarios,vm/lab/cuts}/*.sh model/*.pml)
 more "${#cases[@]}" 100 "number of cases"
 awk '
+	BEGIN {
+		forms["alone"] = "yes"
+		forms["sanitize"] = "yes|asan|tsan"
+		forms["transport"] = "one"
+		forms["kernels"] = "own|sid|own sid"
+		forms["timeout"] = forms["memory"] = forms["limit"] = forms["pause"] = forms["cpus"] = "[0-9]+"
+	}
 	FILENAME == ARGV[1] {
 		if (/^[a-z]/) {
 			split($0, column, /\t+/)
@@ -25,6 +32,10 @@ awk '
 		text[FILENAME] = 0
 	}
 	inside && !/^(#|\/\*| \*)/ { inside = 0 }
+	/^( \* )?#@/ && (!inside || !/^( \* )?#@ [a-z]+: +[^ ]/) {
+		print FILENAME ":" FNR ": is no `#@ KEY: VALUE` of the head: " $0
+		next
+	}
 	inside && /^( \* )?#@/ {
 		key = $0
 		sub(/^( \* )?#@ ?/, "", key)
@@ -35,6 +46,10 @@ awk '
 			if (index(dir, folder[i] "/") == 1) allowed = 1
 		if (!allowed)
 			print FILENAME ":" FNR ": no such key here: " key
+		value = $0
+		sub(/^[^:]*: */, "", value)
+		if (key in forms && value !~ "^(" forms[key] ")$")
+			print FILENAME ":" FNR ": no such value: " key ": " value
 		next
 	}
 	inside && /^(#| \*) [A-Za-z`]/ && !/SPDX|^# shellcheck / { text[FILENAME] = 1 }
@@ -43,4 +58,5 @@ awk '
 			if (!text[file]) print file ": its head does not say what it tests"
 	}' lib/head-keys "${cases[@]}" >"$scratch/wrong"
 find lint integration model -name '*.sh' ! -perm -111 -printf '%p: not executable\n' >>"$scratch/wrong"
+find lint integration model vm/cases -name '*.sh' -empty -printf '%p: empty\n' >>"$scratch/wrong"
 [[ ! -s $scratch/wrong ]] || fail "heads of cases:"$'\n'"$(<"$scratch/wrong")"

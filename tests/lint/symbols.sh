@@ -14,7 +14,7 @@ source "$(dirname "$0")/../lib/case.sh"
 
 # run by the queues' threads
 data_path=(
-	base_pool store_zone handlers_dispatch serve_affinity serve_engine serve_gate serve_op-io
+	base_pool store_zone handlers_call handlers_dispatch serve_affinity serve_engine serve_gate serve_op-io
 	serve_outbox serve_queue serve_request serve_route serve_transport-dev serve_transport-uring
 )
 # of the C library and liburing, as these need them
@@ -45,6 +45,7 @@ may_wait=(
 # by object, and why
 declare -A exceptions=(
 	[base_pool]='calloc free' # pool_init(), before the seal; pool_destroy(), after the end
+	[base_procfs]='strtoull __isoc23_strtoull' # pure, but not on the data path
 	[serve_transport-uring]='pthread_create pthread_join' # transport_uring_probe(), before the seal
 	[serve_lease-wait]='calloc free'             # lease_wait_init(), before the seal
 	[serve_plan]='malloc free snprintf strerror' # before the seal
@@ -79,7 +80,7 @@ while read -r file; do
 	done < <(nm -u -P "$file" | awk '{ print $1 }')
 done < <(find "$build_dir/daemon" -name '*.c.o' \
 	\( -path '*/libcaisson-store.a.p/*' -o -path '*/libcaisson-handlers.a.p/*' \
-	-o -path '*/libcaisson-serve.a.p/*' -o -name base_pool.c.o \) | sort -u)
+	-o -path '*/libcaisson-serve.a.p/*' -o -name base_pool.c.o -o -name base_procfs.c.o \) | sort -u)
 for object in "${data_path[@]}" "${!exceptions[@]}"; do
 	[[ -n $(find "$build_dir/daemon" -name "$object.c.o") ]] ||
 		fail "tests/lint/symbols.sh: there is no object $object below $build_dir"

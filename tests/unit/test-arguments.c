@@ -80,6 +80,16 @@ static void takes_any_order(void)
 	CHECK_STR(said, "");
 }
 
+/* The environment can't make it stop at the object. */
+static void takes_options_behind_the_object(void)
+{
+	CHECK(setenv("POSIXLY_CORRECT", "1", 1) == 0);
+	CHECK(PARSE("x", "--json"));
+	CHECK_STR(object, "x");
+	CHECK_STR(values[JSON], "");
+	CHECK(unsetenv("POSIXLY_CORRECT") == 0);
+}
+
 static void names_what_it_refuses(void)
 {
 	static const struct {
@@ -142,6 +152,7 @@ static void sizes_have_units(void)
 int main(void)
 {
 	RUN(takes_any_order);
+	RUN(takes_options_behind_the_object);
 	RUN(names_what_it_refuses);
 	RUN(numbers_are_decimal);
 	RUN(sizes_have_units);

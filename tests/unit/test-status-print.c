@@ -70,7 +70,7 @@ static void prints_text(void)
 			"pid                  101\n"
 			"keeper pid           100\n"
 			"keeper alive         yes\n"
-			"up since             1 d 01:01:01\n"
+			"uptime               1 d 01:01:01\n"
 			"safe to stack on     yes\n"
 			"reason               \n"
 			"io_flusher required  yes\n"
@@ -79,7 +79,7 @@ static void prints_text(void)
 			"mlock                yes\n"
 			"cache                none\n"
 			"transport            dev\n"
-			"protocol 7.          38\n"
+			"FUSE minor version   38\n"
 			"features             async_dio posix_acl\n"
 			"max_write            1.0 MiB\n"
 			"queues               2\n"
@@ -155,7 +155,7 @@ static void takes_nothing_on_trust(void)
 		    "{\n  \"pid\": \"12x\",\n  \"queues\": \"99999999999999999999\",\n"
 		    "  \"mlock\": \"maybe\",\n  \"uptime_s\": \"\"\n}");
 	expect_text("max_write=lots\nuptime_s=-1\n",
-		    "max_write            lots\nup since             0 d 00:00:00\n");
+		    "max_write            lots\nuptime               0 d 00:00:00\n");
 	/* not the next queue */
 	expect_text("queue.1.reads=1\nqueue.4294967295.reads=1\n",
 		    "queue.1.reads        1\nqueue.4294967295.reads 1\n");
