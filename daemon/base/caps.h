@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The capabilities of a thread, by system call: libcap allocates, and the threads that act for
- * callers change theirs after the seal. Any thread; nothing here is linked, so libcaisson has it
- * too. The names of capabilities come from linux/capability.h, included here.
+ * Reads and sets the capabilities of a thread by system calls. libcap isn't used, because it
+ * allocates, and threads that act for callers change their capabilities after the seal. All
+ * functions are inline, so libcaisson can use them without linking to base. linux/capability.h,
+ * which is included here, has the names of capabilities. Any thread.
  */
 #ifndef CAISSON_CAPS_H
 #define CAISSON_CAPS_H
@@ -14,7 +15,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* A set as the kernel prints it: bit N is capability N. */
+/* In a set, as the kernel prints it, bit N is capability N. */
 #define CAPS_BIT(cap) (1ull << (cap))
 
 struct caps {
@@ -22,8 +23,8 @@ struct caps {
 };
 
 /*
- * Of the thread PID, 0 for the calling one. Returns 0, or -errno with no capability in RET_CAPS:
- * -ESRCH where it has gone.
+ * Reads the capabilities of the thread PID, or of the calling thread for 0. Returns 0, or -errno
+ * (-ESRCH: it has gone), and then *RET_CAPS has no capability.
  */
 static inline int caps_get(pid_t pid, struct caps *ret_caps)
 {
@@ -42,7 +43,7 @@ static inline int caps_get(pid_t pid, struct caps *ret_caps)
 	return 0;
 }
 
-/* Of the calling thread and no other. Returns 0 or -errno. */
+/* Sets the capabilities of the calling thread only. Returns 0 or -errno. */
 static inline int caps_set(const struct caps *caps)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -48,7 +48,7 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* FUSE's user_id=N among the super options; 0 without. */
+/* N of FUSE's user_id=N among the super options, or 0. */
 static uid_t read_owner(char *super_options)
 {
 	const char *option;
@@ -66,7 +66,7 @@ static bool is_fuse_type(const char *type)
 	       (type[4] == '\0' || type[4] == '.' || strncmp(type + 4, "blk", 3) == 0);
 }
 
-/* Cuts LINE up, of which *RET_MOUNTPOINT becomes a part. False where it isn't understood. */
+/* Parses LINE, which it cuts up. *RET_MOUNTPOINT is a part of it. Returns false on an error. */
 static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mountpoint)
 {
 	struct mountinfo info = { 0 };
@@ -81,7 +81,7 @@ static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mount
 	if (sscanf(field[0], "%u", &info.id) != 1 ||
 	    sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
 		return false;
-	/* no field before it can be a lone dash: options come first, tags have a colon */
+	/* no earlier field is a lone dash: options come first, and tags have a colon */
 	rest = strstr(rest, " - ");
 	if (!rest)
 		return false;
@@ -100,7 +100,7 @@ static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mount
 	return true;
 }
 
-/* The last mount at MOUNTPOINT; where that is NULL, the one with ID. *RET_PATH is where it is. */
+/* Finds the last mount at MOUNTPOINT, or if that is NULL the mount with ID, and its path. */
 static int find(const char *mountpoint, uint32_t id, struct mountinfo *ret_info, char **ret_path)
 {
 	autofree char *line = NULL, *path = NULL;
@@ -157,7 +157,7 @@ int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *re
 
 	if (fd < 0)
 		return -errno;
-	/* rather than statx(), which may ask the mounted filesystem */
+	/* statx() might ask the mounted filesystem */
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd); /* fits */
 	r = procfs_read_number(path, "mnt_id", 10, &id);
 	if (r < 0)
@@ -172,14 +172,14 @@ uint64_t mountinfo_unique_id(int fd)
 {
 	struct statx stx;
 
-	/* asked for nothing that an inode has, no filesystem asks its server */
+	/* it asks for no attribute of the inode, so the filesystem asks no server */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID_UNIQUE_, &stx) < 0 ||
 	    !(stx.stx_mask & STATX_MNT_ID_UNIQUE_))
 		return 0;
 	return stx.stx_mnt_id;
 }
 
-/* PATH's directory and last component, which may have no slash or "." after it. */
+/* Splits PATH, without slashes and "." at its end, into a directory and the last component. */
 static int split(const char *path, char **ret_parent, char **ret_name)
 {
 	autofree char *copy = strdup(path);
@@ -202,7 +202,7 @@ static int split(const char *path, char **ret_parent, char **ret_name)
 	return *ret_parent ? 0 : -ENOMEM;
 }
 
-/* One step: the path without symlinks but for the last component; where that is one, where to. */
+/* Resolves all of PATH but its last component, and reads where that leads if it is a symlink. */
 static int resolve(const char *path, char **ret_path, bool *ret_again)
 {
 	autofree char *parent = NULL, *name = NULL, *base = NULL, *joined = NULL;
@@ -213,7 +213,7 @@ static int resolve(const char *path, char **ret_path, bool *ret_again)
 	r = split(path, &parent, &name);
 	if (r < 0)
 		return r;
-	/* these name a directory that is being looked at anyway */
+	/* these name a directory that has to be looked at in any case */
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
 		*ret_path = realpath(path, NULL);
 		*ret_again = false;
@@ -226,7 +226,7 @@ static int resolve(const char *path, char **ret_path, bool *ret_again)
 		joined = NULL;
 		return -ENOMEM;
 	}
-	/* doesn't ask a mounted filesystem: its root is a directory in the dentry cache already */
+	/* doesn't ask a mounted filesystem, whose root is in the dentry cache */
 	len = readlink(joined, target, sizeof(target) - 1);
 	*ret_again = len >= 0;
 	if (len < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /proc/self/mountinfo: what is mounted where, without touching a mount that could hang. Uses
- * stdio: before the seal, in the keeper and in tools.
+ * Reads /proc/self/mountinfo, to find mounts without touching one that could hang. It uses stdio,
+ * so it is for the time before the seal, the keeper and the tool.
  */
 #ifndef CAISSON_MOUNTINFO_H
 #define CAISSON_MOUNTINFO_H
@@ -11,42 +11,43 @@
 #include <sys/types.h>
 
 struct mountinfo {
-	uint32_t id;	       /* of the mount, STATX_MNT_ID; given anew after it has gone */
+	uint32_t id;	       /* STATX_MNT_ID; the kernel uses it again when the mount has gone */
 	uint32_t major, minor; /* st_dev of the mount */
-	uid_t owner;	       /* FUSE's user_id=, 0 where there is none */
-	bool is_fuse;	       /* of type fuse, fuse.X, fuseblk … */
-	bool is_whole; /* shows its filesystem from the root on, not from a directory of it */
+	uid_t owner;	       /* FUSE's user_id=, or 0 */
+	bool is_fuse;	       /* its type is fuse, fuse.X or fuseblk */
+	bool is_whole;	       /* it shows the whole filesystem, not only a directory of it */
 	char type[32];
 };
 
 /*
- * The topmost mount at the absolute path MOUNTPOINT, which is compared as text. Returns 0, -ENOENT
- * where nothing is mounted there, or -errno.
+ * Finds the topmost mount at the absolute path MOUNTPOINT, which is compared as text. Returns 0,
+ * -ENOENT if nothing is mounted there, or -errno.
  */
 int mountinfo_find(const char *mountpoint, struct mountinfo *ret_info);
 
 /*
- * The mount with ID, wherever it is by now; *RET_PATH, for free(), is where. Returns 0, -ENOENT
- * where there is none below our root, or -errno.
+ * Finds the mount with ID. *RET_PATH is its present path, to be freed. Returns 0, -ENOENT if there
+ * is no such mount below our root, or -errno.
  */
 int mountinfo_find_id(uint32_t id, struct mountinfo *ret_info, char **ret_path);
 
 /*
- * An id of the mount that FD is on which no other mount ever has; 0 where the kernel doesn't tell
- * (before 6.8). The mount isn't asked for anything.
+ * The id of FD's mount that no other mount ever has, or 0 if the kernel doesn't tell it (before
+ * 6.8). The mounted filesystem isn't asked.
  */
 uint64_t mountinfo_unique_id(int fd);
 
 /*
- * Opens the mount INFO, which was found at MOUNTPOINT, with O_PATH: its root, which isn't asked for
- * anything. Returns 0; -ESTALE where another mount is topmost there now; or -errno.
+ * Opens the root of the mount INFO, which was found at MOUNTPOINT, with O_PATH. The mounted
+ * filesystem isn't asked. Returns 0; -ESTALE if another mount is topmost there now; or -errno.
  */
 int mountinfo_open(const char *mountpoint, const struct mountinfo *info, int *ret_fd);
 
 /*
- * PATH as mountinfo names it: absolute, without symlinks. What is mounted at it isn't asked
- * anything, only what is above. The last component need not exist. Returns 0 with a string for
- * free(), or -errno.
+ * Makes PATH absolute and free of symlinks, as in mountinfo. A filesystem mounted at PATH isn't
+ * asked, only those above. The last component need not exist. Returns 0 with a string to be freed,
+ * or
+ * -errno.
  */
 int mountinfo_path(const char *path, char **ret_path);
 

@@ -5,11 +5,11 @@
 
 #include "base/macro.h"
 
-/* RFC 3629: nothing that is longer than it need be, no surrogates, nothing beyond U+10FFFF. */
+/* RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
 size_t printable_utf8(const char *text, uint32_t *ret_code)
 {
 	static const struct {
-		unsigned char first, last, low, high; /* of the first byte; of the second */
+		unsigned char first, last, low, high; /* range of the first byte; of the second */
 		size_t len;
 	} forms[] = {
 		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },

@@ -9,16 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The length of the UTF-8 character at TEXT in bytes, and its code; 0 where there is none. */
+/* The length in bytes of the UTF-8 character at TEXT, and its code; 0 if there is none. */
 size_t printable_utf8(const char *text, uint32_t *ret_code);
 
 /*
- * The length of the character at TEXT, or 0 where it had better not be shown: bytes that aren't
- * UTF-8; control characters, C1 included; and those that break a line or turn its direction.
+ * The length of the character at TEXT, or 0 if it must not be shown: bytes that aren't UTF-8,
+ * control characters (also C1), and characters that break a line or turn its direction.
  */
 size_t printable_len(const char *text);
 
-/* Each byte of TEXT that had better not be shown becomes "?". */
+/* Replaces each byte of TEXT that must not be shown by "?". */
 void printable_line(char *text);
 
 #endif

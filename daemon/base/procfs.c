@@ -10,12 +10,12 @@
 
 #include "base/cleanup.h"
 
-/* One pass over the file, as it comes: a line (Groups:) may be longer than any buffer of ours. */
+/* The state of a pass over a file, byte by byte, as a line (Groups:) may be of any length. */
 struct reader {
 	const char *key;
 	char *value;
-	uint32_t len, at; /* of value; bytes in it */
-	uint32_t matched; /* bytes of key that this line began with */
+	uint32_t len, at; /* size of value; bytes in it so far */
+	uint32_t matched; /* bytes of key that the line begins with */
 	enum { IN_KEY, IN_OTHER, IN_VALUE } state;
 	bool overflow, found;
 };
@@ -79,7 +79,7 @@ int procfs_read_value(const char *path, const char *key, char *value, uint32_t l
 	return 0;
 }
 
-/* A number at the beginning of TEXT, and blanks or nothing after it. */
+/* Parses a number at the beginning of TEXT, which blanks or nothing must follow. */
 static int parse_number(const char *text, int base, uint64_t *ret_number)
 {
 	uint64_t number;

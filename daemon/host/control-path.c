@@ -45,7 +45,7 @@ int control_path_find(struct sockaddr_un *address, uint32_t major, uint32_t mino
 			return -ENOENT;
 		n = snprintf(dir, sizeof(dir), "%s/caisson", runtime_dir_of_session());
 		break;
-	case 2: /* for root, who has another XDG_RUNTIME_DIR; pam_systemd(8) makes it */
+	case 2: /* when root asks, whose XDG_RUNTIME_DIR differs; pam_systemd(8) makes it */
 		n = snprintf(dir, sizeof(dir), "/run/user/%u/caisson", (unsigned)owner);
 		break;
 	default:

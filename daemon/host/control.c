@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control server. It has one client at a time and never waits for it: the socket doesn't
- * block, request and answer have a fixed room, and the client is cut off after CLIENT_MS. Others
- * wait in the kernel's backlog meanwhile. So a client that stalls delays another `caisson status`,
- * and nothing else.
+ * The control server. It serves one client at a time and never waits for it: the socket doesn't
+ * block, request and answer have buffers of fixed size, and the client is cut off after CLIENT_MS.
+ * Other clients wait in the kernel's backlog. So a client that stalls delays other `caisson
+ * status`, and nothing else.
  */
 #include "host/control.h"
 
@@ -24,7 +24,8 @@
 #include "host/control-path.h"
 #include "host/status.h"
 
-#define CLIENT_MS   1000 /* less than control_ask() waits: a silent client starves nobody */
+#define CLIENT_MS                                                                                  \
+	1000 /* less than control_ask() waits, so a silent client doesn't make others fail */
 #define REQUEST_LEN 64
 
 struct control_client {
@@ -48,7 +49,7 @@ static int64_t now_ms(void)
 
 /* -- The socket -- */
 
-/* Binds under a name of our own, which is then renamed over whatever is there: see control.h. */
+/* Binds to a name of its own, and renames that over a socket that exists (control.h). */
 static int bind_socket(struct control *control)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -62,7 +63,7 @@ static int bind_socket(struct control *control)
 		return -ENAMETOOLONG;
 	if (unlink(address.sun_path) < 0 && errno != ENOENT)
 		return -errno;
-	saved = umask(0177); /* from the start for nobody but us */
+	saved = umask(0177); /* nobody else may connect, from the start */
 	if (bind(control->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		r = -errno;
 	(void)umask(saved); /* can't fail */
@@ -71,7 +72,7 @@ static int bind_socket(struct control *control)
 	if (listen(control->listen_fd, 8) < 0 || stat(address.sun_path, &st) < 0 ||
 	    rename(address.sun_path, control->address.sun_path) < 0) {
 		r = -errno;
-		(void)unlink(address.sun_path); /* what went wrong before is what counts */
+		(void)unlink(address.sun_path); /* the first error counts */
 		return r;
 	}
 	control->dev = st.st_dev;
@@ -126,10 +127,12 @@ void control_close(struct control *control)
 {
 	struct stat st;
 
-	/* a daemon that took over the number has put its own socket there meanwhile */
+	/* a later daemon of the same number may have its socket there */
 	if (control->ino && lstat(control->address.sun_path, &st) == 0 &&
 	    st.st_dev == control->dev && st.st_ino == control->ino)
-		(void)unlink(control->address.sun_path); /* otherwise the next one replaces it */
+		(void)unlink(
+			control->address
+				.sun_path); /* if it fails, the next daemon replaces the socket */
 	control->ino = 0;
 	if (control->client)
 		close_fd(&control->client->fd);
@@ -155,7 +158,7 @@ static void client_accept(struct control *control)
 	assert(client->fd < 0);
 	client->fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (client->fd < 0)
-		return; /* it has gone again */
+		return; /* the client has gone */
 	client->deadline_ms = now_ms() + CLIENT_MS;
 	client->request_len = client->answer_at = client->answer_len = 0;
 	client->answering = false;
@@ -164,7 +167,7 @@ static void client_accept(struct control *control)
 		client_end(client);
 }
 
-/* Fills in the answer to the request, a string now. */
+/* Makes the answer to the request, which is a string by now. */
 static void client_answer(struct control_client *client, const struct control_loop *loop)
 {
 	struct status *status = &client->status;
@@ -201,7 +204,7 @@ static void client_read(struct control_client *client, const struct control_loop
 		*newline = '\0';
 		client_answer(client, loop);
 	} else if (client->request_len == sizeof(client->request)) {
-		client_end(client); /* no request is that long */
+		client_end(client); /* too long for any request */
 	}
 }
 
@@ -222,7 +225,7 @@ static void client_write(struct control_client *client)
 
 enum { POLL_TIMER, POLL_SOCKET, POLL_WATCHES };
 
-/* The listening socket, or the client that is being served, which is all that one poll takes. */
+/* The descriptor to poll: the client that is being served, or else the listening socket. */
 static struct pollfd socket_pollfd(const struct control *control)
 {
 	const struct control_client *client = control->client;
@@ -254,7 +257,7 @@ static void serve_timer(struct control *control, const struct control_loop *loop
 	struct control_client *client = control->client;
 	uint64_t missed;
 
-	/* ticks that were missed are not made up for */
+	/* missed ticks are skipped */
 	if (read(control->timer_fd, &missed, sizeof(missed)) != (ssize_t)sizeof(missed))
 		return;
 	if (client->fd >= 0 && now_ms() >= client->deadline_ms)
@@ -266,7 +269,7 @@ int control_run(struct control *control, struct control_loop *loop)
 {
 	assert(loop->watch_count <= CONTROL_WATCHES);
 	if (control->timer_fd < 0 || !control->client)
-		return -EBADF; /* control_open() failed early */
+		return -EBADF; /* control_open() has failed early */
 	for (;;) {
 		struct pollfd fds[POLL_WATCHES + CONTROL_WATCHES];
 

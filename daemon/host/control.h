@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket of a mount, and the server's main loop around it. A client sends one line and
- * gets one answer; then the connection is closed. To "status" the answer is the lines of status.h;
- * to anything else it is "error: …\n". Only root and the user that the daemon runs as are let in.
+ * The control socket of a mount, and the server's main loop around it. A client sends one line,
+ * gets one answer, and the connection is closed. The answer to "status" has the form of status.h.
+ * The answer to anything else is "error: …\n". Only root and the daemon's own user may connect.
  */
 #ifndef CAISSON_CONTROL_H
 #define CAISSON_CONTROL_H
@@ -21,50 +21,50 @@ struct status;
 struct control {
 	int listen_fd, timer_fd;
 	struct sockaddr_un address;
-	uint64_t dev, ino; /* of the socket's name, so that only our own is removed */
+	uint64_t dev, ino; /* of the socket's name, so that no other daemon's is removed */
 	struct control_client *client;
 };
 
-/* All called by control_run(), on its thread. */
+/* Functions that control_run() calls on its thread. */
 struct control_loop {
 	void (*fill)(void *arg, struct status *ret_status);
-	void (*tick)(void *arg); /* each CONTROL_TICK_MS */
+	void (*tick)(void *arg); /* called each CONTROL_TICK_MS */
 	/* WATCH_FD[I] is readable or at its end. Returns false to end the loop. */
 	bool (*ready)(void *arg, uint32_t i);
 	void *arg;
-	int watch_fd[CONTROL_WATCHES]; /* -1: none; may be changed by callbacks */
+	int watch_fd[CONTROL_WATCHES]; /* -1: none; the functions may change it */
 	uint32_t watch_count;
 };
 
 /*
- * Makes the socket of the mount with st_dev MAJOR:MINOR, with the privileges to write in
- * /run/caisson or $XDG_RUNTIME_DIR/caisson. A socket that is there already is replaced: while the
- * mount lives the kernel gives its number to nobody else. Allocates. Returns 0 or -errno, with
- * control->address.sun_path set for the message; -ENOENT with an empty one where an ordinary user
- * has no XDG_RUNTIME_DIR.
+ * Makes the socket of the mount with st_dev MAJOR:MINOR. Needs the right to write in the runtime
+ * directory. Replaces a socket that exists, because no other mount has this number now. Allocates.
+ * Returns 0 or -errno, with control->address.sun_path set for the message. The path is empty with
+ * -ENOENT, if an ordinary user has no place for it.
  */
 int control_open(struct control *control, uint32_t major, uint32_t minor);
 
-/* Serves clients, ticks and watches until loop->ready says to end. Returns 0 or -errno. */
+/* Serves clients, ticks and watches until loop->ready() returns false. Returns 0 or -errno. */
 int control_run(struct control *control, struct control_loop *loop);
 
-/* Removes the socket's name if it is still ours. Also after a failed control_open(). */
+/* Removes the socket's name if it is still ours. May follow a failed control_open(). */
 void control_close(struct control *control);
 
 /*
  * Client: sends REQUEST, a line without its newline, to the daemon of MOUNT and reads the answer
- * into TEXT, NUL-terminated; RET_SERVER is the process that listens, as the kernel has it, 0 where
- * it isn't of our PID namespace. Waits for five seconds at most in all. Returns the length; -ENOENT
- * or -ECONNREFUSED where no daemon listens; -EPERM where who listens isn't MOUNT's owner;
- * -ETIMEDOUT; -ENOSPC; or -errno. The answer is the owner's word: filter what is shown of it.
+ * into TEXT, NUL-terminated. *RET_SERVER is the process that listens, as the kernel tells, or 0 if
+ * it is in another PID namespace. Waits for at most five seconds. Returns the length; -ENOENT or
+ * -ECONNREFUSED if no daemon listens; -EPERM if the listener isn't MOUNT's owner; -ETIMEDOUT;
+ * -ENOSPC; or another
+ * -errno. The owner may be any user, so the answer must be filtered before it is shown.
  */
 int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
 		pid_t *ret_server);
 
-/* As control_ask(), but asks nothing: the daemon need not answer. Returns 0 or -errno. */
+/* As control_ask(), but sends no request, so the daemon needn't answer. Returns 0 or -errno. */
 int control_find_server(const struct mountinfo *mount, pid_t *ret_server);
 
-/* Enough for any answer, and for that of a later version with a few more keys. */
+/* Enough for any answer, also of a later version with a few more keys. */
 #define CONTROL_ANSWER_LEN (96u << 10)
 
 #endif

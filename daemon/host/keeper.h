@@ -35,7 +35,7 @@ struct keeper_config {
 	/*
 	 * Runs the server, in a child process with SIGTERM, SIGINT and SIGHUP blocked. It starts
 	 * its log with LOG_TARGET_STDERR, and keeper_ready() redirects it when the terminal isn't
- * needed any more. Returns an exit code.
+	 * needed any more. Returns an exit code.
 	 */
 	int (*serve)(void *arg, const struct keeper_link *link);
 	/* Called in the keeper when the server has started: closes what only the server uses. */

@@ -18,7 +18,7 @@ int server_transport_refusal(const struct server *server)
 	return 0;
 }
 
-/* Where the kernel refuses an entry, it goes back to /dev/fuse for all. */
+/* If the kernel has refused a ring entry, it uses /dev/fuse for all requests. */
 static const char *transport_name(const struct server *server)
 {
 	bool uring = server->plan.layout.count && !server_transport_refusal(server);

@@ -95,7 +95,7 @@ static const struct field queue_fields[] = {
 
 #undef OFF
 
-/* Text that grows in a fixed room; what doesn't fit sets `full`. */
+/* Text that grows in a fixed buffer. `full` is set if it didn't fit. */
 struct writer {
 	char *text;
 	uint32_t at, len;
@@ -120,7 +120,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct writer *writer, con
 		writer->at += (uint32_t)n;
 }
 
-/* So that it stays one line: \n and \\ for newlines and backslashes. */
+/* Writes newlines and backslashes as \n and \\, so that the string stays on one line. */
 static void put_string(struct writer *writer, const char *string)
 {
 	for (; *string; string++) {

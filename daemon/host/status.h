@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The status of a mount: one struct, and the lines of it that the control socket answers. What they
- * look like to users is the tool's affair (tool/status-print.c). Nothing is allocated.
+ * The status of a mount: a struct, and the lines that the control socket answers.
+ * tool/status-print.c shows them to users. Nothing is allocated.
  *
  * A line is KEY=VALUE. A value is a decimal number, "yes" or "no", or a string. In a string, \n
  * stands for a newline and \\ for a backslash; all other bytes are as they are. The keys of queue N
@@ -27,19 +27,19 @@ struct status_queue {
 	uint64_t steals, enters, starved, metadata, ran_inline;
 };
 
-/* Strings are borrowed until the struct has been rendered; by then none is NULL. */
+/* Strings are borrowed until status_render(), for which none may be NULL. */
 struct status {
 	const char *version, *backing, *mountpoint;
 	uint64_t pid, keeper_pid;
 	bool keeper_alive;
 	uint64_t uptime_s;
 
-	/* status_judge() fills these two */
+	/* set by status_judge() */
 	bool safe_to_stack;
-	char reason[160]; /* why not, or "" */
+	char reason[160]; /* why it isn't safe, or "" */
 
-	bool io_flusher_required, io_flusher; /* asked for; the calling task has it */
-	bool mlock_required, mlock;	      /* asked for; in force */
+	bool io_flusher_required, io_flusher; /* required by options; found by the last audit */
+	bool mlock_required, mlock;	      /* required by options; found by the last audit */
 	const char *cache;
 	const char *transport;
 	uint64_t kernel_minor;
@@ -59,22 +59,22 @@ struct status {
 	uint64_t meta_calls, meta_errors, meta_lost;
 	uint64_t meta_free_slots, meta_shortages;
 
-	struct status_queue queue[STATUS_QUEUES]; /* the first `queues` of them */
+	struct status_queue queue[STATUS_QUEUES]; /* `queues` of these are set */
 };
 
 /*
- * Fills what the kernel knows of the calling process: pid, locked, oom_score_adj, capabilities.
- * From /proc; what can't be read stays as it is.
+ * Sets pid, locked, oom_score_adj and capabilities of the calling process, from /proc. A field that
+ * can't be read stays as it is.
  */
 void status_fill_process(struct status *status);
 
 /* Copies one queue's counters. */
 void status_fill_queue(struct status_queue *queue, const struct stats_queue *stats);
 
-/* Whether all of the safety argument holds, from the other fields. */
+/* Sets safe_to_stack and reason from the other fields. */
 void status_judge(struct status *status);
 
-/* Renders into TEXT. Returns the length without the NUL, or -ENOSPC. */
+/* Writes the lines into TEXT. Returns their length without the NUL, or -ENOSPC. */
 int status_render(const struct status *status, char *text, uint32_t len);
 
 #endif

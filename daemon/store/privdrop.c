@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Capabilities of the calling thread are dropped, and read back from the kernel each time.
+ * Drops capabilities of the calling thread, and reads the result back from the kernel each time.
  *
  * Securebits aren't changed. Threads that act for callers set their capabilities themselves when
  * they change their fsuid (creds.c). The server executes no program, and no_new_privs would make

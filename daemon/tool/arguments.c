@@ -18,7 +18,7 @@ const char *arguments_refused(char **argv)
 {
 	static char letter[3] = "-";
 
-	/* of letters, several may share an argument */
+	/* several letters can share one argument */
 	if (!optopt || optopt == ARGUMENTS_OPTION)
 		return argv[optind - 1];
 	letter[1] = (char)optopt;
@@ -40,7 +40,10 @@ bool arguments_parse(int argc, char **argv, const struct option *options, const 
 	int c, i;
 
 	opterr = 0;
-	/* "-": operands are options of character 1, in their order, also with POSIXLY_CORRECT */
+	/*
+	 * "-" gives operands as options of character 1, in their order, even if POSIXLY_CORRECT is
+	 * set
+	 */
 	while ((c = getopt_long(argc, argv, "-:", options, &i)) != -1) {
 		if (c == 1) {
 			if (!take_object(optarg, &object))

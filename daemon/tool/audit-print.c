@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * stdio keeps an error of writing until it is asked: finish() asks, once, for all that is printed.
+ * Printing isn't checked call by call: stdio keeps an error until finish() asks for it.
  */
 #include "tool/audit-print.h"
 
@@ -79,7 +79,7 @@ enum exit_code audit_report_exit(const struct audit_report *report)
 	return EXIT_FINE;
 }
 
-/* The first task's name: the process's, as it is the task with the lowest number nearly always. */
+/* The name of the first task, which nearly always is the main thread, and so names the process. */
 static const char *report_name(const struct audit_report *report)
 {
 	for (uint32_t i = 0; i < report->summary.tasks; i++)
@@ -132,7 +132,7 @@ static const char *verdict_text(enum exit_code code)
 
 /* -- The table -- */
 
-/* A name for a terminal: bytes that aren't printable ASCII as \xHH, then spaces up to WIDTH. */
+/* Prints a name, with bytes other than printable ASCII as \xHH, and spaces up to WIDTH. */
 static void print_name(FILE *out, const char *name, int width)
 {
 	int columns = 0;
@@ -192,7 +192,7 @@ static void print_table_process(FILE *out, const struct caisson_audit_summary *s
 	fprintf(out, "%-15s %016" PRIx64 "\n", "capabilities:", summary->cap_effective);
 }
 
-/* "PID 12 (name): NOT SAFE: 3 of 4 tasks marked, memory unlocked" */
+/* Prints "PID 12 (name): NOT SAFE: 3 of 4 tasks marked, memory unlocked". */
 static void print_table_verdict(FILE *out, const struct audit_report *report)
 {
 	const struct caisson_audit_summary *summary = &report->summary;
@@ -314,7 +314,7 @@ int audit_print_json(FILE *out, const struct audit_report *reports, size_t count
 
 static enum exit_code worse_of(enum exit_code a, enum exit_code b)
 {
-	return MAX(a, b); /* the codes are in this order */
+	return MAX(a, b); /* a worse code is larger */
 }
 
 enum exit_code audit_command(FILE *out, FILE *err, const pid_t *pids, size_t count, bool json)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command-line tool. Never touches a mount that it is asked about: it could hang. */
+/* The command-line tool. It never touches a mount that it is asked about, which could hang. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 #include "tool/umount.h"
 #include "tool/zoned.h"
 
-/* Of `status` and `audit`. */
+/* The options of `status` and `audit`. */
 static const struct option options[] = { ARGUMENTS_FLAG("json"), { 0 } };
 
 static const char *ask_error(int error)
@@ -42,14 +42,14 @@ static const char *ask_error(int error)
 	}
 }
 
-/* What a mount's daemon has answered. */
+/* The answer of a mount's daemon. */
 struct answer {
 	struct mountinfo mount;
-	pid_t server;		    /* by the kernel's word */
-	struct json_object *status; /* by its own, that is its owner's, who may be anybody */
+	pid_t server;		    /* as the kernel tells; 0: of another PID namespace */
+	struct json_object *status; /* as the daemon tells, whose owner may be any user */
 };
 
-/* Asks the daemon of MOUNTPOINT. Returns an exit code; what is wrong has been told. */
+/* Asks the daemon of MOUNTPOINT. Returns an exit code, after a message if it isn't EXIT_FINE. */
 static int ask(const char *mountpoint, struct answer *answer)
 {
 	static char text[CONTROL_ANSWER_LEN + 1];
@@ -78,7 +78,7 @@ static int ask(const char *mountpoint, struct answer *answer)
 		tell("%s: ask caissond: %.*s", path, (int)strcspn(text + 7, "\n"), text + 7);
 		return EXIT_CANNOT_SERVE;
 	}
-	/* the empty line at the end of it */
+	/* an empty line ends it */
 	if (r < 2 || (size_t)r != strlen(text) || strcmp(text + r - 2, "\n\n") != 0) {
 		tell("%s: ask caissond: its answer is cut short", path);
 		return EXIT_CANNOT_SERVE;
@@ -91,7 +91,7 @@ static int ask(const char *mountpoint, struct answer *answer)
 	return EXIT_FINE;
 }
 
-/* What was printed has reached its file or pipe, or that was told. */
+/* Makes sure that the output has reached its file or pipe, or else prints a message. */
 static int finish_output(int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
@@ -121,7 +121,7 @@ static int command_status(int argc, char **argv)
 	return finish_output(EXIT_FINE);
 }
 
-/* A number is a PID; a directory of such a name is given as ./NAME. */
+/* Parses a PID. A directory whose name is a number can be given as ./NAME. */
 static bool parse_pid(const char *text, pid_t *ret_pid)
 {
 	char *end;
@@ -135,7 +135,7 @@ static bool parse_pid(const char *text, pid_t *ret_pid)
 	return true;
 }
 
-/* The effective user of process PID; false where that can't be told. */
+/* Reads the effective user of process PID. Returns false if that isn't known. */
 static bool read_user(pid_t pid, uid_t *ret_uid)
 {
 	char path[32], ids[64];
@@ -149,7 +149,7 @@ static bool read_user(pid_t pid, uid_t *ret_uid)
 	return true;
 }
 
-/* The parent of process PID; 0 where that can't be told. */
+/* The parent of process PID, or 0 if that isn't known. */
 static pid_t read_parent(pid_t pid)
 {
 	uint64_t parent;
@@ -160,10 +160,10 @@ static pid_t read_parent(pid_t pid)
 }
 
 /*
- * The processes of MOUNTPOINT's daemon, into PIDS: the server, and the keeper unless it has died.
- * The daemon says no more than whether there is one. That they are the right ones is the kernel's
- * word: the server made the socket listen, the keeper is its parent, and both are the mount's
- * owner's. An exit code; what is wrong has been told.
+ * Finds the processes of MOUNTPOINT's daemon: the server, and the keeper unless it has died. The
+ * daemon is only asked whether it has a keeper. The kernel tells which processes these are: the
+ * server made the socket listen, the keeper is its parent, and both belong to the mount's owner.
+ * Returns an exit code, after a message if it isn't EXIT_FINE.
  */
 static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *ret_count)
 {

@@ -24,7 +24,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Lets the next call on FD wait until DEADLINE_MS. */
+/* Limits the next call on FD to DEADLINE_MS. */
 static int set_timeout(int fd, int option, int64_t deadline_ms)
 {
 	int64_t left_ms = deadline_ms - now_ms();
@@ -38,13 +38,13 @@ static int set_timeout(int fd, int option, int64_t deadline_ms)
 	return setsockopt(fd, SOL_SOCKET, option, &left, sizeof(left)) < 0 ? -errno : 0;
 }
 
-/* -EAGAIN is what a socket's time-out gives. */
+/* A socket's time-out gives EAGAIN. */
 static int last_error(void)
 {
 	return errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
-/* The socket of MOUNT's daemon, and who has made it listen: by SO_PEERCRED, so not by its word. */
+/* Connects to the socket of MOUNT's daemon. SO_PEERCRED tells which process made it listen. */
 static int open_place(const struct mountinfo *mount, uint32_t place, int64_t deadline_ms,
 		      int *ret_fd, pid_t *ret_server)
 {
@@ -60,14 +60,14 @@ static int open_place(const struct mountinfo *mount, uint32_t place, int64_t dea
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	r = set_timeout(fd, SO_SNDTIMEO, deadline_ms); /* of connect() too */
+	r = set_timeout(fd, SO_SNDTIMEO, deadline_ms); /* it limits connect(), too */
 	if (r < 0)
 		return r;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return last_error();
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return -errno;
-	/* nor root's for another's mount: its owner may have named that of any other mount */
+	/* not even root's, as a user could have linked to the socket of root's mount */
 	if (peer.uid != mount->owner)
 		return -EPERM;
 	*ret_server = peer.pid;
@@ -75,7 +75,7 @@ static int open_place(const struct mountinfo *mount, uint32_t place, int64_t dea
 	return 0;
 }
 
-/* The first place where somebody answers; otherwise what the first one that is there gave. */
+/* Connects to the first place that has a listener. Otherwise returns the first place's error. */
 static int open_any(const struct mountinfo *mount, int64_t deadline_ms, int *ret_fd,
 		    pid_t *ret_server)
 {
@@ -99,7 +99,7 @@ static int send_request(int fd, const char *request)
 
 	if (n < 0 || (size_t)n >= sizeof(line))
 		return -EINVAL;
-	/* an empty socket takes as little as that at once */
+	/* an empty socket buffer takes such a short line at once */
 	return send(fd, line, (size_t)n, MSG_NOSIGNAL) == n ? 0 : last_error();
 }
 
@@ -124,7 +124,7 @@ static int read_answer(int fd, int64_t deadline_ms, char *text, uint32_t len)
 			at += (uint32_t)n;
 	}
 	text[at] = '\0';
-	/* it closes without a word where we aren't let in, or when it ends meanwhile */
+	/* without an answer: it doesn't let us in, or it has ended */
 	return at ? (int)at : -ECONNRESET;
 }
 

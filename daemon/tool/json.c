@@ -12,7 +12,7 @@
 #include "base/printable.h"
 #include "tool/tell.h"
 
-/* IS_THERE: what took memory was made. */
+/* Ends the program unless IS_THERE. */
 static void check(bool is_there)
 {
 	if (is_there)
@@ -42,7 +42,7 @@ void json_print(FILE *out, struct json_object *document, int flags)
 		json_object_to_json_string_ext(document, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	check(document && at);
-	/* what is to be escaped here is in strings: json-c has no newlines in those any more */
+	/* characters to be escaped are in strings, in which json-c has escaped newlines already */
 	while (*at) {
 		size_t len = *at == '\n' ? 1 : printable_len(at);
 		uint32_t code;

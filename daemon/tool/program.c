@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel's view of a file that is to be executed, as far as it decides on preloading:
+ * Judges a program as the kernel does when it executes it, as far as that decides on preloading:
  * fs/binfmt_elf.c (PT_INTERP), fs/binfmt_script.c (#!), and for AT_SECURE
- * cap_bprm_creds_from_file() in security/commoncap.c. A security module that sets AT_SECURE when
- * a domain changes can't be seen from here.
+ * cap_bprm_creds_from_file() in security/commoncap.c. It can't see a security module that sets
+ * AT_SECURE when a domain changes.
  */
 #include "tool/program.h"
 
@@ -20,12 +20,12 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-#define HEAD_BYTES  256 /* of a script, that the kernel looks at: BINPRM_BUF_SIZE */
-#define SCRIPTS_MAX 5	/* of which each is the interpreter of the one before: exec_binprm() */
+#define HEAD_BYTES  256 /* bytes of a script that the kernel reads: BINPRM_BUF_SIZE */
+#define SCRIPTS_MAX 5	/* scripts that interpret each other, at most: exec_binprm() */
 
 #define OWN_PROGRAM "/proc/self/exe"
 
-/* Whether PATH can be executed by us. Returns 0 or -errno. */
+/* Checks that we can execute PATH. Returns 0 or -errno. */
 static int check_executable(const char *path)
 {
 	struct stat status;
@@ -47,7 +47,7 @@ static int copy_path(const char *from, char path[PATH_MAX])
 	return 0;
 }
 
-/* NAME beneath the directory of LEN bytes at PART; none stands for the working directory. */
+/* Joins the directory of LEN bytes at PART and NAME. LEN 0 is the working directory. */
 static int join_path(const char *part, size_t len, const char *name, char path[PATH_MAX])
 {
 	int n;
@@ -58,7 +58,7 @@ static int join_path(const char *part, size_t len, const char *name, char path[P
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-/* Used where PATH isn't set, as execvp(3) does. */
+/* The default of execvp(3), if PATH isn't set. */
 static const char *default_search(char *text, size_t len)
 {
 	size_t n = confstr(_CS_PATH, text, len);
@@ -110,8 +110,9 @@ static ssize_t read_at(int fd, void *data, size_t len, uint64_t offset)
 }
 
 /*
- * The dynamic linker of the ELF program FD into LINKER, where PROGRAM_PRELOADS is the verdict so
- * far. Returns 0 or -errno.
+ * Finds the dynamic linker of the ELF program FD, if the verdict still is PROGRAM_PRELOADS. Returns
+ * 0 or
+ * -errno.
  */
 static int read_linker(int fd, char linker[PATH_MAX], enum program_preload *ret_preload)
 {
@@ -151,7 +152,7 @@ static int read_linker(int fd, char linker[PATH_MAX], enum program_preload *ret_
 	return 0;
 }
 
-/* Whether LINKER is what runs the calling program too, whatever it is called. */
+/* Whether LINKER is the file that also runs the calling program, by whatever name. */
 static int is_own_linker(const char *linker, bool *ret_is)
 {
 	autoclose int fd = open(OWN_PROGRAM, O_RDONLY | O_CLOEXEC);
@@ -176,9 +177,9 @@ static int is_own_linker(const char *linker, bool *ret_is)
 }
 
 /*
- * Whether the program gets AT_SECURE. Set-id bits count where they change an id; that a mount or
- * no_new_privs could keep them from it isn't looked at. Capabilities of the file count for all
- * users but root, who has them anyway.
+ * Whether the program gets AT_SECURE. Set-id bits count if they change an id. It doesn't check
+ * whether the mount or no_new_privs makes them ineffective. Capabilities of the file count for all
+ * users but root, who has them in any case.
  */
 static int is_privileged(int fd, bool *ret_is)
 {
@@ -225,13 +226,13 @@ static int judge_elf(int fd, const char *path, enum program_preload *ret_preload
 	return 0;
 }
 
-/* The interpreter named by HEAD, a string that begins with "#!". False: there is none. */
+/* Finds the interpreter in HEAD, which begins with "#!". Returns false if there is none. */
 static bool parse_interpreter(const char *head, char interpreter[PATH_MAX])
 {
 	const char *start = head + 2 + strspn(head + 2, " \t");
 	size_t len = strcspn(start, " \t\n");
 
-	/* one that ends with what the kernel reads may be longer than that */
+	/* a name that ends where the kernel stops reading may be cut off */
 	if (len == 0 || start + len == head + HEAD_BYTES)
 		return false;
 	memcpy(interpreter, start, len);

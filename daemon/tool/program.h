@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A program, before it is executed: which file its name stands for, and whether a library that
- * LD_PRELOAD names would be loaded into it. When in doubt the answer is no.
+ * A program before it is executed: which file its name stands for, and whether the dynamic linker
+ * would load a library of LD_PRELOAD into it. When in doubt the answer is no.
  */
 #ifndef CAISSON_PROGRAM_H
 #define CAISSON_PROGRAM_H
@@ -10,34 +10,34 @@
 #include <stdbool.h>
 
 enum program_preload {
-	PROGRAM_PRELOADS,     /* it would */
-	PROGRAM_STATIC,	      /* no dynamic linker */
-	PROGRAM_OTHER_LINKER, /* another one than ours, so perhaps also with another C library */
-	PROGRAM_PRIVILEGED,   /* AT_SECURE: the dynamic linker doesn't heed LD_PRELOAD */
-	PROGRAM_EXECUTES,     /* its one purpose is to execute another, without us: env(1) */
-	PROGRAM_UNKNOWN,      /* neither ELF nor a script */
+	PROGRAM_PRELOADS,     /* the library would be loaded */
+	PROGRAM_STATIC,	      /* it has no dynamic linker */
+	PROGRAM_OTHER_LINKER, /* its dynamic linker isn't ours, so its C library may differ, too */
+	PROGRAM_PRIVILEGED,   /* AT_SECURE is set: the dynamic linker ignores LD_PRELOAD */
+	PROGRAM_EXECUTES,     /* it only executes another program: env(1) */
+	PROGRAM_UNKNOWN,      /* it is neither ELF nor a script */
 };
 
 struct program_verdict {
 	enum program_preload preload;
 	bool is_script;
-	char file[PATH_MAX]; /* what was judged: of a script, the interpreter */
+	char file[PATH_MAX]; /* the file that was judged: for a script, its interpreter */
 };
 
 /*
- * The file that execvp(3) would execute for NAME. Returns 0; -ENOENT; -EACCES where all that there
- * is can't be executed; -ENAMETOOLONG.
+ * Finds the file that execvp(3) would execute for NAME. Returns 0; -ENOENT; -EACCES if there are
+ * only files that can't be executed; -ENAMETOOLONG.
  */
 int program_find(const char *name, char ret_path[PATH_MAX]);
 
 /*
- * Judges the program PATH, for the calling process's user, as the kernel would execute it now.
- * Returns 0; -ENOENT where it, its interpreter or dynamic linker is missing; -ELOOP where too
- * many scripts are each other's interpreters; or what opening and reading fail with.
+ * Judges the program PATH as the kernel would execute it now for the calling process. Returns 0;
+ * -ENOENT if it, its interpreter or its dynamic linker is missing; -ELOOP if too many scripts
+ * interpret each other; or an error of open(2) or read(2).
  */
 int program_judge(const char *path, struct program_verdict *ret_verdict);
 
-/* Why PRELOAD isn't PROGRAM_PRELOADS, to follow "FILE: ACTION: ". */
+/* The reason, for a message, if PRELOAD isn't PROGRAM_PRELOADS. */
 const char *program_preload_reason(enum program_preload preload);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The mark and the OOM score outlive execve(), so they are ours to set. The memory lock doesn't:
- * libcaisson-lock.so sets it from inside the command. The dynamic linker goes on without a library
- * that it can't preload, so whether it can is found out before anything is executed.
+ * The mark and the OOM score outlive execve(), so this program sets them. The memory lock doesn't,
+ * so libcaisson-lock.so sets it from inside the command. The dynamic linker ignores a library that
+ * it can't preload. So this program finds out first whether it can.
  */
 #include "tool/run.h"
 
@@ -24,17 +24,17 @@
 #include "tool/program.h"
 #include "tool/tell.h"
 
-#define LIBRARY_VARIABLE "CAISSON_LOCK_LIBRARY" /* names another library than the installed one */
+#define LIBRARY_VARIABLE "CAISSON_LOCK_LIBRARY" /* names a library other than the installed one */
 
 struct run {
 	bool require_io_flusher, require_mlock;
 	char **command;
 };
 
-/* Options end with "--", or where the command begins, whose own options are none of ours. */
+/* Our options end with "--" or with the command, which has options of its own. */
 static bool parse(int argc, char **argv, struct run *ret_run)
 {
-	/* the value follows "=", or "--mlock command" would take the command for it */
+	/* a value must follow "=", or "--mlock command" would take the command for the value */
 	static const struct option options[] = {
 		{ "io-flusher", optional_argument, NULL, 'i' },
 		{ "mlock", optional_argument, NULL, 'm' },
@@ -64,10 +64,10 @@ static bool parse(int argc, char **argv, struct run *ret_run)
 	return true;
 }
 
-/* S1. Before anything else that allocates. */
+/* Sets the mark (S1), before anything that allocates. */
 static int mark(const struct run *run)
 {
-	struct caisson_scope scope; /* never left: the command is to have it */
+	struct caisson_scope scope; /* never left, as the command keeps it */
 	int r;
 
 	if (!run->require_io_flusher)
@@ -91,7 +91,7 @@ static void warn_of_choice(const struct run *run)
 	     run->require_mlock ? "" : "--mlock=off");
 }
 
-/* S12. A command that can be killed is still better than none. */
+/* Sets the OOM score (S12). If that fails, the command runs without. */
 static void protect_from_oom(const struct run *run)
 {
 	int r = oom_protect();
@@ -108,7 +108,7 @@ static int tell_unexecuted(const char *object, const char *action, int error)
 	return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTED;
 }
 
-/* Whether the library LIBRARY will be run in the program PATH. Returns 0 or an exit code. */
+/* Checks that the program PATH will load LIBRARY. Returns 0 or an exit code. */
 static int check_program(const char *path, const char *library)
 {
 	struct program_verdict verdict;
@@ -132,7 +132,7 @@ static int check_program(const char *path, const char *library)
 	return EXIT_FINE;
 }
 
-/* ERROR, but for "OBJECT: " at its start, which the caller prints. */
+/* ERROR without "OBJECT: " at its beginning, which the caller prints. */
 static const char *without_prefix(const char *error, const char *object)
 {
 	size_t len = strlen(object);
@@ -143,8 +143,8 @@ static const char *without_prefix(const char *error, const char *object)
 }
 
 /*
- * Whether the dynamic linker, which the command has in common with us, can load LIBRARY, and that
- * it is one that locks. It stays loaded until execve(). Returns NULL or what is wrong.
+ * Checks that the dynamic linker, which is also the command's, can load LIBRARY, and that LIBRARY
+ * is the one that locks. It stays loaded until execve(). Returns NULL, or the reason why not.
  */
 static const char *check_library(const char *library)
 {
@@ -153,7 +153,7 @@ static const char *check_library(const char *library)
 
 	if (library[0] != '/' || strpbrk(library, ": \t\n"))
 		return "a path from the root is expected, without blanks and colons";
-	(void)unsetenv(LOCK_PRELOAD_VARIABLE); /* its constructor has nothing to do here */
+	(void)unsetenv(LOCK_PRELOAD_VARIABLE); /* tells its constructor to do nothing here */
 	handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
 	if (!handle)
 		return without_prefix(dlerror(), library);
@@ -163,7 +163,7 @@ static const char *check_library(const char *library)
 	return strcmp(version, CAISSON_VERSION) ? "it is of another version" : NULL;
 }
 
-/* As much as may be locked without the capability, which the command may give up. */
+/* Raises the limit for a command that gives the capability up. */
 static int raise_limit(void)
 {
 	struct rlimit limit;
@@ -174,7 +174,7 @@ static int raise_limit(void)
 	return setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ? -errno : 0;
 }
 
-/* LIBRARY first, so that its constructor knows its own entry. */
+/* Puts LIBRARY first, so that its constructor recognises its own entry. */
 static int preload(const char *library)
 {
 	const char *others = getenv("LD_PRELOAD");
@@ -187,7 +187,7 @@ static int preload(const char *library)
 	return 0;
 }
 
-/* S3: sees to it that the command will lock its memory. Returns 0 or an exit code. */
+/* Makes the command lock its memory (S3). Returns 0 or an exit code. */
 static int arrange_lock(const struct run *run, const char *library, char path[PATH_MAX])
 {
 	const char *wrong;
@@ -230,14 +230,14 @@ int run_command(int argc, char **argv)
 		return code;
 	if (!library)
 		library = CAISSON_LOCK_LIBRARY;
-	(void)unsetenv(LIBRARY_VARIABLE); /* the string stays */
+	(void)unsetenv(LIBRARY_VARIABLE); /* the string outlives this function */
 	if (run.require_mlock)
 		code = arrange_lock(&run, library, path);
 	else
 		file = run.command[0];
 	if (code)
 		return code;
-	/* warnings last: what has failed is told in one line */
+	/* warnings come last, so that a failure is a single line */
 	warn_of_choice(&run);
 	protect_from_oom(&run);
 	(void)execvp(file, run.command);

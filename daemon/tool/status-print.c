@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text and JSON are made from the same document: what people are shown is there for programs too. A
- * key is never renamed or removed after a release, because users' scripts read it.
+ * Text and JSON are made from the same document, so scripts can read all that people see. A key is
+ * never renamed or removed after a release, because users' scripts read it.
  */
 #include "tool/status-print.h"
 
@@ -21,7 +21,7 @@
 
 enum kind { KIND_STRING, KIND_BOOL, KIND_NUMBER, KIND_BYTES, KIND_SECONDS };
 
-/* How each key is shown. Those from "requests" on are of a queue. */
+/* How each key is shown. The keys from "requests" on belong to a queue. */
 static const struct shown {
 	const char *key, *label;
 	enum kind kind;
@@ -113,14 +113,14 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* A number as such, whichever sign it has; otherwise a string. */
+/* A number if TEXT is one, with a sign or without; otherwise a string. */
 static struct json_object *number_of(const char *text)
 {
 	bool is_negative = *text == '-';
 	struct json_object *number;
 	char *end;
 
-	/* strtoull() would take blanks, and signs as well */
+	/* strtoull() would also accept blanks and signs */
 	if (text[is_negative] < '0' || text[is_negative] > '9')
 		return json_object_new_string(text);
 	errno = 0;
@@ -152,8 +152,8 @@ static struct json_object *value_of(enum kind kind, const char *text)
 }
 
 /*
- * The object that *KEY belongs to: STATUS, or for "queue.N.KEY" the queue, which is made if it is
- * the next one. *KEY is then what is left of it.
+ * The object that *KEY belongs to. For "queue.N.KEY" that is queue N, which is made if it is the
+ * next one, and *KEY becomes KEY. Otherwise it is STATUS.
  */
 static struct json_object *find_object(struct json_object *status, const char **key)
 {
@@ -184,7 +184,7 @@ struct json_object *status_parse(char *text)
 	char *line = text, *next, *value;
 	const char *key;
 
-	/* an empty line is the end, but not the whole of an answer */
+	/* an empty line ends the answer, but isn't an answer by itself */
 	for (; *line && (line == text || strcmp(line, "\n") != 0); line = next) {
 		next = line + strcspn(line, "\n");
 		if (*next)
@@ -205,7 +205,7 @@ struct json_object *status_parse(char *text)
 
 /* -- Text -- */
 
-/* Rounded down to a tenth of the largest unit that leaves something before the point. */
+/* Prints BYTES in the largest unit that gives 1 or more, rounded down to a tenth. */
 static void print_bytes(FILE *out, uint64_t bytes)
 {
 	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB" };
@@ -229,7 +229,7 @@ static void print_seconds(FILE *out, uint64_t seconds)
 		(unsigned)(seconds % 60));
 }
 
-/* What had better not reach a terminal is shown as "?". */
+/* Prints STRING, with "?" for characters that could harm a terminal. */
 static void print_string(FILE *out, const char *string)
 {
 	while (*string) {
@@ -261,7 +261,7 @@ static void print_queue(FILE *out, size_t number, struct json_object *queue)
 	{
 		struct shown how = find_shown(key);
 
-		/* zeroes tell nothing, and there may be many queues */
+		/* zeroes are left out, as there may be many queues */
 		if (json_object_is_type(value, json_type_int) && !json_object_get_uint64(value))
 			continue;
 		fprintf(out, "%s%s ", separator, how.label);

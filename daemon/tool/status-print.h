@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson status`: what a daemon answers, for people and for programs. The daemon's version may
- * differ from ours during an upgrade, so a key that isn't known here is shown as a string, and one
- * that isn't sent is left out. The answer is the word of the mount's owner, who may be anybody.
+ * `caisson status` shows the answer of a daemon, as text and as JSON. The daemon's version may
+ * differ from the tool's during an upgrade. So an unknown key is shown as a string, and a missing
+ * one is left out. The answer isn't trusted, because the mount's owner may be any user.
  */
 #ifndef CAISSON_STATUS_PRINT_H
 #define CAISSON_STATUS_PRINT_H
@@ -12,13 +12,13 @@
 struct json_object;
 
 /*
- * The JSON document of TEXT, which has the form of status.h and is overwritten: a member for each
- * key, and the queues as an array, "queue". NULL where TEXT hasn't that form. For
- * json_object_put().
+ * Parses TEXT, which has the form that status.h describes, and overwrites it. Returns a document
+ * with a member for each key, and the queues in the array "queue"; or NULL if TEXT hasn't that
+ * form. json_object_put() is due.
  */
 struct json_object *status_parse(char *text);
 
-/* Prints it as text: a line for each member and for each queue. */
+/* Prints STATUS as text: a line for each member, and one for each queue. */
 void status_print(FILE *out, struct json_object *status);
 
 #endif

@@ -19,10 +19,10 @@
 #include "host/control.h"
 #include "tool/tell.h"
 
-/* A server ends within milliseconds, unless BACKING itself doesn't answer. */
+/* A server ends within milliseconds, unless BACKING doesn't answer. */
 #define WAIT_MS 10000
 
-/* A pidfd of the server of MOUNT, which is at MOUNTPOINT; -1 if there is none to be waited for. */
+/* A pidfd of the server of MOUNT at MOUNTPOINT, or -1 if there is no server to wait for. */
 static int open_server(const char *mountpoint, struct mountinfo *mount)
 {
 	pid_t server;
@@ -34,9 +34,9 @@ static int open_server(const char *mountpoint, struct mountinfo *mount)
 }
 
 /*
- * Whether the filesystem of MOUNT is still mounted: there, read-only now, or elsewhere. The kernel
- * removes its connection with the last mount (fuse_conn_destroy() in fs/fuse/inode.c). If fusectl
- * isn't mounted the answer is no, and the caller may wait in vain until WAIT_MS have passed.
+ * Whether the filesystem of MOUNT is still mounted, there or elsewhere. The kernel removes its
+ * connection with the last mount (fuse_conn_destroy() in fs/fuse/inode.c). Without fusectl the
+ * answer is no, and the caller may wait in vain for WAIT_MS.
  */
 static bool is_connected(const struct mountinfo *mount)
 {
@@ -46,13 +46,13 @@ static bool is_connected(const struct mountinfo *mount)
 	return access(path, F_OK) == 0;
 }
 
-/* umount(8) with ARGV and without us. Returns an exit code; what is wrong has been told. */
+/* Runs umount(8) with ARGV, without this helper. Returns its exit code. */
 static int run_umount(char **argv)
 {
 	int status = -1, r;
 	pid_t pid;
 
-	(void)signal(SIGCHLD, SIG_DFL); /* or its status is lost; can't fail */
+	(void)signal(SIGCHLD, SIG_DFL); /* so that its status isn't lost; can't fail */
 	r = posix_spawn(&pid, "/bin/umount", NULL, NULL, argv, environ);
 	if (r) {
 		tell("/bin/umount: execute: %s", strerror(r));
@@ -86,13 +86,16 @@ int umount_command(int argc, char **argv)
 	words[count++] = "umount";
 	words[count++] = "-i"; /* no helper */
 	if (geteuid() == 0)
-		words[count++] = "-c"; /* the path is as mountinfo has it: don't ask the mount */
+		words[count++] =
+			"-c"; /* the path is canonical: umount(8) needn't look at the mount */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-t") == 0) {
-			i++; /* its value, which we know */
+			i++; /* the value of -t, which is known */
 			continue;
 		}
-		/* detached, it may be used for long; in another namespace, we can't see it */
+		/*
+		 * a detached mount may stay in use for long; one in another namespace can't be seen
+		 */
 		if (i > 1 && argv[i][0] == '-' && strpbrk(argv[i], "lN"))
 			waits = false;
 		words[count++] = argv[i];

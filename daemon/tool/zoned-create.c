@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson zoned create`: everything is made out of sight, synced, and then renamed to DIR. So DIR
- * is a zoned directory or isn't, also after a crash; and it never is a directory that somebody has
- * known before it was marked.
+ * `caisson zoned create` makes everything in a directory of its own, syncs it, and then renames it
+ * to DIR. So after a crash DIR is a complete zoned directory or isn't there. And nobody can have
+ * opened it before it was marked.
  *
- * DIR's parent may be another user's, who can rename what is in it at any moment, and may have
- * something of ours to put in its place. So what is made is made below a directory beside DIR in
- * which nobody else can rename anything (the workshop), and is reached by descriptors alone. A
- * directory that isn't ours alone is no workshop; whatever passes for one gets nothing but the new
- * directory put into it.
+ * DIR's parent may belong to another user, who can rename its contents at any moment and put other
+ * files in their place. So the new directory is made in the workshop: a directory beside DIR in
+ * which nobody else can rename anything. It is reached by descriptors only. A directory isn't used
+ * as a workshop unless it belongs to us alone.
  */
 #include "tool/tell.h"
 #include "tool/zoned.h"
@@ -33,12 +32,12 @@ struct creation {
 	struct zone_geometry geometry;
 	bool sparse;
 	const char *dir;      /* as given, for messages */
-	const char *name;     /* its last component, in: */
+	const char *name;     /* the last component of dir */
 	int parent_fd;	      /* opened for reading */
-	struct stat replaced; /* the empty directory that DIR is so far; st_mode 0: there is none */
+	struct stat replaced; /* DIR as an empty directory; st_mode 0: it doesn't exist */
 };
 
-/* Of the new directory in the workshop. */
+/* The name of the new directory in the workshop. */
 #define NEW_NAME "new"
 
 static int failed(const char *object, const char *name, const char *action, int error)
@@ -47,7 +46,7 @@ static int failed(const char *object, const char *name, const char *action, int 
 	return error;
 }
 
-/* One of the signals that end a program has come: what was begun is removed. */
+/* Whether a signal has come that ends the program. All that was begun is then removed. */
 static volatile sig_atomic_t interrupted;
 
 static void interrupt(int signal)
@@ -70,7 +69,7 @@ static void catch_interruptions(void)
 	}
 }
 
-/* Opens the directory NAME in DIR_FD, no symlink. 0 or -errno. */
+/* Opens the directory NAME in DIR_FD, if it isn't a symlink. Returns 0 or -errno. */
 static int open_directory(int dir_fd, const char *name, int *ret_fd)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -81,7 +80,7 @@ static int open_directory(int dir_fd, const char *name, int *ret_fd)
 	return 0;
 }
 
-/* Makes the file of zone NUMBER in the directory FD, on stable storage. 0 or -errno, told. */
+/* Makes and syncs the file of zone NUMBER in FD. Returns 0 or -errno, after a message. */
 static int make_zone(const struct creation *creation, int dir_fd, uint32_t number)
 {
 	const struct zone_geometry *geometry = &creation->geometry;
@@ -90,7 +89,7 @@ static int make_zone(const struct creation *creation, int dir_fd, uint32_t numbe
 	off_t len = (off_t)geometry->zone_len;
 
 	zone_name(geometry, number, name);
-	/* zloop's own mode */
+	/* the mode that zloop uses */
 	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return failed(creation->dir, name, "create", -errno);
@@ -106,7 +105,7 @@ static int make_zone(const struct creation *creation, int dir_fd, uint32_t numbe
 	return 0;
 }
 
-/* Fills and marks the directory FD. 0 or -errno, told. */
+/* Fills and marks the directory FD. Returns 0 or -errno, after a message. */
 static int fill(const struct creation *creation, int fd)
 {
 	int r;
@@ -125,25 +124,25 @@ static int fill(const struct creation *creation, int fd)
 	return r;
 }
 
-/* Renames NAME in the workshop, which is open as FD, to DIR. 0 or -errno, told. */
+/* Renames NAME in the workshop, open as FD, to DIR. Returns 0 or -errno, after a message. */
 static int put_in_place(const struct creation *creation, int workshop_fd, int fd)
 {
 	const struct stat *replaced = &creation->replaced;
 
 	if (replaced->st_mode && fchown(fd, replaced->st_uid, replaced->st_gid) < 0)
 		return failed(creation->dir, NULL, "keep its owner", -errno);
-	/* its own mode, which to rename a directory may not do with, comes last */
+	/* its final mode comes last, as that may not permit renaming it */
 	if (replaced->st_mode && fchmod(fd, (replaced->st_mode & 07777) | S_IRWXU) < 0)
 		return failed(creation->dir, NULL, "keep its mode", -errno);
 	if (fsync(fd) < 0)
 		return failed(creation->dir, NULL, "sync", -errno);
-	/* over a directory only if that is empty, as the kernel sees to */
+	/* the kernel replaces a directory only if it is empty */
 	if (renameat(workshop_fd, NEW_NAME, creation->parent_fd, creation->name) < 0)
 		return failed(creation->dir, NULL, "put in place", -errno);
 	return 0;
 }
 
-/* Removes the new directory, which is open as FD, with the zones in it. */
+/* Removes the new directory, open as FD, and its zones. */
 static void undo(const struct creation *creation, int workshop_fd, int fd)
 {
 	char zone[ZONE_NAME_LEN];
@@ -151,13 +150,13 @@ static void undo(const struct creation *creation, int workshop_fd, int fd)
 	for (uint32_t i = 0; i < creation->geometry.zones; i++) {
 		zone_name(&creation->geometry, i, zone);
 		if (unlinkat(fd, zone, 0) < 0)
-			break; /* they were made in this order */
+			break; /* the order in which they were made */
 	}
 	if (unlinkat(workshop_fd, NEW_NAME, AT_REMOVEDIR) < 0)
 		(void)failed(creation->dir, NULL, "remove what was begun beside it", -errno);
 }
 
-/* Makes DIR by way of the workshop. 0 or -errno, told. */
+/* Makes DIR in the workshop. Returns 0 or -errno, after a message. */
 static int create_in(const struct creation *creation, int workshop_fd)
 {
 	const struct stat *replaced = &creation->replaced;
@@ -185,7 +184,7 @@ static int create_in(const struct creation *creation, int workshop_fd)
 	return 0;
 }
 
-/* A directory NAME beside DIR that is ours alone. 0 or -errno. */
+/* Makes a directory NAME beside DIR that belongs to us alone. Returns 0 or -errno. */
 static int make_workshop(const struct creation *creation, const char *name, int *ret_fd)
 {
 	autoclose int fd = -1;
@@ -225,7 +224,7 @@ static int create(const struct creation *creation)
 	return r;
 }
 
-/* Whether there is anything in the directory FD, which it takes. 0, -ENOTEMPTY or -errno. */
+/* Checks that the directory FD is empty, and closes it. Returns 0, -ENOTEMPTY or -errno. */
 static int check_empty(int fd)
 {
 	DIR *dir = fdopendir(fd);
@@ -247,7 +246,7 @@ static int check_empty(int fd)
 	return r;
 }
 
-/* What DIR is so far: nothing, or an empty directory. 0 or -errno, told. */
+/* Checks that DIR doesn't exist or is empty. Returns 0 or -errno, after a message. */
 static int look(struct creation *creation)
 {
 	int fd, r;
@@ -283,7 +282,9 @@ static const struct option options[] = {
 	[OPTIONS] = { 0 },
 };
 
-/* Fills the geometry of DIR from the values of options. An exit code; what is wrong is told. */
+/*
+ * Reads the geometry from the options. Returns an exit code, after a message if there is an error.
+ */
 static int parse_geometry(const char *dir, const char *const *values,
 			  struct zone_geometry *ret_geometry)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson zoned attach` and `detach`: zloop's control device takes one command a write
- * (zloop_ctl_write() in drivers/block/zloop.c). Sizes are in MiB there, and the directory is named
- * in two parts: base_dir, and the device's number below it.
+ * `caisson zoned attach` and `detach` write commands to zloop's control device, one with each write
+ * (zloop_ctl_write() in drivers/block/zloop.c). Sizes are in MiB there. The directory is given in
+ * two parts: base_dir, and the device's number below it.
  */
 #include "tool/tell.h"
 #include "tool/zoned.h"
@@ -28,7 +28,7 @@
 #define MIB	    (1ull << 20)
 #define COMMAND_LEN (PATH_MAX + 256)
 
-/* Sends COMMAND about OBJECT. An exit code; what is wrong has been told. */
+/* Sends COMMAND about OBJECT. Returns an exit code, after a message if it failed. */
 static int control(const char *object, const char *action, const char *command)
 {
 	autoclose int fd = -1;
@@ -54,7 +54,7 @@ static int control(const char *object, const char *action, const char *command)
 	return EXIT_FINE;
 }
 
-/* What DIR on a mount is marked with. An exit code; what is wrong has been told. */
+/* Reads the mark of DIR on a mount. Returns an exit code, after a message if it failed. */
 static int read_geometry(const char *dir, struct zone_geometry *ret_geometry)
 {
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -75,7 +75,7 @@ static int read_geometry(const char *dir, struct zone_geometry *ret_geometry)
 	return EXIT_CANNOT_SERVE;
 }
 
-/* Splits PATH, which is absolute, into base_dir and the number. An exit code, told. */
+/* Splits the absolute PATH into base_dir and the number. Returns an exit code, as above. */
 static int split(char *path, const char *id, const char **ret_base_dir, uint64_t *ret_number)
 {
 	char *slash = strrchr(path, '/');
@@ -83,7 +83,7 @@ static int split(char *path, const char *id, const char **ret_base_dir, uint64_t
 
 	if (id && arguments_number(id, INT32_MAX, &wanted) < 0)
 		return arguments_value_is_bad("--id", id, "a number");
-	/* "07" is a number, but not the name that zloop would look for */
+	/* zloop would look for "7" and not for "07" */
 	if (arguments_number(slash + 1, INT32_MAX, &number) < 0 || (slash[1] == '0' && slash[2])) {
 		tell("%s: attach: zloop wants the device's number for its last component, as in "
 		     "/srv/zones/0",

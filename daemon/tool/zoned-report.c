@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `caisson zoned report`: every zone of a marked directory, as its files tell, or of a zoned block
- * device, as the kernel tells. For a directory the conditions are those that zloop would find on
- * adding it: what is open is known to zloop alone.
+ * `caisson zoned report` lists the zones of a marked directory, from its files, or of a zoned block
+ * device, from the kernel. The conditions in a directory are those that zloop would find when it
+ * adds the directory. Only zloop itself knows which zones are open.
  */
 #include "tool/tell.h"
 #include "tool/zoned.h"
@@ -28,7 +28,7 @@
 #define SECTOR_SHIFT 9
 #define DEVICE_BATCH 256u
 
-/* All in bytes. No write pointer: NO_WP. */
+/* One zone. All values are bytes; a zone without a write pointer has NO_WP. */
 struct report_zone {
 	uint64_t number, start, len, capacity, wp;
 	const char *kind, *condition;
@@ -40,7 +40,7 @@ struct report {
 	bool json, begun;
 };
 
-/* A device may have a million zones: each is printed as it comes, also as JSON. */
+/* A device may have a million zones, so each is printed at once, also as JSON. */
 static void print_zone(struct report *report, const struct report_zone *zone)
 {
 	struct json_object *row;
@@ -92,8 +92,8 @@ static void print_tail(const struct report *report)
 /* --- a directory --- */
 
 /*
- * Fills the write pointer and the condition, as zloop_init_zone() and zloop_update_seq_zone() take
- * a file of SIZE bytes. False: they don't.
+ * Sets the write pointer and the condition that zloop_init_zone() and zloop_update_seq_zone() would
+ * give to a file of SIZE bytes. Returns false if they would refuse it.
  */
 static bool judge(struct report_zone *zone, enum zone_kind kind, uint64_t size)
 {
@@ -114,7 +114,7 @@ static bool judge(struct report_zone *zone, enum zone_kind kind, uint64_t size)
 	return true;
 }
 
-/* The zone NUMBER of the directory FD. False: zloop wouldn't take it. */
+/* Reads zone NUMBER of the directory FD. Returns false if zloop would refuse it. */
 static bool report_file(struct report *report, const struct zone_geometry *geometry, int fd,
 			uint32_t number)
 {
