@@ -130,9 +130,8 @@ void control_close(struct control *control)
 	/* a later daemon of the same number may have its socket there */
 	if (control->ino && lstat(control->address.sun_path, &st) == 0 &&
 	    st.st_dev == control->dev && st.st_ino == control->ino)
-		(void)unlink(
-			control->address
-				.sun_path); /* if it fails, the next daemon replaces the socket */
+		/* If it fails, the next daemon replaces the socket. */
+		(void)unlink(control->address.sun_path);
 	control->ino = 0;
 	if (control->client)
 		close_fd(&control->client->fd);

@@ -40,9 +40,7 @@ uint64_t worker_cells(uint32_t requests)
 	return cells * INBOXES;
 }
 
-/*
- * A quarter of COUNT workers never make changes, and no fewer than two; one always does.
- */
+/* A quarter of COUNT workers never make changes, and no fewer than two; one always does. */
 static uint32_t changing_max(uint32_t count)
 {
 	uint32_t lookers = MAX(count / 4, 2u);

@@ -40,10 +40,7 @@ bool arguments_parse(int argc, char **argv, const struct option *options, const 
 	int c, i;
 
 	opterr = 0;
-	/*
-	 * "-" gives operands as options of character 1, in their order, even if POSIXLY_CORRECT is
-	 * set
-	 */
+	/* "-" gives operands as options of character 1, in order, whatever POSIXLY_CORRECT says. */
 	while ((c = getopt_long(argc, argv, "-:", options, &i)) != -1) {
 		if (c == 1) {
 			if (!take_object(optarg, &object))

@@ -110,9 +110,8 @@ static ssize_t read_at(int fd, void *data, size_t len, uint64_t offset)
 }
 
 /*
- * Finds the dynamic linker of the ELF program FD, if the verdict still is PROGRAM_PRELOADS. Returns
- * 0 or
- * -errno.
+ * Finds the dynamic linker of the ELF program FD, if the verdict still is PROGRAM_PRELOADS.
+ * Returns 0 or -errno.
  */
 static int read_linker(int fd, char linker[PATH_MAX], enum program_preload *ret_preload)
 {

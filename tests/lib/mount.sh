@@ -229,7 +229,6 @@ abort_connection() {
 	echo 1 >"$control/$number/abort"
 }
 
-
 # blocks FILE: 512-byte blocks allocated
 blocks() { stat -c %b "$1"; }
 
