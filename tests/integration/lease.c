@@ -64,8 +64,12 @@ static int hold_again(const char *dir)
 	(void)puts("ready");
 	(void)fflush(stdout);
 	while (sigwait(&asked, &which) == 0) {
-		if (fcntl(fd, F_SETLEASE, F_UNLCK) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		if (fcntl(fd, F_SETLEASE, F_UNLCK) < 0)
 			return refused();
+		while (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+			if (errno != EAGAIN) /* somebody has it open */
+				return refused();
+		}
 	}
 	return 1;
 }

@@ -222,11 +222,17 @@ connection_of() {
 		/proc/self/mountinfo
 }
 
-abort_connection() {
+# connection_dir MOUNTPOINT: its directory of fusectl
+connection_dir() {
 	local number control=/sys/fs/fuse/connections
 	number=$(connection_of "$1") || return 1
 	[[ -e $control/$number ]] || mount -t fusectl fusectl "$control" || return 1
-	echo 1 >"$control/$number/abort"
+	echo "$control/$number"
+}
+
+abort_connection() {
+	local dir
+	dir=$(connection_dir "$1") && echo 1 >"$dir/abort"
 }
 
 # blocks FILE: 512-byte blocks allocated
