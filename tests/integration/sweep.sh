@@ -3,7 +3,7 @@
 #
 # A run of the tests that is killed can't undo what it has made. The next run does: it removes the
 # whole stack of backing store, daemon, loop device and filesystem. It leaves alone what belongs to
-# a run that is still alive.
+# a run that is still alive, and a case what belongs to another case.
 #
 #@ packages: e2fsprogs util-linux
 #@ alone: yes
@@ -49,3 +49,12 @@ same "$(mounts_below "$runs")" "" "what is mounted"
 same "$(ls -A "$runs")" "" "what is in the directory"
 wait_until 15 loop_is_free "$(<"$scratch/ready")"
 wait_until 15 process_is_gone "$daemon"
+
+say "a loop device that was given back, and is another's now"
+truncate -s 8M "$scratch/ours" "$scratch/theirs"
+attach "$scratch/ours"
+detach "$loop"
+same "$(losetup --find --show "$scratch/theirs")" "$loop" "the next device"
+defer losetup -d "$loop"
+detach "$loop" # as a case does at its end
+same "$(<"/sys/block/${loop#/dev/}/loop/backing_file")" "$scratch/theirs" "what it is attached to"

@@ -31,15 +31,15 @@ refused_zone() {
 # survives NAME SIZE [BYTES]: what a power cut right now would leave of it; the first BYTES are those
 # that were written
 survives() {
-	local copy=$scratch/copy device got
+	local copy=$scratch/copy loop got
 	cp --sparse=always "$backing.image" "$copy.image"
 	mkdir -p "$copy"
-	device=$(losetup --find --show "$copy.image")
-	mount -t ext4 "$device" "$copy"
+	attach "$copy.image"
+	mount -t ext4 "$loop" "$copy"
 	got=$(stat -c %s "$copy/0/$1" 2>&1) || true
 	cmp -n "${3:-0}" "$scratch/bytes" "$copy/0/$1" || got="$got with other bytes"
 	umount "$copy"
-	detach "$device"
+	detach "$loop"
 	same "$got" "$2" "size of $1 after a power cut"
 }
 

@@ -25,7 +25,13 @@ daemon_log=$scratch/caissond.log
 
 # --- loop devices and backing stores ---
 
-loop_is_free() { [[ ! -e /sys/block/${1#/dev/}/loop/backing_file ]]; }
+declare -A loop_seq=() # by device: diskseq, by which the kernel tells what it was attached to in turn
+
+# loop_is_free DEVICE: it is attached to nothing; or to something of another case, since attach()
+loop_is_free() {
+	local dir=/sys/block/${1#/dev/}
+	[[ ! -e $dir/loop/backing_file || ${loop_seq[$1]-$(<"$dir/diskseq")} != "$(<"$dir/diskseq")" ]]
+}
 
 # attach FILE [LOSETUP-OPTION...]: sets $loop
 attach() {
@@ -33,6 +39,7 @@ attach() {
 	shift
 	[[ -e /dev/loop-control ]] || skip "no loop devices: /dev/loop-control is missing"
 	loop=$(losetup --find --show "$@" "$file")
+	loop_seq[$loop]=$(<"/sys/block/${loop#/dev/}/diskseq")
 	defer detach "$loop"
 }
 
