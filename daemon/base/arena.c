@@ -45,25 +45,50 @@ int arena_plan(struct arena *arena, enum arena_table table, uint64_t row_len, ui
 	return 0;
 }
 
+int arena_plan_more(struct arena *arena, uint64_t row_len, uint64_t count)
+{
+	uint64_t len;
+
+	assert(!arena->base && !arena->plan.more.count);
+	if (__builtin_mul_overflow(row_len, count, &len) || len > INT64_MAX / 2)
+		return -EOVERFLOW;
+	arena->plan.more = (struct arena_span){ .row_len = row_len, .count = count };
+	return 0;
+}
+
 uint64_t arena_len(const struct arena *arena)
 {
 	return round_up(arena->plan.len, PAGE_BYTES);
 }
 
-static int map(struct arena *arena, int memfd, uint64_t len)
+/* Bytes of the room for more rows, a multiple of the page size. */
+static uint64_t more_len(const struct arena_header *plan)
 {
-	/* MAP_POPULATE reports no failure; caisson_memory_prefault() populates the pages later */
-	void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memfd, 0);
+	return round_up(plan->more.row_len * plan->more.count, PAGE_BYTES);
+}
+
+/* Maps LEN bytes of MEMFD, and behind them MORE bytes that can't be used yet. */
+static int map(struct arena *arena, int memfd, uint64_t len, uint64_t more)
+{
+	uint8_t *base = mmap(NULL, len + more, PROT_NONE, MAP_SHARED, memfd, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;
+	/* MAP_POPULATE reports no failure; caisson_memory_prefault() populates the pages later */
+	if (mmap(base, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, memfd,
+		 0) == MAP_FAILED) {
+		int r = -errno;
+
+		(void)munmap(base, len + more); /* mapped just now */
+		return r;
+	}
 	arena->base = base;
 	return 0;
 }
 
 int arena_create(struct arena *arena)
 {
-	uint64_t len = arena_len(arena);
+	uint64_t len = arena_len(arena), more = more_len(&arena->plan);
 	autoclose int memfd = -1;
 	int r;
 
@@ -74,14 +99,17 @@ int arena_create(struct arena *arena)
 	r = posix_fallocate(memfd, 0, (off_t)len);
 	if (r)
 		return -r;
+	if (ftruncate(memfd, (off_t)(len + more)) < 0)
+		return -errno;
 	/* nobody who holds the descriptor can change the length now */
 	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return -errno;
-	r = map(arena, memfd, len);
+	r = map(arena, memfd, len, more);
 	if (r < 0)
 		return r;
 
 	arena->plan.len = len;
+	arena->plan.more.off = len;
 	memcpy(arena->base, &arena->plan, sizeof(arena->plan));
 	arena->memfd = steal_fd(&memfd);
 	return 0;
@@ -95,13 +123,16 @@ static bool span_is_inside(const struct arena_span *span, uint64_t len)
 	       !__builtin_add_overflow(span->off, bytes, &end) && end <= len;
 }
 
-static bool header_is_sound(const struct arena_header *header, uint64_t len)
+/* Whether HEADER can be that of an arena in a file of FILE_LEN bytes. */
+static bool header_is_sound(const struct arena_header *header, uint64_t file_len)
 {
 	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION ||
-	    header->tables != ARENA_TABLES || header->len != len)
+	    header->tables != ARENA_TABLES || header->len < PAGE_BYTES || header->len > file_len ||
+	    !is_aligned(header->len, PAGE_BYTES) || header->more.off != header->len ||
+	    !span_is_inside(&header->more, file_len) || header->len + more_len(header) != file_len)
 		return false;
 	for (unsigned table = 0; table < ARENA_TABLES; table++) {
-		if (!span_is_inside(&header->span[table], len))
+		if (!span_is_inside(&header->span[table], header->len))
 			return false;
 	}
 	return true;
@@ -109,34 +140,60 @@ static bool header_is_sound(const struct arena_header *header, uint64_t len)
 
 int arena_attach(struct arena *arena, int memfd)
 {
+	struct arena_header header;
 	struct stat st;
+	ssize_t n;
 	int r;
 
 	if (fstat(memfd, &st) < 0)
 		return -errno;
-	if (st.st_size < (off_t)PAGE_BYTES)
+	n = pread(memfd, &header, sizeof(header), 0);
+	if (n < 0)
+		return -errno;
+	if (n != (ssize_t)sizeof(header) || !header_is_sound(&header, (uint64_t)st.st_size))
 		return -EBADMSG;
 
 	arena_init(arena);
-	r = map(arena, memfd, (uint64_t)st.st_size);
+	r = map(arena, memfd, header.len, more_len(&header));
 	if (r < 0)
 		return r;
+	arena->plan = header;
 	arena->memfd = memfd;
-	memcpy(&arena->plan, arena->base, sizeof(arena->plan));
-	if (!header_is_sound(&arena->plan, (uint64_t)st.st_size)) {
-		(void)munmap(arena->base, (size_t)st.st_size); /* mapped just now */
-		arena_init(arena);
-		return -EBADMSG;
-	}
 	return 0;
 }
 
 void arena_destroy(struct arena *arena)
 {
-	if (arena->base)
-		(void)munmap(arena->base, arena->plan.len); /* mapped by us: can't fail */
+	if (arena->base) /* mapped by us: can't fail */
+		(void)munmap(arena->base, arena->plan.len + more_len(&arena->plan));
 	close_fd(&arena->memfd);
 	arena->base = NULL;
+}
+
+void *arena_more(const struct arena *arena)
+{
+	assert(arena->base && arena->plan.more.count);
+	return arena->base + arena->plan.more.off;
+}
+
+int arena_make_more(struct arena *arena, uint64_t first, uint64_t count)
+{
+	const struct arena_span *more = &arena->plan.more;
+	uint64_t off = more->off + first * more->row_len, len = count * more->row_len;
+
+	assert(arena->base && first + count <= more->count);
+	assert(is_aligned(off, PAGE_BYTES) && is_aligned(len, PAGE_BYTES));
+	if (!len)
+		return 0;
+	/* not posix_fallocate(), which would go on for ever if there were always a signal */
+	if (fallocate(arena->memfd, 0, (off_t)off, (off_t)len) < 0)
+		return -errno;
+	if (mprotect(arena->base + off, len, PROT_READ | PROT_WRITE) < 0)
+		return -errno;
+	/* before Linux 5.14 the first use of a page faults */
+	if (madvise(arena->base + off, len, MADV_POPULATE_WRITE) < 0 && errno != EINVAL)
+		return -errno;
+	return 0;
 }
 
 void *arena_table(const struct arena *arena, enum arena_table table)

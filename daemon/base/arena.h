@@ -6,6 +6,9 @@
  * it at any address.
  *
  * Call arena_plan() for each table, then arena_create() once, then arena_table() for the rows.
+ *
+ * One table may have room for more rows behind all tables. It is address space only, until
+ * arena_make_more() gives it memory.
  */
 #ifndef CAISSON_ARENA_H
 #define CAISSON_ARENA_H
@@ -20,7 +23,8 @@ enum arena_table {
 	ARENA_META_BUFFERS,   /* for each metadata slot: a lead page and a message */
 	ARENA_WORKER_BUFFERS, /* reply and scratch buffers: of each worker, then each queue */
 	ARENA_META_RING,      /* the metadata workers' inboxes */
-	ARENA_INODES,	      /* struct inode */
+	ARENA_INODES,	      /* struct inode; with room for more */
+	ARENA_INODE_COMMON,   /* struct inode_common, one */
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
 	ARENA_PREALLOC,	      /* see prealloc.h */
@@ -36,12 +40,13 @@ struct arena_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t tables;
-	uint64_t len;
+	uint64_t len; /* without `more` */
 	struct arena_span span[ARENA_TABLES];
+	struct arena_span more; /* off is len; count 0: no table has room for more */
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 4u
+#define ARENA_VERSION 5u
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */
@@ -59,7 +64,13 @@ void arena_init(struct arena *arena);
 int arena_plan(struct arena *arena, enum arena_table table, uint64_t row_len, uint64_t count,
 	       uint64_t align);
 
-/* The arena's length in bytes, a multiple of the page size. */
+/*
+ * Plans room for COUNT more rows of ROW_LEN bytes, which have no memory yet; once at most. Returns
+ * 0, or -EOVERFLOW.
+ */
+int arena_plan_more(struct arena *arena, uint64_t row_len, uint64_t count);
+
+/* The arena's length in bytes, a multiple of the page size, without the room for more rows. */
 uint64_t arena_len(const struct arena *arena);
 
 /*
@@ -68,6 +79,16 @@ uint64_t arena_len(const struct arena *arena);
  * (-ENOMEM, -EMFILE, -ENFILE).
  */
 int arena_create(struct arena *arena);
+
+/* The first of the rows that arena_plan_more() made room for. */
+void *arena_more(const struct arena *arena);
+
+/*
+ * Gives memory to COUNT of these rows from FIRST on, and makes them usable in this process. Rows
+ * that have memory already keep what is in them. FIRST and COUNT must fill whole pages. Returns 0
+ * or -errno: -ENOSPC or -ENOMEM if there is no memory.
+ */
+int arena_make_more(struct arena *arena, uint64_t first, uint64_t count);
 
 /*
  * Maps the existing arena in MEMFD and checks its header against its length. On success the arena

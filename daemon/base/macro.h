@@ -3,6 +3,7 @@
 #ifndef CAISSON_MACRO_H
 #define CAISSON_MACRO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,13 @@
 
 /* Counters of different threads lie at least this far apart, to avoid false sharing. */
 #define CACHE_LINE_BYTES 64
+
+/*
+ * For shared memory that outlives this process. If the process is killed at any moment, a store
+ * after KILL_FENCE() was made only if all stores before it were: a thread is killed between two
+ * instructions, so only the compiler could change the order.
+ */
+#define KILL_FENCE() atomic_signal_fence(memory_order_seq_cst)
 
 /* Rounds VALUE up to the next multiple of ALIGN, which is a power of two. */
 static inline uint64_t round_up(uint64_t value, uint64_t align)

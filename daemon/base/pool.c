@@ -14,7 +14,7 @@ static uint64_t head_make(uint64_t old, uint32_t index)
 	return ((old >> 32) + 1) << 32 | index;
 }
 
-int pool_init(struct pool *pool, uint32_t first, uint32_t count)
+int pool_init_in_use(struct pool *pool, uint32_t first, uint32_t count)
 {
 	assert(count < IN_USE - first);
 
@@ -22,12 +22,20 @@ int pool_init(struct pool *pool, uint32_t first, uint32_t count)
 	pool->next = calloc(count ? count : 1, sizeof(*pool->next));
 	if (!pool->next)
 		return -ENOMEM;
-	/* the lowest index is on top, so that few requests use few rows, which stay in the cache */
 	for (uint32_t i = 0; i < count; i++)
-		atomic_init(&pool->next[i], i + 1 < count ? first + i + 1 : POOL_NONE);
-	atomic_init(&pool->head, count ? first : POOL_NONE);
-	atomic_init(&pool->free, count);
+		atomic_init(&pool->next[i], IN_USE);
+	atomic_init(&pool->head, POOL_NONE);
 	return 0;
+}
+
+int pool_init(struct pool *pool, uint32_t first, uint32_t count)
+{
+	int r = pool_init_in_use(pool, first, count);
+
+	/* the lowest index is on top, so that few requests use few rows, which stay in the cache */
+	for (uint32_t i = count; r == 0 && i > 0; i--)
+		pool_put(pool, first + i - 1);
+	return r;
 }
 
 void pool_destroy(struct pool *pool)

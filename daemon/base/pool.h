@@ -29,6 +29,9 @@ struct pool {
  * Returns 0 or -ENOMEM.
  */
 int pool_init(struct pool *pool, uint32_t first, uint32_t count);
+
+/* The same with all rows in use; pool_put() those that are free, the highest first. */
+int pool_init_in_use(struct pool *pool, uint32_t first, uint32_t count);
 void pool_destroy(struct pool *pool);
 
 /* Takes a free row. Returns its index, or POOL_NONE if there is none. Any thread. */

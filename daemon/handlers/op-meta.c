@@ -313,5 +313,5 @@ uint32_t op_gate(const struct call *call)
 
 bool op_is_local(const struct fs *fs, const struct inode *inode)
 {
-	return fs->store.local && inode->dev == fs->inodes.devices[0];
+	return fs->store.local && inode->dev == fs->inodes.common->devices[0];
 }

@@ -165,6 +165,23 @@ void cached_open_settle(const struct inode_table *table, const struct cached_dro
 		atomic_fetch_sub(&inode->drops, 1);
 }
 
+void cached_open_attach(const struct file_table *table)
+{
+	for (uint32_t row = 0; row < table->count; row++) {
+		const struct file *file = &table->rows[row];
+		struct inode *inode = inode_at(table->inodes, file->known);
+
+		if (!file_is_used(file))
+			continue;
+		if (atomic_load(&file->cached))
+			atomic_fetch_add(&inode->cached_opens, share_of(file));
+		if (atomic_load(&file->writing))
+			atomic_fetch_add(&inode->writing, 1);
+		if (atomic_load(&file->around))
+			atomic_fetch_add(&inode->around, 1);
+	}
+}
+
 void cached_open_begin_around(struct inode *inode, struct file *file)
 {
 	go_around(inode, file);

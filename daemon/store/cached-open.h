@@ -48,6 +48,7 @@
 #define CACHED_OPEN_WRITER  (1ull << 40)
 
 struct file;
+struct file_table;
 struct inode;
 struct inode_table;
 
@@ -80,6 +81,12 @@ bool cached_open_begin(const struct inode_table *table, struct inode *inode, str
  * even if the answer didn't wait after all. Any thread, doesn't block.
  */
 void cached_open_settle(const struct inode_table *table, const struct cached_drop *drop);
+
+/*
+ * Counts the open files of TABLE, which was attached, in their inodes again. An opening that waited
+ * counts as open. Before other threads exist.
+ */
+void cached_open_attach(const struct file_table *table);
 
 /*
  * Workers call this when FILE is about to be open on INODE around the cache. Its mappings still use

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/fd-marks.h"
 #include "base/macro.h"
 #include "store/inode.h"
 #include "store/passthrough.h"
@@ -51,6 +52,48 @@ int file_table_init(struct file_table *table, const struct arena *arena, struct 
 	for (uint32_t i = 0; i < table->count; i++)
 		table->rows[i] = (struct file){ .fd = -1, .buffered_fd = -1 };
 	return pool_init(&table->pool, 0, table->count);
+}
+
+/* Makes FILE, whose row isn't in use, an empty row. */
+static void clear(struct file *file)
+{
+	file->fd = file->buffered_fd = -1;
+	file->lent = false;
+}
+
+int file_table_attach(struct file_table *table, const struct arena *arena,
+		      struct inode_table *inodes)
+{
+	int r;
+
+	*table = (struct file_table){
+		.inodes = inodes,
+		.rows = arena_table(arena, ARENA_FILES),
+		.count = (uint32_t)arena->plan.span[ARENA_FILES].count,
+	};
+	r = pool_init_in_use(&table->pool, 0, table->count);
+	if (r < 0)
+		return r;
+	for (uint32_t row = table->count; row > 0; row--) {
+		struct file *file = &table->rows[row - 1];
+
+		if (file_is_used(file)) {
+			inode_hold_open(inodes, inode_at(inodes, file->known));
+			table->used++;
+		} else {
+			clear(file);
+			pool_put(&table->pool, row - 1);
+		}
+	}
+	return 0;
+}
+
+void file_table_mark_fds(const struct file_table *table, struct fd_marks *marks)
+{
+	for (uint32_t row = 0; row < table->count; row++) {
+		fd_marks_add(marks, table->rows[row].fd);
+		fd_marks_add(marks, table->rows[row].buffered_fd);
+	}
 }
 
 void file_table_destroy(struct file_table *table)
@@ -114,6 +157,7 @@ uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inod
 	file->dir_off = 0;
 	/* an opener isn't told of failures before its opening */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
+	KILL_FENCE();
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&table->used, 1);
 	return (uint64_t)generation << 32 | row;
@@ -141,6 +185,7 @@ void file_close(struct file_table *table, struct file *file)
 
 	assert(atomic_load(&file->generation) & 1);
 	atomic_fetch_add(&file->generation, 1);
+	KILL_FENCE();
 	close_all(file);
 	inode_put_open(table->inodes, inode);
 	atomic_fetch_sub(&table->used, 1);

@@ -27,6 +27,7 @@
 #include "base/pool.h"
 
 struct arena;
+struct fd_marks;
 struct inode;
 struct inode_table;
 
@@ -69,8 +70,26 @@ int file_table_plan(struct arena *arena, uint32_t count);
 int file_table_init(struct file_table *table, const struct arena *arena,
 		    struct inode_table *inodes);
 
+/*
+ * Takes over the table that a process has left in ARENA, which may have died at any moment. INODES
+ * has been attached, and the open files hold their rows again; cached_open_attach() must come next.
+ * Descriptors of files that were being opened or closed stay open without a row. Allocates. Returns
+ * 0 or -errno.
+ */
+int file_table_attach(struct file_table *table, const struct arena *arena,
+		      struct inode_table *inodes);
+
+/* Marks every descriptor that the table has. */
+void file_table_mark_fds(const struct file_table *table, struct fd_marks *marks);
+
 /* Closes every descriptor in the table. */
 void file_table_destroy(struct file_table *table);
+
+/* Whether the row FILE is in use. */
+static inline bool file_is_used(const struct file *file)
+{
+	return atomic_load_explicit(&file->generation, memory_order_acquire) & 1;
+}
 
 /* The open file with FH, or NULL if there is none (-EBADF). Any thread, no lock. */
 struct file *file_get(const struct file_table *table, uint64_t fh);

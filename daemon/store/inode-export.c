@@ -33,11 +33,11 @@ int inode_export_init(struct inode_table *table, const struct inode *root, bool 
 		      const struct statx *root_stx)
 {
 	if (reopens && is_whole(root_stx))
-		table->export_off = handle_generation_off(root->fd, &root->handle);
-	if (getrandom(&table->unexported, sizeof(table->unexported), 0) !=
-	    sizeof(table->unexported))
+		table->common->export_off = handle_generation_off(root->fd, &root->handle);
+	if (getrandom(&table->common->unexported, sizeof(table->common->unexported), 0) !=
+	    sizeof(table->common->unexported))
 		return -EIO;
-	table->unexported |= UNEXPORTED;
+	table->common->unexported |= UNEXPORTED;
 	return 0;
 }
 
@@ -46,9 +46,9 @@ uint64_t inode_exported_nodeid(const struct inode_table *table,
 {
 	uint64_t nodeid = 0;
 
-	if (table->export_off && candidate->mount_id == table->mounts[0].id)
+	if (table->common->export_off && candidate->mount_id == table->common->mounts[0].id)
 		nodeid = handle_pack(&candidate->handle, &inode_at(table, INODE_ROOT_ROW)->handle,
-				     table->export_off);
+				     table->common->export_off);
 	return nodeid > FUSE_ROOT_ID && (uint32_t)nodeid == candidate->ino ? nodeid : 0;
 }
 
@@ -56,7 +56,8 @@ uint32_t inode_generation(const struct inode_table *table, const struct inode *i
 {
 	if (inode->nodeid == FUSE_ROOT_ID)
 		return 0; /* the kernel gives the root this generation itself */
-	return inode->exported && !zone_is_file(&inode->zone) ? EXPORTED : table->unexported;
+	return inode->exported && !zone_is_file(&inode->zone) ? EXPORTED
+							      : table->common->unexported;
 }
 
 /* Opens the inode of NODEID, which has no row. */
@@ -66,8 +67,9 @@ static int open_forgotten(struct inode_table *table, uint64_t nodeid, int *ret_f
 	autoclose int fd = -1;
 	int r;
 
-	handle_unpack(nodeid, &inode_at(table, INODE_ROOT_ROW)->handle, table->export_off, &handle);
-	r = handle_open(table->mounts[0].fd, &handle, O_PATH, &fd);
+	handle_unpack(nodeid, &inode_at(table, INODE_ROOT_ROW)->handle, table->common->export_off,
+		      &handle);
+	r = handle_open(table->common->mounts[0].fd, &handle, O_PATH, &fd);
 	if (r < 0)
 		return r;
 	/* on some filesystems, generation 0 opens an inode of any generation */
@@ -90,5 +92,6 @@ int inode_open_exported(struct inode_table *table, uint64_t nodeid, bool parent,
 				 : fcntl(inode->fd, F_DUPFD_CLOEXEC, 0);
 		return *ret_fd < 0 ? -errno : 0;
 	}
-	return parent || !table->export_off ? -ESTALE : open_forgotten(table, nodeid, ret_fd);
+	return parent || !table->common->export_off ? -ESTALE
+						    : open_forgotten(table, nodeid, ret_fd);
 }

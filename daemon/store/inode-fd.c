@@ -42,14 +42,12 @@ void inode_fd_init(struct inode_table *table)
 {
 	table->oldest = table->newest = POOL_NONE;
 	table->fd_limit = UINT32_MAX;
-	for (uint32_t i = 0; i < INODE_MOUNTS; i++)
-		table->mounts[i].fd = -1;
 }
 
 void inode_fd_destroy(struct inode_table *table)
 {
 	for (uint32_t i = 0; i < INODE_MOUNTS; i++)
-		close_fd(&table->mounts[i].fd);
+		close_fd(&table->common->mounts[i].fd);
 }
 
 /* The mutex is held. */
@@ -86,7 +84,8 @@ static void list_as_newest(struct inode_table *table, struct inode *inode)
 static bool reopens(const struct inode_table *table, const struct inode *inode)
 {
 	return inode_row(table, inode) != INODE_ROOT_ROW && inode->mount < INODE_MOUNTS &&
-	       table->mounts[inode->mount].reopens && !table->may_not_reopen && inode->handle.len;
+	       table->common->mounts[inode->mount].reopens && !table->common->may_not_reopen &&
+	       inode->handle.len;
 }
 
 void inode_fd_install(struct inode_table *table, struct inode *inode, int *fd)
@@ -205,7 +204,7 @@ static int try_directory(int dir_fd, int *ret_fd)
 
 int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 {
-	struct inode_mount *mount = &table->mounts[slot];
+	struct inode_mount *mount = &table->common->mounts[slot];
 	bool is_probed, works;
 	autoclose int fd = -1;
 	uint64_t id;
@@ -213,7 +212,7 @@ int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 
 	mutex_lock(&table->mutex);
 	is_probed = mount->is_probed;
-	works = mount->reopens && !table->may_not_reopen;
+	works = mount->reopens && !table->common->may_not_reopen;
 	id = mount->id;
 	mutex_unlock(&table->mutex);
 	if (is_probed || !works)
@@ -225,9 +224,10 @@ int inode_mount_probe(struct inode_table *table, uint16_t slot, int dir_fd)
 		return r;
 	mutex_lock(&table->mutex);
 	if (mount->rows && mount->id == id && !mount->is_probed) {
-		mount->is_probed = true;
 		mount->reopens = r == 0;
 		mount->fd = steal_fd(&fd);
+		KILL_FENCE();
+		mount->is_probed = true;
 	}
 	mutex_unlock(&table->mutex);
 	return r;
@@ -295,7 +295,7 @@ bool inode_is_short_of_fds(const struct inode_table *table)
 static int reopen(struct inode_table *table, struct inode *inode)
 {
 	/* a mount's descriptor stays open while the mount has rows */
-	int mount_fd = inode->mount < INODE_MOUNTS ? table->mounts[inode->mount].fd : -1;
+	int mount_fd = inode->mount < INODE_MOUNTS ? table->common->mounts[inode->mount].fd : -1;
 	int fd = -1, r;
 
 	for (int tries = 0; tries < REOPEN_TRIES; tries++) {
@@ -352,7 +352,7 @@ struct inode *inode_get_at_hand(struct inode_table *table, uint64_t nodeid)
 uint16_t inode_mount_find(const struct inode_table *table, uint64_t id)
 {
 	for (uint16_t slot = 0; slot < INODE_MOUNTS; slot++) {
-		if (table->mounts[slot].rows && table->mounts[slot].id == id)
+		if (table->common->mounts[slot].rows && table->common->mounts[slot].id == id)
 			return slot;
 	}
 	return INODE_MOUNTS;
@@ -363,9 +363,9 @@ uint16_t inode_mount_get(struct inode_table *table, uint64_t id, bool is_lasting
 	uint16_t slot = inode_mount_find(table, id);
 
 	for (uint16_t i = 0; slot == INODE_MOUNTS && i < INODE_MOUNTS; i++) {
-		if (!table->mounts[i].rows) {
+		if (!table->common->mounts[i].rows) {
 			slot = i;
-			table->mounts[i] = (struct inode_mount){
+			table->common->mounts[i] = (struct inode_mount){
 				.id = id,
 				.fd = -1,
 				.is_lasting = is_lasting,
@@ -374,13 +374,13 @@ uint16_t inode_mount_get(struct inode_table *table, uint64_t id, bool is_lasting
 		}
 	}
 	if (slot < INODE_MOUNTS)
-		table->mounts[slot].rows++;
+		table->common->mounts[slot].rows++;
 	return slot;
 }
 
 int inode_mount_put(struct inode_table *table, uint16_t slot)
 {
-	if (slot == INODE_MOUNTS || --table->mounts[slot].rows)
+	if (slot == INODE_MOUNTS || --table->common->mounts[slot].rows)
 		return -1;
-	return steal_fd(&table->mounts[slot].fd);
+	return steal_fd(&table->common->mounts[slot].fd);
 }

@@ -29,7 +29,7 @@ void inode_identify(struct inode_candidate *candidate, int fd, const struct stat
 static bool keeps_number(const struct inode_table *table, const struct inode *inode)
 {
 	return inode->fd >= 0 && inode->mount < INODE_MOUNTS &&
-	       table->mounts[inode->mount].is_lasting;
+	       table->common->mounts[inode->mount].is_lasting;
 }
 
 /*
@@ -88,9 +88,9 @@ struct inode *inode_by_nodeid(struct inode_table *table, uint64_t nodeid)
 		if (inode->used && inode->nodeid == nodeid)
 			return inode;
 	}
-	if (!table->export_off)
+	if (!table->common->export_off)
 		return NULL;
-	row = *inode_bucket(table, table->devices[0], (uint32_t)nodeid);
+	row = *inode_bucket(table, table->common->devices[0], (uint32_t)nodeid);
 	while (row != POOL_NONE && inode_at(table, row)->nodeid != nodeid)
 		row = inode_at(table, row)->hash_next;
 	return row == POOL_NONE ? NULL : inode_at(table, row);

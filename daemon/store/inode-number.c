@@ -15,13 +15,14 @@ static uint32_t device_number(struct inode_table *table, uint64_t dev)
 	uint32_t number;
 
 	mutex_lock(&table->mutex);
-	for (number = 1; number < table->device_count; number++) {
-		if (table->devices[number] == dev)
+	for (number = 1; number < table->common->device_count; number++) {
+		if (table->common->devices[number] == dev)
 			break;
 	}
-	if (number == table->device_count && number < INODE_DEVICES) {
-		table->devices[number] = dev;
-		table->device_count++;
+	if (number == table->common->device_count && number < INODE_DEVICES) {
+		table->common->devices[number] = dev;
+		KILL_FENCE();
+		table->common->device_count++;
 	}
 	mutex_unlock(&table->mutex);
 	if (number == INODE_DEVICES)
@@ -32,7 +33,7 @@ static uint32_t device_number(struct inode_table *table, uint64_t dev)
 uint64_t inode_shown_ino(struct inode_table *table, uint64_t dev, uint64_t ino)
 {
 	/* no lock is needed, because the root's device doesn't change */
-	if (dev == table->devices[0])
+	if (dev == table->common->devices[0])
 		return ino;
 	return ino ^ (uint64_t)device_number(table, dev) << DEVICE_SHIFT;
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -35,10 +34,15 @@ int inode_table_plan(struct arena *arena, uint32_t count)
 {
 	int r = arena_plan(arena, ARENA_INODES, sizeof(struct inode), count, CACHE_LINE_BYTES);
 
-	if (r < 0)
-		return r;
-	return arena_plan(arena, ARENA_INODE_HASH, sizeof(uint32_t), buckets_for(count),
-			  CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_INODE_COMMON, sizeof(struct inode_common), 1,
+			   CACHE_LINE_BYTES);
+	r = r ? r
+	      : arena_plan(arena, ARENA_INODE_HASH, sizeof(uint32_t), buckets_for(count),
+			   CACHE_LINE_BYTES);
+	/* Address space counts as locked memory, so there is room from the start: once
+	 * CAP_IPC_LOCK has been dropped, the limit would forbid a new mapping. */
+	return r ? r : arena_plan_more(arena, sizeof(struct inode), INODE_MORE_ROWS);
 }
 
 static void clear_row(struct inode *inode)
@@ -53,38 +57,28 @@ static void clear_row(struct inode *inode)
 	atomic_init(&inode->backing_id, PASSTHROUGH_NONE);
 }
 
-/*
- * Reserves address space, without memory, for rows beyond the arena's. It counts as locked memory,
- * so it is reserved now: once CAP_IPC_LOCK has been dropped, the limit would forbid a new mapping.
- */
-static void reserve_more(struct inode_table *table)
-{
-	void *at = mmap(NULL, INODE_MORE_ROWS * sizeof(struct inode), PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	table->more = at == MAP_FAILED ? NULL : at;
-	table->more_max = table->more ? INODE_MORE_ROWS : 0;
-	table->more_free = POOL_NONE;
-}
-
-int inode_table_init(struct inode_table *table, const struct arena *arena)
+int inode_rows_open(struct inode_table *table, struct arena *arena)
 {
 	uint32_t count = (uint32_t)arena->plan.span[ARENA_INODES].count;
 	uint32_t buckets = (uint32_t)arena->plan.span[ARENA_INODE_HASH].count;
 	int r;
 
 	*table = (struct inode_table){
+		.arena = arena,
 		.rows = arena_table(arena, ARENA_INODES),
+		.common = arena_table(arena, ARENA_INODE_COMMON),
 		.buckets = arena_table(arena, ARENA_INODE_HASH),
+		.more = arena_more(arena),
 		.count = count,
 		.bucket_mask = buckets - 1,
+		.more_max = INODE_MORE_ROWS,
+		.more_free = POOL_NONE,
 	};
 	assert(is_power_of_two(buckets));
-
 	table->pressure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (table->pressure_fd < 0)
 		return -errno;
-	r = pool_init(&table->pool, 0, count);
+	r = pool_init_in_use(&table->pool, 0, count);
 	if (r < 0)
 		goto err_fd;
 	r = -pthread_mutex_init(&table->mutex, NULL);
@@ -93,10 +87,7 @@ int inode_table_init(struct inode_table *table, const struct arena *arena)
 	r = -pthread_mutex_init(&table->more_mutex, NULL);
 	if (r < 0)
 		goto err_mutex;
-	for (uint32_t i = 0; i < count; i++)
-		clear_row(&table->rows[i]);
 	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
-	reserve_more(table);
 	inode_fd_init(table);
 	return 0;
 
@@ -109,9 +100,34 @@ err_fd:
 	return r;
 }
 
+int inode_table_init(struct inode_table *table, struct arena *arena)
+{
+	int r = inode_rows_open(table, arena);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < INODE_MOUNTS; i++)
+		table->common->mounts[i].fd = -1;
+	for (uint32_t i = table->count; i > 0; i--) {
+		clear_row(&table->rows[i - 1]);
+		pool_put(&table->pool, i - 1);
+	}
+	return 0;
+}
+
 uint32_t inode_row_count(const struct inode_table *table)
 {
-	return table->count + atomic_load(&table->more_made);
+	return table->count + atomic_load(&table->common->more_made);
+}
+
+void inode_rows_close(struct inode_table *table)
+{
+	close_fd(&table->pressure_fd);
+	pool_destroy(&table->pool);
+	/* no other thread has a mutex now */
+	(void)pthread_mutex_destroy(&table->more_mutex);
+	(void)pthread_mutex_destroy(&table->mutex);
+	table->count = 0;
 }
 
 void inode_table_destroy(struct inode_table *table)
@@ -124,16 +140,8 @@ void inode_table_destroy(struct inode_table *table)
 		close_fd(&inode->fd);
 	}
 	inode_fd_destroy(table);
-	close_fd(&table->pressure_fd);
-	pool_destroy(&table->pool);
-	if (table->more)
-		(void)munmap(table->more, INODE_MORE_ROWS * sizeof(struct inode)); /* ours */
-	/* the threads have ended, so none of them has a mutex */
-	(void)pthread_mutex_destroy(&table->more_mutex);
-	(void)pthread_mutex_destroy(&table->mutex);
-	table->more = NULL;
-	atomic_store(&table->more_made, 0);
-	table->count = 0;
+	atomic_store(&table->common->more_made, 0);
+	inode_rows_close(table);
 }
 
 uint32_t *inode_bucket(struct inode_table *table, uint64_t dev, uint64_t ino)
@@ -149,11 +157,10 @@ int inode_rows_make_more(struct inode_table *table)
 	mutex_lock(&table->more_mutex);
 	mutex_lock(&table->mutex);
 	enough = table->more_free != POOL_NONE;
-	made = atomic_load(&table->more_made);
+	made = atomic_load(&table->common->more_made);
 	mutex_unlock(&table->mutex);
 	if (!enough && (made + MORE_PIECE > table->more_max ||
-			mprotect(&table->more[made], MORE_PIECE * sizeof(struct inode),
-				 PROT_READ | PROT_WRITE) < 0)) {
+			arena_make_more(table->arena, made, MORE_PIECE) < 0)) {
 		mutex_unlock(&table->more_mutex);
 		return -ENFILE;
 	}
@@ -164,10 +171,11 @@ int inode_rows_make_more(struct inode_table *table)
 			if (i + 1 < MORE_PIECE)
 				table->more[made + i].hash_next = first + i + 1;
 		}
+		KILL_FENCE();
 		mutex_lock(&table->mutex);
 		table->more[made + MORE_PIECE - 1].hash_next = table->more_free;
 		table->more_free = first;
-		atomic_store(&table->more_made, made + MORE_PIECE);
+		atomic_store(&table->common->more_made, made + MORE_PIECE);
 		mutex_unlock(&table->mutex);
 	}
 	mutex_unlock(&table->more_mutex);

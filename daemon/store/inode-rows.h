@@ -3,8 +3,8 @@
  * The rows of the inode table: how they are stored, which ones are free, and the hash chains that
  * lead to those in use. Private to inode.c and its parts.
  *
- * The arena has a fixed number of rows. When all of them are in use, more are made in address
- * space that was reserved at start.
+ * The arena has a fixed number of rows. When all of them are in use, more are made in the room
+ * behind its tables.
  */
 #ifndef CAISSON_INODE_ROWS_H
 #define CAISSON_INODE_ROWS_H
@@ -13,9 +13,16 @@
 
 #include "base/macro.h"
 
+struct arena;
 struct inode_table;
 
 #define INODE_ROOT_ROW 0u
+
+/* Makes all of TABLE but its rows, none of which is free. Allocates. Returns 0 or -errno. */
+int inode_rows_open(struct inode_table *table, struct arena *arena);
+
+/* Frees what inode_rows_open() made. Before there are other threads, or after they have ended. */
+void inode_rows_close(struct inode_table *table);
 
 /* Rows that exist, in use or free. Any thread. */
 uint32_t inode_row_count(const struct inode_table *table);

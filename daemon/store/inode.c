@@ -44,7 +44,6 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 
 	assert(!inode->used && inode->fd < 0);
 	choose_nodeid(table, inode, row, candidate);
-	inode->used = true;
 	inode->dev = candidate->dev;
 	inode->ino = candidate->ino;
 	inode->mode = candidate->mode;
@@ -77,6 +76,8 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	inode->hash_next = *head;
 	*head = row;
 	inode_fd_install(table, inode, fd);
+	KILL_FENCE();
+	atomic_store(&inode->used, true);
 	atomic_fetch_add(&table->used, 1);
 	return inode;
 }
@@ -113,7 +114,8 @@ static void remove_row(struct inode_table *table, struct inode *inode, struct le
 	*link = inode->hash_next;
 	inode->hash_next = POOL_NONE;
 	inode->tenancy++;
-	inode->used = false;
+	atomic_store(&inode->used, false);
+	KILL_FENCE();
 	leave(leftover, inode_mount_put(table, inode->mount));
 	atomic_fetch_sub(&table->used, 1);
 	atomic_fetch_add(&table->freed, 1);
@@ -169,10 +171,10 @@ int inode_table_set_root(struct inode_table *table, int root_fd)
 	root->nlookup = 1; /* the mount's own, which is never forgotten */
 	mutex_unlock(&table->mutex);
 	assert(inode_row(table, root) == INODE_ROOT_ROW && root->nodeid == FUSE_ROOT_ID);
-	table->devices[0] = root->dev;
-	table->device_count = 1;
+	table->common->devices[0] = root->dev;
+	table->common->device_count = 1;
 	r = inode_mount_probe(table, root->mount, root->fd);
-	table->may_not_reopen = r == -EPERM;
+	table->common->may_not_reopen = r == -EPERM;
 	return inode_export_init(table, root, r == 0, &stx);
 }
 
@@ -374,6 +376,23 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 	if (backing_id != PASSTHROUGH_NONE)
 		passthrough_close(table->session_fd, backing_id);
 	close_leftover(&leftover);
+}
+
+void inode_table_free_unheld(struct inode_table *table)
+{
+	for (uint32_t row = 0; row < inode_row_count(table); row++) {
+		struct inode *inode = inode_at(table, row);
+
+		if (!atomic_load(&inode->used) || inode->opens)
+			continue;
+		/* as if the last opener had gone now; the root's row has none of these */
+		mutex_lock(&table->mutex);
+		inode->opens++;
+		if (inode_primary(table, inode) != inode)
+			inode_primary(table, inode)->opens++;
+		mutex_unlock(&table->mutex);
+		inode_put_open(table, inode);
+	}
 }
 
 int inode_make_zone(struct inode_table *table, struct inode *inode, enum zone_kind kind,

@@ -54,6 +54,7 @@
 #include "store/zone.h"
 
 struct arena;
+struct fd_marks;
 struct statx;
 
 /* A backing file as it was when the page cache above was last known to match it. */
@@ -82,7 +83,7 @@ struct inode {
 	uint32_t older;		 /* row in the list table.oldest … newest, or POOL_NONE */
 	uint32_t newer;		 /* row in the list table.oldest … newest, or POOL_NONE */
 	uint16_t mount;		 /* slot in table.mounts, or INODE_MOUNTS; constant while in use */
-	bool used;		 /* the row has an inode */
+	_Atomic bool used;	 /* the row has an inode; set when all else in it is */
 	bool exported;		 /* nodeid leads back to the inode; constant while in use */
 	bool warm;		 /* looked up again since inode_collect_idle() passed */
 	bool recent;		 /* asked for since a descriptor to drop was looked for here */
@@ -125,11 +126,29 @@ struct inode_mount {
 	int32_t fd;	 /* for handle_open(), so not O_PATH; -1 until inode_mount_probe() */
 	bool is_lasting; /* handle_is_lasting() */
 	bool reopens;	 /* inodes can be opened by their handles, as far as is known */
-	bool is_probed;	 /* inode_mount_probe() has found out whether it reopens */
+	bool is_probed;	 /* inode_mount_probe() has set fd and reopens */
+};
+
+/*
+ * What the rows have in common and can't be found out from them. It lives in the arena, so it holds
+ * no pointers.
+ */
+struct inode_common {
+	struct inode_mount mounts[INODE_MOUNTS]; /* guard: the table's mutex */
+	uint64_t devices[INODE_DEVICES];	 /* as makedev() makes them, the root's first */
+	uint32_t device_count;			 /* guard: the table's mutex */
+	_Atomic uint32_t more_made;		 /* rows beyond the arena's that were made */
+
+	/* fixed before serving */
+	uint32_t export_off; /* handle_generation_off() of the root; 0: nothing is exported */
+	uint32_t unexported; /* generation of inodes that aren't exported */
+	bool may_not_reopen; /* no CAP_DAC_READ_SEARCH */
 };
 
 struct inode_table {
+	struct arena *arena;
 	struct inode *rows;
+	struct inode_common *common;
 	uint32_t *buckets;    /* first row of each hash chain, or POOL_NONE */
 	uint32_t count;	      /* rows in the arena */
 	uint32_t bucket_mask; /* number of buckets - 1 */
@@ -142,33 +161,44 @@ struct inode_table {
 	_Atomic uint32_t used;	   /* rows in use */
 	_Atomic uint64_t freed;	   /* rows that were given back */
 	_Atomic uint64_t refusals; /* look-ups that failed with -ENFILE, for status */
-	uint64_t devices[INODE_DEVICES]; /* as makedev() makes them, the root's first */
-	uint32_t device_count;		 /* guard: mutex */
 
 	/* rows beyond the arena's; guard: mutex */
-	struct inode *more;	    /* address space that becomes memory piece by piece */
+	struct inode *more;	    /* room that becomes memory piece by piece */
 	pthread_mutex_t more_mutex; /* lets one thread at a time make rows; taken before mutex */
-	_Atomic uint32_t more_made; /* rows that were made */
 	uint32_t more_max;	    /* rows that can be made */
 	uint32_t more_free;	    /* first free one of the rows that were made, or POOL_NONE */
 
-	/* export; fixed before serving */
-	uint32_t export_off; /* handle_generation_off() of the root; 0: nothing is exported */
-	uint32_t unexported; /* generation of inodes that aren't exported */
-
 	/* descriptors (inode-fd.h); guard: mutex */
-	struct inode_mount mounts[INODE_MOUNTS];
 	uint32_t oldest, newest; /* list of rows whose descriptors may be dropped, or POOL_NONE */
 	_Atomic uint32_t fds;	 /* rows that have a descriptor */
 	uint32_t fd_limit;	 /* rows that may have a descriptor; fixed before serving */
-	bool may_not_reopen;	 /* no CAP_DAC_READ_SEARCH; fixed before serving */
 };
 
-/* Plans ARENA_INODES for COUNT rows, and ARENA_INODE_HASH. Returns 0 or -EOVERFLOW. */
+/*
+ * Plans ARENA_INODES for COUNT rows, with room for INODE_MORE_ROWS more, ARENA_INODE_HASH and
+ * ARENA_INODE_COMMON. Returns 0 or -EOVERFLOW.
+ */
 int inode_table_plan(struct arena *arena, uint32_t count);
 
 /* Makes the table in the created ARENA. Allocates: before the seal. Returns 0 or -errno. */
-int inode_table_init(struct inode_table *table, const struct arena *arena);
+int inode_table_init(struct inode_table *table, struct arena *arena);
+
+/*
+ * Takes over the table that a process has left in ARENA, which may have died at any moment. The
+ * rows are as it left them, and all that can be found out from them is made anew. Requests, drops
+ * and uses of descriptors that were under way are over. file_table_attach() must come next, and
+ * inode_table_free_unheld() after it. Before other threads exist. Allocates. Returns 0 or -errno.
+ */
+int inode_table_attach(struct inode_table *table, struct arena *arena);
+
+/*
+ * Frees the rows of an attached table that nothing holds, after all opens were counted, and closes
+ * what was open for openers that have gone. session_fd has been set.
+ */
+void inode_table_free_unheld(struct inode_table *table);
+
+/* Marks every descriptor that the table has, for fd_marks_sweep(). */
+void inode_table_mark_fds(const struct inode_table *table, struct fd_marks *marks);
 
 /* Closes every descriptor in the table. */
 void inode_table_destroy(struct inode_table *table);

@@ -106,6 +106,17 @@ void zone_settle(struct zone *zone, int64_t size)
 	leave(zone, zone_state(zone), to);
 }
 
+void zone_attach(struct zone *zone)
+{
+	static const uint8_t attached[ZONE_STATES] = {
+		[ZONE_UNREAD] = ZONE_UNREAD, [ZONE_LOAD] = ZONE_UNREAD, [ZONE_IDLE] = ZONE_IDLE,
+		[ZONE_WRITE] = ZONE_IDLE,    [ZONE_REPAIR] = ZONE_IDLE, [ZONE_LOST] = ZONE_LOST,
+		[ZONE_TRUNCATE] = ZONE_LOST,
+	};
+
+	atomic_store(&zone->state, attached[zone_state(zone)]);
+}
+
 void zone_unload(struct zone *zone)
 {
 	/* in UNREAD no opener has loaded it: it was open before it was found to be a zone */

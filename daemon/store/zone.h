@@ -29,6 +29,10 @@
  *	LOST	 → TRUNCATE [worker]  a reset or a finish of a lost zone begins
  *	TRUNCATE → IDLE	    [worker]  the file was truncated, or this was refused
  *	TRUNCATE → LOST	    [worker]  truncating failed, and a zone can't have its size
+ *	LOAD	 → UNREAD   [main]    its process has died (zone_attach())
+ *	WRITE	 → IDLE	    [main]    the same
+ *	REPAIR	 → IDLE	    [main]    the same
+ *	TRUNCATE → LOST	    [main]    the same
  *	IDLE	 → UNREAD   [worker]  its last opener has gone, so others may change the file
  *	LOST	 → UNREAD   [worker]  its last opener has gone
  *
@@ -77,7 +81,7 @@ struct zone {
 	uint64_t wp;		    /* bytes from the zone's start; guard: the invariants */
 	int32_t error;		    /* of the write that led to REPAIR, -errno */
 	_Atomic uint8_t kind;	    /* enum zone_kind */
-	_Atomic uint8_t state;	    /* enum zone_state; set by zone_init() and move() alone */
+	_Atomic uint8_t state; /* enum zone_state; zone_init(), move() and zone_attach() set it */
 };
 
 static inline enum zone_kind zone_kind(const struct zone *zone)
@@ -111,6 +115,12 @@ bool zone_load_begin(struct zone *zone);
  * because kernels finish zones in this way.
  */
 void zone_settle(struct zone *zone, int64_t size);
+
+/*
+ * Takes over ZONE from a process that has died; its operations are over. A write that was under way
+ * is to be made again, from wp on. After a truncation the size isn't known.
+ */
+void zone_attach(struct zone *zone);
 
 /* The last opener has gone, so no operation is under way. */
 void zone_unload(struct zone *zone);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -78,6 +79,35 @@ static void is_the_same_when_attached(void)
 	arena_destroy(&made);
 }
 
+static void more_rows_are_made_behind_the_tables(void)
+{
+	struct arena made, attached;
+	uint64_t *rows;
+	struct stat st;
+
+	plan_two(&made);
+	CHECK(arena_plan_more(&made, UINT64_MAX / 2, 3) == -EOVERFLOW);
+	CHECK(arena_plan_more(&made, 8, 2 * PAGE_BYTES) == 0);
+	CHECK(arena_create(&made) == 0);
+	rows = arena_more(&made);
+	CHECK((uint8_t *)rows == made.base + arena_len(&made));
+	CHECK(fstat(made.memfd, &st) == 0);
+	CHECK_EQ(st.st_blocks * 512, arena_len(&made));
+
+	CHECK(arena_make_more(&made, 0, 0) == 0);
+	CHECK(arena_make_more(&made, 512, 512) == 0);
+	CHECK(fstat(made.memfd, &st) == 0);
+	CHECK_EQ(st.st_blocks * 512, arena_len(&made) + PAGE_BYTES);
+	rows[512] = 17;
+	CHECK(arena_attach(&attached, dup(made.memfd)) == 0);
+	CHECK(arena_make_more(&attached, 0, 1024) == 0);
+	rows = arena_more(&attached);
+	CHECK_EQ(rows[512], 17);
+	CHECK_EQ(rows[0], 0);
+	arena_destroy(&attached);
+	arena_destroy(&made);
+}
+
 static void refuses_a_damaged_one(void)
 {
 	static const struct {
@@ -87,6 +117,9 @@ static void refuses_a_damaged_one(void)
 		{ offsetof(struct arena_header, magic), 1 },
 		{ offsetof(struct arena_header, version), ARENA_VERSION + 1 },
 		{ offsetof(struct arena_header, len), 1u << 30 },
+		{ offsetof(struct arena_header, len), PAGE_BYTES },
+		{ offsetof(struct arena_header, more.count), 1u << 20 },
+		{ offsetof(struct arena_header, more.off), 0 },
 		{ offsetof(struct arena_header, span[ARENA_REQUESTS].count), 1u << 30 },
 		{ offsetof(struct arena_header, span[ARENA_REQUESTS].off), UINT64_MAX },
 		{ offsetof(struct arena_header, span[ARENA_REQUESTS].row_len), UINT64_MAX / 4 },
@@ -98,6 +131,7 @@ static void refuses_a_damaged_one(void)
 		int memfd;
 
 		plan_two(&made);
+		CHECK(arena_plan_more(&made, 8, 512) == 0);
 		CHECK(arena_create(&made) == 0);
 		memcpy(made.base + damage[i].off, &damage[i].value, sizeof(damage[i].value));
 		memfd = dup(made.memfd);
@@ -117,6 +151,7 @@ int main(void)
 	RUN(refuses_what_overflows);
 	RUN(is_populated_and_of_fixed_length);
 	RUN(is_the_same_when_attached);
+	RUN(more_rows_are_made_behind_the_tables);
 	RUN(refuses_a_damaged_one);
 	return test_result();
 }

@@ -40,7 +40,7 @@ static bool make(void)
 	CHECK_EQ(inode_table_init(&table, &arena), 0);
 	table.fd_limit = LIMIT;
 	CHECK_EQ(inode_table_set_root(&table, root_fd), 0);
-	return table.mounts[0].reopens && !table.may_not_reopen;
+	return table.common->mounts[0].reopens && !table.common->may_not_reopen;
 }
 
 static void end(void)
@@ -241,7 +241,7 @@ static void numbers_that_are_given_away_name_nobody(void)
 
 	if (!can_make())
 		return;
-	table.mounts[0].is_lasting = table.mounts[0].reopens = false;
+	table.common->mounts[0].is_lasting = table.common->mounts[0].reopens = false;
 	make_file("a");
 	make_file("b");
 	old = look_up("a");
@@ -267,8 +267,8 @@ static void what_opening_fails_with_is_told(void)
 	inode = look_up("a");
 	fill(0, 2 * LIMIT);
 	CHECK(inode->fd < 0);
-	CHECK(close(table.mounts[0].fd) == 0);
-	table.mounts[0].fd = -1;
+	CHECK(close(table.common->mounts[0].fd) == 0);
+	table.common->mounts[0].fd = -1;
 	CHECK(inode_get(&table, inode_nodeid(&table, inode)) == NULL);
 	CHECK_EQ(inode_unpin(-ESTALE), -EBADF);
 	CHECK_EQ(inode_unpin(-ESTALE), -ESTALE);
@@ -280,7 +280,7 @@ static void without_handles_nothing_is_dropped(void)
 	uint64_t times;
 
 	(void)make();
-	table.mounts[0].reopens = false;
+	table.common->mounts[0].reopens = false;
 	fill(0, 4 * LIMIT);
 	CHECK_EQ(atomic_load(&table.fds), 4u * LIMIT + 1);
 	/* then the kernel is asked for some */
@@ -294,7 +294,7 @@ static void without_handles_nothing_is_dropped(void)
  */
 static void passing_refusals_are_not_remembered(void)
 {
-	struct inode_mount *mount = &table.mounts[0];
+	struct inode_mount *mount = &table.common->mounts[0];
 	struct rlimit limit, none;
 	int mount_fd;
 
@@ -338,7 +338,7 @@ static void a_daemon_that_may_not_keeps_its_descriptors(void)
 	CHECK(!make());
 	CHECK_EQ(inode_mount_probe(&table, 0, root_fd), -EOPNOTSUPP);
 	setfsuid(0);
-	CHECK(table.may_not_reopen);
+	CHECK(table.common->may_not_reopen);
 	end();
 }
 

@@ -229,8 +229,8 @@ static void rows_are_made_when_all_are_used(void)
 		CHECK_EQ(atomic_load(&table.used), 1u);
 		/* the second round finds those of the first */
 		if (round == 0)
-			made = atomic_load(&table.more_made);
-		CHECK(made >= INODES - 64 && made == atomic_load(&table.more_made));
+			made = atomic_load(&table.common->more_made);
+		CHECK(made >= INODES - 64 && made == atomic_load(&table.common->more_made));
 	}
 	CHECK_EQ(atomic_load(&table.refusals), 0u);
 	end();
