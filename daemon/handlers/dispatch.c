@@ -223,7 +223,28 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode)
 
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 {
-	return inode_unpin(entry->handler(call));
+	int r;
+
+	deed_begin(call->deed, call->nodeids, call->nodeids_count);
+	r = inode_unpin(entry->handler(call));
+	deed_end();
+	return r;
+}
+
+void dispatch_take_back(const struct call *call)
+{
+	struct fs *fs = call->fs;
+	struct deed *deed = call->deed;
+
+	if (call->in->opcode == FUSE_FORGET || call->in->opcode == FUSE_BATCH_FORGET)
+		return;
+	deed_begin(deed, call->nodeids, call->nodeids_count);
+	if (deed->file)
+		op_close_made(fs, deed->file - 1);
+	deed->file = 0;
+	while (deed->counted)
+		inode_take_back(&fs->inodes, deed_nodeids()[deed->counted - 1]);
+	deed_end();
 }
 
 void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs)

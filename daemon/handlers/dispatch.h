@@ -62,6 +62,12 @@ const struct dispatch_entry *dispatch_entry(uint32_t opcode);
 int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
 
 /*
+ * To be called before dispatch_handle() if another process has died while it handled the request of
+ * CALL: takes back what would be done twice (deed.h).
+ */
+void dispatch_take_back(const struct call *call);
+
+/*
  * Calls op_slow_down() unless ENTRY only frees room. Call it after the handler and before the
  * answer, outside of any gate.
  */

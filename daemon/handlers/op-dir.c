@@ -29,9 +29,6 @@ struct backing_dirent {
 /* An entry with attributes is about this many times larger than one of getdents64(). */
 #define PLUS_FACTOR 5u
 
-/* The value of dir_off if a descriptor's position is unknown. No directory has such an offset. */
-#define NOWHERE UINT64_MAX
-
 /* The reply to a READDIR or READDIRPLUS while it is being filled. */
 struct listing {
 	struct fs *fs;
@@ -89,7 +86,7 @@ static bool is_dot(const char *name)
 static void fill_entry(const struct listing *listing, const char *name,
 		       struct fuse_entry_out *entry)
 {
-	if (is_dot(name) || inode_is_pressed(&listing->fs->inodes) ||
+	if (is_dot(name) || inode_is_pressed(&listing->fs->inodes) || !deed_has_room() ||
 	    op_lookup_entry(listing->fs, listing->dir, name, entry) < 0)
 		*entry = (struct fuse_entry_out){ .nodeid = 0 };
 }
@@ -126,7 +123,7 @@ static bool append(struct listing *listing, const struct backing_dirent *dirent)
 static int seek(struct file *file, uint64_t off)
 {
 	if (lseek(file->fd, (off_t)off, SEEK_SET) < 0) {
-		file->dir_off = NOWHERE;
+		file->dir_off = FILE_NOWHERE;
 		return -errno;
 	}
 	file->dir_off = off;
@@ -228,7 +225,8 @@ int op_releasedir(struct call *call)
 	struct file *file = call_directory(call, arg->fh);
 
 	if (!file)
-		return -EBADF;
+		return op_released(call);
+	op_note_release(call);
 	file_close(&call->fs->files, file);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "handlers/op-zone.h"
 #include "store/creds.h"
 #include "store/fs.h"
@@ -252,7 +253,7 @@ int op_entry_made(struct room *room, const struct inode *dir, const char *name,
 		return op_error(fs, r);
 	r = op_zone_found(fs, dir, name, inode);
 	if (r < 0)
-		inode_forget(&fs->inodes, ret_entry->nodeid, 1);
+		inode_take_back(&fs->inodes, ret_entry->nodeid);
 	else
 		ret_entry->generation = inode_generation(&fs->inodes, inode); /* a zone differs */
 	return r;
@@ -284,6 +285,18 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 	if (r < 0)
 		return -EAGAIN;
 	return op_entry_of(&room, &fd, ret_entry, &inode);
+}
+
+void op_note_release(const struct call *call)
+{
+	if (call->deed)
+		call->deed->noted = true;
+	KILL_FENCE();
+}
+
+int op_released(const struct call *call)
+{
+	return call->deed && call->deed->noted ? 0 : -EBADF;
 }
 
 /* Returns the nodeid of the file whose data CALL changes, or 0. */

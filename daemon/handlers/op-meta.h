@@ -113,6 +113,13 @@ void op_fill_attr(struct fs *fs, struct inode *inode, const struct statx *stx,
 /* Answers CALL with the attributes of INODE. Returns 0 or -errno. */
 int op_reply_attr(struct call *call, struct inode *inode);
 
+/*
+ * RELEASE and RELEASEDIR: op_note_release() notes that the call's file is about to be closed.
+ * op_released() is the answer if there is no such file: 0 if a process that has died has closed it.
+ */
+void op_note_release(const struct call *call);
+int op_released(const struct call *call);
+
 /* Splits TIMEOUT_NS into the protocol's seconds and nanoseconds. */
 void op_fill_timeout(uint64_t timeout_ns, uint64_t *ret_sec, uint32_t *ret_nsec);
 

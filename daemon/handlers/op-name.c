@@ -84,7 +84,7 @@ static int look_up_exported(struct call *call)
 	assert(inode); /* there was no error */
 	/* the parent may belong to another mount, and the row to another inode by now */
 	if (parent ? !inode->exported && out->nodeid != FUSE_ROOT_ID : out->nodeid != nodeid) {
-		inode_forget(&fs->inodes, out->nodeid, 1);
+		inode_take_back(&fs->inodes, out->nodeid);
 		return -ESTALE;
 	}
 	call->out_len = sizeof(*out);
@@ -115,6 +115,8 @@ int op_forget(struct call *call)
 {
 	const struct fuse_forget_in *arg = call->arg;
 
+	if (call->deed && call->deed->counted)
+		return 0;
 	inode_forget(&call->fs->inodes, call->in->nodeid, arg->nlookup);
 	return 0;
 }
@@ -125,7 +127,7 @@ int op_batch_forget(struct call *call)
 	const struct fuse_forget_one *ones = call->data;
 	uint32_t count = (uint32_t)MIN((size_t)arg->count, call->data_len / sizeof(*ones));
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = call->deed ? call->deed->counted : 0; i < count; i++)
 		inode_forget(&call->fs->inodes, ones[i].nodeid, ones[i].nlookup);
 	return 0;
 }
@@ -162,10 +164,11 @@ static int find_dir(const struct call *call, struct inode **ret_dir)
 /*
  * Prepares to create something in CALL's directory: finds the directory, reserves a row for the
  * inode in ROOM, and takes on the caller's identity. UMASK_BITS is NULL if the new object has no
- * mode. Returns 0, and then the caller has to call creds_resume(), or -errno.
+ * mode. Returns 0, and then the caller has to call creds_resume(), or -errno. If *RET_DONE, the
+ * object was created by a process that has died.
  */
 static int begin(const struct call *call, struct room *room, const uint32_t *umask_bits,
-		 struct inode **ret_dir)
+		 struct inode **ret_dir, bool *ret_done)
 {
 	int r = find_dir(call, ret_dir);
 
@@ -174,6 +177,7 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	r = room_for_inode(room);
 	if (r < 0)
 		return r;
+	*ret_done = deed_is_done(call->deed, (*ret_dir)->fd, call->name[0], -1, NULL);
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
 }
 
@@ -197,11 +201,13 @@ int op_symlink(struct call *call)
 {
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, &room, NULL, &dir);
+	bool done;
+	int r = begin(call, &room, NULL, &dir, &done);
 
 	if (r < 0)
 		return r;
-	return reply_made(call, &room, dir, symlinkat(call->name[1], dir->fd, call->name[0]));
+	return reply_made(call, &room, dir,
+			  done ? 0 : symlinkat(call->name[1], dir->fd, call->name[0]));
 }
 
 int op_mknod(struct call *call)
@@ -209,12 +215,14 @@ int op_mknod(struct call *call)
 	const struct fuse_mknod_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, &room, &arg->umask, &dir);
+	bool done;
+	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
 		return r;
 	/* rdev is encoded by new_encode_dev(), which agrees with the low 32 bits of dev_t */
-	return reply_made(call, &room, dir, mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
+	return reply_made(call, &room, dir,
+			  done ? 0 : mknodat(dir->fd, call->name[0], arg->mode, arg->rdev));
 }
 
 int op_mkdir(struct call *call)
@@ -222,11 +230,13 @@ int op_mkdir(struct call *call)
 	const struct fuse_mkdir_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int r = begin(call, &room, &arg->umask, &dir);
+	bool done;
+	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
 		return r;
-	return reply_made(call, &room, dir, mkdirat(dir->fd, call->name[0], arg->mode & 07777));
+	return reply_made(call, &room, dir,
+			  done ? 0 : mkdirat(dir->fd, call->name[0], arg->mode & 07777));
 }
 
 static int remove_name(struct call *call, int flags)
@@ -236,6 +246,8 @@ static int remove_name(struct call *call, int flags)
 
 	if (r < 0)
 		return r;
+	if (deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL))
+		return 0;
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
 	r = op_assume_to_remove(call, dir);
 	if (r < 0)
@@ -269,6 +281,8 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
+	if (deed_is_done(call->deed, dir->fd, call->name[0], new_dir->fd, call->name[1]))
+		return 0;
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
 	r = op_assume_to_rename(call, dir, new_dir);
 	if (r < 0)
@@ -333,7 +347,8 @@ int op_link(struct call *call)
 	r = op_path_fd(call->fs, target->fd, &fd);
 	if (r < 0)
 		return op_error(call->fs, r);
-	r = make_link(call, dir, target);
+	if (!deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL))
+		r = make_link(call, dir, target);
 	if (r == 0)
 		r = op_entry_of(&room, &fd, call->out, &linked);
 	if (r == 0)

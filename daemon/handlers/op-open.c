@@ -326,17 +326,34 @@ static int reply_created(struct call *call, struct room *room, struct file *fill
 }
 
 /*
- * Creates and opens the file NAME in DIR, or a nameless file if NAME is NULL. Call it with the
- * caller's identity.
+ * Opens the file NAME in DIR, which a process that has died has made for this request. Its mode may
+ * deny that to the caller, who has made it nevertheless. Ends the caller's identity.
  */
-static int make_file(struct call *call, const struct inode *dir, const char *name,
+static int open_made(struct call *call, const struct inode *dir, const char *name, int flags,
+		     int *ret_fd)
+{
+	autoclose int fd = -1;
+	int r;
+
+	creds_resume();
+	r = store_open_child(dir->fd, name, &fd);
+	return r < 0 ? r : store_reopen(&call->fs->store, fd, flags, ret_fd);
+}
+
+/*
+ * Creates and opens the file NAME in DIR, or a nameless file if NAME is NULL. If DONE, it was
+ * created before. Call it with the caller's identity.
+ */
+static int make_file(struct call *call, const struct inode *dir, const char *name, bool done,
 		     struct file *ret_fill)
 {
 	const struct fuse_create_in *arg = call->arg;
 	int flags = (int)arg->flags & OPEN_FLAGS;
 	int r;
 
-	if (name)
+	if (done)
+		r = open_made(call, dir, name, flags, &ret_fill->fd);
+	else if (name)
 		r = store_create_child(dir->fd, name, flags, arg->mode, &ret_fill->fd);
 	else
 		r = store_create_tmpfile(dir->fd, flags | ((int)arg->flags & O_EXCL), arg->mode,
@@ -361,10 +378,12 @@ static int create(struct call *call, const char *name)
 	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
 	autoroom room = room_none(call->fs);
 	struct file fill = unopened();
+	bool done;
 	int r;
 
 	if (!dir)
 		return -ESTALE;
+	done = name && deed_is_done(call->deed, dir->fd, name, -1, NULL);
 	r = op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r == 0)
 		r = room_for_inode(&room);
@@ -374,7 +393,7 @@ static int create(struct call *call, const char *name)
 		r = op_assume_to_create(call, arg->umask);
 	if (r < 0)
 		return r;
-	r = make_file(call, dir, name, &fill);
+	r = make_file(call, dir, name, done, &fill);
 	creds_resume();
 	if (r < 0) {
 		close_both(&fill);
@@ -407,10 +426,21 @@ int op_release(struct call *call)
 	struct file *file = call_file(call, arg->fh);
 
 	if (!file)
-		return -EBADF;
+		return op_released(call);
+	op_note_release(call);
 	cached_open_close(inode_at(&call->fs->inodes, file->known), file);
 	file_close(&call->fs->files, file);
 	return 0;
+}
+
+void op_close_made(struct fs *fs, uint32_t row)
+{
+	struct file *file = &fs->files.rows[row];
+
+	if (!file_is_used(file))
+		return;
+	cached_open_close(inode_at(&fs->inodes, file->known), file);
+	file_close(&fs->files, file);
 }
 
 /*

@@ -3,7 +3,10 @@
 #ifndef CAISSON_OP_OPEN_H
 #define CAISSON_OP_OPEN_H
 
+#include <stdint.h>
+
 struct call;
+struct fs;
 
 int op_open(struct call *call);
 int op_create(struct call *call);
@@ -12,5 +15,8 @@ int op_release(struct call *call);
 int op_flush(struct call *call);
 int op_lseek(struct call *call);
 int op_copy_file_range(struct call *call);
+
+/* Closes the open file in ROW, which the kernel doesn't know, unless it was closed before. */
+void op_close_made(struct fs *fs, uint32_t row);
 
 #endif

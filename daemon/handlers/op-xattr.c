@@ -50,18 +50,6 @@ static int find(const struct call *call, char path[static PROCFS_FD_PATH_LEN],
 }
 
 /*
- * Does the same and takes on the caller's identity. Returns 0, and then the caller has to call
- * creds_resume(), or -errno.
- */
-static int begin(const struct call *call, char path[static PROCFS_FD_PATH_LEN],
-		 const struct inode **ret_inode)
-{
-	int r = find(call, path, ret_inode);
-
-	return r < 0 ? r : op_assume(call);
-}
-
-/*
  * Clears the set-group-ID bit after a change of the access ACL. That is due if the caller is
  * neither in the file's group nor has CAP_FSETID (posix_acl_update_mode()). The kernel decides it
  * (fuse_set_acl() in fs/fuse/acl.c), because it may know more of the caller's groups than we do.
@@ -88,6 +76,7 @@ int op_setxattr(struct call *call)
 	uint32_t more = call->fs->setxattr_ext ? arg->setxattr_flags : 0;
 	const struct inode *inode;
 	char path[PROCFS_FD_PATH_LEN];
+	bool done = false;
 	int r;
 
 	if (arg->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
@@ -95,10 +84,14 @@ int op_setxattr(struct call *call)
 		return -EINVAL;
 	if (op_zone_is_mark(call->name[0]))
 		return op_zone_refused(call->fs, -EPERM);
-	r = begin(call, path, &inode);
+	r = find(call, path, &inode);
+	if (r == 0 && (arg->flags & XATTR_CREATE))
+		done = deed_xattr_is_done(call->deed, path, call->name[0]);
+	if (r == 0)
+		r = op_assume(call);
 	if (r < 0)
 		return r;
-	if (setxattr(path, call->name[0], call->data, call->data_len, (int)arg->flags) < 0)
+	if (!done && setxattr(path, call->name[0], call->data, call->data_len, (int)arg->flags) < 0)
 		r = -errno;
 	else if ((more & FUSE_SETXATTR_ACL_KILL_SGID) && is_access_acl(call->name[0]))
 		r = clear_sgid(call, inode);
@@ -178,10 +171,11 @@ int op_removexattr(struct call *call)
 
 	if (op_zone_is_mark(call->name[0]))
 		return op_zone_refused(call->fs, -EPERM);
-	if (is_taken_by_the_kernel(call->name[0]))
-		r = find(call, path, &inode);
-	else
-		r = begin(call, path, &inode);
+	r = find(call, path, &inode);
+	if (r == 0 && deed_xattr_is_done(call->deed, path, call->name[0]))
+		return 0;
+	if (r == 0 && !is_taken_by_the_kernel(call->name[0]))
+		r = op_assume(call);
 	if (r < 0)
 		return r;
 	if (removexattr(path, call->name[0]) < 0)

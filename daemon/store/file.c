@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
+#include "store/deed.h"
 #include "store/inode.h"
 #include "store/passthrough.h"
 
@@ -79,6 +80,7 @@ int file_table_attach(struct file_table *table, const struct arena *arena,
 
 		if (file_is_used(file)) {
 			inode_hold_open(inodes, inode_at(inodes, file->known));
+			file->dir_off = FILE_NOWHERE;
 			table->used++;
 		} else {
 			clear(file);
@@ -157,6 +159,8 @@ uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inod
 	file->dir_off = 0;
 	/* an opener isn't told of failures before its opening */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
+	if (deed_now())
+		deed_now()->file = row + 1;
 	KILL_FENCE();
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&table->used, 1);
@@ -206,11 +210,22 @@ int file_report_error(const struct file_table *table, struct file *file)
 	/* read before error_seq, which therefore can't be older */
 	uint32_t seen = atomic_load(&file->error_seen);
 	uint32_t seq = atomic_load(&inode->error_seq);
+	struct deed *deed = deed_now();
+	int error;
 
+	if (seen == seq)
+		return deed ? deed->told : 0;
+	error = atomic_load(&inode->error);
+	if (deed) {
+		deed->told = error;
+		KILL_FENCE();
+	}
 	/* if several threads ask for one opener, only one of them is told */
-	if (seen == seq || !atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
-		return 0;
-	return atomic_load(&inode->error);
+	if (atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
+		return error;
+	if (deed)
+		deed->told = 0;
+	return 0;
 }
 
 int32_t file_backing_id(const struct file_table *table, const struct file *file)

@@ -4,13 +4,15 @@
  *
  * A row counts if `used` is set, which is stored after all else in the row (KILL_FENCE()). Free
  * rows, hash chains, lists and counts of rows are found out from the rows, whatever state they were
- * left in. The lookup count and the descriptor of a row are single words, so they are true.
+ * left in. The lookup count and the descriptor of a row are single words, so they are true. A count
+ * that also concerns a request's deed is undone if it was under way.
  */
 #include <errno.h>
 
 #include "base/arena.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
+#include "store/deed.h"
 #include "store/inode-fd.h"
 #include "store/inode-rows.h"
 #include "store/inode.h"
@@ -62,6 +64,21 @@ static void enter(struct inode_table *table, struct inode *inode)
 	atomic_fetch_add(&table->used, 1);
 }
 
+/* Undoes the step that was under way in a row and in a deed. */
+static void undo_step(struct inode_table *table)
+{
+	struct inode_step *step = &table->common->step;
+	struct deed *deed;
+
+	if (!step->is_under_way)
+		return;
+	deed = arena_at(table->arena, step->deed_off);
+	inode_at(table, step->row)->nlookup = step->nlookup;
+	deed->counted = step->counted;
+	KILL_FENCE();
+	step->is_under_way = false;
+}
+
 int inode_table_attach(struct inode_table *table, struct arena *arena)
 {
 	uint32_t count;
@@ -74,6 +91,7 @@ int inode_table_attach(struct inode_table *table, struct arena *arena)
 		inode_rows_close(table);
 		return r;
 	}
+	undo_step(table);
 	count = inode_row_count(table);
 	for (uint32_t slot = 0; slot < INODE_MOUNTS; slot++)
 		table->common->mounts[slot].rows = 0;

@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/fuse-kernel.h"
 #include "base/macro.h"
 #include "base/mutex.h"
+#include "store/deed.h"
 #include "store/inode-export.h"
 #include "store/inode-fd.h"
 #include "store/inode-identity.h"
@@ -219,6 +221,55 @@ uint32_t inode_primary_row(struct inode_table *table, uint64_t nodeid)
 }
 
 /*
+ * Sets INODE's lookup count to NLOOKUP, and the number that the thread's deed has counted to
+ * COUNTED, if it has a deed. The mutex is held.
+ */
+static void count(struct inode_table *table, struct inode *inode, uint64_t nlookup,
+		  uint32_t counted)
+{
+	struct inode_step *step = &table->common->step;
+	struct deed *deed = deed_now();
+
+	if (!deed) {
+		inode->nlookup = nlookup;
+		return;
+	}
+	*step = (struct inode_step){
+		.row = inode_row(table, inode),
+		.counted = deed->counted,
+		.nlookup = inode->nlookup,
+		.deed_off = arena_off(table->arena, deed),
+	};
+	KILL_FENCE();
+	step->is_under_way = true;
+	KILL_FENCE();
+	inode->nlookup = nlookup;
+	deed->counted = counted;
+	KILL_FENCE();
+	step->is_under_way = false;
+}
+
+/* What the thread's deed has counted so far. */
+static uint32_t counted_so_far(void)
+{
+	const struct deed *deed = deed_now();
+
+	return deed ? deed->counted : 0;
+}
+
+/* Counts a lookup of INODE. The mutex is held. */
+static void count_lookup(struct inode_table *table, struct inode *inode)
+{
+	uint32_t counted = counted_so_far();
+
+	if (deed_now()) {
+		deed_nodeids()[counted] = inode->nodeid;
+		KILL_FENCE();
+	}
+	count(table, inode, inode->nlookup + 1, counted + 1);
+}
+
+/*
  * Inserts CANDIDATE in *ROW or, if *ROW is POOL_NONE, in any free row. Returns NULL if there is no
  * free row. The mutex is held.
  */
@@ -250,7 +301,7 @@ static int remember(struct inode_table *table, uint32_t *row, int *fd, const str
 			inode = insert_at(table, row, fd, &candidate);
 		}
 		if (inode)
-			inode->nlookup++;
+			count_lookup(table, inode);
 		mutex_unlock(&table->mutex);
 
 		r = 0;
@@ -292,7 +343,8 @@ struct inode *inode_remember_at(struct inode_table *table, uint32_t *row, int *f
 	return inode;
 }
 
-void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
+/* Forgets LOOKUPS of NODEID. The thread's deed then has COUNTED. */
+static void forget(struct inode_table *table, uint64_t nodeid, uint64_t lookups, uint32_t counted)
 {
 	struct leftover leftover = { 0 };
 	struct inode *inode;
@@ -300,11 +352,23 @@ void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count)
 	mutex_lock(&table->mutex);
 	inode = inode_by_nodeid(table, nodeid);
 	if (inode && inode_row(table, inode) != INODE_ROOT_ROW) {
-		inode->nlookup -= MIN(count, inode->nlookup);
+		count(table, inode, inode->nlookup - MIN(lookups, inode->nlookup), counted);
 		remove_unused(table, inode, &leftover);
+	} else if (deed_now()) {
+		deed_now()->counted = counted;
 	}
 	mutex_unlock(&table->mutex);
 	close_leftover(&leftover);
+}
+
+void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t lookups)
+{
+	forget(table, nodeid, lookups, counted_so_far() + 1);
+}
+
+void inode_take_back(struct inode_table *table, uint64_t nodeid)
+{
+	forget(table, nodeid, 1, counted_so_far() - 1);
 }
 
 void inode_pin_name(struct inode_table *table, int dir_fd, const char *name)

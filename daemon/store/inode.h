@@ -130,6 +130,18 @@ struct inode_mount {
 };
 
 /*
+ * A lookup or FORGET that is being counted in a row and in the deed of its request. If the process
+ * dies meanwhile, neither has counted it: inode_table_attach() restores both.
+ */
+struct inode_step {
+	bool is_under_way;
+	uint32_t row;
+	uint32_t counted;  /* of the deed, before */
+	uint64_t nlookup;  /* of the row, before */
+	uint64_t deed_off; /* arena offset */
+};
+
+/*
  * What the rows have in common and can't be found out from them. It lives in the arena, so it holds
  * no pointers.
  */
@@ -137,6 +149,7 @@ struct inode_common {
 	struct inode_mount mounts[INODE_MOUNTS]; /* guard: the table's mutex */
 	uint64_t devices[INODE_DEVICES];	 /* as makedev() makes them, the root's first */
 	uint32_t device_count;			 /* guard: the table's mutex */
+	struct inode_step step;			 /* guard: the table's mutex */
 	_Atomic uint32_t more_made;		 /* rows beyond the arena's that were made */
 
 	/* fixed before serving */
@@ -314,8 +327,11 @@ bool inode_make_room(struct inode_table *table);
 /* Whether as many rows have descriptors as may. If so, one more makes other rows lose theirs. */
 bool inode_is_short_of_fds(const struct inode_table *table);
 
-/* The kernel forgets COUNT lookups of NODEID. Ignores an unknown NODEID, and too high a COUNT. */
-void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t count);
+/* The kernel forgets LOOKUPS of NODEID. Ignores an unknown NODEID, and too many LOOKUPS. */
+void inode_forget(struct inode_table *table, uint64_t nodeid, uint64_t lookups);
+
+/* Takes back the last lookup that this thread's request has counted, which was of NODEID. */
+void inode_take_back(struct inode_table *table, uint64_t nodeid);
 
 /*
  * inode_hold_open() lets an open file hold INODE's row, which the caller must already hold in

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/macro.h"
 #include "handlers/call.h"
 #include "handlers/op-dir.h"
 #include "handlers/op-name.h"
@@ -56,6 +57,7 @@ static inline void world_make(uint32_t inodes)
 	arena_init(&world.arena);
 	CHECK(inode_table_plan(&world.arena, inodes) == 0);
 	CHECK(file_table_plan(&world.arena, 16) == 0);
+	CHECK(arena_plan(&world.arena, ARENA_REQUESTS, 2 * PAGE_BYTES, 1, PAGE_BYTES) == 0);
 	CHECK(arena_create(&world.arena) == 0);
 	CHECK(inode_table_init(&world.fs.inodes, &world.arena) == 0);
 	CHECK(file_table_init(&world.fs.files, &world.arena, &world.fs.inodes) == 0);

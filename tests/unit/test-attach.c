@@ -9,19 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
+#include "killed.h"
 #include "store/cached-open.h"
 #include "store/file.h"
 #include "store/inode-rows.h"
@@ -33,7 +30,7 @@
 #define OPENS	   12
 #define THREADS	   3
 #define ROUNDS	   100
-#define STOPS	   80	/* of an operation, at which it is killed */
+#define STOPS	   30	/* of an operation, at which it is killed */
 #define STOPS_LONG 2000 /* the same with CAISSON_LONG=1 */
 #define ROUND_US   3000
 #define OWN_FDS	   64
@@ -58,7 +55,6 @@ struct diary {
 		uint64_t lookups[NAMES];
 		struct place places[OPENS];
 	} thread[THREADS];
-	uint64_t steps, stop; /* instructions that were executed, and after which to be killed */
 };
 
 static struct diary *diary;
@@ -186,24 +182,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* fork() with one table of descriptors for both. */
-static pid_t fork_with_files(void)
-{
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
-
-	CHECK(pid >= 0);
-	return pid;
-}
-
-static void kill_it(pid_t pid)
-{
-	int status;
-
-	CHECK(kill(pid, SIGKILL) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 /* Lets a process work on the tables for a while, and kills it. */
 static void live_and_die(unsigned us)
 {
@@ -217,7 +195,8 @@ static void live_and_die(unsigned us)
 		(void)work(NULL);
 	}
 	(void)usleep(us);
-	kill_it(pid);
+	CHECK(kill(pid, SIGKILL) == 0);
+	await_kill(pid);
 }
 
 static uint64_t sum_done(int what, uint32_t i, bool begun)
@@ -486,53 +465,14 @@ static const struct operation {
 	{ "close a forgotten one", { open_first, forget }, close_first },
 };
 
-/* In the process that is to die: an instruction has been executed. */
-static void count_step(int signal)
-{
-	(void)signal;
-	if (diary->steps++ == diary->stop)
-		(void)kill(getpid(), SIGKILL);
-}
-
-/* Has the processor trap after each instruction from now on. */
-static void trap_each_step(void)
-{
-	const struct sigaction action = { .sa_handler = count_step };
-
-	(void)sigaction(SIGTRAP, &action, NULL);
-#ifdef __x86_64__
-	/* the stack below its pointer may be in use */
-	__asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
-			 "pushfq\n\t"
-			 "orq $0x100, (%%rsp)\n\t"
-			 "popfq\n\t"
-			 "lea 128(%%rsp), %%rsp"
-			 :
-			 :
-			 : "memory", "cc");
-#endif
-}
-
 /* Kills OPERATION after STOP instructions, or at its end. Returns how many it took. */
-static uint64_t kill_after(const struct operation *operation, uint64_t stop)
+static uint64_t try(const struct operation *operation, uint64_t stop)
 {
 	uint64_t steps;
-	int status;
-	pid_t pid;
 
 	for (int i = 0; operation->before[i]; i++)
 		operation->before[i]();
-	diary->steps = 0;
-	diary->stop = stop;
-	pid = fork_with_files();
-	if (pid == 0) {
-		trap_each_step();
-		operation->act();
-		(void)kill(getpid(), SIGKILL);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	steps = diary->steps;
+	steps = kill_after(operation->act, stop);
 	take_over();
 	return steps;
 }
@@ -540,22 +480,18 @@ static uint64_t kill_after(const struct operation *operation, uint64_t stop)
 static void tables_survive_between_any_two_instructions(void)
 {
 	uint64_t stops = getenv("CAISSON_LONG") ? STOPS_LONG : STOPS;
-	unsigned seed = (unsigned)getpid();
 
-#if !defined(__x86_64__) || defined(__SANITIZE_THREAD__)
-	SKIP("can't trap each instruction");
-	return;
-#endif
+	if (!can_kill_after())
+		return;
 	make(NAMES + 1);
 	first = &diary->thread[0].places[0];
 	second = &diary->thread[0].places[1];
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
-		uint64_t all = kill_after(&operations[i], UINT64_MAX);
+		uint64_t all = try(&operations[i], UINT64_MAX);
 
 		CHECK(all > 100); /* each step was seen */
-		for (uint64_t stop = 0; stop < stops; stop++)
-			(void)kill_after(&operations[i],
-					 (all * stop + (uint64_t)rand_r(&seed) % all) / stops);
+		for (uint64_t n = 0; n < stops; n++)
+			(void)try(&operations[i], kill_stop(all, n, stops));
 	}
 	end();
 }
@@ -574,6 +510,7 @@ static void tables_survive_a_kill_of_many_threads(void)
 
 int main(void)
 {
+	srandom((unsigned)getpid());
 	RUN(tables_survive_between_any_two_instructions);
 	RUN(tables_survive_a_kill_of_many_threads);
 	return test_result();
