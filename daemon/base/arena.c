@@ -12,6 +12,9 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
+/* Signals that may come while rows get memory. */
+#define MEMORY_TRIES 100
+
 void arena_init(struct arena *arena)
 {
 	*arena = (struct arena){
@@ -67,22 +70,19 @@ static uint64_t more_len(const struct arena_header *plan)
 	return round_up(plan->more.row_len * plan->more.count, PAGE_BYTES);
 }
 
-/* Maps LEN bytes of MEMFD, and behind them MORE bytes that can't be used yet. */
-static int map(struct arena *arena, int memfd, uint64_t len, uint64_t more)
+static int map(struct arena *arena, int memfd, const struct arena_header *plan)
 {
-	uint8_t *base = mmap(NULL, len + more, PROT_NONE, MAP_SHARED, memfd, 0);
+	uint64_t more = more_len(plan);
+	/* MAP_POPULATE reports no failure; caisson_memory_prefault() populates the pages later */
+	void *base =
+		mmap(NULL, plan->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memfd, 0);
+	void *room;
 
 	if (base == MAP_FAILED)
 		return -errno;
-	/* MAP_POPULATE reports no failure; caisson_memory_prefault() populates the pages later */
-	if (mmap(base, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, memfd,
-		 0) == MAP_FAILED) {
-		int r = -errno;
-
-		(void)munmap(base, len + more); /* mapped just now */
-		return r;
-	}
 	arena->base = base;
+	room = more ? mmap(NULL, more, PROT_NONE, MAP_SHARED, memfd, (off_t)plan->len) : MAP_FAILED;
+	arena->more = room == MAP_FAILED ? NULL : room;
 	return 0;
 }
 
@@ -104,12 +104,12 @@ int arena_create(struct arena *arena)
 	/* nobody who holds the descriptor can change the length now */
 	if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return -errno;
-	r = map(arena, memfd, len, more);
+	arena->plan.len = len;
+	arena->plan.more.off = len;
+	r = map(arena, memfd, &arena->plan);
 	if (r < 0)
 		return r;
 
-	arena->plan.len = len;
-	arena->plan.more.off = len;
 	memcpy(arena->base, &arena->plan, sizeof(arena->plan));
 	arena->memfd = steal_fd(&memfd);
 	return 0;
@@ -154,7 +154,7 @@ int arena_attach(struct arena *arena, int memfd)
 		return -EBADMSG;
 
 	arena_init(arena);
-	r = map(arena, memfd, header.len, more_len(&header));
+	r = map(arena, memfd, &header);
 	if (r < 0)
 		return r;
 	arena->plan = header;
@@ -164,34 +164,52 @@ int arena_attach(struct arena *arena, int memfd)
 
 void arena_destroy(struct arena *arena)
 {
-	if (arena->base) /* mapped by us: can't fail */
-		(void)munmap(arena->base, arena->plan.len + more_len(&arena->plan));
+	/* both were mapped by us, so this can't fail */
+	if (arena->base)
+		(void)munmap(arena->base, arena->plan.len);
+	if (arena->more)
+		(void)munmap(arena->more, more_len(&arena->plan));
 	close_fd(&arena->memfd);
-	arena->base = NULL;
+	arena->base = arena->more = NULL;
 }
 
 void *arena_more(const struct arena *arena)
 {
-	assert(arena->base && arena->plan.more.count);
-	return arena->base + arena->plan.more.off;
+	assert(arena->base);
+	return arena->more;
+}
+
+/* fallocate() that isn't ended by the first signal, as posix_fallocate() never is by any. */
+static int give_memory(int memfd, uint64_t off, uint64_t len)
+{
+	for (int tries = 0; tries < MEMORY_TRIES; tries++) {
+		if (fallocate(memfd, 0, (off_t)off, (off_t)len) == 0)
+			return 0;
+		if (errno != EINTR)
+			break;
+	}
+	return -errno;
 }
 
 int arena_make_more(struct arena *arena, uint64_t first, uint64_t count)
 {
 	const struct arena_span *more = &arena->plan.more;
-	uint64_t off = more->off + first * more->row_len, len = count * more->row_len;
+	uint64_t off = first * more->row_len, len = count * more->row_len;
+	int r;
 
-	assert(arena->base && first + count <= more->count);
+	assert(first + count <= more->count);
 	assert(is_aligned(off, PAGE_BYTES) && is_aligned(len, PAGE_BYTES));
 	if (!len)
 		return 0;
-	/* not posix_fallocate(), which would go on for ever if there were always a signal */
-	if (fallocate(arena->memfd, 0, (off_t)off, (off_t)len) < 0)
-		return -errno;
-	if (mprotect(arena->base + off, len, PROT_READ | PROT_WRITE) < 0)
+	if (!arena->more)
+		return -ENOMEM;
+	r = give_memory(arena->memfd, more->off + off, len);
+	if (r < 0)
+		return r;
+	if (mprotect(arena->more + off, len, PROT_READ | PROT_WRITE) < 0)
 		return -errno;
 	/* before Linux 5.14 the first use of a page faults */
-	if (madvise(arena->base + off, len, MADV_POPULATE_WRITE) < 0 && errno != EINVAL)
+	if (madvise(arena->more + off, len, MADV_POPULATE_WRITE) < 0 && errno != EINVAL)
 		return -errno;
 	return 0;
 }

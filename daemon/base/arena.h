@@ -7,8 +7,9 @@
  *
  * Call arena_plan() for each table, then arena_create() once, then arena_table() for the rows.
  *
- * One table may have room for more rows behind all tables. It is address space only, until
- * arena_make_more() gives it memory.
+ * One table may have room for more rows in a mapping of its own. It is address space only, until
+ * arena_make_more() gives it memory. It counts as locked memory nevertheless, so a process whose
+ * limit is too low has no such room.
  */
 #ifndef CAISSON_ARENA_H
 #define CAISSON_ARENA_H
@@ -50,6 +51,7 @@ struct arena_header {
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */
+	uint8_t *more; /* mapping of the room for more rows, or NULL */
 	int memfd;
 	struct arena_header plan;
 };
@@ -80,13 +82,13 @@ uint64_t arena_len(const struct arena *arena);
  */
 int arena_create(struct arena *arena);
 
-/* The first of the rows that arena_plan_more() made room for. */
+/* The first of the rows that arena_plan_more() made room for, or NULL if there is no room. */
 void *arena_more(const struct arena *arena);
 
 /*
  * Gives memory to COUNT of these rows from FIRST on, and makes them usable in this process. Rows
  * that have memory already keep what is in them. FIRST and COUNT must fill whole pages. Returns 0
- * or -errno: -ENOSPC or -ENOMEM if there is no memory.
+ * or -errno: -ENOSPC or -ENOMEM if there is no memory or no room.
  */
 int arena_make_more(struct arena *arena, uint64_t first, uint64_t count);
 

@@ -239,9 +239,8 @@ void dispatch_take_back(const struct call *call)
 	if (call->in->opcode == FUSE_FORGET || call->in->opcode == FUSE_BATCH_FORGET)
 		return;
 	deed_begin(deed, call->nodeids, call->nodeids_count);
-	if (deed->file)
-		op_close_made(fs, deed->file - 1);
-	deed->file = 0;
+	op_close_made(fs, deed->fh);
+	deed->fh = 0;
 	while (deed->counted)
 		inode_take_back(&fs->inodes, deed_nodeids()[deed->counted - 1]);
 	deed_end();

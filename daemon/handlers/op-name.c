@@ -168,7 +168,7 @@ static int find_dir(const struct call *call, struct inode **ret_dir)
  * object was created by a process that has died.
  */
 static int begin(const struct call *call, struct room *room, const uint32_t *umask_bits,
-		 struct inode **ret_dir, bool *ret_done)
+		 struct inode **ret_dir, int *ret_done)
 {
 	int r = find_dir(call, ret_dir);
 
@@ -178,6 +178,8 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	if (r < 0)
 		return r;
 	*ret_done = deed_is_done(call->deed, (*ret_dir)->fd, call->name[0], -1, NULL);
+	if (*ret_done < 0)
+		return *ret_done;
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
 }
 
@@ -201,7 +203,7 @@ int op_symlink(struct call *call)
 {
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	bool done;
+	int done;
 	int r = begin(call, &room, NULL, &dir, &done);
 
 	if (r < 0)
@@ -215,7 +217,7 @@ int op_mknod(struct call *call)
 	const struct fuse_mknod_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	bool done;
+	int done;
 	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
@@ -230,7 +232,7 @@ int op_mkdir(struct call *call)
 	const struct fuse_mkdir_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	bool done;
+	int done;
 	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
@@ -246,8 +248,9 @@ static int remove_name(struct call *call, int flags)
 
 	if (r < 0)
 		return r;
-	if (deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL))
-		return 0;
+	r = deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL);
+	if (r)
+		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
 	r = op_assume_to_remove(call, dir);
 	if (r < 0)
@@ -281,8 +284,9 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
-	if (deed_is_done(call->deed, dir->fd, call->name[0], new_dir->fd, call->name[1]))
-		return 0;
+	r = deed_is_done(call->deed, dir->fd, call->name[0], new_dir->fd, call->name[1]);
+	if (r)
+		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
 	r = op_assume_to_rename(call, dir, new_dir);
 	if (r < 0)
@@ -347,8 +351,11 @@ int op_link(struct call *call)
 	r = op_path_fd(call->fs, target->fd, &fd);
 	if (r < 0)
 		return op_error(call->fs, r);
-	if (!deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL))
+	r = deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL);
+	if (r == 0)
 		r = make_link(call, dir, target);
+	else
+		r = MIN(r, 0);
 	if (r == 0)
 		r = op_entry_of(&room, &fd, call->out, &linked);
 	if (r == 0)

@@ -325,9 +325,19 @@ static int reply_created(struct call *call, struct room *room, struct file *fill
 	return 0;
 }
 
+/* Whether FD is as CALL's caller would just have made it. */
+static bool is_new(const struct call *call, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_size == 0 &&
+	       (!creds_act_for_callers() || st.st_uid == call->in->uid);
+}
+
 /*
  * Opens the file NAME in DIR, which a process that has died has made for this request. Its mode may
- * deny that to the caller, who has made it nevertheless. Ends the caller's identity.
+ * deny that to the caller, who has made it nevertheless. Returns -EEXIST if it is another file.
+ * Ends the caller's identity.
  */
 static int open_made(struct call *call, const struct inode *dir, const char *name, int flags,
 		     int *ret_fd)
@@ -337,7 +347,9 @@ static int open_made(struct call *call, const struct inode *dir, const char *nam
 
 	creds_resume();
 	r = store_open_child(dir->fd, name, &fd);
-	return r < 0 ? r : store_reopen(&call->fs->store, fd, flags, ret_fd);
+	if (r < 0)
+		return r;
+	return is_new(call, fd) ? store_reopen(&call->fs->store, fd, flags, ret_fd) : -EEXIST;
 }
 
 /*
@@ -378,13 +390,12 @@ static int create(struct call *call, const char *name)
 	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
 	autoroom room = room_none(call->fs);
 	struct file fill = unopened();
-	bool done;
-	int r;
+	int done, r;
 
 	if (!dir)
 		return -ESTALE;
-	done = name && deed_is_done(call->deed, dir->fd, name, -1, NULL);
-	r = op_zone_allow_name(call->fs, dir, name ? name : "");
+	done = name ? deed_is_done(call->deed, dir->fd, name, -1, NULL) : 0;
+	r = done < 0 ? done : op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r == 0)
 		r = room_for_inode(&room);
 	if (r == 0)
@@ -433,11 +444,11 @@ int op_release(struct call *call)
 	return 0;
 }
 
-void op_close_made(struct fs *fs, uint32_t row)
+void op_close_made(struct fs *fs, uint64_t fh)
 {
-	struct file *file = &fs->files.rows[row];
+	struct file *file = file_get(&fs->files, fh);
 
-	if (!file_is_used(file))
+	if (!file)
 		return;
 	cached_open_close(inode_at(&fs->inodes, file->known), file);
 	file_close(&fs->files, file);

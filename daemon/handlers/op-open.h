@@ -16,7 +16,7 @@ int op_flush(struct call *call);
 int op_lseek(struct call *call);
 int op_copy_file_range(struct call *call);
 
-/* Closes the open file in ROW, which the kernel doesn't know, unless it was closed before. */
-void op_close_made(struct fs *fs, uint32_t row);
+/* Closes the open file with FH, which the kernel doesn't know, if there is one. */
+void op_close_made(struct fs *fs, uint64_t fh);
 
 #endif

@@ -6,8 +6,9 @@
  *
  *   - Most handlers can do everything again.
  *   - What a name leads to is noted before the name is made, removed or moved. If it leads
- *     elsewhere afterwards, that was done (deed_is_done()). Nobody else can have changed it: the
- *     kernel keeps the directory locked until the request is answered.
+ *     elsewhere afterwards, that was done (deed_is_done()). No other client can have changed it:
+ *     the kernel keeps the directory locked until the request is answered. Somebody behind the
+ *     mount can, so a file that was made is looked at before it is handed out.
  *   - Lookups that were counted, and an open file that was entered in the table, are taken back
  *     first (dispatch_take_back()). FORGETs that were counted are skipped.
  *   - An error of a flush that was taken for the answer is answered again.
@@ -30,7 +31,7 @@ struct deed {
 	struct deed_name before[2];
 	uint64_t nodeid;  /* of the only inode that was looked up */
 	uint32_t counted; /* lookups, or FORGETs, that the inode table has counted */
-	uint32_t file;	  /* row of an open file that was made, + 1 */
+	uint64_t fh;	  /* of an open file that was made, or 0 */
 	int32_t told;	  /* error of a flush that is to be answered, -errno */
 	bool noted;	  /* `before` is set, or a file is being released */
 };
@@ -52,12 +53,12 @@ bool deed_has_room(void);
 
 /*
  * Notes what NAME in DIR_FD, and OTHER in OTHER_FD unless OTHER is NULL, lead to. If that was noted
- * before the process died, it returns instead whether they lead elsewhere now. DEED may be NULL. To
- * be called with the daemon's identity.
+ * before the process died, it finds out instead whether they lead elsewhere now. Returns 1 if they
+ * do, 0 if not or if DEED is NULL, or -errno. To be called with the daemon's identity.
  */
-bool deed_is_done(struct deed *deed, int dir_fd, const char *name, int other_fd, const char *other);
+int deed_is_done(struct deed *deed, int dir_fd, const char *name, int other_fd, const char *other);
 
 /* The same for whether the file PATH has the extended attribute NAME. */
-bool deed_xattr_is_done(struct deed *deed, const char *path, const char *name);
+int deed_xattr_is_done(struct deed *deed, const char *path, const char *name);
 
 #endif

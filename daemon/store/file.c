@@ -160,7 +160,7 @@ uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inod
 	/* an opener isn't told of failures before its opening */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
 	if (deed_now())
-		deed_now()->file = row + 1;
+		deed_now()->fh = (uint64_t)generation << 32 | row;
 	KILL_FENCE();
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&table->used, 1);

@@ -33,6 +33,8 @@ static void reset(struct inode *inode)
 	atomic_store(&inode->around, 0);
 	atomic_store(&inode->drops, atomic_load(&inode->drop_owed) != 0);
 	atomic_store(&inode->drop_due, false);
+	/* the kernel may not have heard yet that they have gone */
+	atomic_store(&inode->setid, true);
 	/* the next open has all pages dropped */
 	inode->seen.known = true;
 	inode->seen.sure = false;
@@ -50,7 +52,6 @@ static void free_row(struct inode_table *table, struct inode *inode)
 static void enter(struct inode_table *table, struct inode *inode)
 {
 	uint32_t *head = inode_bucket(table, inode->dev, inode->ino);
-	int fd = inode->fd;
 
 	inode->hash_next = *head;
 	*head = inode_row(table, inode);
@@ -58,9 +59,7 @@ static void enter(struct inode_table *table, struct inode *inode)
 		inode_primary(table, inode)->sharers++;
 	if (inode->mount < INODE_MOUNTS)
 		table->common->mounts[inode->mount].rows++;
-	inode->fd = -1;
-	if (fd >= 0)
-		inode_fd_install(table, inode, &fd);
+	inode_fd_attach(table, inode);
 	atomic_fetch_add(&table->used, 1);
 }
 

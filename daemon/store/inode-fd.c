@@ -88,15 +88,22 @@ static bool reopens(const struct inode_table *table, const struct inode *inode)
 	       inode->handle.len;
 }
 
+void inode_fd_attach(struct inode_table *table, struct inode *inode)
+{
+	if (inode->fd < 0)
+		return;
+	atomic_fetch_add(&table->fds, 1);
+	if (reopens(table, inode))
+		list_as_newest(table, inode);
+}
+
 void inode_fd_install(struct inode_table *table, struct inode *inode, int *fd)
 {
 	if (inode->fd >= 0)
 		return;
 	inode->fd = steal_fd(fd);
 	inode->recent = true;
-	atomic_fetch_add(&table->fds, 1);
-	if (reopens(table, inode))
-		list_as_newest(table, inode);
+	inode_fd_attach(table, inode);
 }
 
 int inode_fd_take(struct inode_table *table, struct inode *inode)

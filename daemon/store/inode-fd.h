@@ -25,6 +25,9 @@ void inode_fd_destroy(struct inode_table *table);
 /* Takes *FD as INODE's descriptor, unless INODE has one. The mutex is held. */
 void inode_fd_install(struct inode_table *table, struct inode *inode, int *fd);
 
+/* Counts the descriptor that INODE may have, in a table that was attached. The mutex is held. */
+void inode_fd_attach(struct inode_table *table, struct inode *inode);
+
 /*
  * Takes INODE's descriptor away. Returns it, for the caller to close, or -1. The mutex is held.
  */

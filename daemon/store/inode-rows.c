@@ -40,8 +40,8 @@ int inode_table_plan(struct arena *arena, uint32_t count)
 	r = r ? r
 	      : arena_plan(arena, ARENA_INODE_HASH, sizeof(uint32_t), buckets_for(count),
 			   CACHE_LINE_BYTES);
-	/* Address space counts as locked memory, so there is room from the start: once
-	 * CAP_IPC_LOCK has been dropped, the limit would forbid a new mapping. */
+	/* the room is there from the start, as it counts as locked memory: once CAP_IPC_LOCK has
+	 * been dropped, the limit may forbid a new mapping */
 	return r ? r : arena_plan_more(arena, sizeof(struct inode), INODE_MORE_ROWS);
 }
 
@@ -71,7 +71,7 @@ int inode_rows_open(struct inode_table *table, struct arena *arena)
 		.more = arena_more(arena),
 		.count = count,
 		.bucket_mask = buckets - 1,
-		.more_max = INODE_MORE_ROWS,
+		.more_max = arena_more(arena) ? INODE_MORE_ROWS : 0,
 		.more_free = POOL_NONE,
 	};
 	assert(is_power_of_two(buckets));

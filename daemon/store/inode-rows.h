@@ -3,8 +3,8 @@
  * The rows of the inode table: how they are stored, which ones are free, and the hash chains that
  * lead to those in use. Private to inode.c and its parts.
  *
- * The arena has a fixed number of rows. When all of them are in use, more are made in the room
- * behind its tables.
+ * The arena has a fixed number of rows. When all of them are in use, more are made in its
+ * room for them.
  */
 #ifndef CAISSON_INODE_ROWS_H
 #define CAISSON_INODE_ROWS_H
