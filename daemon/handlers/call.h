@@ -26,7 +26,7 @@
 
 #include "base/fuse-kernel.h"
 #include "store/cached-open.h"
-#include "store/deed.h"
+#include "store/progress.h"
 
 #define CALL_WAITS 1
 
@@ -52,9 +52,9 @@ struct call {
 	void *out;	   /* body of the reply, 8-byte aligned */
 	uint32_t out_cap;  /* size of the buffer at `out`, at least CALL_OUT_LEN */
 	uint32_t out_len;
-	void *scratch;	   /* CALL_SCRATCH_LEN bytes for the handler's use, page-aligned */
-	struct deed *deed; /* what the request has done so far, or NULL */
-	uint64_t *nodeids; /* see deed_begin(); NULL: room for one */
+	void *scratch;		   /* CALL_SCRATCH_LEN bytes for the handler's use, page-aligned */
+	struct progress *progress; /* what the request has done so far, or NULL */
+	uint64_t *nodeids;	   /* see progress_begin(); NULL: room for one */
 	uint32_t nodeids_count;
 	bool nonblocking; /* the handler must not wait */
 	bool around;	  /* this WRITE bypasses the client's page cache */

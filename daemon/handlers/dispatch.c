@@ -225,25 +225,25 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 {
 	int r;
 
-	deed_begin(call->deed, call->nodeids, call->nodeids_count);
+	progress_begin(call->progress, call->nodeids, call->nodeids_count);
 	r = inode_unpin(entry->handler(call));
-	deed_end();
+	progress_end();
 	return r;
 }
 
 void dispatch_take_back(const struct call *call)
 {
 	struct fs *fs = call->fs;
-	struct deed *deed = call->deed;
+	struct progress *progress = call->progress;
 
 	if (call->in->opcode == FUSE_FORGET || call->in->opcode == FUSE_BATCH_FORGET)
 		return;
-	deed_begin(deed, call->nodeids, call->nodeids_count);
-	op_close_made(fs, deed->fh);
-	deed->fh = 0;
-	while (deed->counted)
-		inode_take_back(&fs->inodes, deed_nodeids()[deed->counted - 1]);
-	deed_end();
+	progress_begin(progress, call->nodeids, call->nodeids_count);
+	op_close_made(fs, progress->fh);
+	progress->fh = 0;
+	while (progress->counted)
+		inode_take_back(&fs->inodes, progress_nodeids()[progress->counted - 1]);
+	progress_end();
 }
 
 void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *fs)

@@ -63,7 +63,7 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call);
 
 /*
  * To be called before dispatch_handle() if another process has died while it handled the request of
- * CALL: takes back what would be done twice (deed.h).
+ * CALL: takes back what would be done twice (progress.h).
  */
 void dispatch_take_back(const struct call *call);
 

@@ -86,7 +86,7 @@ static bool is_dot(const char *name)
 static void fill_entry(const struct listing *listing, const char *name,
 		       struct fuse_entry_out *entry)
 {
-	if (is_dot(name) || inode_is_pressed(&listing->fs->inodes) || !deed_has_room() ||
+	if (is_dot(name) || inode_is_pressed(&listing->fs->inodes) || !progress_has_room() ||
 	    op_lookup_entry(listing->fs, listing->dir, name, entry) < 0)
 		*entry = (struct fuse_entry_out){ .nodeid = 0 };
 }

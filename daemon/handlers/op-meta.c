@@ -289,14 +289,14 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 
 void op_note_release(const struct call *call)
 {
-	if (call->deed)
-		call->deed->noted = true;
+	if (call->progress)
+		call->progress->noted = true;
 	KILL_FENCE();
 }
 
 int op_released(const struct call *call)
 {
-	return call->deed && call->deed->noted ? 0 : -EBADF;
+	return call->progress && call->progress->noted ? 0 : -EBADF;
 }
 
 /* Returns the nodeid of the file whose data CALL changes, or 0. */

@@ -115,7 +115,7 @@ int op_forget(struct call *call)
 {
 	const struct fuse_forget_in *arg = call->arg;
 
-	if (call->deed && call->deed->counted)
+	if (call->progress && call->progress->counted)
 		return 0;
 	inode_forget(&call->fs->inodes, call->in->nodeid, arg->nlookup);
 	return 0;
@@ -127,7 +127,7 @@ int op_batch_forget(struct call *call)
 	const struct fuse_forget_one *ones = call->data;
 	uint32_t count = (uint32_t)MIN((size_t)arg->count, call->data_len / sizeof(*ones));
 
-	for (uint32_t i = call->deed ? call->deed->counted : 0; i < count; i++)
+	for (uint32_t i = call->progress ? call->progress->counted : 0; i < count; i++)
 		inode_forget(&call->fs->inodes, ones[i].nodeid, ones[i].nlookup);
 	return 0;
 }
@@ -177,7 +177,7 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	r = room_for_inode(room);
 	if (r < 0)
 		return r;
-	*ret_done = deed_is_done(call->deed, (*ret_dir)->fd, call->name[0], -1, NULL);
+	*ret_done = progress_is_made(call->progress, (*ret_dir)->fd, call->name[0], -1, NULL);
 	if (*ret_done < 0)
 		return *ret_done;
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
@@ -248,7 +248,7 @@ static int remove_name(struct call *call, int flags)
 
 	if (r < 0)
 		return r;
-	r = deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL);
+	r = progress_is_made(call->progress, dir->fd, call->name[0], -1, NULL);
 	if (r)
 		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
@@ -284,7 +284,7 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
-	r = deed_is_done(call->deed, dir->fd, call->name[0], new_dir->fd, call->name[1]);
+	r = progress_is_made(call->progress, dir->fd, call->name[0], new_dir->fd, call->name[1]);
 	if (r)
 		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
@@ -351,7 +351,7 @@ int op_link(struct call *call)
 	r = op_path_fd(call->fs, target->fd, &fd);
 	if (r < 0)
 		return op_error(call->fs, r);
-	r = deed_is_done(call->deed, dir->fd, call->name[0], -1, NULL);
+	r = progress_is_made(call->progress, dir->fd, call->name[0], -1, NULL);
 	if (r == 0)
 		r = make_link(call, dir, target);
 	else

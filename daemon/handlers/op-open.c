@@ -394,7 +394,7 @@ static int create(struct call *call, const char *name)
 
 	if (!dir)
 		return -ESTALE;
-	done = name ? deed_is_done(call->deed, dir->fd, name, -1, NULL) : 0;
+	done = name ? progress_is_made(call->progress, dir->fd, name, -1, NULL) : 0;
 	r = done < 0 ? done : op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r == 0)
 		r = room_for_inode(&room);

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
-#include "store/deed.h"
+#include "store/progress.h"
 #include "store/inode.h"
 #include "store/passthrough.h"
 
@@ -159,8 +159,8 @@ uint64_t file_publish(struct file_table *table, uint32_t row, struct inode *inod
 	file->dir_off = 0;
 	/* an opener isn't told of failures before its opening */
 	atomic_store(&file->error_seen, atomic_load(&inode->error_seq));
-	if (deed_now())
-		deed_now()->fh = (uint64_t)generation << 32 | row;
+	if (progress_now())
+		progress_now()->fh = (uint64_t)generation << 32 | row;
 	KILL_FENCE();
 	atomic_store_explicit(&file->generation, generation, memory_order_release);
 	atomic_fetch_add(&table->used, 1);
@@ -210,21 +210,21 @@ int file_report_error(const struct file_table *table, struct file *file)
 	/* read before error_seq, which therefore can't be older */
 	uint32_t seen = atomic_load(&file->error_seen);
 	uint32_t seq = atomic_load(&inode->error_seq);
-	struct deed *deed = deed_now();
+	struct progress *progress = progress_now();
 	int error;
 
 	if (seen == seq)
-		return deed ? deed->told : 0;
+		return progress ? progress->told : 0;
 	error = atomic_load(&inode->error);
-	if (deed) {
-		deed->told = error;
+	if (progress) {
+		progress->told = error;
 		KILL_FENCE();
 	}
 	/* if several threads ask for one opener, only one of them is told */
 	if (atomic_compare_exchange_strong(&file->error_seen, &seen, seq))
 		return error;
-	if (deed)
-		deed->told = 0;
+	if (progress)
+		progress->told = 0;
 	return 0;
 }
 

@@ -5,14 +5,14 @@
  * A row counts if `used` is set, which is stored after all else in the row (KILL_FENCE()). Free
  * rows, hash chains, lists and counts of rows are found out from the rows, whatever state they were
  * left in. The lookup count and the descriptor of a row are single words, so they are true. A count
- * that also concerns a request's deed is undone if it was under way.
+ * that is noted in a request's progress, too, is undone if it was under way.
  */
 #include <errno.h>
 
 #include "base/arena.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
-#include "store/deed.h"
+#include "store/progress.h"
 #include "store/inode-fd.h"
 #include "store/inode-rows.h"
 #include "store/inode.h"
@@ -63,17 +63,17 @@ static void enter(struct inode_table *table, struct inode *inode)
 	atomic_fetch_add(&table->used, 1);
 }
 
-/* Undoes the step that was under way in a row and in a deed. */
+/* Undoes the step that was under way in a row and in the progress of a request. */
 static void undo_step(struct inode_table *table)
 {
 	struct inode_step *step = &table->common->step;
-	struct deed *deed;
+	struct progress *progress;
 
 	if (!step->is_under_way)
 		return;
-	deed = arena_at(table->arena, step->deed_off);
+	progress = arena_at(table->arena, step->progress_off);
 	inode_at(table, step->row)->nlookup = step->nlookup;
-	deed->counted = step->counted;
+	progress->counted = step->counted;
 	KILL_FENCE();
 	step->is_under_way = false;
 }

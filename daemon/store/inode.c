@@ -12,7 +12,7 @@
 #include "base/fuse-kernel.h"
 #include "base/macro.h"
 #include "base/mutex.h"
-#include "store/deed.h"
+#include "store/progress.h"
 #include "store/inode-export.h"
 #include "store/inode-fd.h"
 #include "store/inode-identity.h"
@@ -221,40 +221,40 @@ uint32_t inode_primary_row(struct inode_table *table, uint64_t nodeid)
 }
 
 /*
- * Sets INODE's lookup count to NLOOKUP, and the number that the thread's deed has counted to
- * COUNTED, if it has a deed. The mutex is held.
+ * Sets INODE's lookup count to NLOOKUP, and the number that was counted for the thread's request to
+ * COUNTED, if that is noted. The mutex is held.
  */
 static void count(struct inode_table *table, struct inode *inode, uint64_t nlookup,
 		  uint32_t counted)
 {
 	struct inode_step *step = &table->common->step;
-	struct deed *deed = deed_now();
+	struct progress *progress = progress_now();
 
-	if (!deed) {
+	if (!progress) {
 		inode->nlookup = nlookup;
 		return;
 	}
 	*step = (struct inode_step){
 		.row = inode_row(table, inode),
-		.counted = deed->counted,
+		.counted = progress->counted,
 		.nlookup = inode->nlookup,
-		.deed_off = arena_off(table->arena, deed),
+		.progress_off = arena_off(table->arena, progress),
 	};
 	KILL_FENCE();
 	step->is_under_way = true;
 	KILL_FENCE();
 	inode->nlookup = nlookup;
-	deed->counted = counted;
+	progress->counted = counted;
 	KILL_FENCE();
 	step->is_under_way = false;
 }
 
-/* What the thread's deed has counted so far. */
+/* What was counted so far for the thread's request. */
 static uint32_t counted_so_far(void)
 {
-	const struct deed *deed = deed_now();
+	const struct progress *progress = progress_now();
 
-	return deed ? deed->counted : 0;
+	return progress ? progress->counted : 0;
 }
 
 /* Counts a lookup of INODE. The mutex is held. */
@@ -262,8 +262,8 @@ static void count_lookup(struct inode_table *table, struct inode *inode)
 {
 	uint32_t counted = counted_so_far();
 
-	if (deed_now()) {
-		deed_nodeids()[counted] = inode->nodeid;
+	if (progress_now()) {
+		progress_nodeids()[counted] = inode->nodeid;
 		KILL_FENCE();
 	}
 	count(table, inode, inode->nlookup + 1, counted + 1);
@@ -343,7 +343,7 @@ struct inode *inode_remember_at(struct inode_table *table, uint32_t *row, int *f
 	return inode;
 }
 
-/* Forgets LOOKUPS of NODEID. The thread's deed then has COUNTED. */
+/* Forgets LOOKUPS of NODEID. The thread's request then has counted COUNTED. */
 static void forget(struct inode_table *table, uint64_t nodeid, uint64_t lookups, uint32_t counted)
 {
 	struct leftover leftover = { 0 };
@@ -354,8 +354,8 @@ static void forget(struct inode_table *table, uint64_t nodeid, uint64_t lookups,
 	if (inode && inode_row(table, inode) != INODE_ROOT_ROW) {
 		count(table, inode, inode->nlookup - MIN(lookups, inode->nlookup), counted);
 		remove_unused(table, inode, &leftover);
-	} else if (deed_now()) {
-		deed_now()->counted = counted;
+	} else if (progress_now()) {
+		progress_now()->counted = counted;
 	}
 	mutex_unlock(&table->mutex);
 	close_leftover(&leftover);

@@ -130,15 +130,15 @@ struct inode_mount {
 };
 
 /*
- * A lookup or FORGET that is being counted in a row and in the deed of its request. If the process
- * dies meanwhile, neither has counted it: inode_table_attach() restores both.
+ * A lookup or FORGET that is being counted in a row and in the progress of its request. If the
+ * process dies meanwhile, neither has counted it: inode_table_attach() restores both.
  */
 struct inode_step {
 	bool is_under_way;
 	uint32_t row;
-	uint32_t counted;  /* of the deed, before */
-	uint64_t nlookup;  /* of the row, before */
-	uint64_t deed_off; /* arena offset */
+	uint32_t counted;      /* of the progress, before */
+	uint64_t nlookup;      /* of the row, before */
+	uint64_t progress_off; /* arena offset */
 };
 
 /*

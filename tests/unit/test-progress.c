@@ -3,7 +3,7 @@
  * Each request whose process is killed anywhere in its handler, and that is handled again by
  * another process, has the answer and the effect that it would have had.
  */
-#include "store/deed.h"
+#include "store/progress.h"
 
 #include <sys/xattr.h>
 
@@ -27,7 +27,7 @@
 
 /* In the arena. */
 struct kept {
-	struct deed deed;
+	struct progress progress;
 	uint64_t nodeids[NODEIDS];
 };
 
@@ -75,7 +75,7 @@ static int handle(void)
 		.out = world.out,
 		.out_cap = sizeof(world.out),
 		.scratch = world.scratch,
-		.deed = &kept()->deed,
+		.progress = &kept()->progress,
 		.nodeids = kept()->nodeids,
 		.nodeids_count = NODEIDS,
 	};
@@ -93,7 +93,7 @@ static int handle_again(void)
 	call = (struct call){
 		.fs = &world.fs,
 		.in = &it.in,
-		.deed = &kept()->deed,
+		.progress = &kept()->progress,
 		.nodeids = kept()->nodeids,
 		.nodeids_count = NODEIDS,
 	};
@@ -532,7 +532,7 @@ static uint64_t try(size_t i, uint64_t stop, uint64_t second)
 	it.in.pid = (uint32_t)getpid();
 	requests[i].begin();
 	steps = kill_after(act, stop);
-	has_counted = world.fs.inodes.common->step.is_under_way || kept()->deed.counted;
+	has_counted = world.fs.inodes.common->step.is_under_way || kept()->progress.counted;
 	take_over();
 	if (second) {
 		(void)kill_after(act_again, second);
