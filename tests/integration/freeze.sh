@@ -34,7 +34,7 @@ can_look() {
 	rm -f "$scratch/copy"
 	look &
 	looker=$!
-	wait_until 20 process_is_gone "$looker"
+	ends_within 20 "$looker"
 	wait "$looker"
 	same "$(sha256sum <"$scratch/copy")" "$sum" "what is read meanwhile"
 	for pid in "${changers[@]}"; do

@@ -90,7 +90,7 @@ looked() {
 } >/dev/null
 looked &
 looker=$!
-wait_until 30 process_is_gone "$looker"
+ends_within 30 "$looker"
 wait "$looker"
 same "$(sum "$scratch/copy")" "$data_sum" "what is read meanwhile"
 for pid in "${waiters[@]}"; do
@@ -104,10 +104,10 @@ refused 'Resource temporarily unavailable' "$lease" open W "$mnt/read/0"
 
 say "a signal ends the wait, and so does the lease's end"
 kill -TERM "${waiters[1]}"
-wait_until 10 process_is_gone "${waiters[1]}"
+ends_within 10 "${waiters[1]}"
 exits 143 wait "${waiters[1]}"
 echo 2 >&"$give" # which is truncated
-wait_until 10 process_is_gone "${waiters[2]}"
+ends_within 10 "${waiters[2]}"
 wait "${waiters[2]}"
 same "$(stat -c %s "$backing/write/2")" 5 "size of the truncated file"
 kill -0 "${waiters[0]}" "${waiters[3]}"
@@ -117,7 +117,7 @@ say "a holder's end is the end of all its leases"
 kill -KILL "$holder" "$reader"
 unset 'waiters[1]' 'waiters[2]'
 for pid in "${waiters[@]}"; do
-	wait_until 10 process_is_gone "$pid"
+	ends_within 10 "$pid"
 	wait "$pid"
 done
 same "$(cat "$mnt/write/0" "$mnt/write/8" "$mnt/read/1")" $'content\nconteconte' "content"
@@ -170,7 +170,7 @@ waiting=$(connection_dir "$mnt")/waiting
 wait_until 30 all_wait
 taskset -c 0 stat "$mnt/look" >/dev/null &
 looker=$!
-wait_until 10 process_is_gone "$looker"
+ends_within 10 "$looker"
 wait "$looker"
 kill -TERM "${daemon_pid[$mnt]}" # which unmounts, and the second one doesn't wait for who is left
 wait_until 10 grep -q 'serving on until' "$daemon_log"

@@ -216,6 +216,27 @@ daemon_cleanup() {
 	forget_daemon "$at"
 }
 
+# tell_tasks PID: what it, those below it, and their threads wait for in the kernel
+tell_tasks() {
+	local task child
+	for task in "/proc/$1/task/"*; do
+		echo "waits: $1 $(<"$task/comm"):" "$(sed -n 's/.* \(.*\)+.*/\1/p' "$task/stack" | head -n 4 | xargs)"
+	done 2>/dev/null
+	for child in $(pgrep -P "$1" || true); do
+		tell_tasks "$child"
+	done
+}
+
+# ends_within SECONDS PID: that process; if it doesn't, it says what this one and the daemons wait for
+ends_within() {
+	local pid
+	wait_until "$1" process_is_gone "$2" && return
+	for pid in "${daemon_pid[@]}" "$2"; do
+		tell_tasks "$pid"
+	done
+	return 1
+}
+
 # --- what the kernel knows ---
 
 # Paths of tests have no blanks, so nothing is escaped. Does not touch the mount, which may hang.
