@@ -30,7 +30,10 @@ struct pool {
  */
 int pool_init(struct pool *pool, uint32_t first, uint32_t count);
 
-/* The same with all rows in use; pool_put() those that are free, the highest first. */
+/*
+ * pool_init() that leaves all rows in use. The caller puts those that are free, the highest first,
+ * so that the lowest is taken first. Returns 0 or -ENOMEM.
+ */
 int pool_init_in_use(struct pool *pool, uint32_t first, uint32_t count);
 void pool_destroy(struct pool *pool);
 

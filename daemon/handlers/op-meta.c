@@ -289,8 +289,9 @@ int op_lookup_cached(struct fs *fs, const struct inode *dir, const char *name,
 
 void op_note_release(const struct call *call)
 {
-	if (call->progress)
-		call->progress->noted = true;
+	if (!call->progress)
+		return;
+	call->progress->noted = true;
 	KILL_FENCE();
 }
 

@@ -177,7 +177,7 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	r = room_for_inode(room);
 	if (r < 0)
 		return r;
-	*ret_done = progress_is_made(call->progress, (*ret_dir)->fd, call->name[0], -1, NULL);
+	*ret_done = progress_names_changed(call->progress, (*ret_dir)->fd, call->name[0], -1, NULL);
 	if (*ret_done < 0)
 		return *ret_done;
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
@@ -248,7 +248,7 @@ static int remove_name(struct call *call, int flags)
 
 	if (r < 0)
 		return r;
-	r = progress_is_made(call->progress, dir->fd, call->name[0], -1, NULL);
+	r = progress_names_changed(call->progress, dir->fd, call->name[0], -1, NULL);
 	if (r)
 		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
@@ -284,7 +284,8 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
-	r = progress_is_made(call->progress, dir->fd, call->name[0], new_dir->fd, call->name[1]);
+	r = progress_names_changed(call->progress, dir->fd, call->name[0], new_dir->fd,
+				   call->name[1]);
 	if (r)
 		return MIN(r, 0);
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
@@ -338,7 +339,7 @@ int op_link(struct call *call)
 	autoroom room = room_none(call->fs); /* the target has a row already */
 	autoclose int fd = -1;
 	struct inode *dir, *linked;
-	int r;
+	int done, r;
 
 	if (!target)
 		return -ESTALE;
@@ -351,11 +352,8 @@ int op_link(struct call *call)
 	r = op_path_fd(call->fs, target->fd, &fd);
 	if (r < 0)
 		return op_error(call->fs, r);
-	r = progress_is_made(call->progress, dir->fd, call->name[0], -1, NULL);
-	if (r == 0)
-		r = make_link(call, dir, target);
-	else
-		r = MIN(r, 0);
+	done = progress_names_changed(call->progress, dir->fd, call->name[0], -1, NULL);
+	r = done ? MIN(done, 0) : make_link(call, dir, target);
 	if (r == 0)
 		r = op_entry_of(&room, &fd, call->out, &linked);
 	if (r == 0)

@@ -394,7 +394,7 @@ static int create(struct call *call, const char *name)
 
 	if (!dir)
 		return -ESTALE;
-	done = name ? progress_is_made(call->progress, dir->fd, name, -1, NULL) : 0;
+	done = name ? progress_names_changed(call->progress, dir->fd, name, -1, NULL) : 0;
 	r = done < 0 ? done : op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r == 0)
 		r = room_for_inode(&room);
@@ -431,6 +431,12 @@ static struct file *call_file(const struct call *call, uint64_t fh)
 	return file && !file->directory ? file : NULL;
 }
 
+static void close_file(struct fs *fs, struct file *file)
+{
+	cached_open_close(inode_at(&fs->inodes, file->known), file);
+	file_close(&fs->files, file);
+}
+
 int op_release(struct call *call)
 {
 	const struct fuse_release_in *arg = call->arg;
@@ -439,8 +445,7 @@ int op_release(struct call *call)
 	if (!file)
 		return op_released(call);
 	op_note_release(call);
-	cached_open_close(inode_at(&call->fs->inodes, file->known), file);
-	file_close(&call->fs->files, file);
+	close_file(call->fs, file);
 	return 0;
 }
 
@@ -448,10 +453,8 @@ void op_close_made(struct fs *fs, uint64_t fh)
 {
 	struct file *file = file_get(&fs->files, fh);
 
-	if (!file)
-		return;
-	cached_open_close(inode_at(&fs->inodes, file->known), file);
-	file_close(&fs->files, file);
+	if (file)
+		close_file(fs, file);
 }
 
 /*

@@ -85,7 +85,7 @@ int op_setxattr(struct call *call)
 		return op_zone_refused(call->fs, -EPERM);
 	r = find(call, path, &inode);
 	if (r == 0 && (arg->flags & XATTR_CREATE))
-		done = progress_xattr_is_made(call->progress, path, call->name[0]);
+		done = progress_xattr_changed(call->progress, path, call->name[0]);
 	if (done < 0)
 		return done;
 	if (r == 0)
@@ -174,7 +174,7 @@ int op_removexattr(struct call *call)
 		return op_zone_refused(call->fs, -EPERM);
 	r = find(call, path, &inode);
 	if (r == 0)
-		r = progress_xattr_is_made(call->progress, path, call->name[0]);
+		r = progress_xattr_changed(call->progress, path, call->name[0]);
 	if (r)
 		return MIN(r, 0);
 	if (!is_taken_by_the_kernel(call->name[0]))

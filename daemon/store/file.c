@@ -9,9 +9,9 @@
 #include "base/cleanup.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
-#include "store/progress.h"
 #include "store/inode.h"
 #include "store/passthrough.h"
+#include "store/progress.h"
 
 static bool is_writer(const struct file *file)
 {

@@ -31,7 +31,7 @@ struct fd_marks;
 struct inode;
 struct inode_table;
 
-/* No d_off: the descriptor's position isn't known. */
+/* The descriptor's position isn't known. No directory has such an offset. */
 #define FILE_NOWHERE UINT64_MAX
 
 /* A row. It lives in the arena, so it holds no pointers. */
@@ -51,8 +51,10 @@ struct file {
 	_Atomic bool mapped;	     /* opened around the cache, but a mapping was read */
 	bool lent;		     /* fd is the inode's sync_fd, so the inode closes it */
 	_Atomic uint32_t error_seen; /* error_seq of the inode when the opener was last told */
-	/* of a directory: d_off of fd, or FILE_NOWHERE. The kernel sends one READDIR of an fh at a
-	 * time */
+	/*
+	 * Of a directory: d_off of fd, or FILE_NOWHERE. It needs no guard, because the kernel sends
+	 * one READDIR of an fh at a time.
+	 */
 	uint64_t dir_off;
 };
 

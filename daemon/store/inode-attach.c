@@ -12,11 +12,11 @@
 #include "base/arena.h"
 #include "base/fd-marks.h"
 #include "base/macro.h"
-#include "store/progress.h"
 #include "store/inode-fd.h"
 #include "store/inode-rows.h"
 #include "store/inode.h"
 #include "store/passthrough.h"
+#include "store/progress.h"
 
 /* Ends what was under way in INODE, and clears what is counted anew. */
 static void reset(struct inode *inode)

@@ -12,12 +12,12 @@
 #include "base/fuse-kernel.h"
 #include "base/macro.h"
 #include "base/mutex.h"
-#include "store/progress.h"
 #include "store/inode-export.h"
 #include "store/inode-fd.h"
 #include "store/inode-identity.h"
 #include "store/inode-rows.h"
 #include "store/passthrough.h"
+#include "store/progress.h"
 #include "store/store.h"
 
 /* Gives INODE a nodeid that no other row has. The mutex is held. */

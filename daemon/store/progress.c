@@ -66,8 +66,8 @@ static int compare(struct progress *progress, const struct progress_name now[2])
 	return 0;
 }
 
-int progress_is_made(struct progress *progress, int dir_fd, const char *name, int other_fd,
-		     const char *other)
+int progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
+			   const char *other)
 {
 	struct progress_name now[2];
 	int r;
@@ -80,7 +80,7 @@ int progress_is_made(struct progress *progress, int dir_fd, const char *name, in
 	return r < 0 ? r : compare(progress, now);
 }
 
-int progress_xattr_is_made(struct progress *progress, const char *path, const char *name)
+int progress_xattr_changed(struct progress *progress, const char *path, const char *name)
 {
 	struct progress_name now[2] = { 0 };
 

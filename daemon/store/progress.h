@@ -6,12 +6,15 @@
  *
  *   - Most handlers can do everything again.
  *   - What a name leads to is noted before the name is made, removed or moved. If it leads
- *     elsewhere afterwards, that was done (progress_is_made()). No other client can have changed
- *     it: the kernel keeps the directory locked until the request is answered. Somebody behind the
- *     mount can, so a file that was made is looked at before it is handed out.
+ *     elsewhere afterwards, that was done (progress_names_changed()). No other client can have
+ *     changed it: the kernel keeps the directory locked until the request is answered. Somebody
+ *     behind the mount can, so a file that was made is looked at before it is handed out.
  *   - Lookups that were counted, and an open file that was entered in the table, are taken back
  *     first (dispatch_take_back()). FORGETs that were counted are skipped.
  *   - An error of a flush that was taken for the answer is answered again.
+ *
+ * Two things are not covered: an error of fsync(2) that the process that died had got, but not
+ * noted, and the write pointers of zones.
  *
  * A thread handles one request at a time, whose progress the tables find by progress_now().
  */
@@ -56,10 +59,10 @@ bool progress_has_room(void);
  * before a process died, it finds out instead whether they lead elsewhere now. Returns 1 if they
  * do, 0 if not or if PROGRESS is NULL, or -errno. To be called with the daemon's identity.
  */
-int progress_is_made(struct progress *progress, int dir_fd, const char *name, int other_fd,
-		     const char *other);
+int progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
+			   const char *other);
 
 /* The same for whether the file PATH has the extended attribute NAME. */
-int progress_xattr_is_made(struct progress *progress, const char *path, const char *name);
+int progress_xattr_changed(struct progress *progress, const char *path, const char *name);
 
 #endif

@@ -118,7 +118,8 @@ void zone_settle(struct zone *zone, int64_t size);
 
 /*
  * Takes over ZONE from a process that has died; its operations are over. A write that was under way
- * is to be made again, from wp on. After a truncation the size isn't known.
+ * was made if wp is behind it, and is to be made again if not. After a truncation the size isn't
+ * known.
  */
 void zone_attach(struct zone *zone);
 

@@ -126,9 +126,9 @@ say "the kernel ends the lease of one that keeps it"
 set_break_time 2
 start_anew
 hold write 1
-started=${EPOCHREALTIME/./}
+started=${EPOCHREALTIME//[.,]/}
 "$lease" open w "$mnt/write/0"
-more $((${EPOCHREALTIME/./} - started)) 1900000 "microseconds until it was opened"
+more $((${EPOCHREALTIME//[.,]/} - started)) 1900000 "microseconds until it was opened"
 kill -KILL "$holder"
 
 say "who takes it again whenever it is asked for holds nobody up for longer"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Kills a process after any number of instructions. It shares its descriptors with the test.
- */
+/* Kills a process after any number of instructions. It shares its descriptors with the test. */
 #ifndef CAISSON_TEST_KILLED_H
 #define CAISSON_TEST_KILLED_H
 
@@ -20,7 +18,7 @@ struct killed {
 };
 static struct killed *killed;
 
-/* Whether a processor and a build allow it. Says SKIP where they don't. */
+/* Whether this processor and this build allow it. Says SKIP where they don't. */
 static inline bool can_kill_after(void)
 {
 #if !defined(__x86_64__) || defined(__SANITIZE_THREAD__)

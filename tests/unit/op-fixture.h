@@ -106,6 +106,19 @@ struct ask {
 	bool nonblocking;
 };
 
+/* A call about the message IN, with room for its answer. */
+static inline struct call call_with_room(const struct fuse_in_header *in)
+{
+	return (struct call){
+		.fs = &world.fs,
+		.in = in,
+		.supp_gid = UINT32_MAX,
+		.out = world.out,
+		.out_cap = sizeof(world.out),
+		.scratch = world.scratch,
+	};
+}
+
 static inline int ask(int (*handler)(struct call *), struct ask what)
 {
 	struct fuse_in_header in = {
@@ -115,21 +128,15 @@ static inline int ask(int (*handler)(struct call *), struct ask what)
 		/* others aren't to be seen: only their numbers are known */
 		.pid = what.by.uid ? 0 : (uint32_t)getpid(),
 	};
-	struct call call = {
-		.fs = &world.fs,
-		.in = &in,
-		.arg = what.arg,
-		.name = { what.name, what.name2 },
-		.data = what.data,
-		.data_len = what.data_len,
-		.supp_gid = UINT32_MAX,
-		.out = world.out,
-		.out_cap = sizeof(world.out),
-		.scratch = world.scratch,
-		.nonblocking = what.nonblocking,
-	};
+	struct call call = call_with_room(&in);
 	int r;
 
+	call.arg = what.arg;
+	call.name[0] = what.name;
+	call.name[1] = what.name2;
+	call.data = what.data;
+	call.data_len = what.data_len;
+	call.nonblocking = what.nonblocking;
 	memset(world.out, 0xaa, sizeof(world.out));
 	r = inode_unpin(handler(&call));
 	world.out_len = call.out_len;

@@ -51,7 +51,7 @@ static struct {
 	struct fuse_forget_one ones[FILES];
 	const char *name[2], *data;
 	uint32_t data_len;
-	uint64_t nodeid, other, fh;
+	uint64_t nodeid, fh;
 	ino_t number;
 } it;
 static struct call call;
@@ -62,23 +62,22 @@ static struct kept *kept(void)
 	return arena_table(&world.arena, ARENA_REQUESTS);
 }
 
+static void make_call(void)
+{
+	call = call_with_room(&it.in);
+	call.arg = &it.arg;
+	call.name[0] = it.name[0];
+	call.name[1] = it.name[1];
+	call.data = it.data;
+	call.data_len = it.data_len;
+	call.progress = &kept()->progress;
+	call.nodeids = kept()->nodeids;
+	call.nodeids_count = NODEIDS;
+}
+
 static int handle(void)
 {
-	call = (struct call){
-		.fs = &world.fs,
-		.in = &it.in,
-		.arg = &it.arg,
-		.name = { it.name[0], it.name[1] },
-		.data = it.data,
-		.data_len = it.data_len,
-		.supp_gid = UINT32_MAX,
-		.out = world.out,
-		.out_cap = sizeof(world.out),
-		.scratch = world.scratch,
-		.progress = &kept()->progress,
-		.nodeids = kept()->nodeids,
-		.nodeids_count = NODEIDS,
-	};
+	make_call();
 	return dispatch_handle(dispatch_entry(it.in.opcode), &call);
 }
 
@@ -90,13 +89,7 @@ static void act(void)
 /* What a process does that takes over. */
 static int handle_again(void)
 {
-	call = (struct call){
-		.fs = &world.fs,
-		.in = &it.in,
-		.progress = &kept()->progress,
-		.nodeids = kept()->nodeids,
-		.nodeids_count = NODEIDS,
-	};
+	make_call();
 	dispatch_take_back(&call);
 	return handle();
 }
