@@ -182,7 +182,6 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 	if (r < 0)
 		return r;
 	engine->entries = entries;
-	engine->depth = config->depth;
 	engine->workers = config->workers;
 	engine->buf_off = config->buf_off;
 	engine->buf_len = config->buf_len;
@@ -209,16 +208,6 @@ static int bound_workers(struct engine *engine)
 	unsigned workers[2] = { engine->workers, 1 };
 
 	return io_uring_register_iowq_max_workers(&engine->ring, workers);
-}
-
-void engine_widen(struct engine *engine)
-{
-	uint32_t workers = MIN(engine->depth, (uint32_t)ENGINE_WORKERS_MAX);
-
-	if (engine->workers >= workers)
-		return;
-	engine->workers = workers;
-	(void)bound_workers(engine); /* it worked at the start; if it fails, ios wait for others */
 }
 
 int engine_start(struct engine *engine)

@@ -101,7 +101,6 @@ struct engine {
 	int personality[IO_IDENTITIES]; /* ids registered with the ring; 0: the thread's own */
 	uint32_t in_flight;		/* ios */
 	uint32_t entries;		/* most submissions in flight */
-	uint32_t depth;			/* most ios in flight */
 	uint32_t workers;		/* most io-wq workers */
 	uint64_t buf_off, buf_len;	/* see engine_config */
 	bool pinned;
@@ -115,7 +114,7 @@ struct engine_config {
 	struct engine_shared *shared; /* zero at first; outlives all engines */
 	uint32_t depth;		      /* most ios in flight */
 	uint32_t others;	      /* most engine_sqe()s in flight */
-	uint32_t workers;	      /* most io-wq workers at first (S7); 0: none is ever needed */
+	uint32_t workers;	      /* most io-wq workers (S7); 0: none is ever needed */
 	/*
 	 * arena offset and length of the region that has all ios' buffers, page-aligned; length 0:
 	 * it isn't pinned
@@ -150,14 +149,6 @@ int engine_init(struct engine *engine, const struct engine_config *config);
  */
 int engine_start(struct engine *engine);
 void engine_destroy(struct engine *engine);
-
-/*
- * Allows an io-wq worker for each io from now on, up to ENGINE_WORKERS_MAX. It is for files that
- * may keep a worker waiting for each io, such as those of network filesystems. Idle workers end
- * after five seconds. Further calls cost nothing.
- */
-void engine_widen(struct engine *engine);
-#define ENGINE_WORKERS_MAX 64
 
 /* Starts row INDEX, of which the caller has set all but the engine's fields. Can't fail. */
 void engine_submit(struct engine *engine, uint32_t index);

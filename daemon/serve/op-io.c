@@ -250,8 +250,6 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 	*ret_body_len = 0;
 	if (!file || file->directory)
 		return -EBADF;
-	if (!op_is_local(io->fs, inode_of(io, file)))
-		engine_widen(io->engine);
 	request->fh = fh;
 	request->moved = 0;
 

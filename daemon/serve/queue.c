@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/macro.h"
 #include "base/stats.h"
 #include "handlers/dispatch.h"
 #include "handlers/op-meta.h"
@@ -19,6 +20,13 @@
 
 /* Submissions besides the transports' and the ios': a read of the eventfd, two cancellations. */
 #define OWN_SUBMISSIONS 3
+
+/*
+ * Most io-wq workers of a queue. The kernel has them do what can't be done without waiting. Each io
+ * can have one, because an io to a frozen filesystem, or to one that doesn't answer, keeps its
+ * worker: with fewer, a read would wait behind writes (S7). Idle workers end after five seconds.
+ */
+#define IOWQ_WORKERS_MAX 64u
 
 /* Look-ups that workers get untried after one that had to wait: a vain try costs some µs. */
 #define LOOKUP_BACKOFF 16
@@ -387,7 +395,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.shared = config->shared,
 		.depth = config->depth,
 		.others = TRANSPORT_SUBMISSIONS(config->depth) + OWN_SUBMISSIONS,
-		.workers = config->iowq_workers,
+		.workers = MIN(config->depth, IOWQ_WORKERS_MAX),
 		.buf_off = buffers + config->first_slot * stride,
 		.buf_len = config->depth * stride,
 		.commands = config->entry_count > 0,

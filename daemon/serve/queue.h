@@ -80,7 +80,6 @@ struct queue_config {
 	struct dropper *dropper;
 	uint32_t first_slot, depth;
 	uint32_t max_write;
-	uint32_t iowq_workers;
 	struct engine_shared *shared; /* of all queues' engines */
 	int session_fd;
 	const uint16_t *entries; /* CPU of each entry; the entries are among the DEPTH slots */

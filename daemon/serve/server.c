@@ -21,13 +21,6 @@
 #include "store/creds.h"
 #include "store/prealloc.h"
 
-/*
- * io-wq workers of one queue. They do writes to holes, buffered I/O, fsync and fallocate. Writes to
- * one file take turns there in any case. With two workers an fsync needn't wait for them. Files
- * that aren't on BACKING's own, local filesystem get more (engine_widen()).
- */
-#define IOWQ_WORKERS 2u
-
 static struct queue_config queue_config(struct server *server, uint32_t qid)
 {
 	const struct serve_config *config = server->config;
@@ -47,7 +40,6 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.first_slot = qid * slots,
 		.depth = slots,
 		.max_write = config->max_write,
-		.iowq_workers = IOWQ_WORKERS,
 		.shared = &server->engines,
 		.session_fd = server->session_fd,
 		.entries = entries,

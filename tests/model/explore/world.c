@@ -251,7 +251,6 @@ void world_begin(const struct scenario *scenario)
 			.first_slot = i * scenario->depth,
 			.depth = scenario->depth,
 			.max_write = MAX_WRITE,
-			.iowq_workers = 1,
 			.shared = &world.shared,
 			.entries = entry_cpus,
 			.entry_count = scenario->entries,
