@@ -47,7 +47,7 @@ struct arena_header {
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 5u
+#define ARENA_VERSION 6u
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */

@@ -26,6 +26,10 @@ static void reset(struct inode *inode)
 	inode->listed = false;
 	inode->older = inode->newer = POOL_NONE;
 	inode->hash_next = POOL_NONE;
+	if (inode->fd < 0)
+		inode->fd = inode->dropping;
+	KILL_FENCE();
+	inode->dropping = -1;
 	atomic_store(&inode->pins, 0);
 	atomic_store(&inode->gate, 0);
 	atomic_store(&inode->writing, 0);
@@ -43,7 +47,7 @@ static void reset(struct inode *inode)
 
 static void free_row(struct inode_table *table, struct inode *inode)
 {
-	inode->fd = -1;
+	inode->fd = inode->dropping = -1;
 	atomic_store(&inode->sync_fd, -1);
 	atomic_store(&inode->backing_id, PASSTHROUGH_NONE);
 	inode_row_put(table, inode_row(table, inode));

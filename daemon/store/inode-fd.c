@@ -137,7 +137,6 @@ int inode_unpin(int error)
 /* A descriptor that has been taken from its row, to be closed or put back. */
 struct dropped {
 	struct inode *inode;
-	uint64_t nodeid;
 	uint16_t mount;
 	int fd;
 };
@@ -156,9 +155,10 @@ static uint32_t take_oldest(struct inode_table *table, struct dropped *taken, ui
 			list_as_newest(table, inode);
 			continue;
 		}
+		inode->dropping = inode->fd;
+		KILL_FENCE();
 		taken[found++] = (struct dropped){
 			.inode = inode,
-			.nodeid = inode_nodeid(table, inode),
 			.mount = inode->mount,
 			.fd = inode_fd_take(table, inode),
 		};
@@ -252,6 +252,25 @@ static bool can_close(struct inode_table *table, const struct dropped *one)
 	       inode_mount_probe(table, one->mount, one->fd) == 0;
 }
 
+/* Closes ONE, or gives it back to its row, which may need it. Returns whether it was closed. */
+static bool settle(struct inode_table *table, struct dropped *one)
+{
+	bool closes = can_close(table, one);
+	struct inode *inode = one->inode;
+
+	mutex_lock(&table->mutex);
+	/* if not, the inode was forgotten, or opened again and dropped by another thread */
+	if (inode->dropping == one->fd) {
+		if (!closes)
+			inode_fd_install(table, inode, &one->fd); /* it may have got another */
+		KILL_FENCE();
+		inode->dropping = -1;
+	}
+	mutex_unlock(&table->mutex);
+	close_fd(&one->fd);
+	return closes;
+}
+
 /* Drops up to MAX descriptors. Returns how many. The mutex isn't held. */
 static uint32_t drop(struct inode_table *table, uint32_t max)
 {
@@ -262,20 +281,8 @@ static uint32_t drop(struct inode_table *table, uint32_t max)
 	count = take_oldest(table, taken, MIN(max, DROP_BATCH));
 	mutex_unlock(&table->mutex);
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct dropped *one = &taken[i];
-
-		if (can_close(table, one)) {
-			closed++;
-		} else {
-			mutex_lock(&table->mutex);
-			/* the row may have been freed or got another descriptor meanwhile */
-			if (one->inode->used && inode_nodeid(table, one->inode) == one->nodeid)
-				inode_fd_install(table, one->inode, &one->fd);
-			mutex_unlock(&table->mutex);
-		}
-		close_fd(&one->fd);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		closed += settle(table, &taken[i]);
 	return closed;
 }
 

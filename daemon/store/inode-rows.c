@@ -49,6 +49,7 @@ static void clear_row(struct inode *inode)
 {
 	*inode = (struct inode){
 		.fd = -1,
+		.dropping = -1,
 		.hash_next = POOL_NONE,
 		.older = POOL_NONE,
 		.newer = POOL_NONE,

@@ -108,6 +108,7 @@ static void remove_row(struct inode_table *table, struct inode *inode, struct le
 	if (inode->nlookup || inode->opens || row == INODE_ROOT_ROW)
 		return;
 	leave(leftover, inode_fd_take(table, inode));
+	inode->dropping = -1; /* whoever drops it closes it */
 	if (inode->sharers)
 		return;
 	for (link = inode_bucket(table, inode->dev, inode->ino); *link != row;

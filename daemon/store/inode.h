@@ -90,6 +90,7 @@ struct inode {
 	bool listed;		 /* in the list table.oldest … newest */
 	_Atomic uint32_t pins;	 /* handlers that use fd; raised under the mutex */
 	int32_t fd;		 /* O_PATH, or -1; an open one stays open while it is pinned */
+	int32_t dropping;	 /* was fd, and will be closed or be fd again; or -1 */
 	struct handle handle;	 /* constant while in use */
 	_Atomic int32_t sync_fd; /* descriptor for every fsync of this inode, or -1; see file.h */
 	_Atomic int32_t backing_id; /* passthrough id of all openers, or PASSTHROUGH_NONE */

@@ -66,6 +66,7 @@ static int dir_fd;
 static ino_t numbers[NAMES];
 static int own_fds[OWN_FDS]; /* descriptors that are neither table's */
 static int own_count;
+static bool reopens; /* files can be opened by their handles here */
 
 static const char *name_of(uint32_t i)
 {
@@ -155,6 +156,12 @@ static void do_close(struct place *place)
 	place->busy = false;
 }
 
+/* Drops descriptors of files that aren't open. */
+static void drop(void)
+{
+	(void)inode_make_room(&inodes);
+}
+
 static void *work(void *arg)
 {
 	int self = (int)(intptr_t)arg;
@@ -164,12 +171,15 @@ static void *work(void *arg)
 		uint32_t i = (uint32_t)rand_r(&seed) % NAMES;
 		struct place *place = &diary->thread[self].places[i % OPENS];
 
-		switch (rand_r(&seed) % 4) {
+		switch (rand_r(&seed) % 5) {
 		case 0:
 			do_look_up(self, i);
 			break;
 		case 1:
 			do_forget(self, i);
+			break;
+		case 2:
+			drop();
 			break;
 		default:
 			if (place->fh)
@@ -281,9 +291,11 @@ static void check_inodes(void)
 		opens += inode->opens;
 		CHECK(inode->nlookup >= least && inode->nlookup <= most);
 		CHECK(inode->nlookup > 0 || inode->opens > 0);
-		CHECK(fd_is(inode->fd, numbers[i]));
+		CHECK(inode->fd < 0 ? inodes.common->mounts[0].reopens
+				    : fd_is(inode->fd, numbers[i]));
 		CHECK(inode_get(&inodes, inode->nodeid) == inode);
 		(void)inode_unpin(0);
+		CHECK(fd_is(inode->fd, numbers[i]));
 		CHECK(inode->sync_fd < 0 || (inode->opens && fd_is(inode->sync_fd, numbers[i])));
 		CHECK(look_up(i) == inode);
 		inode_forget(&inodes, inode->nodeid, 1);
@@ -339,6 +351,7 @@ static void start_afresh(void)
 			file_close(&files, &files.rows[row]);
 	}
 	memset(diary, 0, sizeof(*diary));
+	inodes.common->mounts[0].reopens = reopens;
 	CHECK_EQ(atomic_load(&inodes.used), 1u);
 }
 
@@ -393,6 +406,7 @@ static void make(uint32_t rows)
 	CHECK_EQ(inode_table_init(&inodes, &arena), 0);
 	CHECK_EQ(file_table_init(&files, &arena, &inodes), 0);
 	CHECK_EQ(inode_table_set_root(&inodes, dir_fd), 0);
+	reopens = inodes.common->mounts[0].reopens;
 	diary = mmap(NULL, sizeof(*diary), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
 	CHECK(diary != MAP_FAILED);
@@ -449,6 +463,12 @@ static void close_first(void)
 	do_close(first);
 }
 
+/* As if the kernel refused to open files by their handles, which dropping one finds out. */
+static void fail_to_reopen(void)
+{
+	inodes.common->mounts[0].reopens = false;
+}
+
 static const struct operation {
 	const char *name;
 	void (*before[4])(void);
@@ -463,6 +483,8 @@ static const struct operation {
 	{ "close one of two", { open_first, open_second }, close_first },
 	{ "close the last one", { open_first }, close_first },
 	{ "close a forgotten one", { open_first, forget }, close_first },
+	{ "drop a descriptor", { look_up_new }, drop },
+	{ "drop one that is needed", { look_up_new, fail_to_reopen }, drop },
 };
 
 /* Kills OPERATION after STOP instructions, or at its end. Returns how many it took. */
