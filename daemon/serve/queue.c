@@ -22,9 +22,9 @@
 #define OWN_SUBMISSIONS 3
 
 /*
- * Most io-wq workers of a queue. The kernel has them do what can't be done without waiting. Each io
- * can have one, because an io to a frozen filesystem, or to one that doesn't answer, keeps its
- * worker: with fewer, a read would wait behind writes (S7). Idle workers end after five seconds.
+ * Most io-wq workers of a queue, which do what can't be done without waiting. A write to a frozen
+ * filesystem, or any io to one that doesn't answer, keeps its worker. So that no read waits behind
+ * it (S7), each io can have a worker of its own. Idle workers end after five seconds.
  */
 #define IOWQ_WORKERS_MAX 64u
 

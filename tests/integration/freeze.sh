@@ -19,7 +19,7 @@ freeze() {
 	fsfreeze --freeze "$store"
 }
 
-# look FILE: its processes run on the flood's CPU: by io_uring a CPU's requests keep to its own entries
+# look FILE: on the flood's CPU, because by io_uring a CPU's requests keep to its own entries
 look() {
 	taskset --cpu-list --pid 0 "$BASHPID"
 	df "$mnt" && ls -l "$mnt/look" && stat "$mnt/look/$1" && "$CAISSON" status "$mnt" &&
