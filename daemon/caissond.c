@@ -38,6 +38,7 @@
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
+#include "base/fd-marks.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "caisson/reclaim.h"
@@ -61,7 +62,7 @@
 /* Bytes of heap that are reserved for allocations after the server has dropped capabilities. */
 #define HEAP_SPARE (512 << 10)
 
-enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_LEASES, WATCHES };
+enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_KEEPER_END, WATCH_LEASES, WATCHES };
 
 struct caissond {
 	struct options options;
@@ -79,6 +80,7 @@ struct caissond {
 	struct duties duties;
 	struct control_loop loop;
 	struct timespec started;
+	bool sealed, too_late;
 	bool keeper_gone;
 	bool stopping;
 };
@@ -101,6 +103,10 @@ static void fill_status(void *arg, struct status *status)
 	status->keeper_pid = (uint64_t)self->link->keeper;
 	status->keeper_alive = !self->keeper_gone;
 	status->uptime_s = seconds_since(&self->started);
+	if (!self->server.handover)
+		status->recovery = "off";
+	else
+		status->recovery = self->keeper_gone ? "no: the keeper has died" : "on";
 	status->io_flusher = audit->io_flusher;
 	status->mlock = audit->mlock;
 	status->tasks = audit->tasks;
@@ -128,13 +134,14 @@ static void stop(struct caissond *self)
 /*
  * Ends the process after a queue has failed. The requests of that queue are never answered, and
  * other requests may wait for them at a gate or for a page. So the server can't end in good order.
- * The keeper then unmounts.
+ * The keeper then starts an heir (takeover.h), or unmounts.
  */
 static _Noreturn void die(const struct caissond *self, int error)
 {
 	log_fail("%s: serve: %s", self->options.mountpoint, strerror(-error));
 	log_stop();
-	_exit(EXIT_CANNOT_SERVE);
+	/* after -EBADMSG a request is left that nobody can answer: aborting ends it */
+	_exit(self->server.handover && error != -EBADMSG ? KEEPER_TAKE_OVER : EXIT_CANNOT_SERVE);
 }
 
 /*
@@ -150,7 +157,7 @@ static bool watch_ready(void *arg, uint32_t i)
 		worker_retry(&self->server.workers);
 		return true;
 	}
-	if (i == WATCH_KEEPER) {
+	if (i == WATCH_KEEPER || i == WATCH_KEEPER_END) {
 		switch (keeper_listen(self->link)) {
 		case KEEPER_NOTHING:
 			break;
@@ -163,6 +170,7 @@ static bool watch_ready(void *arg, uint32_t i)
 				 self->options.mountpoint);
 			self->keeper_gone = true;
 			self->loop.watch_fd[WATCH_KEEPER] = -1;
+			self->loop.watch_fd[WATCH_KEEPER_END] = -1;
 			break;
 		}
 		return true;
@@ -255,14 +263,79 @@ static void tell_ready(struct caissond *self)
 		 plan->queue_depth, options->serve.workers, entries);
 }
 
+static void tell_taken_over(const struct caissond *self)
+{
+	const struct handover *handover = self->server.handover;
+
+	log_info("%s: take over from a server that has died: done after %llu ms; since the mount "
+		 "%llu requests were done again, %llu answered again, %llu refused",
+		 self->options.mountpoint, (unsigned long long)(handover->pause_us / 1000),
+		 (unsigned long long)handover->redone, (unsigned long long)handover->resent,
+		 (unsigned long long)handover->refused);
+}
+
+/* Marks the descriptors of this process and of the keeper, before server_open(). */
+static void mark_fds(const struct caissond *self, struct fd_marks *marks)
+{
+	int log[LOG_FDS];
+
+	for (size_t i = 0; i < KEEPER_FDS; i++)
+		fd_marks_add(marks, self->link->fds[i]);
+	log_fds(log);
+	for (size_t i = 0; i < LOG_FDS; i++)
+		fd_marks_add(marks, log[i]);
+	fd_marks_add(marks, self->lock.fd);
+	fd_marks_add(marks, self->control.listen_fd);
+	fd_marks_add(marks, self->control.timer_fd);
+	creds_mark_fds(marks);
+}
+
+static void tell_swept(void *arg)
+{
+	const struct caissond *self = arg;
+
+	keeper_swept(self->link);
+}
+
+/* Opens the server. Returns 0 or -errno, logged. */
+static int open_server(struct caissond *self, const struct server_estate *estate)
+{
+	int r = 0;
+
+	if (estate) {
+		r = fd_marks_init(estate->marks);
+		if (r < 0)
+			log_fail("descriptors: list: %s", strerror(-r));
+		else
+			mark_fds(self, estate->marks);
+	}
+	if (r == 0)
+		r = server_open(&self->server, &self->options.serve, &self->store,
+				fuse_session_fd(self->fuse), estate);
+	if (estate)
+		fd_marks_destroy(estate->marks);
+	return r;
+}
+
 /* Does the phases 9 to 12. */
 static int serve_with_server(struct caissond *self)
 {
 	const struct options *options = &self->options;
+	const struct keeper_link *link = self->link;
+	struct fd_marks marks = { 0 };
+	const struct server_estate inherited = {
+		.arena_fd = link->arena_fd,
+		.marks = &marks,
+		.died_us = link->died_us,
+		.wait_ms = (int)(options->recovery_timeout_ns / 1000000),
+		.failed = link->failed,
+		.swept = tell_swept,
+		.arg = self,
+	};
+	const struct server_estate *estate = link->is_heir ? &inherited : NULL;
 	int code, r;
 
-	r = server_open(&self->server, &self->options.serve, &self->store,
-			fuse_session_fd(self->fuse));
+	r = open_server(self, estate);
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	r = privdrop_thread();
@@ -273,17 +346,23 @@ static int serve_with_server(struct caissond *self)
 	code = audit(self);
 	if (code)
 		return code;
-	r = server_seal(&self->server);
+	r = server_seal(&self->server, estate);
+	self->too_late = r == -ETIMEDOUT;
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
-	tell_ready(self);
-	r = keeper_ready(self->link);
+	self->sealed = true;
+	if (estate)
+		tell_taken_over(self);
+	else
+		tell_ready(self);
+	r = keeper_ready(self->link, self->server.handover ? self->server.arena.memfd : -1);
 	if (r < 0)
 		log_warn("keeper: report that %s is ready: %s", self->options.mountpoint,
 			 strerror(-r));
 
 	self->duties = (struct duties){
 		.server = &self->server,
+		.logged = duties_count(&self->server),
 		.audit = &self->audit,
 		.mountpoint = options->mountpoint,
 	};
@@ -294,6 +373,7 @@ static int serve_with_server(struct caissond *self)
 		.arg = self,
 		.watch_fd = { [WATCH_ENDED] = self->server.ended_fd,
 			      [WATCH_KEEPER] = self->link->fd,
+			      [WATCH_KEEPER_END] = self->link->keeper_fd,
 			      [WATCH_LEASES] = self->server.workers.leases.timer_fd },
 		.watch_count = WATCHES,
 	};
@@ -323,6 +403,13 @@ static int serve(void *arg, const struct keeper_link *link)
 	int code, r;
 
 	self->link = link;
+	r = link->is_heir ? takeover_close_rings(link->arena_fd) : 0;
+	if (r == 0 && link->is_heir)
+		r = privdrop_heir();
+	if (r < 0) {
+		log_fail("server: begin to take over: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &self->started); /* can't fail for this clock */
 
 	/* 6 */
@@ -341,7 +428,7 @@ static int serve(void *arg, const struct keeper_link *link)
 	if (r == 0)
 		r = creds_init();
 	if (r == 0) /* to the launcher's terminal until the mount is ready */
-		r = log_start(LOG_TARGET_STDERR, privdrop_thread);
+		r = log_start(link->is_heir ? link->log : LOG_TARGET_STDERR, privdrop_thread);
 	if (r < 0) {
 		log_fail("server: drop capabilities and start the log: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
@@ -353,6 +440,12 @@ static int serve(void *arg, const struct keeper_link *link)
 			log_warn("callers: read their user namespaces: CAP_SYS_PTRACE is missing, "
 				 "so root's capabilities count over files only");
 		code = serve_with_server(self);
+	}
+
+	if (code && !self->sealed && link->is_heir) {
+		/* what it was to take over stays as it is, for another one */
+		log_stop();
+		_exit(self->too_late ? code : KEEPER_TAKE_OVER);
 	}
 
 	/* close BACKING first, because somebody may be waiting to unmount it */
@@ -383,14 +476,6 @@ static int mount_it(struct caissond *self)
 	return 0;
 }
 
-/* Closes BACKING in the keeper, so that it can be unmounted as soon as the server has ended. */
-static void let_go(void *arg)
-{
-	struct caissond *self = arg;
-
-	store_close(&self->store);
-}
-
 /* Phase 5. */
 static int keep(struct caissond *self)
 {
@@ -401,8 +486,10 @@ static int keep(struct caissond *self)
 		.foreground = self->options.foreground,
 		.require_mlock = self->options.require_mlock,
 		.log = self->options.log,
+		.recovery = self->options.serve.recovery,
+		.recoveries = self->options.recoveries,
+		.recovery_timeout_ms = (uint32_t)(self->options.recovery_timeout_ns / 1000000),
 		.serve = serve,
-		.let_go = let_go,
 		.arg = self,
 	};
 

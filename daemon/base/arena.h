@@ -29,6 +29,7 @@ enum arena_table {
 	ARENA_INODE_HASH,     /* uint32_t buckets */
 	ARENA_FILES,	      /* struct file */
 	ARENA_PREALLOC,	      /* see prealloc.h */
+	ARENA_HANDOVER,	      /* struct handover, one; only with recovery=on */
 	ARENA_TABLES
 };
 
@@ -47,7 +48,7 @@ struct arena_header {
 };
 
 #define ARENA_MAGIC   0x6e6f737369616321ull
-#define ARENA_VERSION 6u
+#define ARENA_VERSION 7u
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/fd-marks.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -33,9 +32,8 @@ void fd_marks_destroy(struct fd_marks *marks)
 
 void fd_marks_add(struct fd_marks *marks, int fd)
 {
-	if (fd < 0)
+	if (fd < 0 || (uint32_t)fd >= marks->count)
 		return;
-	assert((uint32_t)fd < marks->count);
 	marks->bits[(uint32_t)fd / WORD_BITS] |= 1ull << (uint32_t)fd % WORD_BITS;
 }
 

@@ -18,10 +18,12 @@ struct fd_marks {
 int fd_marks_init(struct fd_marks *marks);
 void fd_marks_destroy(struct fd_marks *marks);
 
-/* Marks FD, which was open at fd_marks_init(). Ignores a negative one. */
+/*
+ * Marks FD. Ignores a negative one, and one beyond the room: the sweep doesn't come that far.
+ */
 void fd_marks_add(struct fd_marks *marks, int fd);
 
-/* Closes every descriptor that isn't marked. Since fd_marks_init(), nobody may have opened one. */
+/* Closes every descriptor that there was room for and that isn't marked. */
 void fd_marks_sweep(const struct fd_marks *marks);
 
 #endif

@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "base/mutex.h"
 #include "base/printable.h"
 
 #define LINES	     256u
@@ -57,6 +58,9 @@ static struct {
 	enum log_level split;	/* lines less urgent than this go to syslog; log thread only */
 	pthread_t thread;
 } ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1, .split = LOG_LEVEL_INFO };
+
+/* Held while the C library has a lock of its own, which a child would inherit for ever. */
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((format(printf, 2, 0))) static void format_line(char text[static TEXT_LEN],
 							      const char *format, va_list args)
@@ -115,9 +119,13 @@ static bool write_syslog(enum log_level level, const char *text)
 	char when[32], packet[TEXT_LEN + 80];
 	time_t now = time(NULL);
 	struct tm tm;
+	bool known;
 	int len;
 
-	if (!localtime_r(&now, &tm) || !strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm))
+	mutex_lock(&library);
+	known = localtime_r(&now, &tm) && strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
+	mutex_unlock(&library);
+	if (!known)
 		return false;
 	len = snprintf(packet, sizeof(packet), "<%d>%s caissond[%d]: %s",
 		       FACILITY_DAEMON | severity[level], when, (int)getpid(), text);
@@ -258,6 +266,31 @@ static void close_all(void)
 	close_fd(&ring.syslog_fd);
 }
 
+void log_before_clone(void)
+{
+	mutex_lock(&library);
+}
+
+void log_after_clone(bool in_child)
+{
+	bool had_syslog = ring.syslog_fd >= 0;
+
+	mutex_unlock(&library);
+	if (!in_child)
+		return;
+	atomic_store(&ring.running, false);
+	ring.wake_fd = ring.done_fd = ring.syslog_fd = -1; /* the parent's */
+	if (had_syslog)
+		(void)open_syslog(); /* until log_start(), lines go there at once */
+}
+
+void log_fds(int fds[static LOG_FDS])
+{
+	fds[0] = ring.wake_fd;
+	fds[1] = ring.done_fd;
+	fds[2] = ring.syslog_fd;
+}
+
 void log_split(enum log_level level)
 {
 	/* if this fails, lines for syslog are dropped and counted */
@@ -311,6 +344,7 @@ void log_stop(void)
 	if (wait_for_done()) {
 		(void)pthread_join(ring.thread, NULL); /* can't fail: joined only once */
 		close_all();
+		ring.target = LOG_TARGET_STDERR;
 		ring.split = LOG_LEVEL_INFO;
 	} else {
 		/* the thread is stuck in a write; its descriptors stay open until the end */
@@ -384,7 +418,7 @@ void log_message(enum log_level level, const char *format, ...)
 		char text[TEXT_LEN];
 
 		format_line(text, format, args);
-		if (!(level > ring.split ? write_syslog(level, text) : write_stderr(text)))
+		if (!write_line(level, text))
 			atomic_fetch_add_explicit(&ring.dropped, 1, memory_order_relaxed);
 	} else if ((line = claim(&at))) {
 		line->retarget = false;

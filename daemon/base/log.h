@@ -9,6 +9,7 @@
 #ifndef CAISSON_LOG_H
 #define CAISSON_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
@@ -22,6 +23,17 @@ enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
  * While nobody listens there, lines are dropped and counted. Returns 0 or -errno.
  */
 int log_start(enum log_target target, int (*prepare)(void));
+
+/*
+ * Around a clone() that shares descriptors and doesn't run the C library's handlers of fork(). The
+ * child has no log thread and its own descriptors; it may call log_start() again.
+ */
+void log_before_clone(void);
+void log_after_clone(bool in_child);
+
+/* Sets FDS to the log's descriptors, or -1. */
+#define LOG_FDS 3
+void log_fds(int fds[static LOG_FDS]);
 
 /*
  * Sends lines that are less urgent than LEVEL to syslog rather than to stderr, until log_retarget()

@@ -57,6 +57,7 @@ struct call {
 	uint64_t *nodeids;	   /* see progress_begin(); NULL: room for one */
 	uint32_t nodeids_count;
 	bool nonblocking; /* the handler must not wait */
+	bool again;	  /* a process has died that had begun with it */
 	bool around;	  /* this WRITE bypasses the client's page cache */
 	bool drops;	  /* set by the handler if the answer has to wait for `drop` */
 	struct cached_drop drop;

@@ -169,7 +169,7 @@ static const struct dispatch_entry table[] = {
 	     .check = check_write),
 	META(STATFS, .handler = op_statfs),
 	META(RELEASE, .changes = true, .handler = op_release, ARG(fuse_release_in)),
-	DATA(FSYNC, ARG(fuse_fsync_in)),
+	DATA(FSYNC, .handler = op_worker_fsync, ARG(fuse_fsync_in)),
 	META(SETXATTR, .changes = true, .handler = op_setxattr, ARG(fuse_setxattr_in), .data = true,
 	     .strings = { STRING_XATTR }, .check = check_setxattr),
 	META(GETXATTR, .handler = op_getxattr, ARG(fuse_getxattr_in),

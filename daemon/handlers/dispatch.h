@@ -48,7 +48,7 @@ struct dispatch_entry {
 	bool data;			 /* the message may have bytes after the strings */
 	/* Checks the fields of the struct. READ and WRITE may have MAX_WRITE bytes. May be NULL. */
 	int (*check)(const struct call *call, uint32_t max_write);
-	/* The handler of a DISPATCH_META opcode, or of a WRITE or FALLOCATE that needs a worker. */
+	/* The handler of a DISPATCH_META opcode, or of a DISPATCH_DATA opcode on a worker. */
 	int (*handler)(struct call *call);
 };
 

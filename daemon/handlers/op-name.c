@@ -168,7 +168,7 @@ static int find_dir(const struct call *call, struct inode **ret_dir)
  * object was created by a process that has died.
  */
 static int begin(const struct call *call, struct room *room, const uint32_t *umask_bits,
-		 struct inode **ret_dir, int *ret_done)
+		 struct inode **ret_dir, bool *ret_done)
 {
 	int r = find_dir(call, ret_dir);
 
@@ -178,8 +178,6 @@ static int begin(const struct call *call, struct room *room, const uint32_t *uma
 	if (r < 0)
 		return r;
 	*ret_done = progress_names_changed(call->progress, (*ret_dir)->fd, call->name[0], -1, NULL);
-	if (*ret_done < 0)
-		return *ret_done;
 	return umask_bits ? op_assume_to_create(call, *umask_bits) : op_assume(call);
 }
 
@@ -203,7 +201,7 @@ int op_symlink(struct call *call)
 {
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int done;
+	bool done;
 	int r = begin(call, &room, NULL, &dir, &done);
 
 	if (r < 0)
@@ -217,7 +215,7 @@ int op_mknod(struct call *call)
 	const struct fuse_mknod_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int done;
+	bool done;
 	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
@@ -232,7 +230,7 @@ int op_mkdir(struct call *call)
 	const struct fuse_mkdir_in *arg = call->arg;
 	autoroom room = room_none(call->fs);
 	struct inode *dir;
-	int done;
+	bool done;
 	int r = begin(call, &room, &arg->umask, &dir, &done);
 
 	if (r < 0)
@@ -248,9 +246,8 @@ static int remove_name(struct call *call, int flags)
 
 	if (r < 0)
 		return r;
-	r = progress_names_changed(call->progress, dir->fd, call->name[0], -1, NULL);
-	if (r)
-		return MIN(r, 0);
+	if (progress_names_changed(call->progress, dir->fd, call->name[0], -1, NULL))
+		return 0;
 	inode_pin_name(&call->fs->inodes, dir->fd, call->name[0]);
 	r = op_assume_to_remove(call, dir);
 	if (r < 0)
@@ -284,10 +281,9 @@ static int rename_name(struct call *call, uint64_t new_dir_nodeid, uint32_t flag
 		r = op_zone_allow_name(call->fs, new_dir, call->name[1]);
 	if (r < 0)
 		return r;
-	r = progress_names_changed(call->progress, dir->fd, call->name[0], new_dir->fd,
-				   call->name[1]);
-	if (r)
-		return MIN(r, 0);
+	if (progress_names_changed(call->progress, dir->fd, call->name[0], new_dir->fd,
+				   call->name[1]))
+		return 0;
 	inode_pin_name(&call->fs->inodes, new_dir->fd, call->name[1]);
 	r = op_assume_to_rename(call, dir, new_dir);
 	if (r < 0)
@@ -339,7 +335,8 @@ int op_link(struct call *call)
 	autoroom room = room_none(call->fs); /* the target has a row already */
 	autoclose int fd = -1;
 	struct inode *dir, *linked;
-	int done, r;
+	bool done;
+	int r;
 
 	if (!target)
 		return -ESTALE;
@@ -353,7 +350,7 @@ int op_link(struct call *call)
 	if (r < 0)
 		return op_error(call->fs, r);
 	done = progress_names_changed(call->progress, dir->fd, call->name[0], -1, NULL);
-	r = done ? MIN(done, 0) : make_link(call, dir, target);
+	r = done ? 0 : make_link(call, dir, target);
 	if (r == 0)
 		r = op_entry_of(&room, &fd, call->out, &linked);
 	if (r == 0)

@@ -390,12 +390,13 @@ static int create(struct call *call, const char *name)
 	struct inode *dir = inode_get(&call->fs->inodes, call->in->nodeid);
 	autoroom room = room_none(call->fs);
 	struct file fill = unopened();
-	int done, r;
+	bool done;
+	int r;
 
 	if (!dir)
 		return -ESTALE;
-	done = name ? progress_names_changed(call->progress, dir->fd, name, -1, NULL) : 0;
-	r = done < 0 ? done : op_zone_allow_name(call->fs, dir, name ? name : "");
+	done = name && progress_names_changed(call->progress, dir->fd, name, -1, NULL);
+	r = op_zone_allow_name(call->fs, dir, name ? name : "");
 	if (r == 0)
 		r = room_for_inode(&room);
 	if (r == 0)

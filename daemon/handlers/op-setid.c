@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+#include "base/macro.h"
 #include "handlers/call.h"
 #include "handlers/inval.h"
 #include "handlers/op-meta.h"
@@ -41,11 +43,28 @@ static int sync_flags(const struct fs *fs, const struct fuse_write_in *arg)
 	return fs->cache == CACHE_WRITETHROUGH || (arg->flags & O_DSYNC) ? RWF_DSYNC : 0;
 }
 
-/* Writes CALL's data through FD. Returns the number of bytes written, or -errno if it is 0. */
-static int64_t write_all(const struct call *call, int fd)
+/*
+ * How many bytes of CALL's data were appended to FILE by a process that has died. They are the last
+ * ones: no other write to the file ends while this one has no answer.
+ */
+static uint32_t appended(const struct call *call, const struct file *file)
 {
 	const struct fuse_write_in *arg = call->arg;
-	uint32_t moved = 0;
+	struct stat st;
+
+	if (!call->again || !(file->flags & O_APPEND) || fstat(file->fd, &st) < 0 ||
+	    (uint64_t)st.st_size <= arg->offset)
+		return 0;
+	return (uint32_t)MIN((uint64_t)st.st_size - arg->offset, (uint64_t)arg->size);
+}
+
+/*
+ * Writes CALL's data through FD, of which MOVED bytes were written before. Returns the number of
+ * bytes written, or -errno if it is 0.
+ */
+static int64_t write_all(const struct call *call, int fd, uint32_t moved)
+{
+	const struct fuse_write_in *arg = call->arg;
 
 	while (moved < arg->size) {
 		const struct iovec rest = { (uint8_t *)call->data + moved, arg->size - moved };
@@ -79,7 +98,7 @@ int op_worker_write(struct call *call)
 	r = op_assume_with_groups(call, arg->write_flags & FUSE_WRITE_KILL_SUIDGID);
 	if (r < 0)
 		return r;
-	written = write_all(call, file_buffered_fd(file));
+	written = write_all(call, file_buffered_fd(file), appended(call, file));
 	creds_resume();
 	op_setid_cleared(call->fs, inode);
 	if (written < 0)
@@ -91,6 +110,27 @@ int op_worker_write(struct call *call)
 	*out = (struct fuse_write_out){ .size = (uint32_t)written };
 	call->out_len = sizeof(*out);
 	return 0;
+}
+
+int op_worker_fsync(struct call *call)
+{
+	const struct fuse_fsync_in *arg = call->arg;
+	struct file_table *files = &call->fs->files;
+	struct file *file = file_get(files, arg->fh);
+	bool data_only = arg->fsync_flags & FUSE_FSYNC_FDATASYNC;
+	int fds[2], r = 0, told;
+
+	if (!file)
+		return -EBADF;
+	fds[0] = file_fsync_fd(files, file);
+	fds[1] = file->buffered_fd;
+	for (int i = 0; i < 2 && !r && fds[i] >= 0; i++)
+		if ((data_only ? fdatasync(fds[i]) : fsync(fds[i])) < 0)
+			r = -errno;
+	if (r < 0)
+		inode_record_error(inode_at(&call->fs->inodes, file->inode), r);
+	told = file_report_error(files, file);
+	return told ? told : r;
 }
 
 int op_worker_fallocate(struct call *call)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Handlers for writes and allocations that clear set-id bits, because the caller isn't root. call.h
- * has the contract.
+ * Handlers for data requests that the queues can't do: writes and allocations that clear set-id
+ * bits, because the caller isn't root, and what a process had begun that has died. call.h has the
+ * contract.
  *
  * It depends on the caller's groups which bits are cleared: S_ISGID without S_IXGRP stays if a
  * member of the file's group writes (setattr_should_drop_sgid() in fs/attr.c). Therefore a metadata
  * worker makes the whole change with the caller's identity. The kernel is notified before the
  * answer. Otherwise it would still show the old mode, or execute the file with it.
  *
- * These handlers serve only files of which the kernel knows set-id bits (inode->setid). For all
+ * As for set-id bits, they serve only files of which the kernel knows some (inode->setid). For all
  * other files the kernel shows no such bits. If they have some on the disk, the data path clears
  * them, because its I/O has no CAP_FSETID.
  */
@@ -20,10 +21,18 @@ struct fs;
 struct inode;
 
 /*
- * Handles a WRITE on a worker. To a file with set-id bits, it makes the whole write. For a zone, it
- * repairs the file after a failed write (op_zone_repair()).
+ * Handles a WRITE on a worker. To a file with set-id bits, it makes the whole write, and to a file
+ * that only grows, what is missing of it. For a zone, it repairs the file after a failed write
+ * (op_zone_repair()).
  */
 int op_worker_write(struct call *call);
+
+/*
+ * Handles an FSYNC that a process had begun that has died. The kernel may have told that process of
+ * an error, which it doesn't tell the same descriptor again. So the file's other descriptor is
+ * asked, too, which was never asked before. It may tell of an error that clients know already.
+ */
+int op_worker_fsync(struct call *call);
 
 /* Handles a FALLOCATE of a file with set-id bits. */
 int op_worker_fallocate(struct call *call);

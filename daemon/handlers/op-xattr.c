@@ -76,7 +76,8 @@ int op_setxattr(struct call *call)
 	uint32_t more = call->fs->setxattr_ext ? arg->setxattr_flags : 0;
 	const struct inode *inode;
 	char path[PROCFS_FD_PATH_LEN];
-	int done = 0, r;
+	bool done = false;
+	int r;
 
 	if (arg->flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE) ||
 	    more & ~(uint32_t)FUSE_SETXATTR_ACL_KILL_SGID)
@@ -86,8 +87,6 @@ int op_setxattr(struct call *call)
 	r = find(call, path, &inode);
 	if (r == 0 && (arg->flags & XATTR_CREATE))
 		done = progress_xattr_changed(call->progress, path, call->name[0]);
-	if (done < 0)
-		return done;
 	if (r == 0)
 		r = op_assume(call);
 	if (r < 0)
@@ -173,10 +172,10 @@ int op_removexattr(struct call *call)
 	if (op_zone_is_mark(call->name[0]))
 		return op_zone_refused(call->fs, -EPERM);
 	r = find(call, path, &inode);
-	if (r == 0)
-		r = progress_xattr_changed(call->progress, path, call->name[0]);
-	if (r)
-		return MIN(r, 0);
+	if (r < 0)
+		return r;
+	if (progress_xattr_changed(call->progress, path, call->name[0]))
+		return 0;
 	if (!is_taken_by_the_kernel(call->name[0]))
 		r = op_assume(call);
 	if (r < 0)

@@ -40,7 +40,7 @@ static void audit(struct duties *duties)
 	self_audit_run(duties->audit);
 }
 
-static struct duty_counters count(const struct server *server)
+struct duty_counters duties_count(const struct server *server)
 {
 	struct duty_counters counters = {
 		.inodes_refused = atomic_load(&server->fs.inodes.refusals),
@@ -68,7 +68,7 @@ static void log_growth(const struct duties *duties, const char *what, uint64_t *
 
 static void log_counters(struct duties *duties)
 {
-	struct duty_counters now = count(duties->server), *logged = &duties->logged;
+	struct duty_counters now = duties_count(duties->server), *logged = &duties->logged;
 
 	log_growth(duties, "reads, writes or flushes were answered with an error",
 		   &logged->io_errors, now.io_errors);

@@ -32,6 +32,9 @@ struct duties {
 	bool told_transport; /* that the kernel has gone back to /dev/fuse */
 };
 
+/* The totals of now. An heir's are not 0 at its start. */
+struct duty_counters duties_count(const struct server *server);
+
 /* Does what is due. To be called each CONTROL_TICK_MS (control.h). The main thread. */
 void duties_tick(struct duties *duties);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,23 +32,35 @@ int keeper_become_quiet(enum log_target log, bool daemon)
 	return !r && daemon ? detach_stdio(log) : r;
 }
 
-int keeper_ready(const struct keeper_link *link)
+int keeper_ready(const struct keeper_link *link, int arena_fd)
 {
-	char word = KEEPER_LINK_READY;
-	int r = keeper_become_quiet(link->log, link->daemon);
+	const struct keeper_message message = { .word = KEEPER_LINK_READY, .fd = arena_fd };
+	/* an heir has no terminal */
+	int r = link->is_heir ? 0 : keeper_become_quiet(link->log, link->daemon);
 
 	/* told even after a failure, as the launcher must not wait for ever */
-	if (send(link->fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && !r)
+	if (send(link->fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && !r)
 		r = -errno;
 	return r;
 }
 
+void keeper_swept(const struct keeper_link *link)
+{
+	const struct keeper_message message = { .word = KEEPER_LINK_SWEPT, .fd = -1 };
+
+	/* fails if the keeper has died */
+	(void)send(link->fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 enum keeper_word keeper_listen(const struct keeper_link *link)
 {
-	char word;
-	ssize_t n = recv(link->fd, &word, 1, MSG_DONTWAIT);
+	struct pollfd keeper = { .fd = link->keeper_fd, .events = POLLIN };
+	struct keeper_message message;
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	/* the link doesn't tell: its other end is a descriptor of ours, too */
+	if (poll(&keeper, 1, 0) == 1)
 		return KEEPER_GONE;
-	return n == 1 && word == KEEPER_LINK_STOP ? KEEPER_STOP : KEEPER_NOTHING;
+	if (recv(link->fd, &message, sizeof(message), MSG_DONTWAIT) != (ssize_t)sizeof(message))
+		return KEEPER_NOTHING;
+	return message.word == KEEPER_LINK_STOP ? KEEPER_STOP : KEEPER_NOTHING;
 }

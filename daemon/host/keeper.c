@@ -39,6 +39,7 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,9 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -65,6 +68,9 @@
 
 /* Interval of looks whether the server has died without ending, ms. */
 #define LOOK_MS 1000
+
+/* Heirs in a row that may fail before they are ready. */
+#define FAILURES_MAX 3
 
 /* Looks in a row that have to find it so: a process of many threads takes some time to end. */
 #define STUCK_LOOKS 3
@@ -89,8 +95,17 @@ struct keeper {
 	enum state state;
 	pid_t server;
 	int server_fd; /* pidfd */
-	int link_fd;   /* to the server; -1 after it has closed its end */
+	int self_fd;   /* pidfd of the keeper, for servers */
+	int link_fd;   /* to the server */
+	int far_fd;    /* the server's end of the link */
 	int signal_fd;
+	int arena_fd;	    /* what an heir takes over, as the last server has said; or -1 */
+	bool is_recovering; /* an heir has been started, and isn't ready */
+	bool is_sweeping;   /* it closes descriptors that it doesn't know, so none may be opened */
+	uint64_t sweep_ms;  /* when that began, CLOCK_MONOTONIC */
+	uint32_t failures;  /* heirs in a row that failed before they were ready */
+	int64_t minute_ms;  /* when the minute began in which the recoveries are counted */
+	uint32_t recoveries;
 	int abort_fd;	 /* the connection's, or -1 */
 	int launcher_fd; /* pipe to the launcher; -1 after it was told the exit code */
 };
@@ -138,8 +153,8 @@ static void tell_manager(const struct keeper *keeper, bool stopping)
 static void hear_signal(struct keeper *keeper)
 {
 	const char *mountpoint = keeper->config->mountpoint;
+	const struct keeper_message stop = { .word = KEEPER_LINK_STOP, .fd = -1 };
 	struct signalfd_siginfo info;
-	char word = KEEPER_LINK_STOP;
 
 	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return; /* there was no signal */
@@ -156,7 +171,7 @@ static void hear_signal(struct keeper *keeper)
 	case LEAVING:
 		set_state(keeper, STOPPING);
 		log_info("%s: stop: finishing what is in flight", mountpoint);
-		if (send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		if (send(keeper->link_fd, &stop, sizeof(stop), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 			log_fail("server: tell it to stop: %s", strerror(errno));
 		break;
 	case STOPPING:
@@ -167,18 +182,20 @@ static void hear_signal(struct keeper *keeper)
 
 static void hear_server(struct keeper *keeper)
 {
-	char word;
-	ssize_t n = recv(keeper->link_fd, &word, 1, MSG_DONTWAIT);
+	struct keeper_message message;
 	int r;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (recv(keeper->link_fd, &message, sizeof(message), MSG_DONTWAIT) !=
+	    (ssize_t)sizeof(message))
 		return;
-	if (n <= 0) {
-		close_fd(&keeper->link_fd); /* the server is ending, which server_fd will tell */
+	keeper->is_sweeping = false;
+	if (message.word != KEEPER_LINK_READY)
 		return;
-	}
-	if (word != KEEPER_LINK_READY || keeper->state != STARTING)
-		return; /* too late: the server is being ended, which the launcher will be told */
+	keeper->arena_fd = message.fd;
+	keeper->is_recovering = false;
+	keeper->failures = 0;
+	if (keeper->state != STARTING)
+		return; /* an heir; or too late: the launcher will be told of the server's end */
 	set_state(keeper, SERVING);
 	tell_manager(keeper, false);
 	r = keeper_become_quiet(keeper->config->log, !keeper->config->foreground);
@@ -187,17 +204,22 @@ static void hear_server(struct keeper *keeper)
 	launcher_tell(&keeper->launcher_fd, EXIT_FINE);
 }
 
-/* Returns the exit code of the server, which has ended. Logs its death by a signal. */
-static int reap(struct keeper *keeper)
+/*
+ * Returns the exit code of the server, which has ended, and its wait status. Logs its death by a
+ * signal.
+ */
+static int reap(struct keeper *keeper, int *ret_status)
 {
 	int status;
 
+	*ret_status = 0;
 	while (waitpid(keeper->server, &status, 0) < 0) {
 		if (errno != EINTR) {
 			log_fail("server: wait for its end: %s", strerror(errno));
 			return EXIT_CANNOT_SERVE;
 		}
 	}
+	*ret_status = status;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status) <= EXIT_UNSAFE ? WEXITSTATUS(status) : EXIT_CANNOT_SERVE;
 	log_fail("server %d: serve %s: killed by signal %d (%s)", (int)keeper->server,
@@ -234,16 +256,182 @@ static void abort_connection(struct keeper *keeper)
 			 (int)keeper->server);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Notes the keeper's descriptors, which an heir must not close. SERVER_FD is that of the heir. */
+static void note_fds(const struct keeper *keeper, int server_fd, const int log[static LOG_FDS],
+		     int fds[static KEEPER_FDS])
+{
+	const int own[] = {
+		STDIN_FILENO,	  STDOUT_FILENO,       STDERR_FILENO,  server_fd,
+		keeper->self_fd,  keeper->link_fd,     keeper->far_fd, keeper->signal_fd,
+		keeper->abort_fd, keeper->launcher_fd,
+	};
+
+	_Static_assert(ARRAY_SIZE(own) + LOG_FDS <= KEEPER_FDS, "there is room for all of them");
+	for (size_t i = 0; i < KEEPER_FDS; i++)
+		fds[i] = i < ARRAY_SIZE(own) ? own[i] : -1;
+	memcpy(fds + ARRAY_SIZE(own), log, LOG_FDS * sizeof(*log));
+}
+
+/*
+ * fork(), but with one table of descriptors for parent and child. The C library has no call for
+ * that. It doesn't run its handlers, so no other thread may be in the library: the log's isn't
+ * (log_before_clone()).
+ */
+static pid_t fork_with_files(int *ret_pidfd)
+{
+	(void)fflush(NULL); /* or both would write what is buffered */
+	log_before_clone();
+	/* not clone3(), which sandboxes refuse; without a stack, their order doesn't matter */
+	return (pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL,
+			      NULL);
+}
+
+/* Runs the server, in the child. */
+__attribute__((noreturn)) static void be_server(const struct keeper *keeper,
+						struct keeper_link *link)
+{
+	struct pollfd fds[] = {
+		{ .fd = link->fd, .events = POLLIN },
+		{ .fd = link->keeper_fd, .events = POLLIN },
+	};
+	struct keeper_message begin;
+	int log[LOG_FDS];
+
+	log_fds(log); /* the keeper's */
+	log_after_clone(true);
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		;
+	if (recv(link->fd, &begin, sizeof(begin), MSG_DONTWAIT) != (ssize_t)sizeof(begin))
+		exit(EXIT_CANNOT_SERVE); /* the keeper has died */
+	note_fds(keeper, begin.fd, log, link->fds);
+	exit(keeper->config->serve(keeper->config->arg, link));
+}
+
+/* Starts a server: the first one, or an heir if there is something to take over. */
+static int start_server(struct keeper *keeper, bool failed)
+{
+	const struct keeper_config *config = keeper->config;
+	struct keeper_link link = {
+		.keeper = getpid(),
+		.keeper_fd = keeper->self_fd,
+		.daemon = !config->foreground,
+		.log = config->log,
+		.is_heir = keeper->arena_fd >= 0,
+		.failed = failed,
+		.arena_fd = keeper->arena_fd,
+		.died_us = now_us(),
+	};
+	struct keeper_message begin = { .word = KEEPER_LINK_BEGIN };
+	int fds[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	keeper->link_fd = fds[0];
+	link.fd = keeper->far_fd = fds[1];
+	keeper->server = fork_with_files(&keeper->server_fd);
+	error = errno;
+	if (keeper->server == 0)
+		be_server(keeper, &link);
+	log_after_clone(false);
+	if (keeper->server < 0)
+		return -error;
+	/* which the child couldn't see yet */
+	begin.fd = keeper->server_fd;
+	return send(keeper->link_fd, &begin, sizeof(begin), MSG_NOSIGNAL | MSG_DONTWAIT) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Whether a server that has ended with STATUS leaves something to an heir. */
+static bool leaves_an_estate(int status)
+{
+	return WIFSIGNALED(status) ||
+	       (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_TAKE_OVER);
+}
+
+/* Counts a recovery. Returns whether it is one too many. */
+static bool is_too_often(struct keeper *keeper)
+{
+	int64_t now = (int64_t)(now_us() / 1000);
+
+	if (now - keeper->minute_ms >= 60000) {
+		keeper->minute_ms = now;
+		keeper->recoveries = 0;
+	}
+	return keeper->recoveries++ >= keeper->config->recoveries;
+}
+
+/* Starts an heir to the server, which has ended with STATUS, if there can be one. */
+static bool recover(struct keeper *keeper, int status)
+{
+	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	const char *mountpoint = keeper->config->mountpoint;
+	int r;
+
+	if (keeper->arena_fd < 0 || !leaves_an_estate(status) ||
+	    (keeper->state != SERVING && keeper->state != LEAVING) ||
+	    own_mount_is_severed(&keeper->mount))
+		return false;
+	if (keeper->is_recovering && !was_killed && ++keeper->failures >= FAILURES_MAX) {
+		log_fail("%s: recover: %u servers in a row have failed at their start", mountpoint,
+			 keeper->failures);
+		return false;
+	}
+	if (is_too_often(keeper)) {
+		log_fail("%s: recover: %u times within a minute (recoveries=)", mountpoint,
+			 keeper->config->recoveries);
+		return false;
+	}
+	close_fd(&keeper->server_fd);
+	close_fd(&keeper->link_fd);
+	close_fd(&keeper->far_fd);
+	keeper->is_recovering = keeper->is_sweeping = true;
+	keeper->sweep_ms = now_us() / 1000;
+	r = start_server(keeper, !was_killed);
+	if (r < 0)
+		log_fail("%s: recover: start another server: %s", mountpoint, strerror(-r));
+	return r == 0;
+}
+
+/* Looks at a server that hasn't ended: whether it has died, and can't end. */
+static void look(struct keeper *keeper, unsigned *stuck)
+{
+	const struct keeper_config *config = keeper->config;
+	unsigned most = config->recovery ? config->recovery_timeout_ms / LOOK_MS : STUCK_LOOKS;
+
+	*stuck = server_is_stuck(keeper) ? *stuck + 1 : 0;
+	if (keeper->abort_fd >= 0 && *stuck >= most)
+		abort_connection(keeper);
+}
+
+/* Gives up an heir that doesn't come to its senses: it still closes descriptors. */
+static void give_up_heir(struct keeper *keeper)
+{
+	log_fail("server %d: take over: not done in time", (int)keeper->server);
+	keeper->is_sweeping = false;
+	(void)kill(keeper->server, SIGKILL); /* our child, not reaped yet */
+	abort_connection(keeper);
+}
+
 /* Keeps the mount until the server has ended. Returns the exit code. */
 static int keep(struct keeper *keeper)
 {
 	unsigned stuck = 0;
+	int code, status;
 
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = keeper->server_fd, .events = POLLIN },
 			{ .fd = keeper->link_fd, .events = POLLIN },
-			{ .fd = keeper->signal_fd, .events = POLLIN },
+			{ .fd = keeper->is_sweeping ? -1 : keeper->signal_fd, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), LOOK_MS) < 0 && errno != EINTR) {
@@ -255,55 +443,22 @@ static int keep(struct keeper *keeper)
 			hear_server(keeper);
 		if (fds[2].revents)
 			hear_signal(keeper);
-		if (fds[0].revents)
-			return reap(keeper);
-		stuck = server_is_stuck(keeper) ? stuck + 1 : 0;
-		if (keeper->abort_fd >= 0 && stuck >= STUCK_LOOKS)
-			abort_connection(keeper);
+		if (fds[0].revents) {
+			code = reap(keeper, &status);
+			if (!recover(keeper, status))
+				return code;
+		}
+		if (!keeper->is_sweeping)
+			look(keeper, &stuck);
+		else if (now_us() / 1000 - keeper->sweep_ms > keeper->config->recovery_timeout_ms)
+			give_up_heir(keeper);
 	}
-}
-
-/* Runs the server, in the child. */
-__attribute__((noreturn)) static void be_server(struct keeper *keeper, int fd, pid_t keeper_pid)
-{
-	const struct keeper_config *config = keeper->config;
-	struct keeper_link link = {
-		.fd = fd,
-		.keeper = keeper_pid,
-		.daemon = !config->foreground,
-		.log = config->log,
-	};
-
-	close_fd(&keeper->link_fd);
-	close_fd(&keeper->signal_fd);
-	close_fd(&keeper->launcher_fd); /* or the launcher wouldn't see the keeper die */
-	exit(config->serve(config->arg, &link));
-}
-
-static int start_server(struct keeper *keeper)
-{
-	pid_t self = getpid();
-	int fds[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	keeper->link_fd = fds[0];
-	(void)fflush(NULL); /* or both would write what is buffered */
-	keeper->server = fork();
-	if (keeper->server == 0)
-		be_server(keeper, fds[1], self);
-	close_fd(&fds[1]);
-	if (keeper->server < 0)
-		return -errno;
-	if (keeper->config->let_go)
-		keeper->config->let_go(keeper->config->arg);
-	keeper->server_fd = pidfd_open(keeper->server, 0);
-	return keeper->server_fd < 0 ? -errno : 0;
 }
 
 /* Makes the keeper safe itself: it must be able to act when memory is short. */
 static int settle(const struct keeper *keeper)
 {
+	bool recovery = keeper->config->recovery;
 	int r;
 
 	r = log_start(LOG_TARGET_STDERR, privdrop_keeper);
@@ -317,7 +472,7 @@ static int settle(const struct keeper *keeper)
 		log_fail("memory of the keeper: lock: %s", strerror(-r));
 		return EXIT_UNSAFE;
 	}
-	r = privdrop_keeper();
+	r = recovery ? privdrop_keeper_of_heirs() : privdrop_keeper();
 	if (r < 0) {
 		log_fail("keeper: drop capabilities: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
@@ -328,11 +483,15 @@ static int settle(const struct keeper *keeper)
 /* The whole life of the keeper. Returns the exit code. */
 static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 {
-	char word = KEEPER_LINK_STOP;
-	int code, r;
+	const struct keeper_message stop = { .word = KEEPER_LINK_STOP, .fd = -1 };
+	int code, r = 0;
 
 	keeper->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	r = keeper->signal_fd < 0 ? -errno : start_server(keeper);
+	keeper->self_fd = pidfd_open(getpid(), 0);
+	if (keeper->signal_fd < 0 || keeper->self_fd < 0)
+		r = -errno;
+	if (!r)
+		r = start_server(keeper, false);
 	if (r < 0) {
 		log_fail("server: start: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
@@ -345,11 +504,14 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		/* unmounting ends a server that isn't ready yet, and the message one that is */
 		set_state(keeper, LEAVING);
 		(void)own_mount_unmount(&keeper->mount);
-		(void)send(keeper->link_fd, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(keeper->link_fd, &stop, sizeof(stop), MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)keep(keeper);
 	} else {
 		code = keep(keeper);
 	}
+	/* clients of a server that has died get errors now, as nobody has its requests */
+	if (code != EXIT_FINE && keeper->abort_fd >= 0)
+		(void)fuse_abort(keeper->abort_fd);
 out:
 	/* if it failed and is severed, the connection was aborted, and the mount is still there */
 	if (code != EXIT_FINE || !own_mount_is_severed(&keeper->mount))
@@ -357,8 +519,10 @@ out:
 	log_stop(); /* while the launcher still has its terminal */
 	launcher_tell(&keeper->launcher_fd, code);
 	close_fd(&keeper->link_fd);
+	close_fd(&keeper->far_fd);
 	close_fd(&keeper->signal_fd);
 	close_fd(&keeper->server_fd);
+	close_fd(&keeper->self_fd);
 	close_fd(&keeper->abort_fd);
 	return code;
 }
@@ -376,7 +540,10 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 	struct keeper keeper = {
 		.config = config,
 		.server_fd = -1,
+		.self_fd = -1,
 		.link_fd = -1,
+		.far_fd = -1,
+		.arena_fd = -1,
 		.signal_fd = -1,
 		.abort_fd = -1,
 		.launcher_fd = -1,

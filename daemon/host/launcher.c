@@ -3,23 +3,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
 #include "base/log.h"
+#include "base/macro.h"
 
-/* Waits for the exit code from FD. */
-static int wait_for_code(int fd)
+/*
+ * Waits for the exit code from FD, or the death of the process behind KEEPER_FD. If that dies, the
+ * server may still have the other end of FD.
+ */
+static int wait_for_code(int fd, int keeper_fd)
 {
+	struct pollfd fds[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = keeper_fd, .events = POLLIN },
+	};
 	char byte;
-	ssize_t n;
 
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		;
+	/* once more: it may have written the code just before it ended */
+	if (poll(fds, 1, 0) == 1 && (fds[0].revents & POLLIN) && read(fd, &byte, 1) == 1)
 		return byte;
 	log_fail("keeper: start: it died");
 	return EXIT_CANNOT_SERVE;
@@ -27,7 +36,7 @@ static int wait_for_code(int fd)
 
 int launcher_fork(int *ret_fd, int *ret_code)
 {
-	autoclose int read_fd = -1, write_fd = -1;
+	autoclose int read_fd = -1, write_fd = -1, keeper_fd = -1;
 	int fds[2];
 	pid_t pid;
 
@@ -41,7 +50,8 @@ int launcher_fork(int *ret_fd, int *ret_code)
 		return -errno;
 	if (pid > 0) {
 		close_fd(&write_fd); /* or the end of all others wouldn't show */
-		*ret_code = wait_for_code(read_fd);
+		keeper_fd = pidfd_open(pid, 0);
+		*ret_code = wait_for_code(read_fd, keeper_fd);
 		return 1;
 	}
 	(void)setsid(); /* a forked child leads no group yet: can't fail */

@@ -31,6 +31,7 @@
 
 enum kind {
 	KIND_REQUIRE, /* bool: require, off */
+	KIND_SWITCH,  /* bool: on, off */
 	KIND_COUNT,   /* uint32_t */
 	KIND_PAGES,   /* uint32_t, bytes with K, M or G, a multiple of the page size */
 	KIND_BYTES,   /* as KIND_PAGES, but uint64_t */
@@ -86,6 +87,13 @@ static const struct option {
 	  "read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
+	{ "recovery", KIND_SWITCH, FIELD(serve.recovery), 0, 0, "off", "off",
+	  "on|off: let another server take over if one dies; by /dev/fuse only" },
+	{ "recovery_timeout", KIND_SECONDS, FIELD(recovery_timeout_ns), 1000000000, 600000000000ull,
+	  "30", "30",
+	  "S: seconds to wait for the I/O of a server that has died; then clients get errors" },
+	{ "recoveries", KIND_COUNT, FIELD(recoveries), 1, 100000, "60", "60",
+	  "N: servers that may die within a minute" },
 	{ "log", KIND_LOG, FIELD(log), 0, 0, NULL, "stderr with -f, otherwise syslog",
 	  "stderr|syslog: where messages go" },
 };
@@ -146,6 +154,7 @@ static const char *const log_names[] = {
 };
 
 static const char *const require_names[] = { "off", "require" };
+static const char *const switch_names[] = { "off", "on" };
 
 static const struct {
 	const char *const *names;
@@ -156,6 +165,7 @@ static const struct {
 		list, ARRAY_SIZE(list)                                                             \
 	}
 	[KIND_REQUIRE] = NAMES(require_names),
+	[KIND_SWITCH] = NAMES(switch_names),
 	[KIND_CACHE] = NAMES(cache_names),
 	[KIND_TRANSPORT] = NAMES(transport_names),
 	[KIND_PASSTHROUGH] = NAMES(passthrough_names),
@@ -270,6 +280,7 @@ static int set(struct options *options, const struct option *option, const char 
 
 	switch (option->kind) {
 	case KIND_REQUIRE:
+	case KIND_SWITCH:
 		r = find_name(option->kind, value);
 		if (r >= 0)
 			*(bool *)field = r;

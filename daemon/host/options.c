@@ -203,6 +203,11 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (!r && !options->done)
 		r = make_mount_args(options, parse.mount_options);
 	free(parse.mount_options);
+	if (options->serve.recovery && options->serve.transport == TRANSPORT_URING) {
+		log_info("transport=uring: serve without recovery: what the kernel has put into a "
+			 "ring is lost with it");
+		options->serve.recovery = false;
+	}
 	if (!options->log_given)
 		options->log = options->foreground ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG;
 	return r;

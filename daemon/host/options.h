@@ -20,7 +20,9 @@ struct options {
 	bool require_io_flusher, require_mlock;
 	struct serve_config serve;
 	bool allow_other;
-	bool trusted_xattr; /* keep CAP_SYS_ADMIN for trusted.* attributes */
+	uint64_t recovery_timeout_ns; /* longest wait for the I/O of a server that has died */
+	uint32_t recoveries;	      /* at most, within a minute */
+	bool trusted_xattr;	      /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */
 	struct fuse_args mount_args;

@@ -61,6 +61,14 @@ void server_fill_status(const struct server *server, const struct options *optio
 		status->meta_errors += atomic_load(&stats->errors);
 		status->meta_lost += atomic_load(&stats->lost);
 	}
+	if (server->handover) {
+		status->takeovers = server->handover->takeovers;
+		status->redone = server->handover->redone;
+		status->resent = server->handover->resent;
+		status->refused = server->handover->refused;
+		status->pause_ms = server->handover->pause_us / 1000;
+		status->worst_pause_ms = server->handover->worst_pause_us / 1000;
+	}
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
 		status_fill_queue(&status->queue[qid], server->queues[qid].stats);
 }

@@ -33,6 +33,10 @@ struct status {
 	uint64_t pid, keeper_pid;
 	bool keeper_alive;
 	uint64_t uptime_s;
+	const char *recovery;		   /* "on"; or why no other server would take over */
+	uint64_t takeovers;		   /* since the mount, like the next ones */
+	uint64_t redone, resent, refused;  /* requests (takeover.h) */
+	uint64_t pause_ms, worst_pause_ms; /* the last and the longest takeover */
 
 	/* set by status_judge() */
 	bool safe_to_stack;

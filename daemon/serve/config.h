@@ -35,6 +35,7 @@ struct serve_config {
 	enum passthrough_mode passthrough; /* unless off, CAP_SYS_ADMIN is kept */
 	uint64_t attr_timeout_ns, entry_timeout_ns;
 	bool default_permissions, noatime;
+	bool recovery; /* another process can take over (takeover.h) */
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include "handlers/inval.h"
 #include "serve/request.h"
 #include "store/fs.h"
+#include "store/inode-rows.h"
 
 /* Inodes that are collected at a time. */
 #define BATCH 64u
@@ -113,6 +114,18 @@ static void owe(struct dropper *dropper, const struct cached_drop *drop)
 	if (atomic_exchange(&dropper->owes, true))
 		atomic_fetch_sub(&dropper->waiting, 1); /* it is counted already */
 	tell(dropper); /* also of that: dropper_run() may wait for the count to be 0 */
+}
+
+void dropper_inherit(struct dropper *dropper)
+{
+	struct inode_table *inodes = &dropper->fs->inodes;
+
+	for (uint32_t row = 0; row < inode_row_count(inodes); row++) {
+		const struct inode *inode = inode_at(inodes, row);
+
+		if (atomic_load(&inode->used) && atomic_load(&inode->cached_opens))
+			owe(dropper, &(struct cached_drop){ .reason = DROP_CHANGED, .row = row });
+	}
 }
 
 static void push(struct dropper *dropper, struct request *request)

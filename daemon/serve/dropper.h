@@ -67,6 +67,12 @@ void dropper_destroy(struct dropper *dropper);
  */
 bool dropper_put(struct dropper *dropper, struct request *request);
 
+/*
+ * Owes a drop to each inode that clients have open through the page cache, as a process has died
+ * that may have owed it. Before its thread exists.
+ */
+void dropper_inherit(struct dropper *dropper);
+
 /* The body of the thread: returns after dropper_stop(). */
 void dropper_run(struct dropper *dropper);
 

@@ -3,12 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/caps.h"
+#include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/stats.h"
 
@@ -163,6 +165,26 @@ int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_
 	return r;
 }
 
+/*
+ * Makes a pipe of which the ring alone holds the write end, as a registered file. The kernel lets
+ * go of it when the ring's last request is complete (io_ring_ctx_free(), io_uring/io_uring.c).
+ */
+static int make_sentinel(struct engine *engine)
+{
+	autoclose int read_fd = -1, write_fd = -1;
+	int fds[2], r;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	read_fd = fds[0];
+	write_fd = fds[1];
+	r = io_uring_register_files(&engine->ring, &write_fd, 1);
+	if (r < 0)
+		return r;
+	engine->sentinel_fd = steal_fd(&read_fd);
+	return 0;
+}
+
 static void io_completed(void *arg, uint32_t index, int res);
 
 int engine_init(struct engine *engine, const struct engine_config *config)
@@ -177,10 +199,16 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		.users[ENGINE_IO] = { io_completed, engine },
 		.stats = config->stats,
 		.shared = config->shared,
+		.sentinel_fd = -1,
 	};
 	r = make_ring(&engine->ring, entries, config->commands);
 	if (r < 0)
 		return r;
+	r = config->sentinel ? make_sentinel(engine) : 0;
+	if (r < 0) {
+		io_uring_queue_exit(&engine->ring);
+		return r;
+	}
 	engine->entries = entries;
 	engine->workers = config->workers;
 	engine->buf_off = config->buf_off;
@@ -232,8 +260,10 @@ void engine_on(struct engine *engine, enum engine_tag tag, const struct engine_u
 
 void engine_destroy(struct engine *engine)
 {
-	if (engine->made)
-		io_uring_queue_exit(&engine->ring);
+	if (!engine->made)
+		return;
+	io_uring_queue_exit(&engine->ring);
+	close_fd(&engine->sentinel_fd);
 	engine->made = false;
 }
 

@@ -103,6 +103,7 @@ struct engine {
 	uint32_t entries;		/* most submissions in flight */
 	uint32_t workers;		/* most io-wq workers */
 	uint64_t buf_off, buf_len;	/* see engine_config */
+	int sentinel_fd;		/* see engine_config */
 	bool pinned;
 	bool made;
 };
@@ -121,6 +122,11 @@ struct engine_config {
 	 */
 	uint64_t buf_off, buf_len;
 	bool commands; /* make a ring for IORING_OP_URING_CMD (Linux 5.19) */
+	/*
+	 * Make engine.sentinel_fd. It hangs up when the ring has gone, and with it all I/O that was
+	 * ever begun on it, also after the death of the process (takeover.h). Otherwise it is -1.
+	 */
+	bool sentinel;
 };
 
 /*

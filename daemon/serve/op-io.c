@@ -175,6 +175,17 @@ static bool may_clear_setid(const struct op_io *io, const struct file *file,
 	       !zone_is_file(zone_of(io, file));
 }
 
+/* Makes the answer to a WRITE of which LEN bytes were written. */
+static int answer_write(struct op_io *io, struct request *request, uint32_t len,
+			uint32_t *ret_body_len)
+{
+	struct fuse_write_out *out = request_short_body(io->engine->arena, request);
+
+	*out = (struct fuse_write_out){ .size = len };
+	*ret_body_len = sizeof(*out);
+	return 0;
+}
+
 static int start_write(struct op_io *io, struct request *request, struct file *file,
 		       const struct call *call, uint32_t *ret_body_len)
 {
@@ -186,17 +197,21 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	request->around = goes_around(io, file, in->write_flags & FUSE_WRITE_LOCKOWNER);
 	if (!request->around)
 		cached_open_written(known_of(io, file), file);
-	if (in->size == 0) {
-		struct fuse_write_out *out = request_payload(io->engine->arena, request);
-
-		*out = (struct fuse_write_out){ .size = 0 };
-		*ret_body_len = sizeof(*out);
-		return 0;
+	if (in->size == 0)
+		return answer_write(io, request, 0, ret_body_len);
+	if (zone_is_file(zone)) {
+		/* the process that had begun with it has died: has the zone heard of it? */
+		if (request->inherited && request->zoned &&
+		    zone_has_written(zone, in->offset, in->size))
+			return answer_write(io, request, in->size, ret_body_len);
+		if (zone_write_begin(zone, in->offset, in->size) < 0)
+			return op_zone_refused(io->fs, -EIO);
 	}
+	KILL_FENCE();
 	request->zoned = zone_is_file(zone);
-	if (request->zoned && zone_write_begin(zone, in->offset, in->size) < 0)
-		return op_zone_refused(io->fs, -EIO);
-	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID))
+	/* to a file that only grows, what is written again comes behind what was written */
+	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID) ||
+	    (request->inherited && (file->flags & O_APPEND)))
 		return OP_IO_WORKER;
 	prepare_write(io, request, file, call);
 	kind = io_row(io, request)->align ? GATE_DIRECT : GATE_CACHED;
@@ -209,6 +224,8 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 		       const struct fuse_fsync_in *in)
 {
 	stat_add(&io->stats->syncs, 1);
+	if (request->inherited)
+		return OP_IO_WORKER;
 	*io_row(io, request) = (struct io){
 		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
 		.fd = file_fsync_fd(&io->fs->files, file),
@@ -284,7 +301,7 @@ _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_wr
  * that asked. So all openers of an inode share one descriptor for it, and each is told once here
  * (S11).
  */
-static int finish_fsync(struct op_io *io, const struct request *request, int64_t result)
+static int finish_fsync(struct op_io *io, struct request *request, int64_t result)
 {
 	struct file *file = file_get(&io->fs->files, request->fh);
 	int r;
@@ -293,7 +310,10 @@ static int finish_fsync(struct op_io *io, const struct request *request, int64_t
 		return -EBADF;
 	if (result < 0)
 		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
+	progress_begin(&request->progress, NULL,
+		       0); /* if the process dies, it is told all the same */
 	r = file_report_error(&io->fs->files, file);
+	progress_end();
 	/* if another thread of this opener was told of it, this flush has failed all the same */
 	return r ? r : (int)MIN(result, 0);
 }
@@ -363,7 +383,6 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 {
 	const struct file *file = file_get(&io->fs->files, request->fh);
 	uint32_t moved = request->moved; /* before this row */
-	struct fuse_write_out *out;
 
 	if (file && must_go_on_cached(io_row(io, request), file, result))
 		return go_on_cached(io, request, file, result);
@@ -387,10 +406,7 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 		request->drops = cached_open_written_around(&io->fs->inodes, known_of(io, file),
 							    io_row(io, request)->off - moved,
 							    (uint64_t)result, &request->drop);
-	out = request_payload(io->engine->arena, request);
-	*out = (struct fuse_write_out){ .size = (uint32_t)result };
-	*ret_body_len = sizeof(*out);
-	return 0;
+	return answer_write(io, request, (uint32_t)result, ret_body_len);
 }
 
 int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint32_t *ret_body_len)

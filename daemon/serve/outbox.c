@@ -25,7 +25,7 @@ int outbox_init(struct outbox *outbox, const struct arena *arena, struct transpo
 	atomic_init(&outbox->returned, POOL_NONE);
 	if (outbox->wake_fd < 0)
 		return -errno;
-	r = pool_init(&outbox->slots, first_slot, depth);
+	r = pool_init_in_use(&outbox->slots, first_slot, depth);
 	if (r < 0)
 		close_fd(&outbox->wake_fd);
 	return r;
@@ -48,27 +48,20 @@ void outbox_wake(struct outbox *outbox)
 	(void)!write(outbox->wake_fd, &one, sizeof(one));
 }
 
-int outbox_answer(struct outbox *outbox, struct request *request, const struct fuse_out_header *out)
+int outbox_answer(struct outbox *outbox, struct request *request)
 {
 	int r;
 
 	if (request->entry) {
-		request_copy_reply(outbox->arena, request, out);
+		request_copy_reply(outbox->arena, request);
 		outbox_return(outbox, request);
 		return 0;
 	}
-	r = transport_dev_answer(outbox->dev, out, out->len);
+	r = transport_dev_answer(outbox->dev, request_the_reply(outbox->arena, request),
+				 request->reply_len);
 	if (!request->meta)
 		outbox_drop(outbox, request);
 	return r;
-}
-
-int outbox_answer_own(struct outbox *outbox, struct request *request)
-{
-	if (!request->entry)
-		return outbox_answer(outbox, request, request_own_reply(outbox->arena, request));
-	outbox_return(outbox, request);
-	return 0;
 }
 
 void outbox_drop(struct outbox *outbox, struct request *request)

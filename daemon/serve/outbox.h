@@ -26,7 +26,6 @@
 #include "base/pool.h"
 
 struct arena;
-struct fuse_out_header;
 struct request;
 struct transport;
 
@@ -41,7 +40,8 @@ struct outbox {
 } __attribute__((aligned(64)));
 
 /*
- * For the DEPTH slots from FIRST_SLOT on. Before any thread uses it. Returns 0 or -errno.
+ * For the DEPTH slots from FIRST_SLOT on, which are all in use; the caller puts the free ones, the
+ * highest first. Before any thread uses it. Returns 0 or -errno.
  * outbox_destroy() does nothing to one that is all zero.
  */
 int outbox_init(struct outbox *outbox, const struct arena *arena, struct transport *dev,
@@ -52,16 +52,11 @@ void outbox_destroy(struct outbox *outbox);
 void outbox_wake(struct outbox *outbox);
 
 /*
- * Answers REQUEST, which came by this queue and is in state REPLY, with OUT and the out->len -
- * sizeof(*out) bytes behind it. Doesn't block. Returns 0 or -errno (-ENOENT: no longer wanted).
- * Takes the request: a data slot is free then, and an entry goes back to its queue. A metadata slot
- * stays the caller's. Any thread.
+ * Sends the answer of REQUEST, which came by this queue and is in state REPLY. Doesn't block.
+ * Returns 0 or -errno (-ENOENT: no longer wanted). Takes the request: a data slot is free then, and
+ * an entry goes back to its queue. A metadata slot stays the caller's. Any thread.
  */
-int outbox_answer(struct outbox *outbox, struct request *request,
-		  const struct fuse_out_header *out);
-
-/* The same with the answer that stands in REQUEST's own buffer. */
-int outbox_answer_own(struct outbox *outbox, struct request *request);
+int outbox_answer(struct outbox *outbox, struct request *request);
 
 /* Ends REQUEST, a data slot of this queue, without an answer. Doesn't block. Any thread. */
 void outbox_drop(struct outbox *outbox, struct request *request);

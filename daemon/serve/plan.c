@@ -18,6 +18,7 @@
 #include "serve/config.h"
 #include "serve/engine.h"
 #include "serve/request.h"
+#include "serve/takeover.h"
 #include "serve/worker.h"
 #include "store/creds.h"
 #include "store/prealloc.h"
@@ -76,6 +77,10 @@ int plan_arena(struct arena *arena, const struct serve_config *config, const str
 	r = r ? r : inode_table_plan(arena, config->inodes);
 	r = r ? r : file_table_plan(arena, config->files);
 	r = r ? r : prealloc_plan(arena, config->extent_size_hint);
+	if (config->recovery)
+		r = r ? r
+		      : arena_plan(arena, ARENA_HANDOVER, sizeof(struct handover), 1,
+				   CACHE_LINE_BYTES);
 	r = r ? r
 	      : arena_plan(arena, ARENA_WORKER_BUFFERS, worker_buffer_len(),
 			   config->workers + plan->queues, PAGE_BYTES);
@@ -88,7 +93,7 @@ int plan_arena(struct arena *arena, const struct serve_config *config, const str
 	return r;
 }
 
-static struct plan plan_dev(const struct serve_config *config)
+struct plan plan_dev(const struct serve_config *config)
 {
 	return (struct plan){ .queues = config->queues, .queue_depth = config->queue_depth };
 }
@@ -185,7 +190,8 @@ struct session_config plan_session(const struct serve_config *config, const stru
 		.passthrough = config->passthrough != PASSTHROUGH_OFF && !config->noatime &&
 			       privdrop_has_sys_admin(),
 		/* an entry must hold any reply */
-		.uring = config->transport != TRANSPORT_DEV && config->max_write >= CALL_OUT_LEN,
+		.uring = config->transport != TRANSPORT_DEV && config->max_write >= CALL_OUT_LEN &&
+			 !config->recovery,
 	};
 }
 
@@ -241,7 +247,7 @@ static int choose_transport(const struct serve_config *config, struct session *s
 	if (!(session->flags & CAISSON_FUSE_OVER_IO_URING)) {
 		if (must)
 			return refuse_option("transport=uring", missing);
-		if (config->transport == TRANSPORT_AUTO)
+		if (config->transport == TRANSPORT_AUTO && !config->recovery)
 			tell_fallback("transport=auto", by_dev, missing);
 		return 0;
 	}

@@ -39,6 +39,9 @@ int plan_agree(const struct serve_config *config, int session_fd, struct fs *fs,
 	       struct session *session, struct plan *plan);
 void plan_destroy(struct plan *plan);
 
+/* The plan for /dev/fuse. */
+struct plan plan_dev(const struct serve_config *config);
+
 /* The limits that INIT has to announce for PLAN. */
 struct session_config plan_session(const struct serve_config *config, const struct plan *plan);
 

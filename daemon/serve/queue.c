@@ -15,6 +15,7 @@
 #include "serve/outbox.h"
 #include "serve/request.h"
 #include "serve/route.h"
+#include "serve/takeover.h"
 #include "serve/worker.h"
 #include "store/fs.h"
 
@@ -106,7 +107,7 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
 	if (request->drops && dropper_put(queue->dropper, request))
-		return; /* comes back, or is answered, by outbox_answer_own() */
+		return; /* comes back, or is answered, by outbox_answer() */
 	send_reply(queue, request);
 }
 
@@ -151,6 +152,10 @@ static void start_data(struct queue *queue, struct request *request, const struc
 	uint32_t body_len;
 	int r;
 
+	if (request->deaths >= REQUEST_DEATHS_MAX) {
+		reply(queue, request, -EIO, 0);
+		return;
+	}
 	if (request->entry && engine_is_idle(&queue->engine))
 		affinity_lone(&queue->affinity, request->cpu);
 	else
@@ -162,7 +167,9 @@ static void start_data(struct queue *queue, struct request *request, const struc
 /* ROUTE_WORKER: see route.h for where the message is meanwhile. */
 static void hand_over(struct queue *queue, struct request *request)
 {
-	struct request *moved = request->entry ? NULL : worker_adopt(queue->workers, request);
+	/* what was noted of an inherited one lies in its own slot */
+	bool stays = request->entry || request->inherited;
+	struct request *moved = stays ? NULL : worker_adopt(queue->workers, request);
 
 	if (moved) {
 		drop(queue, request);
@@ -255,6 +262,7 @@ static void received(void *arg, struct request *request)
 	request->qid = queue->qid;
 	request->drops = false;
 	request->worker = POOL_NONE;
+	request->begun = true;
 	queue->taken += request->entry;
 	if (r < 0) {
 		refuse(queue, request, r);
@@ -268,7 +276,7 @@ static void received(void *arg, struct request *request)
 		refuse(queue, request, -EIO); /* these come by /dev/fuse */
 		return;
 	}
-	route = route_choose(entry, backs_off(queue, request));
+	route = route_choose(entry, request->inherited || backs_off(queue, request));
 	stat_add(&queue->stats->metadata, route == ROUTE_INLINE || route == ROUTE_WORKER);
 	switch (route) {
 	case ROUTE_ANSWER:
@@ -372,15 +380,21 @@ int queue_init(struct queue *queue, const struct queue_config *config)
 		.entries = config->entries,
 		.entry_count = config->entry_count,
 		.online_count = config->online_count,
+		.first_slot = config->first_slot,
+		.depth = config->depth,
 		.dev.fd = -1,
 	};
 	r = outbox_init(queue->outbox, config->arena, &queue->dev, config->first_slot,
 			config->depth);
 	if (r < 0)
 		return r;
-	for (uint32_t i = config->first_slot; i < config->first_slot + config->depth; i++)
+	for (uint32_t i = config->first_slot + config->depth; i-- > config->first_slot;) {
+		if (config->inherits)
+			continue;
 		request_init(&queue->requests[i], i, config->qid,
 			     buffers + i * request_stride(config->max_write), config->max_write);
+		pool_put(&queue->outbox->slots, i);
+	}
 	return 0;
 }
 
@@ -399,6 +413,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.buf_off = buffers + config->first_slot * stride,
 		.buf_len = config->depth * stride,
 		.commands = config->entry_count > 0,
+		.sentinel = config->handover,
 	};
 	struct transport_owner owner = {
 		.arg = queue,
@@ -415,13 +430,16 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 	if (r < 0)
 		return r;
 	engine_on(&queue->engine, ENGINE_WAKE, &(struct engine_user){ woken, queue });
-	r = transport_dev_open(&queue->dev, &queue->engine, config->session_fd, &owner);
+	r = transport_dev_open(&queue->dev, &queue->engine, config->session_fd,
+			       config->inherits ? config->handover->dev_fd : -1, &owner);
 	if (r < 0) {
 		engine_destroy(&queue->engine);
 		return r;
 	}
 	if (config->entry_count)
 		transport_uring_open(&queue->uring, &queue->engine, queue->dev.fd, &owner);
+	if (config->handover)
+		config->handover->dev_fd = queue->dev.fd;
 	queue->op_io = (struct op_io){
 		.fs = config->fs,
 		.engine = &queue->engine,
@@ -445,12 +463,22 @@ static void register_entries(struct queue *queue)
 	}
 }
 
+/* Goes on with requests that a process had taken that has died. */
+static void go_on_with_inherited(struct queue *queue)
+{
+	for (uint32_t i = queue->first_slot; i < queue->first_slot + queue->depth; i++) {
+		if (queue->requests[i].inherited)
+			received(queue, &queue->requests[i]);
+	}
+}
+
 int queue_run(struct queue *queue)
 {
 	bool cancelled = false;
 	int r = 0;
 
 	register_entries(queue);
+	go_on_with_inherited(queue);
 	for (;;) {
 		bool ending = queue->dev.ended || atomic_load(&queue->stopping);
 

@@ -34,6 +34,7 @@ struct arena;
 struct dropper;
 struct fs;
 struct gate_table;
+struct handover_queue;
 struct outbox;
 struct worker_set;
 
@@ -53,6 +54,7 @@ struct queue {
 	struct dropper *dropper;
 	const uint16_t *entries;
 	uint32_t entry_count, online_count;
+	uint32_t first_slot, depth;
 	struct stats_queue *stats;
 	uint32_t max_write;
 
@@ -85,9 +87,15 @@ struct queue_config {
 	const uint16_t *entries; /* CPU of each entry; the entries are among the DEPTH slots */
 	uint32_t entry_count;
 	uint32_t online_count; /* entries, from the first on, whose CPUs are online */
+	/* recovery=on: where its descriptors are noted; or NULL */
+	struct handover_queue *handover;
+	bool inherits; /* its slots and descriptors are those of a process that has died */
 };
 
-/* Called before the queue's thread exists. Returns 0 or -errno. */
+/*
+ * Called before the queue's thread exists. If config->inherits, all slots are in use: see
+ * takeover_requests(). Returns 0 or -errno.
+ */
 int queue_init(struct queue *queue, const struct queue_config *config);
 
 /*

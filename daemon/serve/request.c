@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/macro.h"
 
 #define TO(state) (1u << REQUEST_##state)
 
@@ -32,12 +33,31 @@ void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_
 	assert(is_aligned(request->buf_off, PAGE_BYTES));
 }
 
+void request_begin(const struct arena *arena, struct request *request)
+{
+	memset(request_message(arena, request), 0, sizeof(struct fuse_in_header));
+	request->zoned = false;
+	request->begun = false;
+	request->deaths = 0;
+	request->progress = (struct progress){ 0 };
+	KILL_FENCE();
+}
+
+void request_inherit(struct request *request, enum request_state state)
+{
+	atomic_store(&request->state, (uint8_t)state);
+}
+
 void request_move(struct request *request, enum request_state to)
 {
-	/* exchanged, not stored: of two threads that both answer, one finds the other's state */
-	enum request_state from = (enum request_state)atomic_exchange_explicit(
-		&request->state, (uint8_t)to, memory_order_acq_rel);
+	enum request_state from;
 
+	if (to == REQUEST_FREE)
+		request->inherited = false;
+	KILL_FENCE();
+	/* exchanged, not stored: of two threads that both answer, one finds the other's state */
+	from = (enum request_state)atomic_exchange_explicit(&request->state, (uint8_t)to,
+							    memory_order_acq_rel);
 	assert(allowed[from] & 1u << to);
 }
 
@@ -79,37 +99,62 @@ void *request_payload(const struct arena *arena, const struct request *request)
 	return arena_at(arena, request->buf_off);
 }
 
-static struct fuse_out_header *own_reply(const struct arena *arena, const struct request *request)
+void *request_short_body(const struct arena *arena, const struct request *request)
 {
-	return arena_at(arena, request->buf_off - sizeof(struct fuse_out_header));
+	uint64_t lead_page = request->buf_off - PAGE_BYTES;
+
+	/* that of an entry isn't free (transport-uring.c) */
+	return arena_at(arena, request->entry ? request->buf_off
+					      : lead_page + sizeof(struct fuse_out_header));
 }
 
-const struct fuse_out_header *request_own_reply(const struct arena *arena,
-						const struct request *request)
+static struct fuse_out_header *header_before(void *body)
 {
-	return own_reply(arena, request);
+	return (struct fuse_out_header *)body - 1;
 }
 
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len)
 {
-	struct fuse_out_header *out = own_reply(arena, request);
+	bool has_data = request->opcode == FUSE_READ && body_len;
+	void *body = has_data ? request_payload(arena, request)
+			      : request_short_body(arena, request);
+	struct fuse_out_header *out = header_before(body);
 
-	assert(error <= 0 && (error == 0 || body_len == 0) && body_len <= request->buf_len);
-	request_move(request, REQUEST_REPLY);
-	request->reply_len = (uint32_t)sizeof(*out) + body_len;
+	assert(error <= 0 && (error == 0 || body_len == 0));
+	assert(body_len <= (has_data ? request->buf_len : REQUEST_SHORT));
 	*out = (struct fuse_out_header){
-		.len = request->reply_len,
+		.len = (uint32_t)sizeof(*out) + body_len,
 		.error = error,
 		.unique = request->unique,
 	};
+	request_set_reply(arena, request, out);
+	request_move(request, REQUEST_REPLY);
 	return out;
 }
 
-void request_copy_reply(const struct arena *arena, struct request *request,
-			const struct fuse_out_header *out)
+void request_set_reply(const struct arena *arena, struct request *request,
+		       const struct fuse_out_header *out)
 {
-	assert(out->len - sizeof(*out) <= request->buf_len);
-	memcpy(own_reply(arena, request), out, out->len);
+	request->reply_off = arena_off(arena, out);
 	request->reply_len = out->len;
+	KILL_FENCE();
+}
+
+const struct fuse_out_header *request_the_reply(const struct arena *arena,
+						const struct request *request)
+{
+	return arena_at(arena, request->reply_off);
+}
+
+void request_copy_reply(const struct arena *arena, struct request *request)
+{
+	struct fuse_out_header *own = header_before(request_payload(arena, request));
+	const struct fuse_out_header *out = request_the_reply(arena, request);
+
+	if (out == own)
+		return;
+	memcpy(own, out, request->reply_len);
+	KILL_FENCE();
+	request->reply_off = arena_off(arena, own);
 }

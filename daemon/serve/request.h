@@ -5,14 +5,19 @@
  * max_write bytes of payload), then the metadata slots, which are common to all.
  *
  * The message is read so that what follows 80 bytes of headers (fuse_in_header and
- * fuse_write_in) lands on the page-aligned payload: a WRITE's data needs no copy. The answer's
- * header goes into the 16 bytes before the payload: a READ's reply is one contiguous piece.
- * A message that comes by a ring entry is put together in the same form (transport-uring.c), with
- * as many bytes of headers as it has.
+ * fuse_write_in) lands on the page-aligned payload: a WRITE's data needs no copy. A message that
+ * comes by a ring entry is put together in the same form (transport-uring.c), with as many bytes of
+ * headers as it has.
  *
- *	    lead page			    payload
- *	[ … | in_header 40 | arg 40 ][ data, or the message's rest … ]
- *	[ …	   | out_header 16 ][ reply's body …		      ]
+ *	         lead page                           payload
+ *	message  [ …              | header 40 | arg 40 ][ data, or the rest … ]
+ *	reply    [ header 16 | body …                  ][                     ]
+ *	of READ  [ …                       | header 16 ][ data …              ]
+ *
+ * So a message stays whole until its answer is made, in case the process dies (takeover.h): a short
+ * reply overwrites nothing of it, and the header of a READ's reply only fields that nobody uses. A
+ * worker's reply stands in the worker's own buffer. The reply to a ring entry always stands at the
+ * payload.
  *
  * Transitions between states, with the thread that makes each. "owner" is whatever thread has the
  * request in that state:
@@ -62,6 +67,9 @@ enum request_state {
 	REQUEST_STATES
 };
 
+/* The processes that a request may make fail. It is answered with EIO then (takeover.h). */
+#define REQUEST_DEATHS_MAX 3
+
 /* Lives in the arena: no pointers. */
 struct request {
 	_Atomic uint8_t state; /* enum request_state; only request_move() writes it */
@@ -75,24 +83,29 @@ struct request {
 	uint8_t in_gate;       /* it has entered its gate or is parked there */
 	uint8_t gate_kind;     /* enum gate_kind */
 	uint8_t waits;	       /* it has a place among those that wait for a lease */
-	uint32_t waits_since;  /* CLOCK_MONOTONIC, s */
-	uint32_t gate;	       /* inode row of its gate (gate.h) */
-	uint32_t worker;       /* worker that waits at the gate; POOL_NONE: the queue does */
-	uint16_t qid;	       /* queue that it came by and is answered through */
-	uint16_t cpu;	       /* of an entry: CPU whose requests it takes */
-	uint32_t index;	       /* of this row */
-	uint32_t next;	       /* in the list of a gate, the dropper or an outbox */
-	uint64_t buf_off;      /* arena offset of the payload, page-aligned */
-	uint32_t buf_len;      /* room for the payload, bytes */
-	uint32_t lead_len;     /* bytes of the message that lie before the payload */
-	uint32_t msg_len;      /* bytes of the message, headers included */
-	uint32_t reply_len;    /* bytes of the reply, header included */
+	uint8_t inherited;     /* a process has died that had begun with it */
+	uint8_t begun;	       /* a thread of this process has begun with it */
+	uint8_t deaths;	      /* times that a process has failed after a thread had begun with it */
+	uint32_t waits_since; /* CLOCK_MONOTONIC, s */
+	uint32_t gate;	      /* inode row of its gate (gate.h) */
+	uint32_t worker;      /* worker that waits at the gate; POOL_NONE: the queue does */
+	uint16_t qid;	      /* queue that it came by and is answered through */
+	uint16_t cpu;	      /* of an entry: CPU whose requests it takes */
+	uint32_t index;	      /* of this row */
+	uint32_t next;	      /* in the list of a gate, the dropper or an outbox */
+	uint64_t buf_off;     /* arena offset of the payload, page-aligned */
+	uint32_t buf_len;     /* room for the payload, bytes */
+	uint32_t lead_len;    /* bytes of the message that lie before the payload */
+	uint32_t msg_len;     /* bytes of the message, headers included */
+	uint32_t reply_len;   /* bytes of the reply, header included; in state REPLY */
+	uint64_t reply_off;   /* arena offset of the reply; in state REPLY */
 	uint32_t opcode;
 	uint64_t unique;
 	struct call_parts parts; /* of the message, once it was parsed */
 	uint32_t moved;		 /* of a READ or WRITE: bytes done before its io row's */
 	uint64_t fh;		 /* of a data request */
 	struct cached_drop drop;
+	struct progress progress;
 };
 
 /* Bytes of a message that lie before the payload, as it is read from /dev/fuse. */
@@ -108,6 +121,18 @@ static inline uint64_t request_stride(uint32_t payload_len)
 /* Sets up row INDEX as a free slot whose buffer begins at arena offset BUFFER. */
 void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_t buffer,
 		  uint32_t payload_len);
+
+/*
+ * Clears what REQUEST has of its last message. Call it before state FETCH. The message's header is
+ * zero then until one is read, so that a process that takes over sees whether one was.
+ */
+void request_begin(const struct arena *arena, struct request *request);
+
+/*
+ * Sets the state of REQUEST, a row that a process has left that died, to what it is now. Before
+ * other threads exist.
+ */
+void request_inherit(struct request *request, enum request_state state);
 
 /*
  * Moves REQUEST to state TO. A transition that isn't allowed is our own bug. It ends the process
@@ -127,20 +152,30 @@ void *request_message(const struct arena *arena, const struct request *request);
 uint32_t request_message_cap(const struct request *request);
 void *request_payload(const struct arena *arena, const struct request *request);
 
+/* Where the body of a reply is to be made that isn't READ's data: REQUEST_SHORT bytes. */
+#define REQUEST_SHORT (PAGE_BYTES - REQUEST_LEAD - sizeof(struct fuse_out_header))
+void *request_short_body(const struct arena *arena, const struct request *request);
+
 /*
- * Makes the answer: BODY_LEN bytes that stand at the payload, or ERROR (-errno, then no body), and
- * moves the request to REPLY. Returns the reply's first byte; it has request->reply_len bytes. The
- * sign stays: the wire wants it negative.
+ * Makes the answer and moves the request to REPLY. It is ERROR (-errno), or a body of BODY_LEN
+ * bytes: a READ's stands at the payload, any other at request_short_body(). Returns the reply's
+ * first byte. The sign stays: the wire wants it negative.
  */
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len);
 
-/* The answer that stands in REQUEST's buffer. */
-const struct fuse_out_header *request_own_reply(const struct arena *arena,
+/*
+ * Makes OUT, in the arena with its body behind it, the answer of REQUEST, which the caller then
+ * moves to REPLY.
+ */
+void request_set_reply(const struct arena *arena, struct request *request,
+		       const struct fuse_out_header *out);
+
+/* The answer of REQUEST, which is in state REPLY. */
+const struct fuse_out_header *request_the_reply(const struct arena *arena,
 						const struct request *request);
 
-/* Copies an answer, OUT and the body behind it, into REQUEST's buffer. It is in state REPLY. */
-void request_copy_reply(const struct arena *arena, struct request *request,
-			const struct fuse_out_header *out);
+/* Copies the answer of REQUEST to its payload, unless it stands there. */
+void request_copy_reply(const struct arena *arena, struct request *request);
 
 #endif

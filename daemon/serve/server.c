@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd-marks.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/stats.h"
@@ -18,6 +20,7 @@
 #include "serve/plan.h"
 #include "serve/queue.h"
 #include "serve/request.h"
+#include "store/cached-open.h"
 #include "store/creds.h"
 #include "store/prealloc.h"
 
@@ -45,6 +48,8 @@ static struct queue_config queue_config(struct server *server, uint32_t qid)
 		.entries = entries,
 		.entry_count = entry_count,
 		.online_count = ring_layout_online_of(&server->plan.layout, qid),
+		.handover = server->handover ? &server->handover->queue[qid] : NULL,
+		.inherits = server->inherits,
 	};
 }
 
@@ -123,19 +128,57 @@ static void run_dropper(void *arg, uint32_t number)
 
 static const struct thread_role dropper_role = { .name = "drop", .run = run_dropper };
 
-static int make_memory(struct server *server)
+static int make_memory(struct server *server, const struct server_estate *estate)
 {
 	int r;
 
-	r = plan_arena(&server->arena, server->config, &server->plan);
-	if (!r)
-		r = arena_create(&server->arena);
+	if (estate) {
+		r = arena_attach(&server->arena, estate->arena_fd);
+	} else {
+		r = plan_arena(&server->arena, server->config, &server->plan);
+		if (!r)
+			r = arena_create(&server->arena);
+	}
 	if (!r)
 		r = caisson_memory_prefault(server->arena.base, arena_len(&server->arena));
 	if (r < 0)
 		log_fail("arena: make %llu KiB of locked memory: %s",
 			 (unsigned long long)(arena_len(&server->arena) / 1024), strerror(-r));
+	else if (server->config->recovery)
+		server->handover = arena_table(&server->arena, ARENA_HANDOVER);
 	return r;
+}
+
+/* What INIT has agreed on is kept for another server. */
+static void save_terms(const struct server *server)
+{
+	const struct fs *fs = &server->fs;
+	struct handover *handover = server->handover;
+
+	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX; qid++)
+		handover->queue[qid] = (struct handover_queue){ -1, -1, -1 };
+	handover->session = server->session;
+	handover->posix_acl = fs->posix_acl;
+	handover->parallel_direct_writes = fs->parallel_direct_writes;
+	handover->killpriv_v2 = fs->killpriv_v2;
+	handover->dont_mask = fs->dont_mask;
+	handover->setxattr_ext = fs->setxattr_ext;
+	handover->passthrough = fs->passthrough;
+}
+
+static void load_terms(struct server *server)
+{
+	const struct handover *handover = server->handover;
+	struct fs *fs = &server->fs;
+
+	server->session = handover->session;
+	fs->posix_acl = handover->posix_acl;
+	fs->default_permissions |= handover->posix_acl; /* as in session_read() */
+	fs->parallel_direct_writes = handover->parallel_direct_writes;
+	fs->killpriv_v2 = handover->killpriv_v2;
+	fs->dont_mask = handover->dont_mask;
+	fs->setxattr_ext = handover->setxattr_ext;
+	fs->passthrough = handover->passthrough;
 }
 
 static void set_fs(struct server *server, const struct store *store)
@@ -150,7 +193,54 @@ static void set_fs(struct server *server, const struct store *store)
 	fs->attr_timeout_ns = server->config->attr_timeout_ns;
 }
 
-static int make_fs(struct server *server)
+static int make_tables(struct server *server)
+{
+	struct fs *fs = &server->fs;
+	int r;
+
+	r = inode_table_init(&fs->inodes, &server->arena);
+	if (!r)
+		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
+	if (!r)
+		r = file_table_init(&fs->files, &server->arena, &fs->inodes);
+	return r;
+}
+
+/* Step 2 of takeover.h. */
+static int take_over_tables(struct server *server, const struct server_estate *estate)
+{
+	struct fd_marks *marks = estate->marks;
+	struct fs *fs = &server->fs;
+	int r;
+
+	r = inode_table_attach(&fs->inodes, &server->arena);
+	if (!r)
+		r = file_table_attach(&fs->files, &server->arena, &fs->inodes);
+	if (r < 0)
+		return r;
+	cached_open_attach(&fs->files);
+	fs->inodes.session_fd = server->session_fd;
+	inode_table_free_unheld(&fs->inodes);
+
+	inode_table_mark_fds(&fs->inodes, marks);
+	file_table_mark_fds(&fs->files, marks);
+	fd_marks_add(marks, server->session_fd);
+	fd_marks_add(marks, server->arena.memfd);
+	fd_marks_add(marks, server->ended_fd);
+	fd_marks_add(marks, fs->store.root_fd);
+	fd_marks_add(marks, fs->store.read_fd);
+	fd_marks_add(marks, fs->store.proc_fd);
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		server->sentinels[qid] = server->handover->queue[qid].sentinel_fd;
+		fd_marks_add(marks, server->sentinels[qid]);
+		fd_marks_add(marks, server->handover->queue[qid].dev_fd);
+	}
+	fd_marks_sweep(marks);
+	estate->swept(estate->arg);
+	return 0;
+}
+
+static int make_fs(struct server *server, const struct server_estate *estate)
 {
 	struct fs *fs = &server->fs;
 	int r;
@@ -160,13 +250,9 @@ static int make_fs(struct server *server)
 		log_fail("/proc/self/fd: open: %s", strerror(-r));
 		return r;
 	}
-	r = inode_table_init(&fs->inodes, &server->arena);
+	r = estate ? take_over_tables(server, estate) : make_tables(server);
 	fs->inodes.session_fd = server->session_fd;
 	fs->inodes.fd_limit = server->config->inode_fds;
-	if (!r)
-		r = inode_table_set_root(&fs->inodes, fs->store.root_fd);
-	if (!r)
-		r = file_table_init(&fs->files, &server->arena, &fs->inodes);
 	/* a network filesystem may take long to tell its free space */
 	prealloc_init(&fs->prealloc, &server->arena,
 		      fs->store.local ? server->config->extent_size_hint : 0);
@@ -191,6 +277,8 @@ static int make_queues_and_workers(struct server *server)
 		.first_slot = server->plan.queues * plan_slots(&server->plan),
 		.slots = PLAN_META_SLOTS,
 		.layout = &server->plan.layout,
+		.notes_progress = config->recovery,
+		.inherits = server->inherits,
 	};
 	int r;
 
@@ -260,7 +348,7 @@ static void tell_unpinned(const struct server *server)
 }
 
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
-		int session_fd)
+		int session_fd, const struct server_estate *estate)
 {
 	int r;
 
@@ -270,7 +358,10 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		.ended_fd = -1,
 		.prune.stop_fd = -1,
 		.arena.memfd = -1,
+		.inherits = estate,
 	};
+	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX; qid++)
+		server->sentinels[qid] = -1;
 	server->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (server->ended_fd < 0) {
 		r = -errno;
@@ -278,13 +369,19 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		return r;
 	}
 	set_fs(server, store);
-	r = plan_agree(config, session_fd, &server->fs, &server->session, &server->plan);
+	server->plan = plan_dev(config);
+	r = estate ? 0
+		   : plan_agree(config, session_fd, &server->fs, &server->session, &server->plan);
 	atomic_init(&server->running, server->plan.queues);
 	if (!r)
-		r = make_memory(server);
+		r = make_memory(server, estate);
 	if (r < 0)
 		return r;
-	r = make_fs(server);
+	if (estate)
+		load_terms(server);
+	else if (server->handover)
+		save_terms(server);
+	r = make_fs(server, estate);
 	if (r < 0)
 		return r;
 	r = make_queues_and_workers(server);
@@ -298,11 +395,74 @@ int server_open(struct server *server, const struct serve_config *config, const 
 	return r;
 }
 
-int server_seal(struct server *server)
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/*
+ * Notes the rings and sentinels of this server for its heir. Only now, as one that dies before it
+ * has used its rings leaves those that it was waiting for.
+ */
+static void note_rings(struct server *server)
+{
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		const struct engine *engine = &server->queues[qid].engine;
+		struct handover_queue *handover = &server->handover->queue[qid];
+
+		handover->sentinel_fd = engine->sentinel_fd;
+		handover->ring_fd = engine->ring.ring_fd;
+	}
+}
+
+/* Steps 3 and 4 of takeover.h. */
+static int take_over_requests(struct server *server, const struct server_estate *estate)
+{
+	struct handover *handover = server->handover;
+	struct takeover takeover = {
+		.arena = &server->arena,
+		.outboxes = server->outboxes,
+		.workers = &server->workers,
+		.dropper = &server->dropper,
+		.handover = handover,
+		.queue_slots = server->plan.queues * plan_slots(&server->plan),
+		.meta_slots = PLAN_META_SLOTS,
+		.failed = estate->failed,
+	};
+	int r;
+
+	r = takeover_await(server->sentinels, server->plan.queues, estate->wait_ms);
+	if (r < 0) {
+		log_fail("I/O of the server that has died: wait for its end: %s", strerror(-r));
+		return r;
+	}
+	note_rings(server);
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
+		close_fd(&server->sentinels[qid]);
+	dropper_inherit(&server->dropper);
+	takeover_requests(&takeover);
+	handover->takeovers++;
+	handover->pause_us = now_us() - estate->died_us;
+	handover->worst_pause_us = MAX(handover->worst_pause_us, handover->pause_us);
+	return 0;
+}
+
+int server_seal(struct server *server, const struct server_estate *estate)
 {
 	struct session_config config = plan_session(server->config, &server->plan);
 	int r;
 
+	if (estate) {
+		r = take_over_requests(server, estate);
+		if (r == 0)
+			threads_let_go(&server->threads);
+		return r;
+	}
+	if (server->handover)
+		note_rings(server);
 	r = session_answer(&server->session, server->session_fd, &config);
 	if (r < 0) {
 		log_fail("kernel: agree on the FUSE protocol: %s", strerror(-r));

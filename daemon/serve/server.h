@@ -17,10 +17,12 @@
 #include "serve/gate.h"
 #include "serve/plan.h"
 #include "serve/session.h"
+#include "serve/takeover.h"
 #include "serve/threads.h"
 #include "serve/worker.h"
 #include "store/fs.h"
 
+struct fd_marks;
 struct serve_config;
 struct outbox;
 struct queue;
@@ -39,21 +41,39 @@ struct server {
 	struct prune prune;
 	struct dropper dropper;
 	struct threads threads;
+	struct handover *handover;	 /* NULL with recovery=off */
+	int sentinels[SERVE_QUEUES_MAX]; /* of the rings of the server that has died, or -1 */
+	bool inherits;
 	int session_fd;		  /* the mount's /dev/fuse */
 	int ended_fd;		  /* eventfd, readable when a queue thread has returned */
 	_Atomic uint32_t running; /* queue threads that have not returned */
 };
 
+/* What a server takes over from one that has died (takeover.h). */
+struct server_estate {
+	int arena_fd;
+	struct fd_marks *marks;	  /* has the descriptors of this process and its keeper */
+	uint64_t died_us;	  /* CLOCK_MONOTONIC, of the keeper's notice */
+	int wait_ms;		  /* the longest time to wait for its I/O */
+	bool failed;		  /* it was not killed by somebody else */
+	void (*swept)(void *arg); /* from now on, others may open descriptors again */
+	void *arg;
+};
+
 /*
  * Makes everything up to and including the threads, each with its ring and its final capabilities,
- * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE. The process
- * has been marked and has locked its memory before. Logs what fails. Returns 0 or -errno.
+ * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE, and ESTATE
+ * unless it is NULL. The process has been marked and has locked its memory before. Logs what fails.
+ * Returns 0 or -errno.
  */
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
-		int session_fd);
+		int session_fd, const struct server_estate *estate);
 
-/* The seal: answers INIT and lets the threads go. Returns 0 or -errno, logged. */
-int server_seal(struct server *server);
+/*
+ * The seal: answers INIT, or takes over the requests of the ESTATE given to server_open(), and lets
+ * the threads go. Returns 0 or -errno, logged.
+ */
+int server_seal(struct server *server, const struct server_estate *estate);
 
 /*
  * Frees threads that can't have the CPU that they keep to (affinity.h). To be called each half

@@ -39,6 +39,7 @@ void transport_dev_fetch(struct transport *t, struct request *request)
 	struct io_uring_sqe *sqe;
 
 	assert(!t->armed && !t->ended);
+	request_begin(t->engine->arena, request);
 	request_move(request, REQUEST_FETCH);
 	t->armed = true;
 	t->offered = request->index;
@@ -54,10 +55,8 @@ void transport_dev_reply(struct transport *t, struct request *request)
 	assert(request_state(request) == REQUEST_REPLY);
 	t->replies++;
 	TRANSPORT_ORDER_ANSWER();
-	io_uring_prep_write(
-		sqe, t->fd,
-		arena_at(t->engine->arena, request->buf_off - sizeof(struct fuse_out_header)),
-		request->reply_len, 0);
+	io_uring_prep_write(sqe, t->fd, request_the_reply(t->engine->arena, request),
+			    request->reply_len, 0);
 }
 
 int transport_dev_answer(struct transport *t, const void *data, uint32_t len)
@@ -160,24 +159,30 @@ void transport_dev_close(struct transport *t)
 	close_fd(&t->fd);
 }
 
-int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
-		       const struct transport_owner *owner)
+static int clone_device(int session_fd, int *ret_fd)
 {
 	uint32_t source = (uint32_t)session_fd;
-	autoclose int fd = -1;
+	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0 || ioctl(fd, FUSE_DEV_IOC_CLONE, &source) < 0)
 		return -errno;
-	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) < 0)
-		return -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
 
+int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
+		       int dev_fd, const struct transport_owner *owner)
+{
+	int r = dev_fd < 0 ? clone_device(session_fd, &dev_fd) : 0;
+
+	if (r < 0)
+		return r;
 	*transport = (struct transport){
 		.owner = *owner,
 		.engine = engine,
 		.requests = arena_table(engine->arena, ARENA_REQUESTS),
 		.stats = engine->stats,
-		.fd = steal_fd(&fd),
+		.fd = dev_fd,
 	};
 	engine_on(engine, ENGINE_FETCH, &(struct engine_user){ fetched, transport });
 	engine_on(engine, ENGINE_REPLY, &(struct engine_user){ replied, transport });

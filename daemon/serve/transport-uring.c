@@ -64,6 +64,7 @@ void transport_uring_register(struct transport *t, struct request *request)
 	struct entry *entry = entry_of(t, request);
 	struct io_uring_sqe *sqe;
 
+	request_begin(t->engine->arena, request);
 	request_move(request, REQUEST_FETCH);
 	request->entry = true;
 	request->unique = 0;
@@ -80,10 +81,11 @@ void transport_uring_register(struct transport *t, struct request *request)
 void transport_uring_reply(struct transport *t, struct request *request)
 {
 	struct entry *entry = entry_of(t, request);
-	const struct fuse_out_header *out = request_own_reply(t->engine->arena, request);
+	const struct fuse_out_header *out = request_the_reply(t->engine->arena, request);
 
 	memcpy(entry->header.in_out, out, sizeof(*out));
 	entry->header.ent_in_out.payload_sz = request->reply_len - (uint32_t)sizeof(*out);
+	request_begin(t->engine->arena, request);
 	request_move(request, REQUEST_FETCH);
 	TRANSPORT_ORDER_ANSWER();
 	(void)command(t, request, CAISSON_FUSE_URING_COMMIT_AND_FETCH);

@@ -53,10 +53,11 @@ struct transport {
 #define TRANSPORT_SUBMISSIONS(depth) ((depth) + 2)
 
 /*
- * Opens a clone of the connection of SESSION_FD for ENGINE's queue. Returns 0 or -errno.
+ * Opens a clone of the connection of SESSION_FD, or takes DEV_FD, a clone that was opened before,
+ * unless it is -1. For ENGINE's queue. Returns 0 or -errno.
  */
 int transport_dev_open(struct transport *transport, struct engine *engine, int session_fd,
-		       const struct transport_owner *owner);
+		       int dev_fd, const struct transport_owner *owner);
 
 void transport_dev_close(struct transport *transport);
 

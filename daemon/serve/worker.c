@@ -66,6 +66,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		.inbox.cells = arena_table(arena, ARENA_META_RING),
 		.cell_mask = cells - 1,
 		.changing_max = changing_max(config->count),
+		.notes_progress = config->notes_progress,
 		.count = config->count,
 	};
 	assert(is_power_of_two(cells) && cells >= arena->plan.span[ARENA_REQUESTS].count);
@@ -73,7 +74,7 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	r = lease_wait_init(&set->leases, config->slots, config->layout);
 	if (r < 0)
 		return r;
-	r = pool_init(&set->slots, config->first_slot, config->slots);
+	r = pool_init_in_use(&set->slots, config->first_slot, config->slots);
 	if (r < 0)
 		goto err_leases;
 	set->stats = aligned_alloc(CACHE_LINE_BYTES, stats_len);
@@ -87,12 +88,16 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	for (uint32_t i = 0; i < config->count; i++)
 		(void)sem_init(&set->entered[i], 0, 0);
 
-	for (uint32_t i = 0; i < config->slots; i++) {
+	for (uint32_t i = config->slots; i-- > 0;) {
 		struct request *request = &set->requests[config->first_slot + i];
+
+		if (config->inherits)
+			continue;
 
 		request_init(request, config->first_slot + i, 0,
 			     buffers + i * request_stride(WORKER_MESSAGE_LEN), WORKER_MESSAGE_LEN);
 		request->meta = true;
+		pool_put(&set->slots, request->index);
 	}
 	set->changes.cells = set->inbox.cells + cells;
 	set->aside.cells = set->changes.cells + cells;
@@ -133,15 +138,20 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 	if (index == POOL_NONE)
 		return NULL;
 	slot = &set->requests[index];
-	request_move(slot, REQUEST_RUN);
 	slot->qid = request->qid;
 	slot->unique = request->unique;
 	slot->opcode = request->opcode;
 	slot->changes = request->changes;
 	slot->parts = request->parts;
 	slot->msg_len = request->msg_len;
+	slot->inherited = request->inherited;
+	slot->deaths = request->deaths;
+	slot->progress = request->progress;
+	slot->begun = false;
 	memcpy(request_message(set->arena, slot), request_message(set->arena, request),
 	       request->msg_len);
+	/* last: from now on it is whole, in case the process dies */
+	request_move(slot, REQUEST_RUN);
 	return slot;
 }
 
@@ -220,14 +230,17 @@ static int answer(struct worker_set *set, struct request *request, struct fuse_o
 		.error = error,
 		.unique = request->unique,
 	};
-	request_move(request, REQUEST_REPLY);
-	if (error == 0 && call->drops) {
-		request_copy_reply(set->arena, request, out);
+	request->drops = error == 0 && call->drops;
+	if (request->drops)
 		request->drop = call->drop;
+	request_set_reply(set->arena, request, out);
+	request_move(request, REQUEST_REPLY);
+	if (request->drops) {
+		request_copy_reply(set->arena, request);
 		if (dropper_put(set->dropper, request))
 			return 0;
 	}
-	r = outbox_answer(&set->outboxes[request->qid], request, out);
+	r = outbox_answer(&set->outboxes[request->qid], request);
 	if (meta)
 		put_slot(set, request);
 	return r;
@@ -239,7 +252,7 @@ void worker_dropped(void *arg, struct request *request)
 	bool meta = request->meta;
 
 	/* fails if the client doesn't wait for it any more */
-	(void)outbox_answer_own(&set->outboxes[request->qid], request);
+	(void)outbox_answer(&set->outboxes[request->qid], request);
 	if (meta)
 		put_slot(set, request);
 }
@@ -335,6 +348,32 @@ static void enter_gate(struct worker_set *set, uint32_t number, struct request *
 	request_move(request, REQUEST_RUN);
 }
 
+/* Has CALL, which is about REQUEST, note its progress in the arena. */
+static void note_progress(const struct worker_set *set, struct request *request, struct call *call)
+{
+	if (!set->notes_progress)
+		return;
+	call->progress = &request->progress;
+	if (request->opcode != FUSE_READDIRPLUS)
+		return; /* it looks up one name at most */
+	/* the reply stands elsewhere, so there is room in the lead page */
+	call->nodeids = request_short_body(set->arena, request);
+	call->nodeids_count = REQUEST_SHORT / sizeof(*call->nodeids);
+}
+
+/*
+ * REQUEST's handler has done nothing, as it would have to wait. What was noted is of this moment,
+ * unless it is what a process had done that has died.
+ */
+static void forget_try(struct request *request)
+{
+	if (request->inherited)
+		return;
+	request->progress.noted = false;
+	KILL_FENCE();
+	request->progress = (struct progress){ 0 };
+}
+
 /* Runs REQUEST's handler in worker NUMBER and answers it. */
 static void run(struct worker_set *set, uint32_t number, struct request *request)
 {
@@ -350,11 +389,21 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	int r;
 
 	call_load(&call, request_message(set->arena, request), &request->parts);
+	note_progress(set, request, &call);
+	request->begun = true;
+	call.again = request->inherited;
+	if (call.again)
+		dispatch_take_back(&call);
+	if (request->deaths >= REQUEST_DEATHS_MAX) {
+		finish(set, number, request, entry->no_reply ? 0 : -EIO, &call);
+		return;
+	}
 	enter_gate(set, number, request, &call);
 	r = dispatch_handle(entry, &call);
 	if (request->in_gate)
 		gate_leave(set->gates, request);
 	if (r == CALL_WAITS) {
+		forget_try(request);
 		r = put_aside(set, number, request);
 		if (r == 0)
 			return;
@@ -379,17 +428,20 @@ bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *req
 	call.out_cap = sizeof(buffers->body);
 	call.scratch = buffers->scratch;
 	call.nonblocking = true;
+	note_progress(set, request, &call);
 	r = dispatch_handle(entry, &call);
-	if (r == CALL_WAITS)
+	if (r == CALL_WAITS) {
+		forget_try(request);
 		return false;
+	}
 
-	assert(r <= 0 && call.out_len <= request->buf_len);
+	assert(r <= 0 && call.out_len <= REQUEST_SHORT);
 	atomic_fetch_add_explicit(&stats->calls, 1, memory_order_relaxed);
 	if (r < 0)
 		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
 	*ret_error = r;
 	*ret_body_len = r < 0 ? 0 : call.out_len;
-	memcpy(request_payload(set->arena, request), buffers->body, *ret_body_len);
+	memcpy(request_short_body(set->arena, request), buffers->body, *ret_body_len);
 	return true;
 }
 

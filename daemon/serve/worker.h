@@ -76,6 +76,7 @@ struct worker_set {
 	struct lease_wait leases;
 	uint64_t cell_mask;
 	uint32_t changing_max;	   /* workers that may make changes at the same time */
+	bool notes_progress;	   /* see worker_config */
 	_Atomic uint32_t changing; /* workers that make changes now */
 	uint32_t count;
 	sem_t work;		    /* requests in the inbox, and a unit for each worker's end */
@@ -93,6 +94,8 @@ struct worker_config {
 	uint32_t count, queue_count;
 	uint32_t first_slot, slots;	  /* metadata slots in ARENA_REQUESTS */
 	const struct ring_layout *layout; /* of ring entries, or NULL */
+	bool notes_progress; /* recovery=on: requests note what was done of them (progress.h) */
+	bool inherits;	     /* the slots are those of a process that has died: all in use */
 };
 
 /*
@@ -133,8 +136,9 @@ void worker_submit(struct worker_set *set, struct request *request);
 /*
  * Runs the handler of REQUEST (state RUN, a data slot of queue QID), parsed as CALL, on that
  * queue's thread, if it has nothing to wait for. Returns whether it did; then *RET_ERROR is the
- * error for the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is in the request's
- * payload. The reply is the caller's. The opcode is one whose handler knows call->nonblocking.
+ * error for the reply, or 0, and *RET_BODY_LEN the bytes of its body, which is where
+ * request_reply() wants it. The reply is the caller's. The opcode is one whose handler knows
+ * call->nonblocking.
  */
 bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *request,
 		       const struct call *call, int *ret_error, uint32_t *ret_body_len);

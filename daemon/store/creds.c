@@ -13,6 +13,7 @@
 
 #include "base/caps.h"
 #include "base/cleanup.h"
+#include "base/fd-marks.h"
 #include "base/macro.h"
 #include "base/procfs.h"
 
@@ -147,6 +148,11 @@ static gid_t read_unmapped_gid(void)
 	    !parse_number(&at, &gid))
 		return OVERFLOW_GID;
 	return (gid_t)gid;
+}
+
+void creds_mark_fds(struct fd_marks *marks)
+{
+	fd_marks_add(marks, own.proc_fd);
 }
 
 int creds_init(void)

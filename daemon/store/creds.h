@@ -65,6 +65,8 @@ enum {
 };
 
 /* The object that FD is open on or, if NAME isn't NULL, that has this name in FD, if any has. */
+struct fd_marks;
+
 struct caller_object {
 	int fd;
 	const char *name;
@@ -97,6 +99,9 @@ struct caller {
  * 0 or -errno: -ENOENT if there is no /proc.
  */
 int creds_init(void);
+
+/* Marks the descriptor that creds_init() has opened. */
+void creds_mark_fds(struct fd_marks *marks);
 void creds_destroy(void);
 
 /* Whether creds_assume() changes anything. Constant after creds_init(): any thread. */

@@ -57,37 +57,33 @@ static int read_set(const char *key, uint64_t *ret_set)
 }
 
 /*
- * Returns 0 if the calling thread's effective and permitted sets are SET and its inheritable and
- * ambient sets are empty; otherwise -errno.
+ * Makes EFFECTIVE and PERMITTED the calling thread's sets, and clears the inheritable set. Returns
+ * 0, or -errno: -EPERM also if the kernel shows other sets afterwards.
  */
-static int check(uint64_t set)
+static int apply_both(uint64_t effective, uint64_t permitted)
 {
-	static const struct {
+	const struct caps caps = { .effective = effective, .permitted = permitted };
+	const struct {
 		const char *key;
-		bool is_set;
+		uint64_t set;
 	} lines[] = {
-		{ "CapEff", true }, { "CapPrm", true }, { "CapInh", false }, { "CapAmb", false }
+		{ "CapEff", effective }, { "CapPrm", permitted }, { "CapInh", 0 }, { "CapAmb", 0 }
 	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-		uint64_t got;
-		int r = read_set(lines[i].key, &got);
-
-		if (r < 0)
-			return r;
-		if (got != (lines[i].is_set ? set : 0))
-			return -EPERM;
-	}
-	return 0;
-}
-
-/* Makes SET the calling thread's effective and permitted set, and clears the inheritable set. */
-static int apply(uint64_t set)
-{
-	const struct caps caps = { .effective = set, .permitted = set };
 	int r = caps_set(&caps);
 
-	return r < 0 ? r : check(set);
+	for (size_t i = 0; i < ARRAY_SIZE(lines) && !r; i++) {
+		uint64_t got;
+
+		r = read_set(lines[i].key, &got);
+		if (!r && got != lines[i].set)
+			r = -EPERM;
+	}
+	return r;
+}
+
+static int apply(uint64_t set)
+{
+	return apply_both(set, set);
 }
 
 /*
@@ -123,16 +119,24 @@ static int set_no_new_privs(void)
 	return r ? r : is_set == 1 ? 0 : -EPERM;
 }
 
+static uint64_t serving_set(void)
+{
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(serving_caps); i++)
+		set |= CAPS_BIT(serving_caps[i]);
+	return set;
+}
+
 int privdrop_process(const struct privdrop_plan *plan)
 {
-	uint64_t permitted, set = 0;
+	uint64_t permitted, set;
 	int r;
 
 	r = read_set("CapPrm", &permitted);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(serving_caps); i++)
-		set |= CAPS_BIT(serving_caps[i]);
+	set = serving_set();
 	if (plan->sys_admin)
 		set |= CAPS_BIT(CAP_SYS_ADMIN);
 	set &= permitted;
@@ -157,7 +161,8 @@ int privdrop_thread(void)
 	return apply(serving);
 }
 
-int privdrop_keeper(void)
+/* Leaves the calling thread what unmounting needs, and KEPT for later. */
+static int drop_to_keeper(uint64_t kept)
 {
 	uint64_t permitted;
 	int r;
@@ -172,7 +177,26 @@ int privdrop_keeper(void)
 		if (r < 0)
 			return r;
 	}
-	return apply(permitted & CAPS_BIT(CAP_SYS_ADMIN));
+	return apply_both(permitted & CAPS_BIT(CAP_SYS_ADMIN),
+			  permitted & (kept | CAPS_BIT(CAP_SYS_ADMIN)));
+}
+
+int privdrop_keeper(void)
+{
+	return drop_to_keeper(0);
+}
+
+int privdrop_keeper_of_heirs(void)
+{
+	return drop_to_keeper(serving_set() | CAPS_BIT(CAP_IPC_LOCK));
+}
+
+int privdrop_heir(void)
+{
+	uint64_t permitted;
+	int r = read_set("CapPrm", &permitted);
+
+	return r < 0 ? r : apply(permitted);
 }
 
 void privdrop_serving_set(char *text, uint32_t len)

@@ -7,7 +7,8 @@
  *   start      –                    all that the caller has, to mount, mark and raise limits
  *   prepared   privdrop_process()   the serving set, and CAP_IPC_LOCK for arena, rings and stacks
  *   serving    privdrop_thread()    the serving set
- *   keeper     privdrop_keeper()    those that unmounting needs
+ *   keeper     privdrop_keeper()    those that unmounting needs; with recovery=on it may take
+ *                                   back those of the stage prepared, for another server
  *
  * Each stage is checked in /proc/thread-self/status. The server can't undo one, because
  * no_new_privs is set. The bounding set is empty, too, if CAP_SETPCAP permitted that.
@@ -43,6 +44,10 @@ int privdrop_thread(void);
  * Returns 0 or -errno.
  */
 int privdrop_keeper(void);
+
+/* The same for a keeper that may have to start another server, which calls privdrop_heir() then. */
+int privdrop_keeper_of_heirs(void);
+int privdrop_heir(void);
 
 /*
  * Writes the names of the calling thread's effective capabilities to TEXT, which has LEN bytes,

@@ -55,40 +55,37 @@ static int look(int dir_fd, const char *name, struct progress_name *ret_name)
 	return 0;
 }
 
-/* Notes NOW and returns 0, or returns 1 if it differs from what was noted. */
-static int compare(struct progress *progress, const struct progress_name now[2])
+/* Notes NOW, or returns whether it differs from what was noted. */
+static bool compare(struct progress *progress, const struct progress_name now[2])
 {
 	if (progress->noted)
 		return memcmp(now, progress->before, sizeof(progress->before)) != 0;
 	memcpy(progress->before, now, sizeof(progress->before));
 	KILL_FENCE();
 	progress->noted = true;
-	return 0;
+	return false;
 }
 
-int progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
-			   const char *other)
+bool progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
+			    const char *other)
 {
 	struct progress_name now[2];
-	int r;
 
-	if (!progress)
-		return 0;
-	r = look(dir_fd, name, &now[0]);
-	if (r == 0)
-		r = look(other_fd, other, &now[1]);
-	return r < 0 ? r : compare(progress, now);
+	/* what can't be looked at is done as if nothing had been noted */
+	if (!progress || look(dir_fd, name, &now[0]) < 0 || look(other_fd, other, &now[1]) < 0)
+		return false;
+	return compare(progress, now);
 }
 
-int progress_xattr_changed(struct progress *progress, const char *path, const char *name)
+bool progress_xattr_changed(struct progress *progress, const char *path, const char *name)
 {
 	struct progress_name now[2] = { 0 };
 
 	if (!progress)
-		return 0;
+		return false;
 	if (getxattr(path, name, NULL, 0) >= 0)
 		now[0].ino = 1;
 	else if (errno != ENODATA)
-		return -errno;
+		return false;
 	return compare(progress, now);
 }

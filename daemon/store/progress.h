@@ -13,8 +13,8 @@
  *     first (dispatch_take_back()). FORGETs that were counted are skipped.
  *   - An error of a flush that was taken for the answer is answered again.
  *
- * Two things are not covered: an error of fsync(2) that the process that died had got, but not
- * noted, and the write pointers of zones.
+ * Not covered are errors of fsync(2) that the process that died had got, but not noted: see
+ * op_worker_fsync() for what is done about those of a file.
  *
  * A thread handles one request at a time, whose progress the tables find by progress_now().
  */
@@ -56,13 +56,14 @@ bool progress_has_room(void);
 
 /*
  * Notes what NAME in DIR_FD, and OTHER in OTHER_FD unless OTHER is NULL, lead to. If that was noted
- * before a process died, it finds out instead whether they lead elsewhere now. Returns 1 if they
- * do, 0 if not or if PROGRESS is NULL, or -errno. To be called with the daemon's identity.
+ * before a process died, it finds out instead whether they lead elsewhere now, and returns that.
+ * Returns false if PROGRESS is NULL or the names can't be looked at. To be called with the daemon's
+ * identity.
  */
-int progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
-			   const char *other);
+bool progress_names_changed(struct progress *progress, int dir_fd, const char *name, int other_fd,
+			    const char *other);
 
 /* The same for whether the file PATH has the extended attribute NAME. */
-int progress_xattr_changed(struct progress *progress, const char *path, const char *name);
+bool progress_xattr_changed(struct progress *progress, const char *path, const char *name);
 
 #endif

@@ -137,6 +137,11 @@ int zone_write_begin(struct zone *zone, uint64_t off, uint64_t len)
 	return -EIO;
 }
 
+bool zone_has_written(const struct zone *zone, uint64_t off, uint64_t len)
+{
+	return is_sequential(zone) && zone->wp == off + len;
+}
+
 bool zone_write_end(struct zone *zone, uint64_t len, int64_t result, int error)
 {
 	if (!is_sequential(zone))

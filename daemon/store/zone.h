@@ -133,6 +133,12 @@ void zone_unload(struct zone *zone);
 int zone_write_begin(struct zone *zone, uint64_t off, uint64_t len);
 
 /*
+ * Whether the write of LEN bytes at OFF was made that zone_write_begin() had allowed before
+ * zone_attach(). No other write has begun since.
+ */
+bool zone_has_written(const struct zone *zone, uint64_t off, uint64_t len);
+
+/*
  * The write of LEN bytes that zone_write_begin() allowed has ended. RESULT is the number of bytes
  * on stable storage, or -errno. ERROR is what stopped a write that came back short: -errno, or 0 if
  * that is unknown. Returns true if the file may be too long. Then the caller truncates it to

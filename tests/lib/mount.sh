@@ -19,7 +19,7 @@ backing=$scratch/backing
 mnt=$scratch/mnt
 
 # by mountpoint: the daemon (the keeper), and the reader of its messages
-declare -A daemon_pid=() daemon_reader=()
+declare -A daemon_pid=() daemon_reader=() daemon_chaos=()
 daemon_count=0
 daemon_log=$scratch/caissond.log
 
@@ -119,6 +119,7 @@ daemon_options() {
 	# the sanitizers' run-time makes mlockall do nothing
 	[[ -z ${CAISSON_SANITIZER:-} ]] || options+=,mlock=off
 	options+=${CAISSON_TEST_OPTIONS:+,$CAISSON_TEST_OPTIONS}
+	options+=${CAISSON_CHAOS:+,recovery=on,recoveries=100000}
 	echo "${options#,}"
 }
 
@@ -160,6 +161,29 @@ serve() {
 	exec {fd}<&-
 	daemon_pid[$at]=$pid
 	defer daemon_cleanup "$at"
+	[[ -z ${CAISSON_CHAOS:-} ]] || begin_chaos "$at"
+}
+
+# CAISSON_CHAOS=MS: each server is killed after MS milliseconds, and its heir, and so on, until
+# unserve. Clients must not notice.
+begin_chaos() {
+	local keeper=${daemon_pid[$1]} pause
+	pause=$(printf '%d.%03d' $((CAISSON_CHAOS / 1000)) $((CAISSON_CHAOS % 1000)))
+	while sleep "$pause" && ! process_is_gone "$keeper"; do
+		pkill -KILL -P "$keeper" || true
+	done &
+	daemon_chaos[$1]=$!
+	# shellcheck disable=SC2034 # for case.sh
+	keep_pid["$!"]=1
+}
+
+# end_chaos MOUNTPOINT: returns when the last heir serves
+end_chaos() {
+	[[ -v daemon_chaos[$1] ]] || return 0
+	kill "${daemon_chaos[$1]}" 2>/dev/null || true
+	wait "${daemon_chaos[$1]}" || true
+	unset "daemon_chaos[$1]"
+	stat -f "$1" >/dev/null
 }
 
 # server_pid [MOUNTPOINT]: the child of the keeper, which has the threads
@@ -189,6 +213,7 @@ forget_daemon() {
 # unserve [MOUNTPOINT]
 unserve() {
 	local at=${1:-$mnt}
+	end_chaos "$at"
 	umount "$at"
 	await_daemon "$at"
 	! is_in_mountinfo "$at" || fail "$at is still mounted"
@@ -199,6 +224,7 @@ daemon_cleanup() {
 	local at=$1 pid
 	[[ -v daemon_pid[$at] ]] || return 0
 	pid=${daemon_pid[$at]}
+	end_chaos "$at" || true
 	umount "$at" 2>/dev/null &
 	wait_until 10 process_is_gone $! || true
 	if is_in_mountinfo "$at"; then

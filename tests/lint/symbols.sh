@@ -25,7 +25,8 @@ allowed=(
 	syscall # capset around the registration of an identity, before the seal
 	io_uring_queue_init_params io_uring_queue_exit io_uring_register_iowq_max_workers
 	io_uring_register_personality io_uring_submit_and_wait
-	io_uring_register_buffers io_uring_register_ring_fd
+	io_uring_register_buffers io_uring_register_files io_uring_register_ring_fd
+	pipe2 # before the seal
 	io_uring_peek_batch_cqe
 	__io_uring_get_cqe
 	_GLOBAL_OFFSET_TABLE_
@@ -52,6 +53,7 @@ declare -A exceptions=(
 	[serve_ring-layout]='calloc free'            # before the seal
 	[serve_server]='aligned_alloc free strerror' # before the seal; server_close(), after the end
 	[serve_session]='snprintf'                   # names of features, for the status
+	[serve_takeover]='pread64 pwrite64'          # before the seal
 	# starts threads before the seal, joins them at the end
 	[serve_threads]='calloc free snprintf strerror pthread_attr_init pthread_attr_destroy
 		pthread_attr_setstacksize pthread_cond_broadcast pthread_cond_wait pthread_create

@@ -17,6 +17,7 @@ static inline void fill_example(struct status *status)
 		.keeper_pid = 100,
 		.keeper_alive = true,
 		.uptime_s = 90061,
+		.recovery = "off",
 		.io_flusher_required = true,
 		.io_flusher = true,
 		.mlock_required = true,

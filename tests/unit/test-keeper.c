@@ -77,7 +77,7 @@ static int die(void *arg, const struct keeper_link *link)
 {
 	(void)arg;
 	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
-	CHECK_EQ(keeper_ready(link), 0);
+	CHECK_EQ(keeper_ready(link, -1), 0);
 	(void)raise(SIGKILL);
 	return 0;
 }
@@ -88,6 +88,7 @@ static int serve(void *arg, const struct keeper_link *link)
 	struct pollfd fds[] = {
 		{ .fd = link->fd, .events = POLLIN },
 		{ .fd = fuse_session_fd(session), .events = 0 },
+		{ .fd = link->keeper_fd, .events = POLLIN },
 	};
 	char cwd[8];
 
@@ -96,7 +97,7 @@ static int serve(void *arg, const struct keeper_link *link)
 	CHECK(getcwd(cwd, sizeof(cwd)));
 	CHECK_STR(cwd, "/");
 	CHECK_EQ(log_start(LOG_TARGET_STDERR, NULL), 0);
-	CHECK_EQ(keeper_ready(link), 0);
+	CHECK_EQ(keeper_ready(link, -1), 0);
 	tell("ready;");
 	for (;;) {
 		CHECK(poll(fds, ARRAY_SIZE(fds), -1) > 0);
@@ -111,7 +112,7 @@ static int serve(void *arg, const struct keeper_link *link)
 			tell("stop;");
 			break;
 		case KEEPER_GONE:
-			fds[0].fd = -1;
+			fds[0].fd = fds[2].fd = -1;
 			tell("gone;");
 			continue;
 		}

@@ -112,9 +112,11 @@ static void reply_is_one_piece(void)
 	const struct fuse_out_header *out;
 
 	request->unique = 0x123456789;
+	request->opcode = FUSE_READ;
 	request_move(request, REQUEST_RUN);
 	memcpy(request_payload(&arena, request), "body", 4);
 	out = request_reply(&arena, request, 0, 4);
+	CHECK(out == request_the_reply(&arena, request));
 	CHECK(out->len == 20 && out->error == 0 && out->unique == 0x123456789);
 	CHECK(memcmp(out + 1, "body", 4) == 0);
 	CHECK(request->reply_len == 20 && request_state(request) == REQUEST_REPLY);
@@ -126,6 +128,50 @@ static void reply_is_one_piece(void)
 	request_move(request, REQUEST_FREE);
 }
 
+/* What a process that takes over needs of the message is there until the answer is complete. */
+static void reply_leaves_the_message_alone(void)
+{
+	struct request *request = &requests[0];
+	uint8_t *message = request_message(&arena, request);
+	const struct fuse_out_header *out;
+
+	for (int data = 0; data <= 1; data++) {
+		request->opcode = data ? FUSE_READ : FUSE_GETATTR;
+		memset(message, 'm', REQUEST_LEAD + PAYLOAD);
+		request_move(request, REQUEST_RUN);
+		if (!data)
+			memset(request_short_body(&arena, request), 'b', REQUEST_SHORT);
+		out = request_reply(&arena, request, 0, data ? PAYLOAD : REQUEST_SHORT);
+		/* of a fuse_read_in, what comes behind read_flags isn't used */
+		for (size_t i = 0; i < (data ? 64 : REQUEST_LEAD + PAYLOAD); i++)
+			CHECK(message[i] == 'm');
+		CHECK((const uint8_t *)(out + 1) >=
+		      (uint8_t *)request_payload(&arena, request) - PAGE_BYTES);
+		request_move(request, REQUEST_FREE);
+	}
+}
+
+/* An answer that was made elsewhere is copied when the message isn't needed any more. */
+static void reply_from_elsewhere_is_copied(void)
+{
+	struct request *request = &requests[0];
+	struct fuse_out_header *out = request_payload(&arena, &requests[1]);
+
+	*out = (struct fuse_out_header){ .len = sizeof(*out) + 4, .unique = 5 };
+	memcpy(out + 1, "body", 4);
+	request_move(request, REQUEST_RUN);
+	request_set_reply(&arena, request, out);
+	request_move(request, REQUEST_REPLY);
+	CHECK(request_the_reply(&arena, request) == out);
+	request_copy_reply(&arena, request);
+	CHECK(request_the_reply(&arena, request) + 1 == request_payload(&arena, request));
+	memset(out, 0, sizeof(*out) + 4);
+	request_copy_reply(&arena, request);
+	CHECK(request_the_reply(&arena, request)->unique == 5);
+	CHECK(memcmp(request_payload(&arena, request), "body", 4) == 0);
+	request_move(request, REQUEST_FREE);
+}
+
 int main(void)
 {
 	open_arena();
@@ -133,6 +179,8 @@ int main(void)
 	RUN(is_answered_once);
 	RUN(write_data_lands_on_a_page);
 	RUN(reply_is_one_piece);
+	RUN(reply_leaves_the_message_alone);
+	RUN(reply_from_elsewhere_is_copied);
 	arena_destroy(&arena);
 	return test_result();
 }

@@ -71,6 +71,13 @@ static void prints_text(void)
 			"keeper pid           100\n"
 			"keeper alive         yes\n"
 			"uptime               1 d 01:01:01\n"
+			"recovery             off\n"
+			"takeovers            0\n"
+			"requests done again  0\n"
+			"answers sent again   0\n"
+			"requests refused     0\n"
+			"last pause, ms       0\n"
+			"worst pause, ms      0\n"
 			"safe to stack on     yes\n"
 			"reason               \n"
 			"io_flusher required  yes\n"
@@ -125,7 +132,7 @@ static void prints_json(void)
 	CHECK(strstr(text, "\n  \"oom_score_adj\": -1000,\n"));
 	CHECK(strstr(text, "\"requests\": 18446744073709551615,\n"));
 	/* all of the table but "queue" itself, and 18 of each queue */
-	CHECK_EQ(json_object_object_length(document), 41);
+	CHECK_EQ(json_object_object_length(document), 48);
 	CHECK_EQ(json_object_array_length(queues), (size_t)2);
 	CHECK_EQ(json_object_object_length(json_object_array_get_idx(queues, 1)), 18);
 	json_object_put(document);

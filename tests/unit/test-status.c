@@ -67,6 +67,7 @@ static void the_largest_fits_an_answer(void)
 	memset(&status, 0xff, sizeof(status));
 	memset(path, '\n', sizeof(path) - 1);
 	status.version = status.cache = status.transport = "longer than any that there is";
+	status.recovery = "longer than any that there is";
 	status.backing = status.mountpoint = path;
 	status.keeper_alive = status.safe_to_stack = true;
 	status.io_flusher_required = status.io_flusher = true;

@@ -78,6 +78,12 @@ int dispatch_handle(const struct dispatch_entry *entry, struct call *call)
 	return entry->handler(call);
 }
 
+void dispatch_take_back(const struct call *call)
+{
+	(void)call;
+	CHECK(false); /* nothing is inherited here */
+}
+
 void dispatch_slow_down(const struct dispatch_entry *entry, const struct fs *served)
 {
 	(void)entry, (void)served;
@@ -89,8 +95,9 @@ void outbox_drop(struct outbox *outbox, struct request *request)
 	pool_put(&outbox->slots, request->index);
 }
 
-int outbox_answer(struct outbox *outbox, struct request *request, const struct fuse_out_header *out)
+int outbox_answer(struct outbox *outbox, struct request *request)
 {
+	const struct fuse_out_header *out = request_the_reply(&arena, request);
 	bool fits = out->len >= sizeof(*out) && out->unique < UNIQUES;
 
 	if (fits) {
@@ -100,11 +107,6 @@ int outbox_answer(struct outbox *outbox, struct request *request, const struct f
 	if (!request->meta)
 		outbox_drop(outbox, request);
 	return fits ? 0 : -EINVAL;
-}
-
-int outbox_answer_own(struct outbox *outbox, struct request *request)
-{
-	return outbox_answer(outbox, request, request_own_reply(&arena, request));
 }
 
 void outbox_return(struct outbox *outbox, struct request *request)
@@ -258,7 +260,7 @@ static void short_of_slots_uses_the_queue_s_own(void)
 	close_all();
 }
 
-/* A request that waits for nothing leaves its body in its own payload; any other is left alone. */
+/* A request that waits for nothing leaves its body in its own slot; any other is left alone. */
 static void what_waits_for_nothing_runs_inline(void)
 {
 	struct fuse_in_header in = { .len = sizeof(in), .opcode = FUSE_LOOKUP, .nodeid = 1 };
@@ -271,7 +273,7 @@ static void what_waits_for_nothing_runs_inline(void)
 	open_all();
 	request = &set.requests[DEPTH]; /* queue 1's */
 	request->opcode = FUSE_LOOKUP;
-	body = request_payload(&arena, request);
+	body = request_short_body(&arena, request);
 	memset(body, '-', 101);
 	CHECK(worker_run_inline(&set, 1, request, &call, &error, &body_len));
 	CHECK(error == 0 && body_len == 100);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/takeover.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "handlers/dispatch.h"
+#include "serve/dropper.h"
+#include "serve/outbox.h"
+#include "serve/request.h"
+#include "serve/transport.h"
+#include "serve/worker.h"
+
+/* Closes the ring that is noted at arena offset OFF, if there is one. */
+static int close_ring(int arena_fd, uint64_t off)
+{
+	int32_t fd, none = -1;
+
+	if (pread(arena_fd, &fd, sizeof(fd), (off_t)off) != (ssize_t)sizeof(fd))
+		return -EBADMSG;
+	/* first, as the number may be used again before another heir looks */
+	if (pwrite(arena_fd, &none, sizeof(none), (off_t)off) != (ssize_t)sizeof(none))
+		return -EBADMSG;
+	close_fd(&fd);
+	return 0;
+}
+
+int takeover_close_rings(int arena_fd)
+{
+	struct arena_header header;
+	int r = 0;
+
+	/* by reading: to map it takes longer than all the rest */
+	if (pread(arena_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return -EBADMSG;
+	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX && !r; qid++)
+		r = close_ring(arena_fd, header.span[ARENA_HANDOVER].off +
+						 offsetof(struct handover, queue[qid].ring_fd));
+	return r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until FD hangs up, or until END_MS. It never becomes readable: nobody writes to it. */
+static int await_one(int fd, int64_t end_ms)
+{
+	struct pollfd sentinel = { .fd = fd };
+
+	for (;;) {
+		int64_t left = end_ms - now_ms();
+		int n = poll(&sentinel, 1, left > 0 ? (int)left : 0);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			return sentinel.revents & POLLHUP ? 0 : -EBADF;
+		if (n == 0 && left <= 0)
+			return -ETIMEDOUT;
+	}
+}
+
+int takeover_await(const int *sentinels, uint32_t count, int ms)
+{
+	int64_t end_ms = now_ms() + ms;
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && !r; i++)
+		r = await_one(sentinels[i], end_ms);
+	return r;
+}
+
+static struct request *row(const struct takeover *takeover, uint32_t index)
+{
+	return (struct request *)arena_table(takeover->arena, ARENA_REQUESTS) + index;
+}
+
+static void free_slot(const struct takeover *takeover, struct request *request)
+{
+	request_inherit(request, REQUEST_FREE);
+	request->inherited = false;
+	if (request->meta)
+		pool_put(&takeover->workers->slots, request->index);
+	else
+		pool_put(&takeover->outboxes[request->qid].slots, request->index);
+}
+
+/* Completes the row of a request that was just being received, of which the message is whole. */
+static void complete(const struct takeover *takeover, struct request *request)
+{
+	const struct fuse_in_header *in = request_message(takeover->arena, request);
+
+	request->unique = in->unique;
+	request->opcode = in->opcode;
+	request->msg_len = in->len;
+}
+
+/* Whether a message was read into REQUEST, which was on offer. */
+static bool is_taken(const struct takeover *takeover, const struct request *request)
+{
+	const struct fuse_in_header *in = request_message(takeover->arena, request);
+
+	return in->len >= sizeof(*in) && in->len <= request_message_cap(request);
+}
+
+/*
+ * Whether REQUEST's message was being copied to a metadata slot, which has all of it. Only one of
+ * the two may be answered.
+ */
+static bool is_moved(const struct takeover *takeover, const struct request *request)
+{
+	for (uint32_t i = 0; i < takeover->meta_slots; i++) {
+		const struct request *meta = row(takeover, takeover->queue_slots + i);
+
+		if (request_state(meta) != REQUEST_FREE && meta->unique == request->unique)
+			return true;
+	}
+	return false;
+}
+
+static void send_reply(struct takeover *takeover, struct request *request)
+{
+	/* ENOENT: the client has had it, or gave up */
+	(void)transport_dev_answer(takeover->outboxes[request->qid].dev,
+				   request_the_reply(takeover->arena, request), request->reply_len);
+	free_slot(takeover, request);
+}
+
+/* REQUEST has its answer. */
+static void resend(struct takeover *takeover, struct request *request)
+{
+	takeover->handover->resent++;
+	if (request->drops) {
+		/* the dead server's counts are void (inode_table_attach()) */
+		request->drop.by_writer = request->drop.counted = false;
+		request_copy_reply(takeover->arena, request);
+		if (dropper_put(takeover->dropper, request))
+			return;
+	}
+	send_reply(takeover, request);
+}
+
+/* At REQUEST, as many servers have failed as may. Its thread answers it with EIO. */
+static void refuse(struct takeover *takeover, const struct request *request)
+{
+	const struct fuse_in_header *in = request_message(takeover->arena, request);
+
+	log_fail("%s of node %#llx (request %llu): serve: %u servers have failed while they did: "
+		 "answered with EIO",
+		 dispatch_entry(request->opcode)->name, (unsigned long long)in->nodeid,
+		 (unsigned long long)request->unique, request->deaths);
+	takeover->handover->refused++;
+}
+
+/* REQUEST has no answer yet. IS_RUN: a thread had it. */
+static void inherit(struct takeover *takeover, struct request *request, bool is_run)
+{
+	request->in_gate = false;
+	request->waits = false;
+	request->drops = false;
+	request->worker = POOL_NONE;
+	if (takeover->failed && is_run && request->begun && ++request->deaths == REQUEST_DEATHS_MAX)
+		refuse(takeover, request);
+	request->begun = false;
+	takeover->handover->redone++;
+	request_inherit(request, REQUEST_RUN);
+	request->inherited = true;
+	if (request->meta)
+		worker_submit(takeover->workers, request);
+}
+
+static void take_over(struct takeover *takeover, struct request *request)
+{
+	enum request_state state = request_state(request);
+
+	switch (state) {
+	case REQUEST_FREE:
+	case REQUEST_STATES:
+		free_slot(takeover, request);
+		return;
+	case REQUEST_REPLY:
+		resend(takeover, request);
+		return;
+	case REQUEST_FETCH:
+		if (!is_taken(takeover, request)) {
+			free_slot(takeover, request);
+			return;
+		}
+		break;
+	case REQUEST_RUN:
+	case REQUEST_GATE:
+	case REQUEST_IO:
+	case REQUEST_QUEUED:
+		break;
+	}
+	complete(takeover, request);
+	if (!request->meta && is_moved(takeover, request))
+		free_slot(takeover, request);
+	else
+		inherit(takeover, request, state == REQUEST_RUN);
+}
+
+void takeover_requests(struct takeover *takeover)
+{
+	/* the highest first, for the pools; and the data slots before the metadata slots, as these
+	 * may be freed */
+	for (uint32_t i = takeover->queue_slots; i-- > 0;)
+		take_over(takeover, row(takeover, i));
+	for (uint32_t i = takeover->meta_slots; i-- > 0;)
+		take_over(takeover, row(takeover, takeover->queue_slots + i));
+}

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# With recovery=on the death of a server is a pause. Servers are killed in the middle of verified
+# writes on stacked filesystems, each with at least 8 requests in flight: no client gets an error,
+# no byte differs, and the filesystems are clean. Open files, files without a name and listings of
+# directories go on. The same load without recovery fails.
+#
+#@ packages: fio e2fsprogs xfsprogs procps python3
+#@ timeout: 900
+. "$(dirname "$0")/../lib/mount.sh"
+
+kills=10
+((!${CAISSON_LONG:-0})) || kills=200
+
+has_heir() { [[ $(server_pid) != "$server" && $(server_pid) != "${daemon_pid[$mnt]}" ]]; }
+in_flight() { cat "$(connection_dir "$mnt")/waiting"; }
+is_busy() { (($(in_flight) >= 8)); }
+
+# kill_server [SIGNAL]: returns when an heir serves
+kill_server() {
+	server=$(server_pid)
+	kill "-${1:-KILL}" "$server"
+	wait_until 30 has_heir
+	stat -f "$mnt" >/dev/null
+}
+
+# kill_busy: kills the server while at least 8 requests are in flight
+kill_busy() {
+	wait_until 30 is_busy
+	server=$(server_pid)
+	kill -KILL "$server"
+	more "$(in_flight)" 7 "number of requests in flight at the kill"
+	wait_until 30 has_heir
+	stat -f "$mnt" >/dev/null
+}
+
+# verified TYPE: a verified load on TYPE on a loop device on the mount; sets $load, the PID of fio
+verified() {
+	truncate -s 400M "$mnt/disk-$1"
+	attach "$mnt/disk-$1" --direct-io=on
+	make_filesystem "$1" "$loop"
+	mount_loop "$loop" "$scratch/$1" -t "$1"
+	# shellcheck disable=SC2034
+	device[$1]=$loop
+	fio --name=load --directory="$scratch/$1" --size=48M --rw=randwrite --bs=4k --ioengine=libaio \
+		--iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
+		--verify_state_save=0 --time_based --runtime=600 --eta=never >"$scratch/fio-$1" 2>&1 &
+	load=$!
+}
+
+# end_load TYPE: fio ends by SIGINT, with status 128; it must not have found anything wrong
+end_load() {
+	! process_is_gone "$load" || fail "fio on $1 has ended: $(tail -n 3 "$scratch/fio-$1")"
+	kill -INT "$load"
+	exits 128 wait "$load"
+	! grep -qiE 'verify:|error=' "$scratch/fio-$1" || fail "fio on $1: $(grep -iE 'verify:|error=' "$scratch/fio-$1" | head -n 1)"
+	umount "$scratch/$1"
+	case $1 in
+	ext4) e2fsck -fn "${device[$1]}" >"$scratch/fsck" 2>&1 ;;
+	xfs) xfs_repair -n "${device[$1]}" >"$scratch/fsck" 2>&1 ;;
+	esac || fail "$1 isn't clean: $(tail -n 3 "$scratch/fsck")"
+	detach "${device[$1]}"
+}
+
+declare -A device=()
+make_backing ext4 2G
+serve "$backing" "$mnt" transport=dev,recovery=on,recoveries=10000
+same "$("$CAISSON" status "$mnt" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["recovery"])')" on recovery
+
+say "what is open stays open"
+mkdir "$mnt/dir"
+touch "$mnt/dir/"{1..300}
+echo one >"$mnt/file"
+exec {file}<>"$mnt/file"
+rm "$mnt/file"
+exec {dir}<"$mnt/dir"
+before=$(stat -Lc '%i %s %Y' "/proc/$BASHPID/fd/$file")
+for signal in KILL SEGV BUS ABRT; do
+	kill_server "$signal"
+	same "$(stat -Lc '%i %s %Y' "/proc/$BASHPID/fd/$file")" "$before" "the file without a name after SIG$signal"
+	same "$(cat "/proc/$BASHPID/fd/$file")" one "what is in it"
+done
+same "$(find "/proc/$BASHPID/fd/$dir/" -type f | wc -l)" 300 "number of files"
+exec {file}>&- {dir}<&-
+rm -r "$mnt/dir"
+
+say "nothing of it stays: descriptors"
+keeper_fds() { find "/proc/${daemon_pid[$mnt]}/fd" -mindepth 1 | wc -l; }
+before=$(keeper_fds)
+for _ in {1..20}; do
+	kill_server
+done
+same "$(keeper_fds)" "$before" "number of descriptors"
+
+for type in ext4 xfs; do
+	say "$kills kills under a verified load on $type"
+	verified "$type"
+	for ((i = 0; i < kills; i++)); do
+		kill_busy
+	done
+	end_load "$type"
+done
+more "$(status_total takeovers)" $((2 * kills)) takeovers
+more "$(status_total takeover_redone)" "$kills" "number of requests done again"
+same "$(status_total takeover_refused)" 0 "number of requests refused"
+"$CAISSON" status "$mnt" | grep -E 'takeover|pause|requests done|answers sent'
+
+say "the keeper dies: unprotected; and then the server: errors, and nothing hangs"
+server=$(server_pid)
+kill -KILL "${daemon_pid[$mnt]}"
+wait "${daemon_pid[$mnt]}" || true
+is_unprotected() { "$CAISSON" status "$mnt" | grep -q '^recovery .*no: the keeper has died'; }
+wait_until 10 is_unprotected
+echo two >"$mnt/file"
+kill -KILL "$server"
+wait_until 20 process_is_gone "$server"
+exits 1 cat "$mnt/file" 2>/dev/null
+umount -l "$mnt"
+wait_until 20 daemon_has_ended "$mnt"
+forget_daemon "$mnt"
+same "$(<"$backing/file")" two "what was written"
+
+say "control: without recovery the same load fails"
+serve "$backing" "$mnt" transport=dev,recovery=off
+verified ext4
+wait_until 30 is_busy
+kill -KILL "$(server_pid)"
+wait_until 60 process_is_gone "$load"
+! wait "$load" || fail "fio has found nothing wrong without a server"
+await_daemon "$mnt" 2
+umount "$scratch/ext4" || umount -l "$scratch/ext4"
+detach "${device[ext4]}"

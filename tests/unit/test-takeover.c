@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Taking over requests: every state that a process can leave a slot in, also between two of its
+ * stores; what is answered, what is done again and what is free afterwards; each request once.
+ */
+#include "serve/takeover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/macro.h"
+#include "serve/dropper.h"
+#include "serve/outbox.h"
+#include "serve/request.h"
+#include "serve/transport.h"
+#include "serve/worker.h"
+#include "test.h"
+
+enum { QUEUES = 2, DEPTH = 3, META = 4, SLOTS = QUEUES * DEPTH + META, ANSWERS = 16 };
+
+static struct arena arena;
+static struct request *requests;
+static struct outbox outboxes[QUEUES];
+static struct transport devices[QUEUES];
+static struct worker_set workers;
+static struct dropper dropper;
+static struct handover handover;
+static struct takeover takeover;
+
+/* What was done. */
+static struct {
+	int qid; /* whose device it went to */
+	struct fuse_out_header out;
+} answers[ANSWERS];
+static uint32_t answer_count, submitted[SLOTS], put[SLOTS];
+static bool dropper_takes;
+
+int transport_dev_answer(struct transport *transport, const void *data, uint32_t len)
+{
+	CHECK(answer_count < ANSWERS);
+	answers[answer_count].qid = (int)(transport - devices);
+	memcpy(&answers[answer_count].out, data, sizeof(struct fuse_out_header));
+	CHECK_EQ(answers[answer_count].out.len, len);
+	answer_count++;
+	return -ENOENT; /* as for an answer that was sent */
+}
+
+void worker_submit(struct worker_set *set, struct request *request)
+{
+	CHECK(set == &workers && request_state(request) == REQUEST_RUN);
+	submitted[request->index]++;
+}
+
+bool dropper_put(struct dropper *to, struct request *request)
+{
+	CHECK(to == &dropper && request_state(request) == REQUEST_REPLY);
+	CHECK(!request->drop.by_writer && !request->drop.counted);
+	put[request->index]++;
+	return dropper_takes;
+}
+
+static void make(void)
+{
+	uint64_t buffers;
+
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), SLOTS, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_DATA_BUFFERS, request_stride(PAGE_BYTES), SLOTS,
+			 PAGE_BYTES) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	buffers = arena_off(&arena, arena_table(&arena, ARENA_DATA_BUFFERS));
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		request_init(&requests[i], i, (uint16_t)(i / DEPTH % QUEUES),
+			     buffers + i * request_stride(PAGE_BYTES), PAGE_BYTES);
+		requests[i].meta = i >= QUEUES * DEPTH;
+	}
+	for (uint32_t qid = 0; qid < QUEUES; qid++) {
+		outboxes[qid] = (struct outbox){ .dev = &devices[qid] };
+		CHECK(pool_init_in_use(&outboxes[qid].slots, qid * DEPTH, DEPTH) == 0);
+	}
+	workers = (struct worker_set){ 0 };
+	CHECK(pool_init_in_use(&workers.slots, QUEUES * DEPTH, META) == 0);
+	handover = (struct handover){ 0 };
+	takeover = (struct takeover){
+		.arena = &arena,
+		.outboxes = outboxes,
+		.workers = &workers,
+		.dropper = &dropper,
+		.handover = &handover,
+		.queue_slots = QUEUES * DEPTH,
+		.meta_slots = META,
+	};
+	answer_count = 0;
+	memset(submitted, 0, sizeof(submitted));
+	memset(put, 0, sizeof(put));
+}
+
+static void unmake(void)
+{
+	for (uint32_t qid = 0; qid < QUEUES; qid++)
+		pool_destroy(&outboxes[qid].slots);
+	pool_destroy(&workers.slots);
+	arena_destroy(&arena);
+}
+
+/* A message of OPCODE with the number UNIQUE, as it was read into slot INDEX, in STATE. */
+static struct request *leave(uint32_t index, enum request_state state, uint64_t unique,
+			     uint32_t opcode)
+{
+	struct request *request = &requests[index];
+	struct fuse_in_header in = { .len = sizeof(in), .opcode = opcode, .unique = unique };
+
+	memcpy(request_message(&arena, request), &in, sizeof(in));
+	request->unique = unique;
+	request->opcode = opcode;
+	request->msg_len = in.len;
+	request_inherit(request, state);
+	return request;
+}
+
+static bool is_free(uint32_t index)
+{
+	struct pool *pool = requests[index].meta ? &workers.slots
+						 : &outboxes[requests[index].qid].slots;
+	bool found = false;
+	uint32_t taken[SLOTS], count = 0;
+
+	while ((taken[count] = pool_take(pool)) != POOL_NONE)
+		found |= taken[count++] == index;
+	while (count)
+		pool_put(pool, taken[--count]);
+	return found && request_state(&requests[index]) == REQUEST_FREE;
+}
+
+static uint32_t free_count(void)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < SLOTS; i++)
+		count += is_free(i);
+	return count;
+}
+
+static void nothing_under_way_leaves_all_slots_free(void)
+{
+	make();
+	request_begin(&arena, &requests[1]);
+	request_move(&requests[1], REQUEST_FETCH); /* on offer, and nothing was read */
+	takeover_requests(&takeover);
+	CHECK_EQ(free_count(), (uint32_t)SLOTS);
+	CHECK(!answer_count && !handover.redone && !handover.resent);
+	/* the lowest is taken first */
+	CHECK_EQ(pool_take(&outboxes[1].slots), (uint32_t)DEPTH);
+	unmake();
+}
+
+/* Whatever a request without an answer was doing, it is done from its beginning. */
+static void what_has_no_answer_is_done_again(void)
+{
+	static const enum request_state states[] = { REQUEST_FETCH, REQUEST_RUN, REQUEST_GATE,
+						     REQUEST_IO, REQUEST_QUEUED };
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		struct request *data, *meta;
+
+		make();
+		data = leave(4, states[i], 10, FUSE_WRITE);
+		data->in_gate = data->waits = data->drops = true;
+		data->worker = 3;
+		data->unique = 7; /* of the message before: received() hasn't looked yet */
+		data->opcode = FUSE_READ;
+		data->msg_len = 5;
+		meta = leave(QUEUES * DEPTH + 2, states[i], 20, FUSE_MKDIR);
+		takeover_requests(&takeover);
+
+		CHECK(request_state(data) == REQUEST_RUN && data->inherited);
+		CHECK(data->unique == 10 && data->opcode == FUSE_WRITE);
+		CHECK_EQ(data->msg_len, (uint32_t)sizeof(struct fuse_in_header));
+		CHECK(!data->in_gate && !data->waits && !data->drops);
+		CHECK_EQ(data->worker, POOL_NONE);
+		CHECK(!submitted[4]); /* its queue goes on with it */
+		CHECK(request_state(meta) == REQUEST_RUN && meta->inherited);
+		CHECK_EQ(submitted[QUEUES * DEPTH + 2], 1u);
+		CHECK(!answer_count && handover.redone == 2 && !handover.resent);
+		CHECK_EQ(free_count(), (uint32_t)SLOTS - 2);
+		unmake();
+	}
+}
+
+static void what_has_its_answer_gets_it_again(void)
+{
+	struct fuse_out_header *elsewhere;
+	struct request *request;
+
+	make();
+	request = leave(1, REQUEST_RUN, 10, FUSE_GETATTR);
+	(void)request_reply(&arena, request, -ENOENT, 0);
+	request = leave(QUEUES * DEPTH, REQUEST_RUN, 20, FUSE_MKDIR);
+	request->qid = 1;
+	elsewhere = request_payload(&arena, &requests[2]); /* as in a worker's buffer */
+	*elsewhere = (struct fuse_out_header){ .len = sizeof(*elsewhere) + 8, .unique = 20 };
+	request_set_reply(&arena, request, elsewhere);
+	request_move(request, REQUEST_REPLY);
+	takeover_requests(&takeover);
+
+	CHECK_EQ(answer_count, 2u);
+	CHECK(answers[0].qid == 0 && answers[0].out.unique == 10 &&
+	      answers[0].out.error == -ENOENT);
+	CHECK(answers[1].qid == 1 && answers[1].out.unique == 20);
+	CHECK(handover.resent == 2 && !handover.redone);
+	CHECK_EQ(free_count(), (uint32_t)SLOTS);
+	unmake();
+}
+
+/* An answer that has to wait for the page cache above still does. */
+static void a_drop_comes_before_its_answer(void)
+{
+	for (int takes = 0; takes <= 1; takes++) {
+		struct request *request;
+
+		make();
+		dropper_takes = takes;
+		request = leave(2, REQUEST_RUN, 10, FUSE_WRITE);
+		request->drops = true;
+		request->drop = (struct cached_drop){ .by_writer = true, .counted = true };
+		(void)request_reply(&arena, request, 0, 8);
+		takeover_requests(&takeover);
+		CHECK_EQ(put[2], 1u);
+		CHECK_EQ(answer_count, takes ? 0u : 1u);
+		CHECK(is_free(2) == !takes);
+		unmake();
+	}
+}
+
+/* Killed while a message was being copied to a metadata slot, before and after its last store. */
+static void a_copy_is_not_done_twice(void)
+{
+	for (int copied = 0; copied <= 1; copied++) {
+		make();
+		(void)leave(0, REQUEST_RUN, 10, FUSE_MKDIR);
+		(void)leave(QUEUES * DEPTH + 1, copied ? REQUEST_RUN : REQUEST_FREE, 10,
+			    FUSE_MKDIR);
+		takeover_requests(&takeover);
+		CHECK(requests[0].inherited == !copied);
+		CHECK_EQ(submitted[QUEUES * DEPTH + 1], copied ? 1u : 0u);
+		CHECK_EQ(handover.redone, (uint64_t)1);
+		CHECK_EQ(free_count(), (uint32_t)SLOTS - 1);
+		unmake();
+	}
+}
+
+/* A message without a header that could be one was never complete. */
+static void a_header_that_is_none_is_no_request(void)
+{
+	struct request *request;
+
+	make();
+	request = leave(0, REQUEST_FETCH, 10, FUSE_MKDIR);
+	((struct fuse_in_header *)request_message(&arena, request))->len = UINT32_MAX;
+	takeover_requests(&takeover);
+	CHECK_EQ(free_count(), (uint32_t)SLOTS);
+	unmake();
+}
+
+/* Slot INDEX as a server has left it that failed, or was killed, while it had REQUEST. */
+static void die(uint32_t index, enum request_state state, bool begun, bool failed)
+{
+	struct request *request = leave(index, state, 10, FUSE_MKDIR);
+
+	request->begun = begun;
+	takeover.failed = failed;
+	while (pool_take(&outboxes[0].slots) != POOL_NONE ||
+	       pool_take(&outboxes[1].slots) != POOL_NONE || pool_take(&workers.slots) != POOL_NONE)
+		;
+	takeover_requests(&takeover);
+	CHECK(request->inherited && !request->begun);
+}
+
+/*
+ * Of a request at which servers fail it is known after the third. To be killed by others is no
+ * fault of its own, nor is what befell while no thread had begun with it.
+ */
+static void failures_are_counted(void)
+{
+	make();
+	for (uint32_t i = 0; i < 2 * REQUEST_DEATHS_MAX; i++) {
+		die(0, REQUEST_RUN, true, false);
+		die(0, REQUEST_RUN, false, true);
+		die(0, REQUEST_IO, true, true);
+		die(0, REQUEST_QUEUED, true, true);
+	}
+	CHECK(!requests[0].deaths && !handover.refused);
+	for (uint32_t i = 1; i <= REQUEST_DEATHS_MAX; i++) {
+		die(0, REQUEST_RUN, true, true);
+		CHECK_EQ(requests[0].deaths, i);
+		CHECK_EQ(handover.refused, (uint64_t)(i == REQUEST_DEATHS_MAX));
+	}
+	/* its thread answers it: see REQUEST_DEATHS_MAX in queue.c and worker.c */
+	CHECK(!answer_count && request_state(&requests[0]) == REQUEST_RUN);
+	/* the slot's next message begins anew */
+	(void)request_reply(&arena, &requests[0], -EIO, 0);
+	request_move(&requests[0], REQUEST_FREE);
+	request_begin(&arena, &requests[0]);
+	CHECK(!requests[0].deaths && !requests[0].inherited);
+	unmake();
+}
+
+static void *hang_up(void *arg)
+{
+	CHECK(usleep(20000) == 0);
+	CHECK(close(*(int *)arg) == 0);
+	return NULL;
+}
+
+static void waits_for_every_sentinel(void)
+{
+	int fds[2][2], ends[2];
+	pthread_t thread;
+
+	for (int i = 0; i < 2; i++) {
+		CHECK(pipe2(fds[i], O_CLOEXEC) == 0);
+		ends[i] = fds[i][0];
+	}
+	CHECK(close(fds[0][1]) == 0);
+	CHECK_EQ(takeover_await(ends, 1, 0), 0);
+	CHECK_EQ(takeover_await(ends, 2, 10), -ETIMEDOUT);
+	CHECK(pthread_create(&thread, NULL, hang_up, &fds[1][1]) == 0);
+	CHECK_EQ(takeover_await(ends, 2, 20000), 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	for (int i = 0; i < 2; i++)
+		CHECK(close(ends[i]) == 0);
+}
+
+int main(void)
+{
+	RUN(nothing_under_way_leaves_all_slots_free);
+	RUN(what_has_no_answer_is_done_again);
+	RUN(what_has_its_answer_gets_it_again);
+	RUN(a_drop_comes_before_its_answer);
+	RUN(a_copy_is_not_done_twice);
+	RUN(a_header_that_is_none_is_no_request);
+	RUN(failures_are_counted);
+	RUN(waits_for_every_sentinel);
+	return test_result();
+}
