@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * late-write MOUNTPOINT [libfuse's options]: a filesystem with one file, disk, of 128 MiB in memory.
- * The first write to it that begins with "LATE" takes three seconds, and only then changes the file.
- * Whatever else is read and written meanwhile takes no time.
+ * late-write MOUNTPOINT [libfuse's options]: a filesystem with one file, disk, of 128 MiB in
+ * memory. The first write to it that begins with "LATE" takes three seconds, and only then changes
+ * the file. Whatever else is read and written meanwhile takes no time.
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>

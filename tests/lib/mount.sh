@@ -167,22 +167,28 @@ serve() {
 # CAISSON_CHAOS=MS: each server is killed after MS milliseconds, and its heir, and so on, until
 # unserve. Clients must not notice.
 begin_chaos() {
-	local keeper=${daemon_pid[$1]} pause
+	local keeper=${daemon_pid[$1]} pause fd
 	pause=$(printf '%d.%03d' $((CAISSON_CHAOS / 1000)) $((CAISSON_CHAOS % 1000)))
-	while sleep "$pause" && ! process_is_gone "$keeper"; do
+	mkfifo "$scratch/calm.$daemon_count"
+	exec {fd}<>"$scratch/calm.$daemon_count"
+	# until end_chaos writes to the pipe
+	while ! read -r -t "$pause" -u "$fd" && ! process_is_gone "$keeper"; do
 		pkill -KILL -P "$keeper" || true
 	done &
-	daemon_chaos[$1]=$!
+	daemon_chaos[$1]="$! $fd"
 	# shellcheck disable=SC2034 # for case.sh
 	keep_pid["$!"]=1
 }
 
 # end_chaos MOUNTPOINT: returns when the last heir serves
 end_chaos() {
+	local pid fd
 	[[ -v daemon_chaos[$1] ]] || return 0
-	kill "${daemon_chaos[$1]}" 2>/dev/null || true
-	wait "${daemon_chaos[$1]}" || true
+	read -r pid fd <<<"${daemon_chaos[$1]}"
 	unset "daemon_chaos[$1]"
+	echo >&"$fd"
+	wait "$pid" || true
+	exec {fd}>&-
 	stat -f "$1" >/dev/null
 }
 
