@@ -62,6 +62,10 @@
 /* Bytes of heap that are reserved for allocations after the server has dropped capabilities. */
 #define HEAP_SPARE (512 << 10)
 
+/* How often, and for how long each time, to wait for the rings of a dead server to go. */
+#define SETTLE_LOOKS 100
+#define SETTLE_MS    2
+
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_KEEPER_END, WATCH_LEASES, WATCHES };
 
 struct caissond {
@@ -80,6 +84,8 @@ struct caissond {
 	struct duties duties;
 	struct control_loop loop;
 	struct timespec started;
+	pid_t spare;		     /* or 0 */
+	struct keeper_message death; /* of the server that this one takes over from */
 	bool sealed, too_late;
 	bool keeper_gone;
 	bool stopping;
@@ -106,7 +112,10 @@ static void fill_status(void *arg, struct status *status)
 	if (!self->server.handover)
 		status->recovery = "off";
 	else
-		status->recovery = self->keeper_gone ? "no: the keeper has died" : "on";
+		status->recovery = self->keeper_gone ? "no: the keeper has died"
+				   : self->spare     ? "on"
+						     : "on, without a spare";
+	status->spare_pid = self->keeper_gone ? 0 : (uint64_t)self->spare;
 	status->io_flusher = audit->io_flusher;
 	status->mlock = audit->mlock;
 	status->tasks = audit->tasks;
@@ -151,6 +160,7 @@ static _Noreturn void die(const struct caissond *self, int error)
 static bool watch_ready(void *arg, uint32_t i)
 {
 	struct caissond *self = arg;
+	struct keeper_message message;
 	int fault;
 
 	if (i == WATCH_LEASES) {
@@ -158,8 +168,11 @@ static bool watch_ready(void *arg, uint32_t i)
 		return true;
 	}
 	if (i == WATCH_KEEPER || i == WATCH_KEEPER_END) {
-		switch (keeper_listen(self->link)) {
+		switch (keeper_listen(self->link, &message)) {
 		case KEEPER_NOTHING:
+			break;
+		case KEEPER_SPARE:
+			self->spare = message.fd;
 			break;
 		case KEEPER_STOP:
 			stop(self);
@@ -297,24 +310,38 @@ static void tell_swept(void *arg)
 	keeper_swept(self->link);
 }
 
-/* Opens the server. Returns 0 or -errno, logged. */
-static int open_server(struct caissond *self, const struct server_estate *estate)
+static int drop_capabilities(void)
 {
-	int r = 0;
+	int r = privdrop_thread();
 
-	if (estate) {
-		r = fd_marks_init(estate->marks);
-		if (r < 0)
-			log_fail("descriptors: list: %s", strerror(-r));
-		else
-			mark_fds(self, estate->marks);
-	}
-	if (r == 0)
-		r = server_open(&self->server, &self->options.serve, &self->store,
-				fuse_session_fd(self->fuse), estate);
-	if (estate)
-		fd_marks_destroy(estate->marks);
+	if (r < 0)
+		log_fail("main thread: drop capabilities: %s", strerror(-r));
 	return r;
+}
+
+/* Takes over from the server that has died. Returns 0 or -errno, logged. */
+static int take_over(struct caissond *self)
+{
+	struct fd_marks marks = { 0 };
+	const struct server_estate estate = {
+		.marks = &marks,
+		.died_us = self->death.died_us,
+		.wait_ms = (int)(self->options.recovery_timeout_ns / 1000000),
+		.failed = self->death.failed,
+		.swept = tell_swept,
+		.arg = self,
+	};
+	int r = fd_marks_init(&marks);
+
+	if (r < 0) {
+		log_fail("descriptors: list: %s", strerror(-r));
+		return r;
+	}
+	mark_fds(self, &marks);
+	r = server_seal(&self->server, &estate);
+	fd_marks_destroy(&marks);
+	/* only now, as it maps the rings of the dead server, which is locked memory */
+	return r < 0 ? r : drop_capabilities();
 }
 
 /* Does the phases 9 to 12. */
@@ -322,36 +349,25 @@ static int serve_with_server(struct caissond *self)
 {
 	const struct options *options = &self->options;
 	const struct keeper_link *link = self->link;
-	struct fd_marks marks = { 0 };
-	const struct server_estate inherited = {
-		.arena_fd = link->arena_fd,
-		.marks = &marks,
-		.died_us = link->died_us,
-		.wait_ms = (int)(options->recovery_timeout_ns / 1000000),
-		.failed = link->failed,
-		.swept = tell_swept,
-		.arg = self,
-	};
-	const struct server_estate *estate = link->is_heir ? &inherited : NULL;
 	int code, r;
 
-	r = open_server(self, estate);
-	if (r < 0)
+	r = server_open(&self->server, &self->options.serve, &self->store,
+			fuse_session_fd(self->fuse), link->arena_fd);
+	if (r < 0 || (!link->is_heir && drop_capabilities() < 0))
 		return EXIT_CANNOT_SERVE;
-	r = privdrop_thread();
-	if (r < 0) {
-		log_fail("main thread: drop capabilities: %s", strerror(-r));
-		return EXIT_CANNOT_SERVE;
-	}
 	code = audit(self);
 	if (code)
 		return code;
-	r = server_seal(&self->server, estate);
+	if (link->is_heir && !keeper_wait_for_death(link, &self->death))
+		return EXIT_CANNOT_SERVE;
+	r = link->is_heir ? take_over(self) : server_seal(&self->server, NULL);
 	self->too_late = r == -ETIMEDOUT;
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	self->sealed = true;
-	if (estate)
+	if (link->is_heir && control_publish(&self->control) < 0)
+		log_warn("control socket %s: replace", self->control.address.sun_path);
+	if (link->is_heir)
 		tell_taken_over(self);
 	else
 		tell_ready(self);
@@ -359,6 +375,9 @@ static int serve_with_server(struct caissond *self)
 	if (r < 0)
 		log_warn("keeper: report that %s is ready: %s", self->options.mountpoint,
 			 strerror(-r));
+
+	for (int i = 0; i < SETTLE_LOOKS && !server_settle(&self->server, SETTLE_MS); i++)
+		; /* if it takes longer, the duties go on with it */
 
 	self->duties = (struct duties){
 		.server = &self->server,
@@ -403,11 +422,9 @@ static int serve(void *arg, const struct keeper_link *link)
 	int code, r;
 
 	self->link = link;
-	r = link->is_heir ? takeover_close_rings(link->arena_fd) : 0;
-	if (r == 0 && link->is_heir)
-		r = privdrop_heir();
+	r = link->is_heir ? privdrop_heir() : 0;
 	if (r < 0) {
-		log_fail("server: begin to take over: %s", strerror(-r));
+		log_fail("server: take back capabilities: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &self->started); /* can't fail for this clock */
@@ -419,6 +436,8 @@ static int serve(void *arg, const struct keeper_link *link)
 
 	/* 7 */
 	r = control_open(&self->control, self->mount.major, self->mount.minor);
+	if (r == 0 && !link->is_heir)
+		r = control_publish(&self->control);
 	if (r < 0)
 		log_warn("control socket %s: make: %s", self->control.address.sun_path,
 			 strerror(-r));
@@ -487,6 +506,7 @@ static int keep(struct caissond *self)
 		.require_mlock = self->options.require_mlock,
 		.log = self->options.log,
 		.recovery = self->options.serve.recovery,
+		.spare = self->options.spare,
 		.recoveries = self->options.recoveries,
 		.recovery_timeout_ms = (uint32_t)(self->options.recovery_timeout_ns / 1000000),
 		.serve = serve,

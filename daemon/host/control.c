@@ -49,18 +49,26 @@ static int64_t now_ms(void)
 
 /* -- The socket -- */
 
-/* Binds to a name of its own, and renames that over a socket that exists (control.h). */
+/* The name that the socket has before control_publish(). */
+static int name_before(const struct control *control, struct sockaddr_un *ret_address)
+{
+	size_t room = sizeof(ret_address->sun_path);
+	int n;
+
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	n = snprintf(ret_address->sun_path, room, "%s.next", control->address.sun_path);
+	return n < 0 || (size_t)n >= room ? -ENAMETOOLONG : 0;
+}
+
 static int bind_socket(struct control *control)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	struct stat st;
 	mode_t saved;
-	int n, r = 0;
+	int r = name_before(control, &address);
 
-	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s.%d", control->address.sun_path,
-		     (int)getpid());
-	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
+	if (r < 0)
+		return r;
 	if (unlink(address.sun_path) < 0 && errno != ENOENT)
 		return -errno;
 	saved = umask(0177); /* nobody else may connect, from the start */
@@ -69,8 +77,7 @@ static int bind_socket(struct control *control)
 	(void)umask(saved); /* can't fail */
 	if (r < 0)
 		return r;
-	if (listen(control->listen_fd, 8) < 0 || stat(address.sun_path, &st) < 0 ||
-	    rename(address.sun_path, control->address.sun_path) < 0) {
+	if (listen(control->listen_fd, 8) < 0 || stat(address.sun_path, &st) < 0) {
 		r = -errno;
 		(void)unlink(address.sun_path); /* the first error counts */
 		return r;
@@ -78,6 +85,16 @@ static int bind_socket(struct control *control)
 	control->dev = st.st_dev;
 	control->ino = st.st_ino;
 	return 0;
+}
+
+int control_publish(struct control *control)
+{
+	struct sockaddr_un address;
+	int r = name_before(control, &address);
+
+	if (r == 0 && rename(address.sun_path, control->address.sun_path) < 0)
+		r = -errno;
+	return r;
 }
 
 static int make_timer(int *ret_fd)
@@ -125,6 +142,7 @@ int control_open(struct control *control, uint32_t major, uint32_t minor)
 
 void control_close(struct control *control)
 {
+	struct sockaddr_un next;
 	struct stat st;
 
 	/* a later daemon of the same number may have its socket there */
@@ -132,6 +150,9 @@ void control_close(struct control *control)
 	    st.st_dev == control->dev && st.st_ino == control->ino)
 		/* If it fails, the next daemon replaces the socket. */
 		(void)unlink(control->address.sun_path);
+	/* that of a spare, which ends with this server */
+	if (control->ino && name_before(control, &next) == 0)
+		(void)unlink(next.sun_path);
 	control->ino = 0;
 	if (control->client)
 		close_fd(&control->client->fd);

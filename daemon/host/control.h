@@ -37,12 +37,18 @@ struct control_loop {
 };
 
 /*
- * Makes the socket of the mount with st_dev MAJOR:MINOR. Needs the right to write in the runtime
- * directory. Replaces a socket that exists, because no other mount has this number now. Allocates.
- * Returns 0 or -errno, with control->address.sun_path set for the message. The path is empty with
- * -ENOENT, if an ordinary user has no place for it.
+ * Makes the socket of the mount with st_dev MAJOR:MINOR, where clients don't look yet. Needs the
+ * right to write in the runtime directory. Allocates. Returns 0 or -errno, with
+ * control->address.sun_path set for the message. The path is empty with -ENOENT, if an ordinary
+ * user has no place for it.
  */
 int control_open(struct control *control, uint32_t major, uint32_t minor);
+
+/*
+ * Gives the socket its name. Replaces a socket that exists, because no other mount has this number
+ * now: it is of a server that has died. Returns 0 or -errno.
+ */
+int control_publish(struct control *control);
 
 /* Serves clients, ticks and watches until loop->ready() returns false. Returns 0 or -errno. */
 int control_run(struct control *control, struct control_loop *loop);

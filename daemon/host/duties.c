@@ -23,6 +23,11 @@ static void answer_behind_slow_drops(struct duties *duties)
 	dropper_look(&duties->server->dropper);
 }
 
+static void settle(struct duties *duties)
+{
+	(void)server_settle(duties->server, 0); /* nothing to do, as a rule */
+}
+
 static void tell_transport(struct duties *duties)
 {
 	int refusal = duties->told_transport ? 0 : server_transport_refusal(duties->server);
@@ -93,9 +98,13 @@ static const struct duty {
 	uint32_t period_ms; /* a multiple of CONTROL_TICK_MS */
 	void (*run)(struct duties *duties);
 } table[] = {
-	{ 500, free_held_up_threads }, { 500, answer_behind_slow_drops },
-	{ 500, tell_transport },       { 1000, audit },
-	{ 1000, log_counters },	       { 1000, check_free_space },
+	{ 500, free_held_up_threads },
+	{ 500, answer_behind_slow_drops },
+	{ CONTROL_TICK_MS, settle },
+	{ 500, tell_transport },
+	{ 1000, audit },
+	{ 1000, log_counters },
+	{ 1000, check_free_space },
 };
 
 void duties_tick(struct duties *duties)

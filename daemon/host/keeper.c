@@ -39,7 +39,6 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <limits.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,8 +47,6 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,6 +57,7 @@
 #include "base/printable.h"
 #include "base/procfs.h"
 #include "caisson/reclaim.h"
+#include "host/child.h"
 #include "host/fuse-abort.h"
 #include "host/launcher.h"
 #include "host/notify.h"
@@ -67,7 +65,11 @@
 #include "store/privdrop.h"
 
 /* Interval of looks whether the server has died without ending, ms. */
-#define LOOK_MS 1000
+#define LOOK_MS		 1000
+#define LOOK_RECOVERY_MS 200 /* with recovery=on, when clients wait for an heir */
+
+/* The least time between the death of a spare and the start of the next one, ms. */
+#define SPARE_MS 1000
 
 /* Heirs in a row that may fail before they are ready. */
 #define FAILURES_MAX 3
@@ -93,17 +95,17 @@ struct keeper {
 	const struct keeper_config *config;
 	struct own_mount mount;
 	enum state state;
-	pid_t server;
-	int server_fd; /* pidfd */
-	int self_fd;   /* pidfd of the keeper, for servers */
-	int link_fd;   /* to the server */
-	int far_fd;    /* the server's end of the link */
+	struct child server;
+	struct child spare; /* an heir for when the server dies, or none */
+	uint64_t spare_ms;  /* when the last one died, CLOCK_MONOTONIC */
+	int self_fd;	    /* pidfd of the keeper, for servers */
 	int signal_fd;
 	int arena_fd;	    /* what an heir takes over, as the last server has said; or -1 */
-	bool is_recovering; /* an heir has been started, and isn't ready */
+	bool is_recovering; /* the server is an heir that isn't ready */
 	bool is_sweeping;   /* it closes descriptors that it doesn't know, so none may be opened */
 	uint64_t sweep_ms;  /* when that began, CLOCK_MONOTONIC */
 	uint32_t failures;  /* heirs in a row that failed before they were ready */
+	pid_t corpse;	    /* a server that has an heir, but can't be reaped yet; or 0 */
 	int64_t minute_ms;  /* when the minute began in which the recoveries are counted */
 	uint32_t recoveries;
 	int abort_fd;	 /* the connection's, or -1 */
@@ -155,6 +157,7 @@ static void hear_signal(struct keeper *keeper)
 	const char *mountpoint = keeper->config->mountpoint;
 	const struct keeper_message stop = { .word = KEEPER_LINK_STOP, .fd = -1 };
 	struct signalfd_siginfo info;
+	int r;
 
 	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return; /* there was no signal */
@@ -171,8 +174,9 @@ static void hear_signal(struct keeper *keeper)
 	case LEAVING:
 		set_state(keeper, STOPPING);
 		log_info("%s: stop: finishing what is in flight", mountpoint);
-		if (send(keeper->link_fd, &stop, sizeof(stop), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			log_fail("server: tell it to stop: %s", strerror(errno));
+		r = child_tell(&keeper->server, &stop);
+		if (r < 0)
+			log_fail("server: tell it to stop: %s", strerror(-r));
 		break;
 	case STOPPING:
 	case STATES:
@@ -185,10 +189,10 @@ static void hear_server(struct keeper *keeper)
 	struct keeper_message message;
 	int r;
 
-	if (recv(keeper->link_fd, &message, sizeof(message), MSG_DONTWAIT) !=
-	    (ssize_t)sizeof(message))
+	if (!child_hear(&keeper->server, &message))
 		return;
-	keeper->is_sweeping = false;
+	if (message.word == KEEPER_LINK_SWEPT)
+		keeper->is_sweeping = false;
 	if (message.word != KEEPER_LINK_READY)
 		return;
 	keeper->arena_fd = message.fd;
@@ -213,7 +217,7 @@ static int reap(struct keeper *keeper, int *ret_status)
 	int status;
 
 	*ret_status = 0;
-	while (waitpid(keeper->server, &status, 0) < 0) {
+	while (waitpid(keeper->server.pid, &status, 0) < 0) {
 		if (errno != EINTR) {
 			log_fail("server: wait for its end: %s", strerror(errno));
 			return EXIT_CANNOT_SERVE;
@@ -222,7 +226,7 @@ static int reap(struct keeper *keeper, int *ret_status)
 	*ret_status = status;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status) <= EXIT_UNSAFE ? WEXITSTATUS(status) : EXIT_CANNOT_SERVE;
-	log_fail("server %d: serve %s: killed by signal %d (%s)", (int)keeper->server,
+	log_fail("server %d: serve %s: killed by signal %d (%s)", (int)keeper->server.pid,
 		 keeper->config->mountpoint, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	return EXIT_CANNOT_SERVE;
 }
@@ -236,10 +240,10 @@ static bool server_is_stuck(const struct keeper *keeper)
 	siginfo_t info = { 0 };
 	char path[32], state[16];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)keeper->server); /* fits */
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)keeper->server.pid); /* fits */
 	if (procfs_read_value(path, "State", state, sizeof(state)) < 0 || state[0] != 'Z')
 		return false;
-	return waitid(P_PID, (id_t)keeper->server, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	return waitid(P_PID, (id_t)keeper->server.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       info.si_pid == 0;
 }
 
@@ -253,7 +257,7 @@ static void abort_connection(struct keeper *keeper)
 	else
 		log_fail("server %d: end after its death: a thread of it is still in the kernel: "
 			 "connection aborted",
-			 (int)keeper->server);
+			 (int)keeper->server.pid);
 }
 
 static uint64_t now_us(void)
@@ -264,90 +268,69 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* Notes the keeper's descriptors, which an heir must not close. SERVER_FD is that of the heir. */
-static void note_fds(const struct keeper *keeper, int server_fd, const int log[static LOG_FDS],
-		     int fds[static KEEPER_FDS])
+/* Starts CHILD: the first server, or an heir if there is something to take over. */
+static int start(struct keeper *keeper, struct child *child)
 {
-	const int own[] = {
-		STDIN_FILENO,	  STDOUT_FILENO,       STDERR_FILENO,  server_fd,
-		keeper->self_fd,  keeper->link_fd,     keeper->far_fd, keeper->signal_fd,
-		keeper->abort_fd, keeper->launcher_fd,
-	};
-
-	_Static_assert(ARRAY_SIZE(own) + LOG_FDS <= KEEPER_FDS, "there is room for all of them");
-	for (size_t i = 0; i < KEEPER_FDS; i++)
-		fds[i] = i < ARRAY_SIZE(own) ? own[i] : -1;
-	memcpy(fds + ARRAY_SIZE(own), log, LOG_FDS * sizeof(*log));
-}
-
-/*
- * fork(), but with one table of descriptors for parent and child. The C library has no call for
- * that. It doesn't run its handlers, so no other thread may be in the library: the log's isn't
- * (log_before_clone()).
- */
-static pid_t fork_with_files(int *ret_pidfd)
-{
-	(void)fflush(NULL); /* or both would write what is buffered */
-	log_before_clone();
-	/* not clone3(), which sandboxes refuse; without a stack, their order doesn't matter */
-	return (pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL,
-			      NULL);
-}
-
-/* Runs the server, in the child. */
-__attribute__((noreturn)) static void be_server(const struct keeper *keeper,
-						struct keeper_link *link)
-{
-	struct pollfd fds[] = {
-		{ .fd = link->fd, .events = POLLIN },
-		{ .fd = link->keeper_fd, .events = POLLIN },
-	};
-	struct keeper_message begin;
-	int log[LOG_FDS];
-
-	log_fds(log); /* the keeper's */
-	log_after_clone(true);
-	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
-		;
-	if (recv(link->fd, &begin, sizeof(begin), MSG_DONTWAIT) != (ssize_t)sizeof(begin))
-		exit(EXIT_CANNOT_SERVE); /* the keeper has died */
-	note_fds(keeper, begin.fd, log, link->fds);
-	exit(keeper->config->serve(keeper->config->arg, link));
-}
-
-/* Starts a server: the first one, or an heir if there is something to take over. */
-static int start_server(struct keeper *keeper, bool failed)
-{
-	const struct keeper_config *config = keeper->config;
-	struct keeper_link link = {
-		.keeper = getpid(),
+	const struct child_config config = {
+		.daemon = !keeper->config->foreground,
+		.log = keeper->config->log,
+		.serve = keeper->config->serve,
+		.arg = keeper->config->arg,
 		.keeper_fd = keeper->self_fd,
-		.daemon = !config->foreground,
-		.log = config->log,
-		.is_heir = keeper->arena_fd >= 0,
-		.failed = failed,
 		.arena_fd = keeper->arena_fd,
-		.died_us = now_us(),
+		.fds = { keeper->signal_fd, keeper->abort_fd, keeper->launcher_fd, -1 },
 	};
-	struct keeper_message begin = { .word = KEEPER_LINK_BEGIN };
-	int fds[2], error;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	keeper->link_fd = fds[0];
-	link.fd = keeper->far_fd = fds[1];
-	keeper->server = fork_with_files(&keeper->server_fd);
-	error = errno;
-	if (keeper->server == 0)
-		be_server(keeper, &link);
-	log_after_clone(false);
-	if (keeper->server < 0)
-		return -error;
-	/* which the child couldn't see yet */
-	begin.fd = keeper->server_fd;
-	return send(keeper->link_fd, &begin, sizeof(begin), MSG_NOSIGNAL | MSG_DONTWAIT) < 0
-		       ? -errno
-		       : 0;
+	return child_start(child, &config);
+}
+
+/* Starts a spare, if there is to be one. Without it, an heir is started after a death. */
+static void start_spare(struct keeper *keeper)
+{
+	int r;
+
+	/* in case they die at once */
+	if (!keeper->config->spare || keeper->arena_fd < 0 || keeper->spare.pid ||
+	    keeper->is_recovering || now_us() / 1000 - keeper->spare_ms < SPARE_MS)
+		return;
+	r = start(keeper, &keeper->spare);
+	if (r < 0)
+		log_warn("%s: start a spare server: %s", keeper->config->mountpoint, strerror(-r));
+}
+
+static void end_spare(struct keeper *keeper)
+{
+	if (!keeper->spare.pid)
+		return;
+	(void)kill(keeper->spare.pid, SIGKILL); /* our child, not reaped yet */
+	while (waitpid(keeper->spare.pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	child_forget(&keeper->spare);
+}
+
+/* Tells the server, for its status. */
+static void tell_of_spare(const struct keeper *keeper, pid_t pid)
+{
+	/* if it doesn't read, its status is old */
+	(void)child_tell(&keeper->server,
+			 &(struct keeper_message){ .word = KEEPER_LINK_SPARE, .fd = pid });
+}
+
+static void hear_spare(struct keeper *keeper)
+{
+	struct keeper_message message;
+
+	if (child_hear(&keeper->spare, &message) && message.word == KEEPER_LINK_PREPARED)
+		tell_of_spare(keeper, keeper->spare.pid);
+}
+
+/* The spare has died. The next one is started by the next look. */
+static void bury_spare(struct keeper *keeper)
+{
+	log_warn("%s: spare server %d: died", keeper->config->mountpoint, (int)keeper->spare.pid);
+	end_spare(keeper);
+	keeper->spare_ms = now_us() / 1000;
+	tell_of_spare(keeper, 0);
 }
 
 /* Whether a server that has ended with STATUS leaves something to an heir. */
@@ -374,7 +357,13 @@ static bool recover(struct keeper *keeper, int status)
 {
 	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	const char *mountpoint = keeper->config->mountpoint;
-	int r;
+	const struct keeper_message death = {
+		.word = KEEPER_LINK_INHERIT,
+		.fd = -1,
+		.died_us = now_us(),
+		.failed = !was_killed,
+	};
+	int r = 0;
 
 	if (keeper->arena_fd < 0 || !leaves_an_estate(status) ||
 	    (keeper->state != SERVING && keeper->state != LEAVING) ||
@@ -390,24 +379,58 @@ static bool recover(struct keeper *keeper, int status)
 			 keeper->config->recoveries);
 		return false;
 	}
-	close_fd(&keeper->server_fd);
-	close_fd(&keeper->link_fd);
-	close_fd(&keeper->far_fd);
+	child_forget(&keeper->server);
 	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = now_us() / 1000;
-	r = start_server(keeper, !was_killed);
+	keeper->sweep_ms = death.died_us / 1000;
+	if (!keeper->spare.pid)
+		r = start(keeper, &keeper->spare);
+	keeper->server = keeper->spare;
+	keeper->spare = CHILD_NONE;
+	if (r == 0)
+		r = child_tell(&keeper->server, &death);
 	if (r < 0)
 		log_fail("%s: recover: start another server: %s", mountpoint, strerror(-r));
 	return r == 0;
+}
+
+/* Whether TASK isn't a thread of the server that sends notifications. */
+static int is_other(const struct caisson_task *task, void *arg)
+{
+	(void)arg;
+	return strcmp(task->comm, "drop-0") != 0 && strcmp(task->comm, "prune-0") != 0;
+}
+
+/*
+ * Whether only those threads are left of the server, which has died, that send notifications. The
+ * kernel may have them wait for a client, and that client may wait for an answer, which only an
+ * heir can give. They use nothing but the mount. Every other thread has to end first: what it does
+ * in the backing filesystem could undo what the heir does.
+ */
+static bool only_waits_for_clients(const struct keeper *keeper)
+{
+	struct caisson_audit_summary summary;
+
+	return caisson_audit(keeper->server.pid, is_other, NULL, &summary) == 0 && summary.tasks;
 }
 
 /* Looks at a server that hasn't ended: whether it has died, and can't end. */
 static void look(struct keeper *keeper, unsigned *stuck)
 {
 	const struct keeper_config *config = keeper->config;
-	unsigned most = config->recovery ? config->recovery_timeout_ms / LOOK_MS : STUCK_LOOKS;
+	unsigned most = config->recovery ? config->recovery_timeout_ms / LOOK_RECOVERY_MS
+					 : STUCK_LOOKS;
+	pid_t server = keeper->server.pid;
 
+	if (keeper->corpse && waitpid(keeper->corpse, NULL, WNOHANG) == keeper->corpse)
+		keeper->corpse = 0;
 	*stuck = server_is_stuck(keeper) ? *stuck + 1 : 0;
+	if (!*stuck)
+		return;
+	if (only_waits_for_clients(keeper) && recover(keeper, SIGKILL)) {
+		keeper->corpse = server; /* at the next look, the heir will have answered */
+		*stuck = 0;
+		return;
+	}
 	if (keeper->abort_fd >= 0 && *stuck >= most)
 		abort_connection(keeper);
 }
@@ -415,26 +438,29 @@ static void look(struct keeper *keeper, unsigned *stuck)
 /* Gives up an heir that doesn't come to its senses: it still closes descriptors. */
 static void give_up_heir(struct keeper *keeper)
 {
-	log_fail("server %d: take over: not done in time", (int)keeper->server);
+	log_fail("server %d: take over: not done in time", (int)keeper->server.pid);
 	keeper->is_sweeping = false;
-	(void)kill(keeper->server, SIGKILL); /* our child, not reaped yet */
+	(void)kill(keeper->server.pid, SIGKILL); /* our child, not reaped yet */
 	abort_connection(keeper);
 }
 
 /* Keeps the mount until the server has ended. Returns the exit code. */
 static int keep(struct keeper *keeper)
 {
+	int interval = keeper->config->recovery ? LOOK_RECOVERY_MS : LOOK_MS;
 	unsigned stuck = 0;
 	int code, status;
 
 	for (;;) {
 		struct pollfd fds[] = {
-			{ .fd = keeper->server_fd, .events = POLLIN },
-			{ .fd = keeper->link_fd, .events = POLLIN },
+			{ .fd = keeper->server.pidfd, .events = POLLIN },
+			{ .fd = keeper->server.fd, .events = POLLIN },
 			{ .fd = keeper->is_sweeping ? -1 : keeper->signal_fd, .events = POLLIN },
+			{ .fd = keeper->spare.pidfd, .events = POLLIN },
+			{ .fd = keeper->spare.fd, .events = POLLIN },
 		};
 
-		if (poll(fds, ARRAY_SIZE(fds), LOOK_MS) < 0 && errno != EINTR) {
+		if (poll(fds, ARRAY_SIZE(fds), interval) < 0 && errno != EINTR) {
 			log_fail("keeper: wait: %s", strerror(errno));
 			return EXIT_CANNOT_SERVE;
 		}
@@ -445,9 +471,17 @@ static int keep(struct keeper *keeper)
 			hear_signal(keeper);
 		if (fds[0].revents) {
 			code = reap(keeper, &status);
-			if (!recover(keeper, status))
+			if (!recover(keeper, status)) {
+				end_spare(keeper);
 				return code;
+			}
+			continue; /* the spare is the server now */
 		}
+		if (fds[4].revents)
+			hear_spare(keeper);
+		if (fds[3].revents)
+			bury_spare(keeper);
+		start_spare(keeper);
 		if (!keeper->is_sweeping)
 			look(keeper, &stuck);
 		else if (now_us() / 1000 - keeper->sweep_ms > keeper->config->recovery_timeout_ms)
@@ -491,7 +525,7 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 	if (keeper->signal_fd < 0 || keeper->self_fd < 0)
 		r = -errno;
 	if (!r)
-		r = start_server(keeper, false);
+		r = start(keeper, &keeper->server);
 	if (r < 0) {
 		log_fail("server: start: %s", strerror(-r));
 		code = EXIT_CANNOT_SERVE;
@@ -504,7 +538,7 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 		/* unmounting ends a server that isn't ready yet, and the message one that is */
 		set_state(keeper, LEAVING);
 		(void)own_mount_unmount(&keeper->mount);
-		(void)send(keeper->link_fd, &stop, sizeof(stop), MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)child_tell(&keeper->server, &stop);
 		(void)keep(keeper);
 	} else {
 		code = keep(keeper);
@@ -518,10 +552,8 @@ out:
 		(void)own_mount_unmount(&keeper->mount); /* logs errors */
 	log_stop(); /* while the launcher still has its terminal */
 	launcher_tell(&keeper->launcher_fd, code);
-	close_fd(&keeper->link_fd);
-	close_fd(&keeper->far_fd);
+	child_forget(&keeper->server);
 	close_fd(&keeper->signal_fd);
-	close_fd(&keeper->server_fd);
 	close_fd(&keeper->self_fd);
 	close_fd(&keeper->abort_fd);
 	return code;
@@ -539,10 +571,9 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 {
 	struct keeper keeper = {
 		.config = config,
-		.server_fd = -1,
+		.server = CHILD_NONE,
+		.spare = CHILD_NONE,
 		.self_fd = -1,
-		.link_fd = -1,
-		.far_fd = -1,
 		.arena_fd = -1,
 		.signal_fd = -1,
 		.abort_fd = -1,

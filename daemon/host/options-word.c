@@ -89,6 +89,8 @@ static const struct option {
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
 	{ "recovery", KIND_SWITCH, FIELD(serve.recovery), 0, 0, "off", "off",
 	  "on|off: let another server take over if one dies; by /dev/fuse only" },
+	{ "spare", KIND_SWITCH, FIELD(spare), 0, 0, "on", "on",
+	  "on|off: with recovery=on, start that other server before it is needed" },
 	{ "recovery_timeout", KIND_SECONDS, FIELD(recovery_timeout_ns), 1000000000, 600000000000ull,
 	  "30", "30",
 	  "S: seconds to wait for the I/O of a server that has died; then clients get errors" },

@@ -21,6 +21,7 @@ struct options {
 	struct serve_config serve;
 	bool allow_other;
 	uint64_t recovery_timeout_ns; /* longest wait for the I/O of a server that has died */
+	bool spare;		      /* start an heir before it is needed */
 	uint32_t recoveries;	      /* at most, within a minute */
 	bool trusted_xattr;	      /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;

@@ -35,6 +35,7 @@ static const struct field fields[] = {
 	{ "keeper_alive", OFF(keeper_alive), KIND_BOOL },
 	{ "uptime_s", OFF(uptime_s), KIND_NUMBER },
 	{ "recovery", OFF(recovery), KIND_STRING },
+	{ "spare_pid", OFF(spare_pid), KIND_NUMBER },
 	{ "takeovers", OFF(takeovers), KIND_NUMBER },
 	{ "takeover_redone", OFF(redone), KIND_NUMBER },
 	{ "takeover_resent", OFF(resent), KIND_NUMBER },

@@ -34,6 +34,7 @@ struct status {
 	bool keeper_alive;
 	uint64_t uptime_s;
 	const char *recovery;		   /* "on"; or why no other server would take over */
+	uint64_t spare_pid;		   /* of that server, if it has been started; or 0 */
 	uint64_t takeovers;		   /* since the mount, like the next ones */
 	uint64_t redone, resent, refused;  /* requests (takeover.h) */
 	uint64_t pause_ms, worst_pause_ms; /* the last and the longest takeover */

@@ -8,7 +8,6 @@
 #include "handlers/inval.h"
 #include "serve/request.h"
 #include "store/fs.h"
-#include "store/inode-rows.h"
 
 /* Inodes that are collected at a time. */
 #define BATCH 64u
@@ -120,7 +119,7 @@ void dropper_inherit(struct dropper *dropper)
 {
 	struct inode_table *inodes = &dropper->fs->inodes;
 
-	for (uint32_t row = 0; row < inode_row_count(inodes); row++) {
+	for (uint32_t row = 0; row < inodes->common->touched; row++) {
 		const struct inode *inode = inode_at(inodes, row);
 
 		if (atomic_load(&inode->used) && atomic_load(&inode->cached_opens))

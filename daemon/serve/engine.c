@@ -14,8 +14,9 @@
 #include "base/macro.h"
 #include "base/stats.h"
 
-/* user_data = tag << 32 | index */
-#define TAG_SHIFT 32
+/* user_data = tag << 56 | sequence << 32 | index; an io's submissions have a sequence */
+#define TAG_SHIFT     56
+#define SEQUENCE_BITS 24
 
 #define REAP_BATCH 32
 
@@ -32,9 +33,12 @@ uint64_t engine_user_data(enum engine_tag tag, uint32_t index)
 
 /*
  * DEFER_TASKRUN (Linux 6.1) runs completions when this thread asks for them and never interrupts
- * it in between. It measured best. The other flags are for kernels or sandboxes without it.
+ * it in between. It measured best. But when the thread has died, its completions never reach the
+ * ring, so not if the ring is to be HARVESTED. The other flags are for kernels or sandboxes without
+ * it.
  */
-static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
+static int make_ring(struct io_uring *ring, uint32_t entries, bool commands, bool harvested,
+		     struct io_uring_params *ret_params)
 {
 	static const unsigned flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
@@ -43,12 +47,11 @@ static int make_ring(struct io_uring *ring, uint32_t entries, bool commands)
 	};
 	int r = -EINVAL;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
-		struct io_uring_params params = {
+	for (unsigned i = harvested ? 1 : 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
+		*ret_params = (struct io_uring_params){
 			.flags = flags[i] | (commands ? IORING_SETUP_SQE128 : 0),
 		};
-
-		r = io_uring_queue_init_params(entries, ring, &params);
+		r = io_uring_queue_init_params(entries, ring, ret_params);
 	}
 	return r;
 }
@@ -136,8 +139,9 @@ static int register_identities(struct engine *engine)
 
 int engine_probe(void)
 {
+	struct io_uring_params params;
 	struct io_uring ring;
-	int r = make_ring(&ring, 1, false);
+	int r = make_ring(&ring, 1, false, false, &params);
 
 	if (r == 0)
 		io_uring_queue_exit(&ring);
@@ -148,8 +152,9 @@ int engine_probe_command(int fd, uint32_t cmd_op, const void *arg, uint32_t arg_
 {
 	struct io_uring_sqe *sqe;
 	struct io_uring_cqe *cqe;
+	struct io_uring_params params;
 	struct io_uring ring;
-	int r = make_ring(&ring, 1, true);
+	int r = make_ring(&ring, 1, true, false, &params);
 
 	if (r < 0)
 		return r;
@@ -201,10 +206,10 @@ int engine_init(struct engine *engine, const struct engine_config *config)
 		.shared = config->shared,
 		.sentinel_fd = -1,
 	};
-	r = make_ring(&engine->ring, entries, config->commands);
+	r = make_ring(&engine->ring, entries, config->commands, config->harvested, &engine->params);
 	if (r < 0)
 		return r;
-	r = config->sentinel ? make_sentinel(engine) : 0;
+	r = config->harvested ? make_sentinel(engine) : 0;
 	if (r < 0) {
 		io_uring_queue_exit(&engine->ring);
 		return r;
@@ -288,14 +293,49 @@ void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, cons
 	sqe->cmd_op = cmd_op;
 }
 
+/* ticket = sequence << 32 | place in the ring's queue of submissions; 0: none yet */
+static uint64_t io_user_data(uint32_t index, uint64_t ticket)
+{
+	return engine_user_data(ENGINE_IO, index) | ticket >> 32 << 32;
+}
+
+/* Draws a new ticket for IO, whose submission comes next. */
+static void draw_ticket(const struct engine *engine, struct io *io)
+{
+	uint64_t sequence = ((io->ticket >> 32) + 1) & ((1u << SEQUENCE_BITS) - 1);
+
+	/* never 0, and in one store, in case the process dies */
+	io->ticket = MAX(sequence, (uint64_t)1) << 32 | engine->ring.sq.sqe_tail;
+	KILL_FENCE();
+}
+
+bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index)
+{
+	uint64_t user_data = io_user_data(index, io->ticket);
+	const struct io_uring_cq *cq = &ring->cq;
+	uint32_t place = (uint32_t)io->ticket;
+
+	/* the kernel has not come to it, and never will */
+	if (!io->ticket || (int32_t)(io_uring_smp_load_acquire(ring->sq.khead) - place) <= 0)
+		return true;
+	for (uint32_t at = *cq->khead; at != io_uring_smp_load_acquire(cq->ktail); at++) {
+		if (cq->cqes[at & *cq->kring_mask].user_data == user_data)
+			return true;
+	}
+	return false;
+}
+
 /* Submits the rest of the io's current step. */
 static void issue(struct engine *engine, uint32_t index)
 {
 	struct io *io = &engine->ios[index];
-	struct io_uring_sqe *sqe = engine_sqe(engine, ENGINE_IO, index);
+	struct io_uring_sqe *sqe;
 	uint8_t *buf = arena_at(engine->arena, io->buf_off + io->moved);
 	unsigned left = (unsigned)(io->len - io->moved);
 
+	draw_ticket(engine, io);
+	sqe = engine_sqe(engine, ENGINE_IO, index);
+	sqe->user_data = io_user_data(index, io->ticket);
 	switch ((enum io_step)io->step) {
 	case IO_STEP_ALLOCATE:
 		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE, (off_t)io->alloc_off,
@@ -440,11 +480,9 @@ int engine_turn(struct engine *engine)
 	do {
 		n = io_uring_peek_batch_cqe(&engine->ring, cqes, REAP_BATCH);
 		for (unsigned i = 0; i < n; i++) {
-			struct io_uring_cqe cqe = *cqes[i];
-
-			/* gives the slot in the ring back first, as a callback may submit */
+			/* in this order, or a process that dies in between loses the result */
+			reap(engine, cqes[i]);
 			io_uring_cqe_seen(&engine->ring, cqes[i]);
-			reap(engine, &cqe);
 		}
 	} while (n == REAP_BATCH);
 	return 0;

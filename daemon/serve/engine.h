@@ -56,6 +56,7 @@ struct io {
 	uint8_t step;	  /* the engine's: enum io_step */
 	uint8_t flags;	  /* enum io_flags */
 	uint8_t identity; /* enum io_identity */
+	uint64_t ticket;  /* the engine's: its last submission (engine_is_over()), or 0 */
 };
 
 /* The use of a submission. ENGINE_IO is the engine's own; the others' users call engine_on(). */
@@ -103,7 +104,8 @@ struct engine {
 	uint32_t entries;		/* most submissions in flight */
 	uint32_t workers;		/* most io-wq workers */
 	uint64_t buf_off, buf_len;	/* see engine_config */
-	int sentinel_fd;		/* see engine_config */
+	int sentinel_fd;		/* see engine_config; or -1 */
+	struct io_uring_params params;	/* of the ring, to map it again */
 	bool pinned;
 	bool made;
 };
@@ -123,11 +125,18 @@ struct engine_config {
 	uint64_t buf_off, buf_len;
 	bool commands; /* make a ring for IORING_OP_URING_CMD (Linux 5.19) */
 	/*
-	 * Make engine.sentinel_fd. It hangs up when the ring has gone, and with it all I/O that was
-	 * ever begun on it, also after the death of the process (takeover.h). Otherwise it is -1.
+	 * Another process may harvest the ring after this one's death (engine_is_over()). Makes
+	 * engine.sentinel_fd, which hangs up when the ring has gone.
 	 */
-	bool sentinel;
+	bool harvested;
 };
+
+/*
+ * Whether the last submission of IO, which is row INDEX, is over or was never sent. RING is the
+ * mapped ring of an engine whose process has died. I/O outlives its process, and so do the results
+ * that the kernel puts into the ring.
+ */
+bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index);
 
 /*
  * Makes a small ring and frees it. Returns 0, or as engine_init() if io_uring can't be used.

@@ -25,6 +25,15 @@ static struct io *io_row(struct op_io *io, const struct request *request)
 	return &io->engine->ios[request->index];
 }
 
+/* Fills ROW, except for the engine's ticket. */
+static void set_row(struct io *row, const struct io *fill)
+{
+	uint64_t ticket = row->ticket;
+
+	*row = *fill;
+	row->ticket = ticket;
+}
+
 static struct inode *inode_of(const struct op_io *io, const struct file *file)
 {
 	return inode_at(&io->fs->inodes, file->inode);
@@ -43,8 +52,9 @@ static struct zone *zone_of(const struct op_io *io, const struct file *file)
 
 static int start(struct op_io *io, struct request *request)
 {
-	request_move(request, REQUEST_IO);
+	/* in this order: a request in state IO has its ticket (engine_is_over()) */
 	engine_submit(io->engine, request->index);
+	request_move(request, REQUEST_IO);
 	return OP_IO_STARTED;
 }
 
@@ -106,7 +116,7 @@ static int start_read(struct op_io *io, struct request *request, struct file *fi
 	(void)goes_around(io, file, in->read_flags & FUSE_READ_LOCKOWNER);
 	if (in->size == 0)
 		return 0;
-	*row = (struct io){ .op = IO_READ, .buf_off = request->buf_off };
+	set_row(row, &(struct io){ .op = IO_READ, .buf_off = request->buf_off });
 	aim(io, row, file, in->offset, in->size);
 	return start(io, request);
 }
@@ -126,7 +136,7 @@ static void prepare_write(struct op_io *io, const struct request *request, const
 	const struct fuse_write_in *in = call->arg;
 	struct io *row = io_row(io, request);
 
-	*row = (struct io){ .op = IO_WRITE, .buf_off = request->buf_off };
+	set_row(row, &(struct io){ .op = IO_WRITE, .buf_off = request->buf_off });
 	aim(io, row, file, in->offset, in->size);
 	if (is_user(call->in))
 		row->identity = IO_AS_USER;
@@ -226,10 +236,11 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 	stat_add(&io->stats->syncs, 1);
 	if (request->inherited)
 		return OP_IO_WORKER;
-	*io_row(io, request) = (struct io){
-		.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
-		.fd = file_fsync_fd(&io->fs->files, file),
-	};
+	set_row(io_row(io, request),
+		&(struct io){
+			.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
+			.fd = file_fsync_fd(&io->fs->files, file),
+		});
 	return start(io, request);
 }
 
@@ -245,15 +256,16 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 	/* whether root has CAP_FSETID is what the kernel tells of writes only */
 	if (may_clear_setid(io, file, call, true))
 		return OP_IO_WORKER;
-	*io_row(io, request) = (struct io){
-		.op = IO_FALLOCATE,
-		.fd = file->fd,
-		.flags = zone_is_file(zone) ? IO_DSYNC : 0,
-		.identity = is_user(call->in) ? IO_AS_USER : IO_AS_SELF,
-		.mode = in->mode,
-		.off = in->offset,
-		.len = in->length,
-	};
+	set_row(io_row(io, request),
+		&(struct io){
+			.op = IO_FALLOCATE,
+			.fd = file->fd,
+			.flags = zone_is_file(zone) ? IO_DSYNC : 0,
+			.identity = is_user(call->in) ? IO_AS_USER : IO_AS_SELF,
+			.mode = in->mode,
+			.off = in->offset,
+			.len = in->length,
+		});
 	return start(io, request);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/fd-marks.h"
 #include "base/macro.h"
 #include "base/stats.h"
 #include "handlers/dispatch.h"
@@ -48,13 +49,18 @@ static void arm_wake(struct queue *queue)
  */
 static void have_sibling_look(struct queue *queue)
 {
-	if (transport_dev_is_drained(&queue->dev))
-		return;
-	for (uint32_t i = 1; i < queue->sibling_count; i++) {
-		struct queue *sibling = &queue->siblings[(queue->qid + i) % queue->sibling_count];
+	queue_look(queue->siblings, queue->sibling_count);
+}
 
-		if (atomic_load(&sibling->dev.armed) && !atomic_exchange(&sibling->look, true)) {
-			outbox_wake(sibling->outbox);
+void queue_look(struct queue *queues, uint32_t count)
+{
+	if (transport_dev_is_drained(&queues->dev))
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		struct queue *queue = &queues[i];
+
+		if (atomic_load(&queue->dev.armed) && !atomic_exchange(&queue->look, true)) {
+			outbox_wake(queue->outbox);
 			return;
 		}
 	}
@@ -413,7 +419,7 @@ int queue_open(struct queue *queue, const struct queue_config *config)
 		.buf_off = buffers + config->first_slot * stride,
 		.buf_len = config->depth * stride,
 		.commands = config->entry_count > 0,
-		.sentinel = config->handover,
+		.harvested = config->handover,
 	};
 	struct transport_owner owner = {
 		.arg = queue,
@@ -511,6 +517,14 @@ void queue_stop(struct queue *queue)
 {
 	atomic_store(&queue->stopping, true);
 	outbox_wake(queue->outbox);
+}
+
+void queue_mark_fds(const struct queue *queue, struct fd_marks *marks)
+{
+	fd_marks_add(marks, queue->outbox->wake_fd);
+	fd_marks_add(marks, queue->dev.fd);
+	fd_marks_add(marks, queue->engine.ring.ring_fd);
+	fd_marks_add(marks, queue->engine.sentinel_fd);
 }
 
 void queue_destroy(struct queue *queue)

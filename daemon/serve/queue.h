@@ -32,6 +32,7 @@
 
 struct arena;
 struct dropper;
+struct fd_marks;
 struct fs;
 struct gate_table;
 struct handover_queue;
@@ -112,6 +113,12 @@ int queue_run(struct queue *queue);
 
 /* Has the queue stop fetching, finish its requests and return from queue_run(). Any thread. */
 void queue_stop(struct queue *queue);
+
+/* Has one of COUNT QUEUES look at the device, if a message waits there. Any thread. */
+void queue_look(struct queue *queues, uint32_t count);
+
+/* Marks the queue's descriptors. The thread waits, or is the caller. */
+void queue_mark_fds(const struct queue *queue, struct fd_marks *marks);
 
 /* Frees what queue_init() and queue_open() made. The thread has ended, or is the caller. */
 void queue_destroy(struct queue *queue);

@@ -2,6 +2,7 @@
 #include "serve/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -128,12 +129,12 @@ static void run_dropper(void *arg, uint32_t number)
 
 static const struct thread_role dropper_role = { .name = "drop", .run = run_dropper };
 
-static int make_memory(struct server *server, const struct server_estate *estate)
+static int make_memory(struct server *server, int arena_fd)
 {
 	int r;
 
-	if (estate) {
-		r = arena_attach(&server->arena, estate->arena_fd);
+	if (arena_fd >= 0) {
+		r = arena_attach(&server->arena, arena_fd);
 	} else {
 		r = plan_arena(&server->arena, server->config, &server->plan);
 		if (!r)
@@ -156,7 +157,9 @@ static void save_terms(const struct server *server)
 	struct handover *handover = server->handover;
 
 	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX; qid++)
-		handover->queue[qid] = (struct handover_queue){ -1, -1, -1 };
+		handover->queue[qid] = (struct handover_queue){ .dev_fd = -1,
+								.ring_fd = HANDOVER_OVER,
+								.sentinel_fd = -1 };
 	handover->session = server->session;
 	handover->posix_acl = fs->posix_acl;
 	handover->parallel_direct_writes = fs->parallel_direct_writes;
@@ -206,41 +209,60 @@ static int make_tables(struct server *server)
 	return r;
 }
 
-/* Step 2 of takeover.h. */
-static int take_over_tables(struct server *server, const struct server_estate *estate)
+/* As make_tables(), for tables that another server uses until it dies. */
+static int prepare_tables(struct server *server)
 {
-	struct fd_marks *marks = estate->marks;
 	struct fs *fs = &server->fs;
 	int r;
 
-	r = inode_table_attach(&fs->inodes, &server->arena);
+	r = inode_table_prepare(&fs->inodes, &server->arena);
 	if (!r)
-		r = file_table_attach(&fs->files, &server->arena, &fs->inodes);
-	if (r < 0)
-		return r;
-	cached_open_attach(&fs->files);
-	fs->inodes.session_fd = server->session_fd;
-	inode_table_free_unheld(&fs->inodes);
+		r = file_table_prepare(&fs->files, &server->arena, &fs->inodes);
+	return r;
+}
+
+static void mark_fds(const struct server *server, struct fd_marks *marks)
+{
+	const struct fs *fs = &server->fs;
 
 	inode_table_mark_fds(&fs->inodes, marks);
 	file_table_mark_fds(&fs->files, marks);
 	fd_marks_add(marks, server->session_fd);
 	fd_marks_add(marks, server->arena.memfd);
 	fd_marks_add(marks, server->ended_fd);
+	fd_marks_add(marks, server->prune.stop_fd);
+	fd_marks_add(marks, server->workers.leases.timer_fd);
 	fd_marks_add(marks, fs->store.root_fd);
 	fd_marks_add(marks, fs->store.read_fd);
 	fd_marks_add(marks, fs->store.proc_fd);
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
-		server->sentinels[qid] = server->handover->queue[qid].sentinel_fd;
-		fd_marks_add(marks, server->sentinels[qid]);
-		fd_marks_add(marks, server->handover->queue[qid].dev_fd);
+		queue_mark_fds(&server->queues[qid], marks);
+		fd_marks_add(marks, server->handover->queue[qid].ring_fd);
+		fd_marks_add(marks, server->handover->queue[qid].sentinel_fd);
 	}
-	fd_marks_sweep(marks);
+}
+
+/* Step 1 of takeover.h. */
+static int take_over_tables(struct server *server, const struct server_estate *estate)
+{
+	struct fs *fs = &server->fs;
+	int r;
+
+	r = inode_table_attach(&fs->inodes);
+	if (r < 0) {
+		log_fail("table of inodes: take over: %s", strerror(-r));
+		return r;
+	}
+	file_table_attach(&fs->files);
+	cached_open_attach(&fs->files);
+	inode_table_free_unheld(&fs->inodes);
+	mark_fds(server, estate->marks);
+	fd_marks_sweep(estate->marks);
 	estate->swept(estate->arg);
 	return 0;
 }
 
-static int make_fs(struct server *server, const struct server_estate *estate)
+static int make_fs(struct server *server)
 {
 	struct fs *fs = &server->fs;
 	int r;
@@ -250,7 +272,7 @@ static int make_fs(struct server *server, const struct server_estate *estate)
 		log_fail("/proc/self/fd: open: %s", strerror(-r));
 		return r;
 	}
-	r = estate ? take_over_tables(server, estate) : make_tables(server);
+	r = server->inherits ? prepare_tables(server) : make_tables(server);
 	fs->inodes.session_fd = server->session_fd;
 	fs->inodes.fd_limit = server->config->inode_fds;
 	/* a network filesystem may take long to tell its free space */
@@ -348,7 +370,7 @@ static void tell_unpinned(const struct server *server)
 }
 
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
-		int session_fd, const struct server_estate *estate)
+		int session_fd, int arena_fd)
 {
 	int r;
 
@@ -358,7 +380,7 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		.ended_fd = -1,
 		.prune.stop_fd = -1,
 		.arena.memfd = -1,
-		.inherits = estate,
+		.inherits = arena_fd >= 0,
 	};
 	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX; qid++)
 		server->sentinels[qid] = -1;
@@ -370,18 +392,19 @@ int server_open(struct server *server, const struct serve_config *config, const 
 	}
 	set_fs(server, store);
 	server->plan = plan_dev(config);
-	r = estate ? 0
-		   : plan_agree(config, session_fd, &server->fs, &server->session, &server->plan);
+	r = server->inherits
+		    ? 0
+		    : plan_agree(config, session_fd, &server->fs, &server->session, &server->plan);
 	atomic_init(&server->running, server->plan.queues);
 	if (!r)
-		r = make_memory(server, estate);
+		r = make_memory(server, arena_fd);
 	if (r < 0)
 		return r;
-	if (estate)
+	if (server->inherits)
 		load_terms(server);
 	else if (server->handover)
 		save_terms(server);
-	r = make_fs(server, estate);
+	r = make_fs(server);
 	if (r < 0)
 		return r;
 	r = make_queues_and_workers(server);
@@ -390,7 +413,7 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		return r;
 	}
 	r = start_threads(server);
-	if (r == 0)
+	if (r == 0 && !server->inherits)
 		tell_unpinned(server);
 	return r;
 }
@@ -414,11 +437,25 @@ static void note_rings(struct server *server)
 		struct handover_queue *handover = &server->handover->queue[qid];
 
 		handover->sentinel_fd = engine->sentinel_fd;
+		handover->params = engine->params;
+		KILL_FENCE();
 		handover->ring_fd = engine->ring.ring_fd;
 	}
 }
 
-/* Steps 3 and 4 of takeover.h. */
+/* Step 2 of takeover.h. */
+static int await_io(struct server *server, int ms)
+{
+	uint32_t slots = plan_slots(&server->plan);
+	int r = 0;
+
+	for (uint32_t qid = 0; qid < server->plan.queues && !r; qid++)
+		r = takeover_await(&server->arena, &server->handover->queue[qid], qid * slots,
+				   slots, ms);
+	return r;
+}
+
+/* Steps 2 and 3 of takeover.h. */
 static int take_over_requests(struct server *server, const struct server_estate *estate)
 {
 	struct handover *handover = server->handover;
@@ -432,16 +469,16 @@ static int take_over_requests(struct server *server, const struct server_estate 
 		.meta_slots = PLAN_META_SLOTS,
 		.failed = estate->failed,
 	};
-	int r;
+	int r = await_io(server, estate->wait_ms);
 
-	r = takeover_await(server->sentinels, server->plan.queues, estate->wait_ms);
 	if (r < 0) {
 		log_fail("I/O of the server that has died: wait for its end: %s", strerror(-r));
 		return r;
 	}
-	note_rings(server);
 	for (uint32_t qid = 0; qid < server->plan.queues; qid++)
-		close_fd(&server->sentinels[qid]);
+		server->sentinels[qid] = handover->queue[qid].sentinel_fd;
+	note_rings(server);
+	worker_empty_inboxes(&server->workers);
 	dropper_inherit(&server->dropper);
 	takeover_requests(&takeover);
 	handover->takeovers++;
@@ -456,7 +493,9 @@ int server_seal(struct server *server, const struct server_estate *estate)
 	int r;
 
 	if (estate) {
-		r = take_over_requests(server, estate);
+		r = take_over_tables(server, estate);
+		if (r == 0)
+			r = take_over_requests(server, estate);
 		if (r == 0)
 			threads_let_go(&server->threads);
 		return r;
@@ -470,6 +509,23 @@ int server_seal(struct server *server, const struct server_estate *estate)
 	}
 	threads_let_go(&server->threads);
 	return 0;
+}
+
+bool server_settle(struct server *server, int ms)
+{
+	struct pollfd sentinel = { .fd = -1 };
+
+	for (uint32_t qid = 0; qid < server->plan.queues; qid++) {
+		sentinel.fd = server->sentinels[qid];
+		if (sentinel.fd < 0)
+			continue;
+		if (poll(&sentinel, 1, ms) == 1)
+			close_fd(&server->sentinels[qid]);
+		/* also after the last one: what came before it may still wait */
+		queue_look(server->queues, server->plan.queues);
+		return false;
+	}
+	return true;
 }
 
 void server_check_affinity(struct server *server)

@@ -41,17 +41,17 @@ struct server {
 	struct prune prune;
 	struct dropper dropper;
 	struct threads threads;
-	struct handover *handover;	 /* NULL with recovery=off */
-	int sentinels[SERVE_QUEUES_MAX]; /* of the rings of the server that has died, or -1 */
-	bool inherits;
+	struct handover *handover; /* NULL with recovery=off */
+	bool inherits;		   /* it takes over from another one */
+	/* of the rings of a server that has died, while these are left; or -1 */
+	int sentinels[SERVE_QUEUES_MAX];
 	int session_fd;		  /* the mount's /dev/fuse */
 	int ended_fd;		  /* eventfd, readable when a queue thread has returned */
 	_Atomic uint32_t running; /* queue threads that have not returned */
 };
 
-/* What a server takes over from one that has died (takeover.h). */
+/* The end of the server that another one takes over from (takeover.h). */
 struct server_estate {
-	int arena_fd;
 	struct fd_marks *marks;	  /* has the descriptors of this process and its keeper */
 	uint64_t died_us;	  /* CLOCK_MONOTONIC, of the keeper's notice */
 	int wait_ms;		  /* the longest time to wait for its I/O */
@@ -62,18 +62,24 @@ struct server_estate {
 
 /*
  * Makes everything up to and including the threads, each with its ring and its final capabilities,
- * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE, and ESTATE
- * unless it is NULL. The process has been marked and has locked its memory before. Logs what fails.
- * Returns 0 or -errno.
+ * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE. ARENA_FD is
+ * that of the server from which this one is to take over when that has died, or -1. The process has
+ * been marked and has locked its memory before. Logs what fails. Returns 0 or -errno.
  */
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
-		int session_fd, const struct server_estate *estate);
+		int session_fd, int arena_fd);
 
 /*
- * The seal: answers INIT, or takes over the requests of the ESTATE given to server_open(), and lets
- * the threads go. Returns 0 or -errno, logged.
+ * The seal: answers INIT, or takes ESTATE over, and lets the threads go. Returns 0 or -errno,
+ * logged.
  */
 int server_seal(struct server *server, const struct server_estate *estate);
+
+/*
+ * Step 4 of takeover.h: waits for a sentinel for MS milliseconds at most, and has a queue look at
+ * the device. To be called again until it returns true: then the rings have gone. The main thread.
+ */
+bool server_settle(struct server *server, int ms);
 
 /*
  * Frees threads that can't have the CPU that they keep to (affinity.h). To be called each half

@@ -3,48 +3,23 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/arena.h"
-#include "base/cleanup.h"
 #include "base/log.h"
+#include "base/macro.h"
 #include "base/pool.h"
 #include "handlers/dispatch.h"
 #include "serve/dropper.h"
+#include "serve/engine.h"
 #include "serve/outbox.h"
 #include "serve/request.h"
 #include "serve/transport.h"
 #include "serve/worker.h"
 
-/* Closes the ring that is noted at arena offset OFF, if there is one. */
-static int close_ring(int arena_fd, uint64_t off)
-{
-	int32_t fd, none = -1;
-
-	if (pread(arena_fd, &fd, sizeof(fd), (off_t)off) != (ssize_t)sizeof(fd))
-		return -EBADMSG;
-	/* first, as the number may be used again before another heir looks */
-	if (pwrite(arena_fd, &none, sizeof(none), (off_t)off) != (ssize_t)sizeof(none))
-		return -EBADMSG;
-	close_fd(&fd);
-	return 0;
-}
-
-int takeover_close_rings(int arena_fd)
-{
-	struct arena_header header;
-	int r = 0;
-
-	/* by reading: to map it takes longer than all the rest */
-	if (pread(arena_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
-		return -EBADMSG;
-	for (uint32_t qid = 0; qid < SERVE_QUEUES_MAX && !r; qid++)
-		r = close_ring(arena_fd, header.span[ARENA_HANDOVER].off +
-						 offsetof(struct handover, queue[qid].ring_fd));
-	return r;
-}
+/* How long to wait for results in a ring before it is given up, and how often to look. */
+#define HARVEST_MS 1000
+#define LOOK_NS	   200000
 
 static int64_t now_ms(void)
 {
@@ -54,8 +29,36 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. */
+static bool are_over(const struct arena *arena, const struct io_uring *ring, uint32_t first,
+		     uint32_t count)
+{
+	const struct request *requests = arena_table(arena, ARENA_REQUESTS);
+	const struct io *ios = arena_table(arena, ARENA_IOS);
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (request_state(&requests[i]) == REQUEST_IO && !engine_is_over(ring, &ios[i], i))
+			return false;
+	}
+	return true;
+}
+
+/* Waits for the results in the dead server's RING, until END_MS. Returns whether all came. */
+static bool harvest(const struct arena *arena, const struct io_uring *ring, uint32_t first,
+		    uint32_t count, int64_t end_ms)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+
+	while (!are_over(arena, ring, first, count)) {
+		if (now_ms() >= end_ms)
+			return false;
+		(void)nanosleep(&pause, NULL); /* or less, by a signal */
+	}
+	return true;
+}
+
 /* Waits until FD hangs up, or until END_MS. It never becomes readable: nobody writes to it. */
-static int await_one(int fd, int64_t end_ms)
+static int await_sentinel(int fd, int64_t end_ms)
 {
 	struct pollfd sentinel = { .fd = fd };
 
@@ -72,13 +75,51 @@ static int await_one(int fd, int64_t end_ms)
 	}
 }
 
-int takeover_await(const int *sentinels, uint32_t count, int ms)
+/* Notes that all I/O of the slots is over: their tickets are of a ring that is let go of. */
+static void void_tickets(const struct arena *arena, uint32_t first, uint32_t count)
 {
-	int64_t end_ms = now_ms() + ms;
+	struct io *ios = arena_table(arena, ARENA_IOS);
+
+	for (uint32_t i = first; i < first + count; i++)
+		ios[i].ticket = 0;
+	KILL_FENCE();
+}
+
+/* Waits for results in the ring of QUEUE, and lets go of it. Returns 0 or -errno. */
+static int end_ring(const struct arena *arena, struct handover_queue *queue, uint32_t first,
+		    uint32_t count, int64_t end_ms)
+{
+	struct io_uring ring;
+	int r = io_uring_queue_mmap(queue->ring_fd, &queue->params, &ring);
+
+	if (r < 0)
+		return r;
+	if (harvest(arena, &ring, first, count, end_ms)) {
+		void_tickets(arena, first, count);
+		queue->ring_fd = HANDOVER_OVER;
+	} else {
+		queue->ring_fd = HANDOVER_CLOSED;
+	}
+	KILL_FENCE(); /* first, as its number may be used again before another heir looks */
+	io_uring_queue_exit(&ring);
+	return 0;
+}
+
+int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
+		   uint32_t count, int ms)
+{
+	int64_t begin_ms = now_ms();
 	int r = 0;
 
-	for (uint32_t i = 0; i < count && !r; i++)
-		r = await_one(sentinels[i], end_ms);
+	if (queue->ring_fd >= 0)
+		r = end_ring(arena, queue, first, count, begin_ms + MIN(ms, HARVEST_MS));
+	if (r < 0 || queue->ring_fd == HANDOVER_OVER)
+		return r;
+	r = await_sentinel(queue->sentinel_fd, begin_ms + ms);
+	if (r == 0) {
+		void_tickets(arena, first, count);
+		queue->ring_fd = HANDOVER_OVER;
+	}
 	return r;
 }
 

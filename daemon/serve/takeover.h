@@ -4,15 +4,19 @@
  * server: the keeper, which shares its table of descriptors with every server, starts another one.
  * The clients see a pause. The heir goes through these steps:
  *
- *   1. It closes the dead server's rings (takeover_close_rings()), the first thing that it does.
- *   2. It takes over the tables of inodes and open files (inode_table_attach() and others), and
+ *   1. It takes over the tables of inodes and open files (inode_table_attach() and others), and
  *      closes every descriptor that it doesn't know (fd_marks_sweep()).
- *   3. It waits until all I/O on these rings is over. A process that is gone may still have writes
- *      under way, which could overwrite newer data, or read from a slot that has been used again.
- *      Each ring has a sentinel, a pipe that hangs up when the ring's last request is complete.
- *   4. It goes through all requests (takeover_requests()). What has an answer gets it once more,
+ *   2. It waits until all I/O of the dead server is over (takeover_await()). A process that is gone
+ *      may still have writes under way, which could overwrite newer data, or read from a slot that
+ *      has been used again. Their results are in the dead server's rings. If one doesn't come, the
+ *      heir lets go of that ring, and waits for its sentinel, a pipe that hangs up when the ring's
+ *      last request is complete.
+ *   3. It goes through all requests (takeover_requests()). What has an answer gets it once more,
  *      and the kernel refuses one that it has had (ENOENT). All others are done from their
  *      beginning, with what was noted in their progress (progress.h).
+ *   4. It lets go of the rings. Until the kernel is rid of them, some tens of milliseconds later,
+ *      their polls of /dev/fuse may swallow a wake-up. So one of the heir's queues has to look each
+ *      2 ms (server_settle()).
  *
  * So no request is lost, and none is answered twice (S10): the message of a request is whole until
  * it is in state REPLY, and its answer is from then on (request.h).
@@ -23,6 +27,7 @@
 #ifndef CAISSON_TAKEOVER_H
 #define CAISSON_TAKEOVER_H
 
+#include <liburing.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,11 +39,16 @@ struct dropper;
 struct outbox;
 struct worker_set;
 
+/* There is no ring: its I/O is over; or it was closed, and only the sentinel tells. */
+#define HANDOVER_OVER	(-1)
+#define HANDOVER_CLOSED (-2)
+
 /* Of one queue. */
 struct handover_queue {
-	int32_t dev_fd;	     /* its clone of /dev/fuse */
-	int32_t ring_fd;     /* of the last server that served, or -1 */
-	int32_t sentinel_fd; /* hangs up when that ring has gone */
+	int32_t dev_fd;		       /* its clone of /dev/fuse */
+	int32_t ring_fd;	       /* of the last server that served, or one of HANDOVER_… */
+	int32_t sentinel_fd;	       /* hangs up when that ring has gone; or -1 */
+	struct io_uring_params params; /* of the ring */
 };
 
 /* What a server leaves to the next one, besides the tables. Lives in the arena, one row. */
@@ -66,19 +76,14 @@ struct takeover {
 };
 
 /*
- * Closes the rings of the server that has left the arena behind ARENA_FD. The kernel needs some
- * time to be rid of them, and an heir to start. Returns 0, or -EBADMSG or another -errno.
+ * Step 2: waits until all I/O of QUEUE is over, which has COUNT slots from FIRST on, for MS
+ * milliseconds at most. Returns 0, -ETIMEDOUT or another -errno.
  */
-int takeover_close_rings(int arena_fd);
+int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
+		   uint32_t count, int ms);
 
 /*
- * Waits until each of the COUNT descriptors in SENTINELS hangs up, for MS milliseconds at most.
- * Returns 0, -ETIMEDOUT or another -errno.
- */
-int takeover_await(const int *sentinels, uint32_t count, int ms);
-
-/*
- * Step 4, before the queues' and the workers' threads run. Slots that are free go to their pools. A
+ * Step 3, before the queues' and the workers' threads run. Slots that are free go to their pools. A
  * request in a data slot is left for its queue, marked as inherited.
  */
 void takeover_requests(struct takeover *takeover);

@@ -101,8 +101,8 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 	}
 	set->changes.cells = set->inbox.cells + cells;
 	set->aside.cells = set->changes.cells + cells;
-	for (uint64_t i = 0; i < INBOXES * cells; i++)
-		atomic_init(&set->inbox.cells[i].turn, i % cells);
+	if (!config->inherits)
+		worker_empty_inboxes(set);
 	return 0;
 
 err_pool:
@@ -113,6 +113,14 @@ err_pool:
 err_leases:
 	lease_wait_destroy(&set->leases);
 	return r;
+}
+
+void worker_empty_inboxes(struct worker_set *set)
+{
+	uint64_t cells = set->cell_mask + 1;
+
+	for (uint64_t i = 0; i < INBOXES * cells; i++)
+		atomic_init(&set->inbox.cells[i].turn, i % cells);
 }
 
 void worker_destroy(struct worker_set *set)

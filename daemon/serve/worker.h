@@ -95,7 +95,11 @@ struct worker_config {
 	uint32_t first_slot, slots;	  /* metadata slots in ARENA_REQUESTS */
 	const struct ring_layout *layout; /* of ring entries, or NULL */
 	bool notes_progress; /* recovery=on: requests note what was done of them (progress.h) */
-	bool inherits;	     /* the slots are those of a process that has died: all in use */
+	/*
+	 * another process may use the slots and inboxes: worker_empty_inboxes() is due when it has
+	 * died, and all slots are in use
+	 */
+	bool inherits;
 };
 
 /*
@@ -111,6 +115,7 @@ uint64_t worker_buffer_len(void);
 /* Before the threads exist. Returns 0 or -errno. */
 int worker_init(struct worker_set *set, const struct worker_config *config);
 void worker_destroy(struct worker_set *set);
+void worker_empty_inboxes(struct worker_set *set);
 
 /*
  * Copies the message of REQUEST (state RUN) into a free metadata slot. Returns that slot, in state

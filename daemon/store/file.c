@@ -62,24 +62,24 @@ static void clear(struct file *file)
 	file->lent = false;
 }
 
-int file_table_attach(struct file_table *table, const struct arena *arena,
-		      struct inode_table *inodes)
+int file_table_prepare(struct file_table *table, const struct arena *arena,
+		       struct inode_table *inodes)
 {
-	int r;
-
 	*table = (struct file_table){
 		.inodes = inodes,
 		.rows = arena_table(arena, ARENA_FILES),
 		.count = (uint32_t)arena->plan.span[ARENA_FILES].count,
 	};
-	r = pool_init_in_use(&table->pool, 0, table->count);
-	if (r < 0)
-		return r;
+	return pool_init_in_use(&table->pool, 0, table->count);
+}
+
+void file_table_attach(struct file_table *table)
+{
 	for (uint32_t row = table->count; row > 0; row--) {
 		struct file *file = &table->rows[row - 1];
 
 		if (file_is_used(file)) {
-			inode_hold_open(inodes, inode_at(inodes, file->known));
+			inode_hold_open(table->inodes, inode_at(table->inodes, file->known));
 			file->dir_off = FILE_NOWHERE;
 			table->used++;
 		} else {
@@ -87,7 +87,6 @@ int file_table_attach(struct file_table *table, const struct arena *arena,
 			pool_put(&table->pool, row - 1);
 		}
 	}
-	return 0;
 }
 
 void file_table_mark_fds(const struct file_table *table, struct fd_marks *marks)

@@ -76,14 +76,16 @@ int file_table_plan(struct arena *arena, uint32_t count);
 int file_table_init(struct file_table *table, const struct arena *arena,
 		    struct inode_table *inodes);
 
+/* As inode_table_prepare(), for files of INODES. */
+int file_table_prepare(struct file_table *table, const struct arena *arena,
+		       struct inode_table *inodes);
+
 /*
- * Takes over the table that a process has left in ARENA, which may have died at any moment. INODES
+ * Takes over the table that a process has left, which may have died at any moment. The inode table
  * has been attached, and the open files hold their rows again; cached_open_attach() must come next.
- * Descriptors of files that were being opened or closed stay open without a row. Allocates. Returns
- * 0 or -errno.
+ * Descriptors of files that were being opened or closed stay open without a row.
  */
-int file_table_attach(struct file_table *table, const struct arena *arena,
-		      struct inode_table *inodes);
+void file_table_attach(struct file_table *table);
 
 /* Marks every descriptor that the table has. */
 void file_table_mark_fds(const struct file_table *table, struct fd_marks *marks);

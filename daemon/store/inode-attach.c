@@ -82,28 +82,31 @@ static void undo_step(struct inode_table *table)
 	step->is_under_way = false;
 }
 
-int inode_table_attach(struct inode_table *table, struct arena *arena)
+int inode_table_prepare(struct inode_table *table, struct arena *arena)
 {
-	uint32_t count;
-	int r = inode_rows_open(table, arena);
+	return inode_rows_open(table, arena);
+}
+
+int inode_table_attach(struct inode_table *table)
+{
+	uint32_t count, touched = table->common->touched;
+	int r = arena_make_more(table->arena, 0, atomic_load(&table->common->more_made));
 
 	if (r < 0)
 		return r;
-	r = arena_make_more(arena, 0, atomic_load(&table->common->more_made));
-	if (r < 0) {
-		inode_rows_close(table);
-		return r;
-	}
+	inode_rows_clear_hash(table);
 	undo_step(table);
 	count = inode_row_count(table);
 	for (uint32_t slot = 0; slot < INODE_MOUNTS; slot++)
 		table->common->mounts[slot].rows = 0;
-	for (uint32_t row = 0; row < count; row++)
+	for (uint32_t row = 0; row < touched; row++)
 		reset(inode_at(table, row));
 	for (uint32_t row = count; row > 0; row--) {
 		struct inode *inode = inode_at(table, row - 1);
 
-		if (atomic_load(&inode->used))
+		if (row > touched) /* looking at all of them would take most of the pause */
+			inode_row_put(table, row - 1);
+		else if (atomic_load(&inode->used))
 			enter(table, inode);
 		else
 			free_row(table, inode);
@@ -120,7 +123,7 @@ void inode_table_mark_fds(const struct inode_table *table, struct fd_marks *mark
 	fd_marks_add(marks, table->pressure_fd);
 	for (uint32_t slot = 0; slot < INODE_MOUNTS; slot++)
 		fd_marks_add(marks, table->common->mounts[slot].fd);
-	for (uint32_t row = 0; row < inode_row_count(table); row++) {
+	for (uint32_t row = 0; row < table->common->touched; row++) {
 		const struct inode *inode = inode_at(table, row);
 
 		fd_marks_add(marks, inode->fd);

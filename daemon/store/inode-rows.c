@@ -88,7 +88,6 @@ int inode_rows_open(struct inode_table *table, struct arena *arena)
 	r = -pthread_mutex_init(&table->more_mutex, NULL);
 	if (r < 0)
 		goto err_mutex;
-	memset(table->buckets, 0xff, buckets * sizeof(*table->buckets)); /* POOL_NONE */
 	inode_fd_init(table);
 	return 0;
 
@@ -101,12 +100,19 @@ err_fd:
 	return r;
 }
 
+void inode_rows_clear_hash(struct inode_table *table)
+{
+	/* POOL_NONE */
+	memset(table->buckets, 0xff, (table->bucket_mask + 1ul) * sizeof(*table->buckets));
+}
+
 int inode_table_init(struct inode_table *table, struct arena *arena)
 {
 	int r = inode_rows_open(table, arena);
 
 	if (r < 0)
 		return r;
+	inode_rows_clear_hash(table);
 	for (uint32_t i = 0; i < INODE_MOUNTS; i++)
 		table->common->mounts[i].fd = -1;
 	for (uint32_t i = table->count; i > 0; i--) {

@@ -18,6 +18,9 @@ struct inode_table;
 
 #define INODE_ROOT_ROW 0u
 
+/* Empties all hash chains. */
+void inode_rows_clear_hash(struct inode_table *table);
+
 /* Makes all of TABLE but its rows, none of which is free. Allocates. Returns 0 or -errno. */
 int inode_rows_open(struct inode_table *table, struct arena *arena);
 

@@ -45,6 +45,8 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	struct inode *inode = inode_at(table, row);
 
 	assert(!inode->used && inode->fd < 0);
+	table->common->touched = MAX(table->common->touched, row + 1);
+	KILL_FENCE();
 	choose_nodeid(table, inode, row, candidate);
 	inode->dev = candidate->dev;
 	inode->ino = candidate->ino;
@@ -445,7 +447,7 @@ void inode_put_open(struct inode_table *table, struct inode *inode)
 
 void inode_table_free_unheld(struct inode_table *table)
 {
-	for (uint32_t row = 0; row < inode_row_count(table); row++) {
+	for (uint32_t row = 0; row < table->common->touched; row++) {
 		struct inode *inode = inode_at(table, row);
 
 		if (!atomic_load(&inode->used) || inode->opens)

@@ -152,6 +152,7 @@ struct inode_common {
 	uint32_t device_count;			 /* guard: the table's mutex */
 	struct inode_step step;			 /* guard: the table's mutex */
 	_Atomic uint32_t more_made;		 /* rows beyond the arena's that were made */
+	uint32_t touched; /* the rows from here on were never in use; guard: the table's mutex */
 
 	/* fixed before serving */
 	uint32_t export_off; /* handle_generation_off() of the root; 0: nothing is exported */
@@ -198,12 +199,18 @@ int inode_table_plan(struct arena *arena, uint32_t count);
 int inode_table_init(struct inode_table *table, struct arena *arena);
 
 /*
- * Takes over the table that a process has left in ARENA, which may have died at any moment. The
+ * Makes what a process needs of its own for inode_table_attach(). Leaves the table in ARENA alone,
+ * which another process uses. Allocates. Returns 0 or -errno.
+ */
+int inode_table_prepare(struct inode_table *table, struct arena *arena);
+
+/*
+ * Takes over the table that a process has left, which may have died at any moment. The
  * rows are as it left them, and all that can be found out from them is made anew. Requests, drops
  * and uses of descriptors that were under way are over. file_table_attach() must come next, and
- * inode_table_free_unheld() after it. Before other threads exist. Allocates. Returns 0 or -errno.
+ * inode_table_free_unheld() after it. Nobody else uses the table. Returns 0 or -errno.
  */
-int inode_table_attach(struct inode_table *table, struct arena *arena);
+int inode_table_attach(struct inode_table *table);
 
 /*
  * Frees the rows of an attached table that nothing holds, after all opens were counted, and closes

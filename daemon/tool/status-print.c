@@ -34,6 +34,7 @@ static const struct shown {
 	{ "keeper_alive", "keeper alive", KIND_BOOL },
 	{ "uptime_s", "uptime", KIND_SECONDS },
 	{ "recovery", "recovery", KIND_STRING },
+	{ "spare_pid", "spare pid", KIND_NUMBER },
 	{ "takeovers", "takeovers", KIND_NUMBER },
 	{ "takeover_redone", "requests done again", KIND_NUMBER },
 	{ "takeover_resent", "answers sent again", KIND_NUMBER },

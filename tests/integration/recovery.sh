@@ -14,8 +14,12 @@ kills=10
 ((!${CAISSON_LONG:-0})) || kills=200
 
 has_heir() { [[ $(server_pid) != "$server" && $(server_pid) != "${daemon_pid[$mnt]}" ]]; }
-in_flight() { cat "$(connection_dir "$mnt")/waiting"; }
-is_busy() { (($(in_flight) >= 8)); }
+# a spare server is there, and not the one with the PID in $1
+has_spare() {
+	"$CAISSON" status "$mnt" >"$scratch/status"
+	grep -q '^recovery  *on$' "$scratch/status" && ! grep -q "^spare pid  *${1:-0}$" "$scratch/status"
+}
+is_busy() { (($(<"$(connection_dir "$mnt")/waiting") >= 8)); }
 
 # kill_server [SIGNAL]: returns when an heir serves
 kill_server() {
@@ -25,14 +29,21 @@ kill_server() {
 	stat -f "$mnt" >/dev/null
 }
 
-# kill_busy: kills the server while at least 8 requests are in flight
+# kill_busy: kills the server while at least 8 requests are in flight, which wait until an heir
+# answers them
 kill_busy() {
-	wait_until 30 is_busy
+	local waiting count=0
+	waiting=$(connection_dir "$mnt")/waiting
 	server=$(server_pid)
+	while ((count < 8)); do
+		process_is_gone "$load" && fail "fio has ended"
+		read -r count <"$waiting"
+	done
 	kill -KILL "$server"
-	more "$(in_flight)" 7 "number of requests in flight at the kill"
+	read -r count <"$waiting"
 	wait_until 30 has_heir
 	stat -f "$mnt" >/dev/null
+	((count < 8)) || busy=$((busy + 1))
 }
 
 # verified TYPE: a verified load on TYPE on a loop device on the mount; sets $load, the PID of fio
@@ -66,7 +77,7 @@ end_load() {
 declare -A device=()
 make_backing ext4 2G
 serve "$backing" "$mnt" transport=dev,recovery=on,recoveries=10000
-same "$("$CAISSON" status "$mnt" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["recovery"])')" on recovery
+wait_until 20 has_spare
 
 say "what is open stays open"
 mkdir "$mnt/dir"
@@ -85,20 +96,33 @@ same "$(find "/proc/$BASHPID/fd/$dir/" -type f | wc -l)" 300 "number of files"
 exec {file}>&- {dir}<&-
 rm -r "$mnt/dir"
 
-say "nothing of it stays: descriptors"
+say "nothing of it stays: descriptors; also with heirs that weren't started before"
 keeper_fds() { find "/proc/${daemon_pid[$mnt]}/fd" -mindepth 1 | wc -l; }
+wait_until 20 has_spare
 before=$(keeper_fds)
 for _ in {1..20}; do
 	kill_server
 done
+wait_until 20 has_spare
+same "$(keeper_fds)" "$before" "number of descriptors"
+
+say "a spare dies: another one is started"
+spare=$(sed -n 's/^spare pid  *//p' "$scratch/status")
+same "$(<"/proc/$spare/comm")" caissond "name of the spare"
+kill -KILL "$spare"
+wait_until 20 has_spare "$spare"
+kill_server
+wait_until 20 has_spare
 same "$(keeper_fds)" "$before" "number of descriptors"
 
 for type in ext4 xfs; do
 	say "$kills kills under a verified load on $type"
 	verified "$type"
-	for ((i = 0; i < kills; i++)); do
+	busy=0
+	for ((i = 0; busy < kills && i < 2 * kills; i++)); do
 		kill_busy
 	done
+	same "$busy" "$kills" "number of kills with 8 requests in flight"
 	end_load "$type"
 done
 more "$(status_total takeovers)" $((2 * kills)) takeovers

@@ -173,7 +173,7 @@ begin_chaos() {
 	exec {fd}<>"$scratch/calm.$daemon_count"
 	# until end_chaos writes to the pipe
 	while ! read -r -t "$pause" -u "$fd" && ! process_is_gone "$keeper"; do
-		pkill -KILL -P "$keeper" || true
+		pkill -KILL -o -P "$keeper" || true
 	done &
 	daemon_chaos[$1]="$! $fd"
 	# shellcheck disable=SC2034 # for case.sh
@@ -195,7 +195,7 @@ end_chaos() {
 # server_pid [MOUNTPOINT]: the child of the keeper, which has the threads
 server_pid() {
 	local at=${1:-$mnt} pid
-	pid=$(pgrep -P "${daemon_pid[$at]}" | head -n 1)
+	pid=$(pgrep -o -P "${daemon_pid[$at]}" || true) # a spare is younger
 	echo "${pid:-${daemon_pid[$at]}}"
 }
 

@@ -363,9 +363,11 @@ static void detach(void)
 
 static void attach(void)
 {
-	CHECK_EQ(inode_table_attach(&inodes, &arena), 0);
+	CHECK_EQ(inode_table_prepare(&inodes, &arena), 0);
+	CHECK_EQ(inode_table_attach(&inodes), 0);
 	inodes.session_fd = -1;
-	CHECK_EQ(file_table_attach(&files, &arena, &inodes), 0);
+	CHECK_EQ(file_table_prepare(&files, &arena, &inodes), 0);
+	file_table_attach(&files);
 	cached_open_attach(&files);
 	inode_table_free_unheld(&inodes);
 }

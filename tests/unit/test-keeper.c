@@ -90,6 +90,7 @@ static int serve(void *arg, const struct keeper_link *link)
 		{ .fd = fuse_session_fd(session), .events = 0 },
 		{ .fd = link->keeper_fd, .events = POLLIN },
 	};
+	struct keeper_message message;
 	char cwd[8];
 
 	(void)arg;
@@ -105,8 +106,9 @@ static int serve(void *arg, const struct keeper_link *link)
 			tell("unmounted;");
 			break;
 		}
-		switch (keeper_listen(link)) {
+		switch (keeper_listen(link, &message)) {
 		case KEEPER_NOTHING:
+		case KEEPER_SPARE:
 			continue;
 		case KEEPER_STOP:
 			tell("stop;");

@@ -502,9 +502,11 @@ static void take_over(void)
 
 	pool_destroy(&fs->files.pool);
 	inode_rows_close(&fs->inodes);
-	CHECK_EQ(inode_table_attach(&fs->inodes, &world.arena), 0);
+	CHECK_EQ(inode_table_prepare(&fs->inodes, &world.arena), 0);
+	CHECK_EQ(inode_table_attach(&fs->inodes), 0);
 	fs->inodes.session_fd = -1;
-	CHECK_EQ(file_table_attach(&fs->files, &world.arena, &fs->inodes), 0);
+	CHECK_EQ(file_table_prepare(&fs->files, &world.arena, &fs->inodes), 0);
+	file_table_attach(&fs->files);
 	cached_open_attach(&fs->files);
 	inode_table_free_unheld(&fs->inodes);
 }

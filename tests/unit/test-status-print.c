@@ -72,6 +72,7 @@ static void prints_text(void)
 			"keeper alive         yes\n"
 			"uptime               1 d 01:01:01\n"
 			"recovery             off\n"
+			"spare pid            0\n"
 			"takeovers            0\n"
 			"requests done again  0\n"
 			"answers sent again   0\n"
@@ -132,7 +133,7 @@ static void prints_json(void)
 	CHECK(strstr(text, "\n  \"oom_score_adj\": -1000,\n"));
 	CHECK(strstr(text, "\"requests\": 18446744073709551615,\n"));
 	/* all of the table but "queue" itself, and 18 of each queue */
-	CHECK_EQ(json_object_object_length(document), 48);
+	CHECK_EQ(json_object_object_length(document), 49);
 	CHECK_EQ(json_object_array_length(queues), (size_t)2);
 	CHECK_EQ(json_object_object_length(json_object_array_get_idx(queues, 1)), 18);
 	json_object_put(document);

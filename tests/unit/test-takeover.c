@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/macro.h"
 #include "serve/dropper.h"
+#include "serve/engine.h"
 #include "serve/outbox.h"
 #include "serve/request.h"
 #include "serve/transport.h"
@@ -317,23 +318,47 @@ static void *hang_up(void *arg)
 	return NULL;
 }
 
-static void waits_for_every_sentinel(void)
+/* A ring of which nothing is known is over when its sentinel says so. */
+static void waits_for_io(void)
 {
-	int fds[2][2], ends[2];
+	struct handover_queue queue = { .ring_fd = HANDOVER_OVER, .sentinel_fd = -1 };
+	struct io_uring ring;
+	struct io *ios;
 	pthread_t thread;
+	int fds[2];
 
-	for (int i = 0; i < 2; i++) {
-		CHECK(pipe2(fds[i], O_CLOEXEC) == 0);
-		ends[i] = fds[i][0];
-	}
-	CHECK(close(fds[0][1]) == 0);
-	CHECK_EQ(takeover_await(ends, 1, 0), 0);
-	CHECK_EQ(takeover_await(ends, 2, 10), -ETIMEDOUT);
-	CHECK(pthread_create(&thread, NULL, hang_up, &fds[1][1]) == 0);
-	CHECK_EQ(takeover_await(ends, 2, 20000), 0);
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 2, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 2, 64) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	ios = arena_table(&arena, ARENA_IOS);
+	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, 0), 0); /* no ring is left */
+
+	CHECK(io_uring_queue_init_params(4, &ring, &queue.params) == 0);
+	CHECK(pipe2(fds, O_CLOEXEC) == 0);
+	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	queue.sentinel_fd = fds[0];
+	request_inherit(&requests[0], REQUEST_IO);
+	request_inherit(&requests[1], REQUEST_RUN);
+	ios[0].ticket = 1ull << 32; /* the first submission, which the kernel hasn't taken */
+	ios[1].ticket = 1ull << 32 | 77;
+	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, 0), 0);
+	CHECK(queue.ring_fd == HANDOVER_OVER && !ios[0].ticket && !ios[1].ticket);
+
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	CHECK(io_uring_submit(&ring) == 1);
+	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	ios[0].ticket = 2ull << 32; /* taken, and its result isn't in the ring */
+	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, 10), -ETIMEDOUT);
+	CHECK_EQ(queue.ring_fd, HANDOVER_CLOSED);
+	CHECK(pthread_create(&thread, NULL, hang_up, &fds[1]) == 0);
+	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, 20000), 0);
 	CHECK(pthread_join(thread, NULL) == 0);
-	for (int i = 0; i < 2; i++)
-		CHECK(close(ends[i]) == 0);
+	CHECK(queue.ring_fd == HANDOVER_OVER && !ios[0].ticket);
+	CHECK(close(fds[0]) == 0);
+	io_uring_queue_exit(&ring);
+	arena_destroy(&arena);
 }
 
 int main(void)
@@ -345,6 +370,6 @@ int main(void)
 	RUN(a_copy_is_not_done_twice);
 	RUN(a_header_that_is_none_is_no_request);
 	RUN(failures_are_counted);
-	RUN(waits_for_every_sentinel);
+	RUN(waits_for_io);
 	return test_result();
 }
