@@ -15,6 +15,7 @@ awk '
 		forms["alone"] = "yes"
 		forms["sanitize"] = "yes|asan|tsan"
 		forms["transport"] = "one"
+		forms["control"] = "fails"
 		forms["kernels"] = "own|sid|own sid"
 		forms["timeout"] = forms["memory"] = forms["limit"] = forms["pause"] = forms["cpus"] = "[0-9]+"
 	}

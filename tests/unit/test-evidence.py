@@ -75,6 +75,7 @@ def red(what, outcome, happened, detail="", *, values=None, **log):
 
 
 green("a green arm that finishes", "pass", "finished")
+green("it has a note", "pass", "finished", "worst pause", tail=["lab: note worst pause 3 ms", WATCHED])
 green("its load fails", "fail", "error", end=1)
 green("its load isn't found", "fail", "error", end=127)
 green("it doesn't finish", "fail", "crawl", end=None, stuck=True)
@@ -106,6 +107,12 @@ red("it has hardly begun when green is through, and finishes", "pass", "stall",
 red("it is slow", "fail", "crawl", "must not get through", mib=300, upto=60)
 red("its load fails at once", "fail", "error", "status 127", seconds=0.5, mib=0, end=127,
     stuck=False)
+FAILS = {"control": "fails"}
+red("it fails, as it must", "pass", "error", "status 4", seconds=3, mib=30, upto=2, end=4, stuck=False, values=FAILS)
+red("it fails late, as it must", "pass", "error", end=4, stuck=False, values=FAILS)
+red("it must fail, and hangs", "fail", "hang", "must not get through", values=FAILS)
+red("it must fail, and finishes", "fail", "finished", "must not get through", values=FAILS,
+    **dict(FINISHED, stuck=False))
 red("its load fails after a hang", "pass", "stall", end=1, stuck=False)
 red("its guest panics", "fail", "hang", "kernel: Kernel panic", stuck=False,
     values={"complaint": "Kernel panic", "ended": "1", "verdict": ""})

@@ -15,6 +15,7 @@
 #
 #	lab: load start / lab: load end STATUS / lab: load stuck
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
+#	lab: note TEXT						shown beside the arm's outcome
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
 : "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}"
 : "${caissond_pid:=}" # set by start_caissond
@@ -146,6 +147,9 @@ lab_watch() {
 lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }
 lab_has_written_more() { [ "$(lab_written)" -gt $((lab_sectors + 8192)) ]; }
 
+# What a scenario does while the load runs: one with anything to do has its own.
+lab_meanwhile() { :; }
+
 # lab_run COMMAND...: the load itself, watched. A green arm that doesn't finish it ends here, as
 # failed. So does any other, but well: what it comes to the host decides.
 lab_run() {
@@ -157,6 +161,7 @@ lab_run() {
 		check "the load arrives" wait_until "$lab_limit" lab_has_written_more
 		lab_audit "under load"
 	fi
+	lab_meanwhile
 	if ! wait_until "$lab_limit" has_ended "$lab_load_pid"; then
 		tell "load stuck"
 		show_blocked

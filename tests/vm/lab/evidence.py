@@ -8,7 +8,7 @@
 	evidence.py summary DIR				who waited for what, in a few lines
 	evidence.py live NAME=LOG...			progress side by side, until SIGTERM
 
-KEYs of an arm: scenario, title, arm, kind, kernel, accel, options, revision (of caisson), cpus (of
+KEYs of an arm: scenario, title, arm, kind, control (hangs or fails), kernel, accel, options, revision (of caisson), cpus (of
 this machine), pause (bound in seconds), limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
 part of the scenario), verdict (the guest's own), green (OUT.json of the green arm to compare with).
 
@@ -21,6 +21,9 @@ that stands what happened:
 	hang		not done in its time, with 30 seconds or more in which nothing at all was written
 	error		the load failed
 	none		it never started
+
+A control must hang or stall, unless `control` says that its load fails. Lines `lab: note TEXT` go
+beside the outcome.
 
 What was not watched proves nothing: an arm of any kind fails if the guest went wrong in a way that
 isn't the scenario's, if a check of its own did, or if the samples have a gap.
@@ -103,7 +106,7 @@ def read_arm(log):
     lines = list(read_lines(log))
     start = end = None
     stuck = False
-    status, samples, stacks, sums = None, [], [], {}
+    status, samples, stacks, notes, sums = None, [], [], [], {}
     for time, text in lines:
         sample = SAMPLE.search(text)
         if sample:
@@ -116,9 +119,12 @@ def read_arm(log):
             end, stuck = time, True
         elif "lab: stack " in text:
             stacks.append(text.split("lab: stack ", 1)[1])
+        elif "lab: note " in text:
+            notes.append(text.split("lab: note ", 1)[1])
         elif "lab: stacks " in text:
             sums = dict(re.findall(r"(\w+)=(\d+)", text))
-    arm = {"start": start, "status": status, "stuck": stuck, "stacks": stacks}
+    arm = {"start": start, "status": status, "stuck": stuck, "stacks": stacks,
+           "notes": notes}
     arm["hung"] = hung_task(lines)
     arm["stack_counts"] = {key: int(value) for key, value in sums.items()}
     if start is None:
@@ -176,11 +182,18 @@ def share_of(arm, green):
     return round(100 * mib_at(arm["samples"], time) / max(green_mib, 0.1)), time
 
 
+def must_fail(arm):
+    """Is it a control whose load must fail?"""
+    return arm["kind"] == "red" and arm.get("control") == "fails"
+
+
 def what_happened(arm, green):
     """finished, crawl ..., and words for it."""
     if arm["seconds"] is None:
         return "none", ""
     done = arm["status"] == 0
+    if arm["status"] and must_fail(arm):
+        return "error", "the load ended with status %d" % arm["status"]
     if not green or green["seconds"] is None:
         if done:
             return "finished", ""
@@ -213,10 +226,10 @@ def judge(arm, green):
     elif not trouble and arm["kind"] == "red":
         if not green or green["outcome"] != "pass":
             trouble = "no green arm to compare with"
-        elif arm["happened"] not in ("hang", "stall"):
+        elif arm["happened"] not in (("error",) if must_fail(arm) else ("hang", "stall")):
             trouble = "the control must not get through: " + (arm["detail"] or arm["happened"])
     arm["outcome"] = "fail" if trouble else "pass"
-    arm["detail"] = trouble or arm["detail"]
+    arm["detail"] = "; ".join(filter(None, [trouble or arm["detail"], *arm["notes"]]))
     if arm["kind"] == "probe" and arm["stacks"]:
         arm["detail"] += "; " + arm["stacks"][0].split(":")[0]
 
@@ -384,11 +397,12 @@ def command_report(directory):
 
 PAGE_HEAD = """# What the lab has shown
 
-`tests/vm/lab/run --record` measured this and wrote it. A scenario is a stack of storage with a load. The run boots a virtual machine of one CPU for each arm of a scenario. A green arm stands on caisson and must finish. A red arm has a control in the place of caisson, which must hang or stall under the same load. THE LAB in caisson(7) describes the scenarios and the controls. `tests/vm/lab/bisect` takes protections away one at a time; `tests/vm/lab/cut` cuts the power.
+`tests/vm/lab/run --record` measured this and wrote it. A scenario is a stack of storage with a load. The run boots a virtual machine of one CPU for each arm of a scenario. A green arm stands on caisson and must finish. A red arm has a control in the place of caisson, which must hang or stall under the same load; in the scenario recovery, in which the server is killed, its load must fail. THE LAB in caisson(7) describes the scenarios and the controls. `tests/vm/lab/bisect` takes protections away one at a time; `tests/vm/lab/cut` cuts the power.
 
 - finished: the load ended well, without a pause longer than the scenario's bound. No task hung, no task of the daemon was seen in the dirty throttle or in reclaim of a filesystem, and all data was right after everything was mounted again.
 - stall: the control got through less than %d %% of what caisson wrote in the same time.
 - hang: the control was not done in time, and wrote nothing for %d seconds or more.
+- error: the control's load failed.
 """ % (STALL_PERCENT, HANG_SECONDS)
 
 
