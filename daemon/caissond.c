@@ -425,14 +425,14 @@ static int serve(void *arg, const struct keeper_link *link)
 	r = link->is_heir ? privdrop_heir() : 0;
 	if (r < 0) {
 		log_fail("server: take back capabilities: %s", strerror(-r));
-		return EXIT_CANNOT_SERVE;
+		return KEEPER_TAKE_OVER;
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &self->started); /* can't fail for this clock */
 
 	/* 6 */
 	code = lock_memory(self);
 	if (code)
-		return code;
+		return link->is_heir ? KEEPER_TAKE_OVER : code;
 
 	/* 7 */
 	r = control_open(&self->control, self->mount.major, self->mount.minor);

@@ -68,8 +68,9 @@
 #define LOOK_MS		 1000
 #define LOOK_RECOVERY_MS 200 /* with recovery=on, when clients wait for an heir */
 
-/* The least time between the death of a spare and the start of the next one, ms. */
-#define SPARE_MS 1000
+/* Time from a spare's death to the next one, ms. It doubles up to SPARES_LOST_MAX times. */
+#define SPARE_MS	1000
+#define SPARES_LOST_MAX 9u
 
 /* Heirs in a row that may fail before they are ready. */
 #define FAILURES_MAX 3
@@ -96,9 +97,10 @@ struct keeper {
 	struct own_mount mount;
 	enum state state;
 	struct child server;
-	struct child spare; /* an heir for when the server dies, or none */
-	uint64_t spare_ms;  /* when the last one died, CLOCK_MONOTONIC */
-	int self_fd;	    /* pidfd of the keeper, for servers */
+	struct child spare;   /* an heir for when the server dies, or none */
+	uint64_t spare_ms;    /* before that, no spare is started; CLOCK_MONOTONIC */
+	uint32_t spares_lost; /* since the last takeover */
+	int self_fd;	      /* pidfd of the keeper, for servers */
 	int signal_fd;
 	int arena_fd;	    /* what an heir takes over, as the last server has said; or -1 */
 	bool is_recovering; /* the server is an heir that isn't ready */
@@ -197,7 +199,7 @@ static void hear_server(struct keeper *keeper)
 		return;
 	keeper->arena_fd = message.fd;
 	keeper->is_recovering = false;
-	keeper->failures = 0;
+	keeper->failures = keeper->spares_lost = 0;
 	if (keeper->state != STARTING)
 		return; /* an heir; or too late: the launcher will be told of the server's end */
 	set_state(keeper, SERVING);
@@ -284,18 +286,29 @@ static int start(struct keeper *keeper, struct child *child)
 	return child_start(child, &config);
 }
 
+/*
+ * The last spare was lost: the next one comes later each time. What a spare had open stays open
+ * until the next takeover, and the cause may be a lack of something.
+ */
+static void put_off_spare(struct keeper *keeper)
+{
+	keeper->spare_ms = now_us() / 1000 + ((uint64_t)SPARE_MS << keeper->spares_lost);
+	keeper->spares_lost = MIN(keeper->spares_lost + 1, SPARES_LOST_MAX);
+}
+
 /* Starts a spare, if there is to be one. Without it, an heir is started after a death. */
 static void start_spare(struct keeper *keeper)
 {
 	int r;
 
-	/* in case they die at once */
 	if (!keeper->config->spare || keeper->arena_fd < 0 || keeper->spare.pid ||
-	    keeper->is_recovering || now_us() / 1000 - keeper->spare_ms < SPARE_MS)
+	    keeper->is_recovering || keeper->state != SERVING || now_us() / 1000 < keeper->spare_ms)
 		return;
 	r = start(keeper, &keeper->spare);
-	if (r < 0)
+	if (r < 0) {
 		log_warn("%s: start a spare server: %s", keeper->config->mountpoint, strerror(-r));
+		put_off_spare(keeper);
+	}
 }
 
 static void end_spare(struct keeper *keeper)
@@ -329,7 +342,7 @@ static void bury_spare(struct keeper *keeper)
 {
 	log_warn("%s: spare server %d: died", keeper->config->mountpoint, (int)keeper->spare.pid);
 	end_spare(keeper);
-	keeper->spare_ms = now_us() / 1000;
+	put_off_spare(keeper);
 	tell_of_spare(keeper, 0);
 }
 
@@ -352,8 +365,8 @@ static bool is_too_often(struct keeper *keeper)
 	return keeper->recoveries++ >= keeper->config->recoveries;
 }
 
-/* Starts an heir to the server, which has ended with STATUS, if there can be one. */
-static bool recover(struct keeper *keeper, int status)
+/* Makes the server's heir its successor. STATUS is that of the server's end. */
+static bool start_heir(struct keeper *keeper, int status)
 {
 	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	const char *mountpoint = keeper->config->mountpoint;
@@ -365,8 +378,7 @@ static bool recover(struct keeper *keeper, int status)
 	};
 	int r = 0;
 
-	if (keeper->arena_fd < 0 || !leaves_an_estate(status) ||
-	    (keeper->state != SERVING && keeper->state != LEAVING) ||
+	if (!leaves_an_estate(status) || (keeper->state != SERVING && keeper->state != LEAVING) ||
 	    own_mount_is_severed(&keeper->mount))
 		return false;
 	if (keeper->is_recovering && !was_killed && ++keeper->failures >= FAILURES_MAX) {
@@ -379,17 +391,22 @@ static bool recover(struct keeper *keeper, int status)
 			 keeper->config->recoveries);
 		return false;
 	}
-	child_forget(&keeper->server);
-	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = death.died_us / 1000;
 	if (!keeper->spare.pid)
 		r = start(keeper, &keeper->spare);
+	if (r < 0) {
+		log_fail("%s: recover: start another server: %s", mountpoint, strerror(-r));
+		return false;
+	}
+	/* in this order: the heir closes the descriptors of the old server if they are left */
+	child_forget(&keeper->server);
 	keeper->server = keeper->spare;
 	keeper->spare = CHILD_NONE;
-	if (r == 0)
-		r = child_tell(&keeper->server, &death);
+	keeper->is_recovering = keeper->is_sweeping = true;
+	keeper->sweep_ms = death.died_us / 1000;
+	r = child_tell(&keeper->server, &death);
 	if (r < 0)
-		log_fail("%s: recover: start another server: %s", mountpoint, strerror(-r));
+		log_fail("server %d: tell it to take over: %s", (int)keeper->server.pid,
+			 strerror(-r));
 	return r == 0;
 }
 
@@ -413,6 +430,18 @@ static bool only_waits_for_clients(const struct keeper *keeper)
 	return caisson_audit(keeper->server.pid, is_other, NULL, &summary) == 0 && summary.tasks;
 }
 
+/*
+ * start_heir(), if there can be an heir. After a failure there is none any more: what was left of
+ * the server ends with the keeper.
+ */
+static bool recover(struct keeper *keeper, int status)
+{
+	if (keeper->arena_fd >= 0 && start_heir(keeper, status))
+		return true;
+	keeper->arena_fd = -1;
+	return false;
+}
+
 /* Looks at a server that hasn't ended: whether it has died, and can't end. */
 static void look(struct keeper *keeper, unsigned *stuck)
 {
@@ -426,8 +455,9 @@ static void look(struct keeper *keeper, unsigned *stuck)
 	*stuck = server_is_stuck(keeper) ? *stuck + 1 : 0;
 	if (!*stuck)
 		return;
-	if (only_waits_for_clients(keeper) && recover(keeper, SIGKILL)) {
-		keeper->corpse = server; /* at the next look, the heir will have answered */
+	/* why it died isn't known before it is reaped: no request is blamed */
+	if (keeper->arena_fd >= 0 && only_waits_for_clients(keeper) && recover(keeper, SIGKILL)) {
+		keeper->corpse = server; /* until a later look: the heir has to answer first */
 		*stuck = 0;
 		return;
 	}
@@ -440,6 +470,7 @@ static void give_up_heir(struct keeper *keeper)
 {
 	log_fail("server %d: take over: not done in time", (int)keeper->server.pid);
 	keeper->is_sweeping = false;
+	keeper->arena_fd = -1;
 	(void)kill(keeper->server.pid, SIGKILL); /* our child, not reaped yet */
 	abort_connection(keeper);
 }
@@ -471,10 +502,8 @@ static int keep(struct keeper *keeper)
 			hear_signal(keeper);
 		if (fds[0].revents) {
 			code = reap(keeper, &status);
-			if (!recover(keeper, status)) {
-				end_spare(keeper);
+			if (!recover(keeper, status))
 				return code;
-			}
 			continue; /* the spare is the server now */
 		}
 		if (fds[4].revents)
@@ -504,6 +533,11 @@ static int settle(const struct keeper *keeper)
 	r = keeper->config->require_mlock ? caisson_memory_lock(0) : 0;
 	if (r < 0) {
 		log_fail("memory of the keeper: lock: %s", strerror(-r));
+		return EXIT_UNSAFE;
+	}
+	r = recovery ? caisson_stack_prefault(CAISSON_AUDIT_STACK) : 0;
+	if (r < 0) {
+		log_fail("stack of the keeper: prefault: %s", strerror(-r));
 		return EXIT_UNSAFE;
 	}
 	r = recovery ? privdrop_keeper_of_heirs() : privdrop_keeper();
@@ -552,6 +586,7 @@ out:
 		(void)own_mount_unmount(&keeper->mount); /* logs errors */
 	log_stop(); /* while the launcher still has its terminal */
 	launcher_tell(&keeper->launcher_fd, code);
+	end_spare(keeper);
 	child_forget(&keeper->server);
 	close_fd(&keeper->signal_fd);
 	close_fd(&keeper->self_fd);

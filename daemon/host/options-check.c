@@ -24,7 +24,8 @@
 #define FDS_PER_FILE   3u
 #define FDS_PER_INODE  1u
 /*
- * Descriptors of the daemon itself; of a queue (ring, device, eventfd); of a thread in a handler.
+ * Descriptors of the daemon itself; of a queue (ring, device, eventfd, sentinel); of a thread in a
+ * handler.
  */
 #define FDS_OWN	       64u
 #define FDS_PER_QUEUE  4u
@@ -151,9 +152,11 @@ int options_fit(struct options *options, uint64_t nofile)
 	struct serve_config *config = &options->serve;
 	uint64_t own = FDS_OWN + (uint64_t)config->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
 		       (uint64_t)config->workers * FDS_PER_WORKER + FDS_IDLE;
-	uint64_t room = nofile > own ? nofile - own : 0;
-	uint64_t files = config->files, wanted;
+	uint64_t files = config->files, room, wanted;
 
+	if (config->recovery) /* a spare, and a server that has died, in the same table */
+		own += 2 * (FDS_OWN + (uint64_t)config->queues * FDS_PER_QUEUE);
+	room = nofile > own ? nofile - own : 0;
 	/* three quarters, so that some stay for inodes that aren't open */
 	if (!files)
 		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));

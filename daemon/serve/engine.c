@@ -435,7 +435,7 @@ static bool settle(struct engine *engine, struct io *io, int res, int64_t *ret_r
 bool engine_is_idle(const struct engine *engine)
 {
 	return !atomic_load_explicit(&engine->shared->in_flight, memory_order_relaxed) &&
-	       !io_uring_cq_ready(&engine->ring);
+	       io_uring_cq_ready(&engine->ring) <= engine->is_reaping;
 }
 
 static void io_completed(void *arg, uint32_t index, int res)
@@ -477,6 +477,7 @@ int engine_turn(struct engine *engine)
 	if (r < 0 && !is_passing(r))
 		return r;
 
+	engine->is_reaping = true;
 	do {
 		n = io_uring_peek_batch_cqe(&engine->ring, cqes, REAP_BATCH);
 		for (unsigned i = 0; i < n; i++) {
@@ -485,6 +486,7 @@ int engine_turn(struct engine *engine)
 			io_uring_cqe_seen(&engine->ring, cqes[i]);
 		}
 	} while (n == REAP_BATCH);
+	engine->is_reaping = false;
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The engine: one io_uring ring, on which a queue thread does its backing I/O and waits for
  * everything else. All calls but engine_destroy() are made by the thread that called
- * engine_init(). The ring refuses others (IORING_SETUP_SINGLE_ISSUER).
+ * engine_init(). Most rings refuse others (IORING_SETUP_SINGLE_ISSUER).
  *
  * An io is one backing operation: a row of ARENA_IOS, named by its index. If an operation comes
  * back short, the engine continues it until it is complete, at the end of the file, failed, or
@@ -107,6 +107,7 @@ struct engine {
 	int sentinel_fd;		/* see engine_config; or -1 */
 	struct io_uring_params params;	/* of the ring, to map it again */
 	bool pinned;
+	bool is_reaping; /* the completion that a callback is called for is still in the ring */
 	bool made;
 };
 

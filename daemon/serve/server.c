@@ -446,12 +446,13 @@ static void note_rings(struct server *server)
 /* Step 2 of takeover.h. */
 static int await_io(struct server *server, int ms)
 {
+	int64_t end_ms = takeover_now_ms() + ms;
 	uint32_t slots = plan_slots(&server->plan);
 	int r = 0;
 
 	for (uint32_t qid = 0; qid < server->plan.queues && !r; qid++)
 		r = takeover_await(&server->arena, &server->handover->queue[qid], qid * slots,
-				   slots, ms);
+				   slots, end_ms);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/pool.h"
@@ -21,7 +22,7 @@
 #define HARVEST_MS 1000
 #define LOOK_NS	   200000
 
-static int64_t now_ms(void)
+int64_t takeover_now_ms(void)
 {
 	struct timespec now;
 
@@ -50,7 +51,7 @@ static bool harvest(const struct arena *arena, const struct io_uring *ring, uint
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
 
 	while (!are_over(arena, ring, first, count)) {
-		if (now_ms() >= end_ms)
+		if (takeover_now_ms() >= end_ms)
 			return false;
 		(void)nanosleep(&pause, NULL); /* or less, by a signal */
 	}
@@ -63,7 +64,7 @@ static int await_sentinel(int fd, int64_t end_ms)
 	struct pollfd sentinel = { .fd = fd };
 
 	for (;;) {
-		int64_t left = end_ms - now_ms();
+		int64_t left = end_ms - takeover_now_ms();
 		int n = poll(&sentinel, 1, left > 0 ? (int)left : 0);
 
 		if (n < 0 && errno != EINTR)
@@ -85,37 +86,55 @@ static void void_tickets(const struct arena *arena, uint32_t first, uint32_t cou
 	KILL_FENCE();
 }
 
-/* Waits for results in the ring of QUEUE, and lets go of it. Returns 0 or -errno. */
-static int end_ring(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		    uint32_t count, int64_t end_ms)
+/*
+ * Ends what is left on RING, whose I/O is over: polls, which would swallow wake-ups until the
+ * kernel is rid of the ring. Fails before Linux 6.0.
+ */
+static void cancel_all(struct io_uring *ring)
+{
+	struct io_uring_sync_cancel_reg all = {
+		.fd = -1,
+		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+		.timeout = { -1, -1 },
+	};
+
+	(void)io_uring_register_sync_cancel(ring, &all);
+}
+
+/* Waits for results in the ring of QUEUE, and lets go of it. */
+static void end_ring(const struct arena *arena, struct handover_queue *queue, uint32_t first,
+		     uint32_t count, int64_t end_ms)
 {
 	struct io_uring ring;
-	int r = io_uring_queue_mmap(queue->ring_fd, &queue->params, &ring);
+	bool is_over = false, is_mapped;
+	int fd = queue->ring_fd;
 
-	if (r < 0)
-		return r;
-	if (harvest(arena, &ring, first, count, end_ms)) {
+	/* it is locked memory, of which there may be too little */
+	is_mapped = io_uring_queue_mmap(fd, &queue->params, &ring) == 0;
+	if (is_mapped)
+		is_over = harvest(arena, &ring, first, count, end_ms);
+	if (is_over) {
+		cancel_all(&ring);
 		void_tickets(arena, first, count);
-		queue->ring_fd = HANDOVER_OVER;
-	} else {
-		queue->ring_fd = HANDOVER_CLOSED;
 	}
+	queue->ring_fd = is_over ? HANDOVER_OVER : HANDOVER_CLOSED;
 	KILL_FENCE(); /* first, as its number may be used again before another heir looks */
-	io_uring_queue_exit(&ring);
-	return 0;
+	if (is_mapped)
+		io_uring_queue_exit(&ring);
+	else
+		close_fd(&fd);
 }
 
 int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		   uint32_t count, int ms)
+		   uint32_t count, int64_t end_ms)
 {
-	int64_t begin_ms = now_ms();
-	int r = 0;
+	int r;
 
 	if (queue->ring_fd >= 0)
-		r = end_ring(arena, queue, first, count, begin_ms + MIN(ms, HARVEST_MS));
-	if (r < 0 || queue->ring_fd == HANDOVER_OVER)
-		return r;
-	r = await_sentinel(queue->sentinel_fd, begin_ms + ms);
+		end_ring(arena, queue, first, count, MIN(end_ms, takeover_now_ms() + HARVEST_MS));
+	if (queue->ring_fd == HANDOVER_OVER)
+		return 0;
+	r = await_sentinel(queue->sentinel_fd, end_ms);
 	if (r == 0) {
 		void_tickets(arena, first, count);
 		queue->ring_fd = HANDOVER_OVER;

@@ -75,12 +75,15 @@ struct takeover {
 	bool failed; /* the dead server has failed, and was not killed by somebody */
 };
 
+/* CLOCK_MONOTONIC, in milliseconds. */
+int64_t takeover_now_ms(void);
+
 /*
- * Step 2: waits until all I/O of QUEUE is over, which has COUNT slots from FIRST on, for MS
- * milliseconds at most. Returns 0, -ETIMEDOUT or another -errno.
+ * Step 2: waits until all I/O of QUEUE is over, which has COUNT slots from FIRST on, or until
+ * END_MS. Returns 0, -ETIMEDOUT or another -errno.
  */
 int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		   uint32_t count, int ms);
+		   uint32_t count, int64_t end_ms);
 
 /*
  * Step 3, before the queues' and the workers' threads run. Slots that are free go to their pools. A

@@ -7,6 +7,7 @@
 # (late-write.c).
 #
 #@ packages: fuse3 e2fsprogs
+#@ transport: one
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 

@@ -5,6 +5,7 @@
 # somebody else don't count. The request is a look-up that takes two seconds (slow-look-ups.c).
 #
 #@ packages: fuse3 procps
+#@ transport: one
 #@ timeout: 180
 . "$(dirname "$0")/../lib/mount.sh"
 

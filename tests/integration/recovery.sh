@@ -7,6 +7,7 @@
 # directories go on. The same load without recovery fails.
 #
 #@ packages: fio e2fsprogs xfsprogs procps python3
+#@ transport: one
 #@ timeout: 900
 . "$(dirname "$0")/../lib/mount.sh"
 

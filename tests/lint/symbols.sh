@@ -53,7 +53,7 @@ declare -A exceptions=(
 	[serve_ring-layout]='calloc free'            # before the seal
 	[serve_server]='aligned_alloc free strerror' # before the seal; server_close(), after the end
 	[serve_session]='snprintf'                   # names of features, for the status
-	[serve_takeover]='io_uring_queue_mmap'       # before the seal
+	[serve_takeover]='io_uring_queue_mmap io_uring_register_sync_cancel' # before the seal
 	# starts threads before the seal, joins them at the end
 	[serve_threads]='calloc free snprintf strerror pthread_attr_init pthread_attr_destroy
 		pthread_attr_setstacksize pthread_cond_broadcast pthread_cond_wait pthread_create

@@ -2,16 +2,19 @@
 /*
  * Preloaded into caissond by the case unmarked-alarm: a thread in the server process that takes
  * the IO_FLUSHER mark off itself, as a library that meddles would, or a worker that was made too
- * early. It is started in the child of the keeper's fork(), so it still has the capability that
+ * early. It is started when the server locks its memory, so it still has the capability that
  * clearing takes; capabilities are each thread's own, and the daemon dropping its own later doesn't
- * touch it.
+ * touch it. The keeper locks its memory, too: it is the process that has made the link.
  *
  * UNMARK_WHEN names a file: the thread waits until it is there. Unset: nothing is done.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +23,7 @@
 #endif
 
 static const char *unmark_when;
+static pid_t keeper;
 
 static void *unmark(void *unused)
 {
@@ -36,7 +40,7 @@ static void *unmark(void *unused)
 	return NULL;
 }
 
-static void in_child(void)
+static void start(void)
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -48,9 +52,16 @@ static void in_child(void)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-__attribute__((constructor)) static void start(void)
+int socketpair(int domain, int type, int protocol, int fds[2])
+{
+	keeper = getpid();
+	return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+}
+
+int mlockall(int flags)
 {
 	unmark_when = getenv("UNMARK_WHEN");
-	if (unmark_when && pthread_atfork(NULL, NULL, in_child) != 0)
-		abort();
+	if (unmark_when && keeper && getpid() != keeper)
+		start();
+	return (int)syscall(SYS_mlockall, flags);
 }
