@@ -107,7 +107,7 @@ struct keeper {
 	bool is_sweeping;   /* it closes descriptors that it doesn't know, so none may be opened */
 	uint64_t sweep_ms;  /* when that began, CLOCK_MONOTONIC */
 	uint32_t failures;  /* heirs in a row that failed before they were ready */
-	pid_t corpse;	    /* a server that has an heir, but can't be reaped yet; or 0 */
+	pid_t unreaped;	    /* a server that has an heir, but can't be reaped yet; or 0 */
 	int64_t minute_ms;  /* when the minute began in which the recoveries are counted */
 	uint32_t recoveries;
 	int abort_fd;	 /* the connection's, or -1 */
@@ -338,7 +338,7 @@ static void hear_spare(struct keeper *keeper)
 }
 
 /* The spare has died. The next one is started by the next look. */
-static void bury_spare(struct keeper *keeper)
+static void forget_spare(struct keeper *keeper)
 {
 	log_warn("%s: spare server %d: died", keeper->config->mountpoint, (int)keeper->spare.pid);
 	end_spare(keeper);
@@ -450,14 +450,14 @@ static void look(struct keeper *keeper, unsigned *stuck)
 					 : STUCK_LOOKS;
 	pid_t server = keeper->server.pid;
 
-	if (keeper->corpse && waitpid(keeper->corpse, NULL, WNOHANG) == keeper->corpse)
-		keeper->corpse = 0;
+	if (keeper->unreaped && waitpid(keeper->unreaped, NULL, WNOHANG) == keeper->unreaped)
+		keeper->unreaped = 0;
 	*stuck = server_is_stuck(keeper) ? *stuck + 1 : 0;
 	if (!*stuck)
 		return;
 	/* why it died isn't known before it is reaped: no request is blamed */
 	if (keeper->arena_fd >= 0 && only_waits_for_clients(keeper) && recover(keeper, SIGKILL)) {
-		keeper->corpse = server; /* until a later look: the heir has to answer first */
+		keeper->unreaped = server; /* until a later look: the heir has to answer first */
 		*stuck = 0;
 		return;
 	}
@@ -465,7 +465,7 @@ static void look(struct keeper *keeper, unsigned *stuck)
 		abort_connection(keeper);
 }
 
-/* Gives up an heir that doesn't come to its senses: it still closes descriptors. */
+/* Gives up an heir that takes too long to close what it doesn't know. */
 static void give_up_heir(struct keeper *keeper)
 {
 	log_fail("server %d: take over: not done in time", (int)keeper->server.pid);
@@ -509,7 +509,7 @@ static int keep(struct keeper *keeper)
 		if (fds[4].revents)
 			hear_spare(keeper);
 		if (fds[3].revents)
-			bury_spare(keeper);
+			forget_spare(keeper);
 		start_spare(keeper);
 		if (!keeper->is_sweeping)
 			look(keeper, &stuck);
