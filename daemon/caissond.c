@@ -9,7 +9,7 @@
  *   2. read the command line
  *   3. check paths and limits, open the backing directory
  *   4. mount			after this, every error unmounts again
- *   5. become the keeper	fork the server and wait for it
+ *   5. become the keeper	start the server and wait for it
  *
  * In serve(), in the server process:
  *   6. lock memory		later mappings are locked as they are made (S3)
@@ -17,7 +17,8 @@
  *   8. drop capabilities
  *   9. create the arena, tables, threads and rings (server.c)
  *  10. audit			check the mark of every task, io-wq workers included (S1)
- *  11. seal			answer INIT; from now on the data path allocates nothing (S4)
+ *  11. seal			answer INIT, or take over from a server that has died (takeover.h);
+ *				from now on the data path allocates nothing (S4)
  *  12. serve until the mount is gone
  */
 #define FUSE_USE_VERSION 312
@@ -287,7 +288,7 @@ static void tell_taken_over(const struct caissond *self)
 		 (unsigned long long)handover->refused);
 }
 
-/* Marks the descriptors of this process and of the keeper, before server_open(). */
+/* Marks the descriptors of this process and of the keeper, for server_seal(). */
 static void mark_fds(const struct caissond *self, struct fd_marks *marks)
 {
 	int log[LOG_FDS];

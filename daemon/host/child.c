@@ -37,7 +37,7 @@ static pid_t fork_with_files(int *ret_pidfd)
 {
 	(void)fflush(NULL); /* or both would write what is buffered */
 	log_before_clone();
-	/* not clone3(), which sandboxes refuse; without a stack, their order doesn't matter */
+	/* not clone3(), which some sandboxes refuse. s390 has the first two in the other order */
 	return (pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL,
 			      NULL);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The keeper. A mount has three processes:
+ * The keeper. A mount has these processes:
  *
  *   launcher   the process that the user started, in daemon mode. It waits for the exit code
  *              (launcher.h) and ends when the mount is ready.
  *   keeper     waits for the server and for signals. It unmounts lazily, so that clients that use
  *              the mount can go on, and the server goes on serving them.
  *   server     serves until the kernel tells that the mount has gone, or the keeper says stop.
+ *   spare      with recovery=on: a server that is prepared, and takes over when the server dies.
  *
  * How they end each other:
  *
@@ -14,13 +15,15 @@
  *                                      above must not lose its storage when a service is stopped
  *   second                             the keeper says stop: the server finishes its requests and
  *                                      exits; clients that still use the mount get errors
- *   the server dies                    the keeper unmounts lazily and exits. It had the last copy
- *                                      of the device open, so the kernel then answers all waiting
- *                                      clients with ECONNABORTED. But if a thread of the server is
- *                                      stuck in the kernel, waiting for a client that waits for an
- *                                      answer, the device stays open. So the keeper looks once a
- *                                      second, and aborts the connection after three looks
- *   the keeper dies                    the server sees that on the link and goes on serving until
+ *   the server dies                    with recovery=on, the keeper has the spare take over, or
+ *                                      starts an heir if there is no spare (takeover.h). Otherwise
+ *                                      it aborts the connection, so that waiting clients get
+ *                                      ECONNABORTED, unmounts lazily and exits. If a thread of the
+ *                                      server is stuck in the kernel, waiting for a client that
+ *                                      waits for an answer, the server can't end. So the keeper
+ *                                      looks from time to time whether that is so
+ *   the spare dies                     the keeper starts another one, later each time
+ *   the keeper dies                    the server sees that by a pidfd and goes on serving until
  *                                      umount(8) ends it. So PR_SET_PDEATHSIG isn't set
  *
  * The server has these signals blocked: a terminal's ^C and a service manager's SIGTERM go to all

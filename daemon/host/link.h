@@ -53,9 +53,7 @@ struct keeper_link {
  */
 int keeper_ready(const struct keeper_link *link, int arena_fd);
 
-/*
- * Waits for a message with WORD. Returns false if the keeper has died.
- */
+/* Waits for a message with WORD. Returns false if the keeper has died. */
 bool keeper_wait(const struct keeper_link *link, int32_t word, struct keeper_message *ret_message);
 
 /*

@@ -217,7 +217,7 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 		if (zone_write_begin(zone, in->offset, in->size) < 0)
 			return op_zone_refused(io->fs, -EIO);
 	}
-	KILL_FENCE();
+	KILL_FENCE(); /* a zoned request is one that its zone knows of */
 	request->zoned = zone_is_file(zone);
 	/* to a file that only grows, what is written again comes behind what was written */
 	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID) ||
@@ -322,8 +322,8 @@ static int finish_fsync(struct op_io *io, struct request *request, int64_t resul
 		return -EBADF;
 	if (result < 0)
 		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
-	progress_begin(&request->progress, NULL,
-		       0); /* if the process dies, it is told all the same */
+	/* if the process dies now, the opener is told all the same */
+	progress_begin(&request->progress, NULL, 0);
 	r = file_report_error(&io->fs->files, file);
 	progress_end();
 	/* if another thread of this opener was told of it, this flush has failed all the same */

@@ -14,9 +14,10 @@
  *   3. It goes through all requests (takeover_requests()). What has an answer gets it once more,
  *      and the kernel refuses one that it has had (ENOENT). All others are done from their
  *      beginning, with what was noted in their progress (progress.h).
- *   4. It lets go of the rings. Until the kernel is rid of them, some tens of milliseconds later,
- *      their polls of /dev/fuse may swallow a wake-up. So one of the heir's queues has to look each
- *      2 ms (server_settle()).
+ *   4. It cancels what is left on the rings, and lets go of them. A ring that it couldn't harvest,
+ *      and before Linux 6.0 any ring, keeps its poll of /dev/fuse until the kernel is rid of it,
+ *      some tens of milliseconds later, and that poll may swallow a wake-up. So one of the heir's
+ *      queues has to look each 2 ms (server_settle()).
  *
  * So no request is lost, and none is answered twice (S10): the message of a request is whole until
  * it is in state REPLY, and its answer is from then on (request.h).
