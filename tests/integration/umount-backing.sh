@@ -64,16 +64,17 @@ say "what isn't there is told by umount(8)"
 refused 'not mounted' umount -c "$mnt"
 refused 'absolute MOUNTPOINT' "$helpers/umount.fuse.caisson"
 
+say "after a plain umount BACKING is busy for a moment, and then no more"
 refused=0
+lets_go() { umount "$backing" 2>"$scratch/said" || ! ((refused += 1)); }
 for ((round = 0; round < 10; round++)); do
 	serve >"$scratch/said"
 	mkdir -p "$mnt/d"
 	touch "$mnt"/d/{1..200}
 	dd if=/dev/zero of="$mnt/g" bs=1M count=4 status=none
 	umount "$mnt"
-	umount "$backing" 2>"$scratch/said" || refused=$((refused + 1))
+	wait_until 20 lets_go
 	await_daemon "$mnt"
-	is_in_mountinfo "$backing" || mount "$loop" "$backing"
+	mount "$loop" "$backing"
 done
-say "after a plain umount BACKING was busy in $refused of 10 rounds"
-less "$refused" 3 "number of rounds of 10 in which BACKING was busy"
+say "it was busy $refused times in 10 rounds"

@@ -30,8 +30,17 @@ skip() {
 }
 
 fail() {
-	say "FAILED: $*" >&2
+	say "FAILED: $*$(called_from)" >&2
 	exit 1
+}
+
+# called_from [SKIP]: the lines that led to the caller, without the last SKIP
+called_from() {
+	local i lines=()
+	for ((i = 2 + ${1:-0}; i < ${#BASH_SOURCE[@]}; i++)); do
+		lines+=("${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}")
+	done
+	((${#lines[@]} == 0)) || echo " (from ${lines[*]})"
 }
 
 # cleanup stack: each entry is a command line, quoted for eval
@@ -44,7 +53,7 @@ defer() {
 
 case_failed_at() {
 	local status=$?
-	say "FAILED (status $status): $1:$2: $3" >&2
+	say "FAILED (status $status): $1:$2: $3$(called_from 1)" >&2
 }
 
 case_end() {

@@ -216,11 +216,19 @@ forget_daemon() {
 	unset "daemon_pid[$1]" "daemon_reader[$1]"
 }
 
+# holders MOUNTPOINT: the processes that have something of it open, and what
+holders() {
+	local id
+	id=$(awk -v at="$1" '$5 == at { print $1 }' /proc/self/mountinfo)
+	grep -lsE "^mnt_id:[[:space:]]+${id:-none}$" /proc/[0-9]*/task/[0-9]*/fdinfo/* || true
+	find /proc/[0-9]*/cwd /proc/[0-9]*/root -lname "$1*" 2>/dev/null || true
+}
+
 # unserve [MOUNTPOINT]
 unserve() {
-	local at=${1:-$mnt}
+	local at=${1:-$mnt} said
 	end_chaos "$at"
-	umount "$at"
+	said=$(LC_ALL=C umount "$at" 2>&1) || fail "$said, held by: $(holders "$at")"
 	await_daemon "$at"
 	! is_in_mountinfo "$at" || fail "$at is still mounted"
 }
