@@ -12,7 +12,8 @@
 . "$(dirname "$0")/../lib/mount.sh"
 
 kills=10
-((!${CAISSON_LONG:-0})) || kills=200
+stop=3
+((!${CAISSON_LONG:-0})) || kills=200 stop=60
 
 has_heir() { [[ $(server_pid) != "$server" && $(server_pid) != "${daemon_pid[$mnt]}" ]]; }
 # a spare server is there, and not the one with the PID in $1
@@ -116,6 +117,11 @@ kill_server
 wait_until 20 has_spare
 same "$(keeper_fds)" "$before" "number of descriptors"
 
+say "a spare that somebody has stopped takes over all the same"
+kill -STOP "$(sed -n 's/^spare pid  *//p' "$scratch/status")"
+kill_server
+wait_until 20 has_spare
+
 for type in ext4 xfs; do
 	say "$kills kills under a verified load on $type"
 	verified "$type"
@@ -124,6 +130,13 @@ for type in ext4 xfs; do
 		kill_busy
 	done
 	same "$busy" "$kills" "number of kills with 8 requests in flight"
+	say "a server that is stopped for $stop seconds is late, and not replaced"
+	server=$(server_pid)
+	kill -STOP "$server"
+	sleep "$stop" # it is the time that matters
+	kill -CONT "$server"
+	stat -f "$mnt" >/dev/null
+	same "$(server_pid)" "$server" "PID of the server"
 	end_load "$type"
 done
 more "$(status_total takeovers)" $((2 * kills)) takeovers
