@@ -230,15 +230,3 @@ int op_releasedir(struct call *call)
 	file_close(&call->fs->files, file);
 	return 0;
 }
-
-int op_fsyncdir(struct call *call)
-{
-	const struct fuse_fsync_in *arg = call->arg;
-	const struct file *file = call_directory(call, arg->fh);
-	int r;
-
-	if (!file)
-		return -EBADF;
-	r = arg->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(file->fd) : fsync(file->fd);
-	return r < 0 ? -errno : 0;
-}

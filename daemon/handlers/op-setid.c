@@ -112,27 +112,6 @@ int op_worker_write(struct call *call)
 	return 0;
 }
 
-int op_worker_fsync(struct call *call)
-{
-	const struct fuse_fsync_in *arg = call->arg;
-	struct file_table *files = &call->fs->files;
-	struct file *file = file_get(files, arg->fh);
-	bool data_only = arg->fsync_flags & FUSE_FSYNC_FDATASYNC;
-	int fds[2], r = 0, told;
-
-	if (!file)
-		return -EBADF;
-	fds[0] = file_fsync_fd(files, file);
-	fds[1] = file->buffered_fd;
-	for (int i = 0; i < 2 && !r && fds[i] >= 0; i++)
-		if ((data_only ? fdatasync(fds[i]) : fsync(fds[i])) < 0)
-			r = -errno;
-	if (r < 0)
-		inode_record_error(inode_at(&call->fs->inodes, file->inode), r);
-	told = file_report_error(files, file);
-	return told ? told : r;
-}
-
 int op_worker_fallocate(struct call *call)
 {
 	const struct fuse_fallocate_in *arg = call->arg;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Handlers for data requests that the queues can't do: writes and allocations that clear set-id
- * bits, because the caller isn't root, and what a process had begun that has died. call.h has the
- * contract.
+ * bits, because the caller isn't root, and appending writes that a process had begun that has died.
+ * call.h has the contract.
  *
  * It depends on the caller's groups which bits are cleared: S_ISGID without S_IXGRP stays if a
  * member of the file's group writes (setattr_should_drop_sgid() in fs/attr.c). Therefore a metadata
@@ -26,13 +26,6 @@ struct inode;
  * (op_zone_repair()).
  */
 int op_worker_write(struct call *call);
-
-/*
- * Handles an FSYNC that a process had begun that has died. The kernel may have told that process of
- * an error, which it doesn't tell the same descriptor again. So the file's other descriptor is
- * asked, too, which was never asked before. It may tell of an error that clients know already.
- */
-int op_worker_fsync(struct call *call);
 
 /* Handles a FALLOCATE of a file with set-id bits. */
 int op_worker_fallocate(struct call *call);

@@ -309,18 +309,33 @@ static void draw_ticket(const struct engine *engine, struct io *io)
 	KILL_FENCE();
 }
 
-bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index)
+/* The error that the result RES of IO's present step tells of its file's flush, or 0. */
+static int32_t sync_error(const struct io *io, int res)
+{
+	bool syncs = io->op == IO_FSYNC || io->op == IO_FDATASYNC || io->step == IO_STEP_SYNC;
+
+	/* the others mean that it wasn't done, because its process died */
+	return syncs && res < 0 && res != -ECANCELED && res != -EINTR && res != -EAGAIN ? res : 0;
+}
+
+bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
+		    int32_t *ret_error)
 {
 	uint64_t user_data = io_user_data(index, io->ticket);
 	const struct io_uring_cq *cq = &ring->cq;
 	uint32_t place = (uint32_t)io->ticket;
 
+	*ret_error = 0;
 	/* the kernel has not come to it, and never will */
 	if (!io->ticket || (int32_t)(io_uring_smp_load_acquire(ring->sq.khead) - place) <= 0)
 		return true;
 	for (uint32_t at = *cq->khead; at != io_uring_smp_load_acquire(cq->ktail); at++) {
-		if (cq->cqes[at & *cq->kring_mask].user_data == user_data)
+		const struct io_uring_cqe *cqe = &cq->cqes[at & *cq->kring_mask];
+
+		if (cqe->user_data == user_data) {
+			*ret_error = sync_error(io, cqe->res);
 			return true;
+		}
 	}
 	return false;
 }

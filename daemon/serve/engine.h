@@ -135,9 +135,11 @@ struct engine_config {
 /*
  * Whether the last submission of IO, which is row INDEX, is over or was never sent. RING is the
  * mapped ring of an engine whose process has died. I/O outlives its process, and so do the results
- * that the kernel puts into the ring.
+ * that the kernel puts into the ring. Sets *RET_ERROR to -errno if a sync has failed, which would
+ * not fail again, otherwise to 0.
  */
-bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index);
+bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
+		    int32_t *ret_error);
 
 /*
  * Makes a small ring and frees it. Returns 0, or as engine_init() if io_uring can't be used.

@@ -230,12 +230,36 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	return go_on_with_write(io, request, file);
 }
 
+/*
+ * A failed flush has lost data of everybody who wrote, but the kernel tells only the descriptor
+ * that asked. So all openers of an inode share one descriptor for it, and each is told once here
+ * (S11).
+ */
+static int finish_fsync(struct op_io *io, struct request *request, int64_t result)
+{
+	struct file *file = file_get(&io->fs->files, request->fh);
+	int r;
+
+	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
+		return -EBADF;
+	if (file->directory)
+		return (int)MIN(result, 0); /* each opener has a descriptor of its own */
+	if (result < 0)
+		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
+	/* if the process dies now, the opener is told all the same */
+	progress_begin(&request->progress, NULL, 0);
+	r = file_report_error(&io->fs->files, file);
+	progress_end();
+	/* if another thread of this opener was told of it, this flush has failed all the same */
+	return r ? r : (int)MIN(result, 0);
+}
+
 static int start_fsync(struct op_io *io, struct request *request, const struct file *file,
 		       const struct fuse_fsync_in *in)
 {
 	stat_add(&io->stats->syncs, 1);
-	if (request->inherited)
-		return OP_IO_WORKER;
+	if (request->sync_error)
+		return finish_fsync(io, request, request->sync_error);
 	set_row(io_row(io, request),
 		&(struct io){
 			.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
@@ -251,6 +275,8 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 	const struct zone *zone = zone_of(io, file);
 
 	stat_add(&io->stats->allocates, 1);
+	if (request->sync_error)
+		return request->sync_error;
 	if (zone_is_file(zone) && zone_allocate(zone, in->mode, in->offset, in->length) < 0)
 		return op_zone_refused(io->fs, -EIO);
 	/* whether root has CAP_FSETID is what the kernel tells of writes only */
@@ -277,7 +303,7 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 	struct file *file = file_get(&io->fs->files, fh);
 
 	*ret_body_len = 0;
-	if (!file || file->directory)
+	if (!file || file->directory != (request->opcode == FUSE_FSYNCDIR))
 		return -EBADF;
 	request->fh = fh;
 	request->moved = 0;
@@ -288,6 +314,7 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 	case FUSE_WRITE:
 		return start_write(io, request, file, call, ret_body_len);
 	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
 		return start_fsync(io, request, file, call->arg);
 	case FUSE_FALLOCATE:
 		return start_fallocate(io, request, file, call);
@@ -307,28 +334,6 @@ _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_wr
 		       offsetof(struct fuse_fsync_in, fh) == 0 &&
 		       offsetof(struct fuse_fallocate_in, fh) == 0,
 	       "op_io_start() takes the handle before it knows the opcode");
-
-/*
- * A failed flush has lost data of everybody who wrote, but the kernel tells only the descriptor
- * that asked. So all openers of an inode share one descriptor for it, and each is told once here
- * (S11).
- */
-static int finish_fsync(struct op_io *io, struct request *request, int64_t result)
-{
-	struct file *file = file_get(&io->fs->files, request->fh);
-	int r;
-
-	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
-		return -EBADF;
-	if (result < 0)
-		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
-	/* if the process dies now, the opener is told all the same */
-	progress_begin(&request->progress, NULL, 0);
-	r = file_report_error(&io->fs->files, file);
-	progress_end();
-	/* if another thread of this opener was told of it, this flush has failed all the same */
-	return r ? r : (int)MIN(result, 0);
-}
 
 static int finish_fallocate(struct op_io *io, const struct request *request, int64_t result)
 {
@@ -429,6 +434,7 @@ int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint
 	case FUSE_WRITE:
 		return finish_move(io, request, result, ret_body_len);
 	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
 		return finish_fsync(io, request, result);
 	case FUSE_FALLOCATE:
 		return finish_fallocate(io, request, result);

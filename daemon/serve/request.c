@@ -39,6 +39,7 @@ void request_begin(const struct arena *arena, struct request *request)
 	request->zoned = false;
 	request->begun = false;
 	request->deaths = 0;
+	request->sync_error = 0;
 	request->progress = (struct progress){ 0 };
 	KILL_FENCE();
 }

@@ -30,16 +30,24 @@ int64_t takeover_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. */
+/*
+ * Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. Notes the errors of
+ * syncs, which the kernel tells once (S11). All other requests are simply done again.
+ */
 static bool are_over(const struct arena *arena, const struct io_uring *ring, uint32_t first,
 		     uint32_t count)
 {
-	const struct request *requests = arena_table(arena, ARENA_REQUESTS);
+	struct request *requests = arena_table(arena, ARENA_REQUESTS);
 	const struct io *ios = arena_table(arena, ARENA_IOS);
+	int32_t error;
 
 	for (uint32_t i = first; i < first + count; i++) {
-		if (request_state(&requests[i]) == REQUEST_IO && !engine_is_over(ring, &ios[i], i))
+		if (request_state(&requests[i]) != REQUEST_IO)
+			continue;
+		if (!engine_is_over(ring, &ios[i], i, &error))
 			return false;
+		if (error)
+			requests[i].sync_error = error;
 	}
 	return true;
 }

@@ -11,10 +11,8 @@
  *     behind the mount can, so a file that was made is looked at before it is handed out.
  *   - Lookups that were counted, and an open file that was entered in the table, are taken back
  *     first (dispatch_take_back()). FORGETs that were counted are skipped.
- *   - An error of a flush that was taken for the answer is answered again.
- *
- * Not covered are errors of fsync(2) that the process that died had got, but not noted: see
- * op_worker_fsync() for what is done about those of a file.
+ *   - An error of a flush that was taken for the answer is answered again. Of one that the kernel
+ *     had told, but nobody had noted yet, takeover.c finds the result.
  *
  * A thread handles one request at a time, whose progress the tables find by progress_now().
  */

@@ -362,6 +362,51 @@ static void waits_for_io(void)
 	arena_destroy(&arena);
 }
 
+/* A dead process has synced FD for an io of OP in STEP. Returns the error that an heir finds. */
+static int32_t harvested(enum io_op op, enum io_step step, int fd)
+{
+	struct handover_queue queue = { .sentinel_fd = -1 };
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int32_t error;
+	struct io *io;
+
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 1, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 1, 64) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	io = arena_table(&arena, ARENA_IOS);
+	CHECK(io_uring_queue_init_params(4, &ring, &queue.params) == 0);
+	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	request_inherit(&requests[0], REQUEST_IO);
+	*io = (struct io){ .op = (uint8_t)op, .step = (uint8_t)step, .ticket = 1ull << 32 };
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_fsync(sqe, fd, 0);
+	sqe->user_data = io->ticket; /* of row 0 */
+	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
+	CHECK_EQ(takeover_await(&arena, &queue, 0, 1, takeover_now_ms() + 20000), 0);
+	error = requests[0].sync_error;
+	io_uring_queue_exit(&ring);
+	arena_destroy(&arena);
+	return error;
+}
+
+/* The kernel doesn't tell the error of a sync twice, so an heir takes it from the ring. */
+static void errors_of_syncs_are_harvested(void)
+{
+	int good = open("/", O_RDONLY | O_CLOEXEC);
+
+	CHECK(good >= 0);
+	CHECK_EQ(harvested(IO_FSYNC, IO_STEP_ACT, -1), -EBADF);
+	CHECK_EQ(harvested(IO_FDATASYNC, IO_STEP_ACT, -1), -EBADF);
+	CHECK_EQ(harvested(IO_FALLOCATE, IO_STEP_SYNC, -1), -EBADF);
+	CHECK_EQ(harvested(IO_FALLOCATE, IO_STEP_ACT, -1), 0); /* it is done again */
+	CHECK_EQ(harvested(IO_WRITE, IO_STEP_ACT, -1), 0);
+	CHECK_EQ(harvested(IO_FSYNC, IO_STEP_ACT, good), 0);
+	CHECK(close(good) == 0);
+}
+
 int main(void)
 {
 	RUN(nothing_under_way_leaves_all_slots_free);
@@ -372,5 +417,6 @@ int main(void)
 	RUN(a_header_that_is_none_is_no_request);
 	RUN(failures_are_counted);
 	RUN(waits_for_io);
+	RUN(errors_of_syncs_are_harvested);
 	return test_result();
 }
