@@ -407,8 +407,8 @@ static bool start_heir(struct keeper *keeper, int status)
 	keeper->is_recovering = keeper->is_sweeping = true;
 	keeper->sweep_ms = death.died_us / 1000;
 	r = child_tell(&keeper->server, &death);
-	(void)kill(keeper->server.pid,
-		   SIGCONT); /* somebody may have stopped it while it was idle */
+	/* somebody may have stopped it while it was idle */
+	(void)kill(keeper->server.pid, SIGCONT);
 	if (r < 0)
 		log_fail("server %d: tell it to take over: %s", (int)keeper->server.pid,
 			 strerror(-r));

@@ -87,7 +87,7 @@ static const struct option {
 	  "read" },
 	{ "trusted_xattr", KIND_FLAG, FIELD(trusted_xattr), 0, 0, NULL, "off",
 	  "keep CAP_SYS_ADMIN and so trusted.* attributes" },
-	{ "recovery", KIND_SWITCH, FIELD(serve.recovery), 0, 0, "off", "off",
+	{ "recovery", KIND_SWITCH, FIELD(serve.recovery), 0, 0, "on", "on",
 	  "on|off: let another server take over if one dies; by /dev/fuse only" },
 	{ "spare", KIND_SWITCH, FIELD(spare), 0, 0, "on", "on",
 	  "on|off: with recovery=on, start that other server before it is needed" },

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The server is killed while one of its threads is stuck in the kernel: a metadata worker waits for
+# A server without recovery is killed while one of its threads is stuck in the kernel: a metadata worker waits for
 # a frozen backing filesystem. /dev/fuse stays open then, and clients would wait for ever. The
 # keeper therefore aborts the connection.
 #
@@ -10,7 +10,7 @@
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 128M
-serve
+serve "$backing" "$mnt" recovery=off
 server=$(server_pid)
 fsfreeze --freeze "$backing"
 thaw() { ! ((frozen)) || fsfreeze --unfreeze "$backing"; }

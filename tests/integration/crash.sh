@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# When the server is killed, the keeper unmounts, says so and exits with 2. Clients get errors,
-# nobody hangs, and the next daemon finds all the files.
+# When a server without recovery is killed, the keeper unmounts, says so and exits with 2. Clients
+# get errors, nobody hangs, and the next daemon finds all the files.
 #
 #@ packages: fio e2fsprogs procps python3
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M
-serve
+serve "$backing" "$mnt" recovery=off
 echo text >"$mnt/file"
 sync "$mnt/file"
 dd if=/dev/zero of="$mnt/load" bs=1M count=32 status=none

@@ -30,7 +30,7 @@ without() {
 
 make_backing ext4 256M
 says 'transport=auto: serve by /dev/fuse, not by .*: not to be had .*max_write=64K' \
-	transport=auto,max_write=32K
+	transport=auto,recovery=off,max_write=32K
 limit=$(cat /proc/sys/fs/fuse/max_pages_limit 2>/dev/null || echo 256)
 ((limit >= 1024)) || says "max_write=4096K: serve with messages of at most $((limit * 4))K: " \
 	max_write=4M,memory=2G

@@ -6,7 +6,7 @@
 # no byte differs, and the filesystems are clean. Open files, files without a name and listings of
 # directories go on. The same load without recovery fails.
 #
-#@ packages: fio e2fsprogs xfsprogs procps python3
+#@ packages: fio e2fsprogs util-linux xfsprogs procps python3
 #@ transport: one
 #@ timeout: 900
 . "$(dirname "$0")/../lib/mount.sh"
@@ -77,6 +77,7 @@ end_load() {
 }
 
 declare -A device=()
+busy=0 # kills with at least 8 requests in flight
 make_backing ext4 2G
 serve "$backing" "$mnt" transport=dev,recovery=on,recoveries=10000
 wait_until 20 has_spare
@@ -117,10 +118,44 @@ kill_server
 wait_until 20 has_spare
 same "$(keeper_fds)" "$before" "number of descriptors"
 
-say "a spare that somebody has stopped takes over all the same"
-kill -STOP "$(sed -n 's/^spare pid  *//p' "$scratch/status")"
-kill_server
+say "a frozen backing store: the server can't end, and is waited for"
+thaw() { fsfreeze --unfreeze "$backing" 2>/dev/null || true; }
 wait_until 20 has_spare
+server=$(server_pid)
+defer thaw
+fsfreeze --freeze "$backing"
+mkdir "$mnt/waits" &
+client=$!
+# in mnt_want_write(), for the thaw: a task is in state D for a moment for other reasons too
+worker_waits() { grep -qsE 'percpu_rwsem|percpu_down|sb_start_write' /proc/"$server"/task/*/stack; }
+wait_until 20 worker_waits
+kill -KILL "$server"
+is_zombie() { grep -qs '^State:.*Z' "/proc/$server/status"; }
+wait_until 20 is_zombie
+! has_heir || fail "a request of a server that hasn't ended is done again"
+thaw
+wait_until 30 has_heir
+wait "$client"
+rmdir "$mnt/waits"
+wait_until 20 has_spare
+
+say "a spare that somebody has stopped takes over all the same"
+spare=$(sed -n 's/^spare pid  *//p' "$scratch/status")
+kill -STOP "$spare"
+kill_server
+
+say "a takeover takes no page fault (S4)"
+faults() { awk '{ print $10 + $12 }' "/proc/$1/stat"; }
+verified ext4
+for _ in 1 2 3; do
+	wait_until 20 has_spare "$spare"
+	spare=$(sed -n 's/^spare pid  *//p' "$scratch/status")
+	before=$(faults "$spare")
+	kill_busy
+	same "$(server_pid)" "$spare" "PID of the heir"
+	same "$(faults "$spare")" "$before" "number of page faults"
+done
+end_load ext4
 
 for type in ext4 xfs; do
 	say "$kills kills under a verified load on $type"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# transport=auto chooses between /dev/fuse and FUSE-over-io_uring. Another value insists on one of
+# transport=auto chooses between /dev/fuse and, without recovery, FUSE-over-io_uring. Another value insists on one of
 # them, and caissond refuses to start if that one can't be had. With FUSE-over-io_uring, FORGET and
 # INTERRUPT still come through /dev/fuse.
 #
@@ -45,16 +45,17 @@ insist() {
 
 say "which one"
 echo N >"$parameter"
-chosen transport=auto dev
+chosen transport=auto,recovery=off dev
 insist transport=uring "not to be had"
 echo Y >"$parameter"
-chosen transport=auto uring
+chosen transport=auto dev # there is recovery
+chosen transport=auto,recovery=off uring
 chosen transport=uring uring
 chosen transport=dev dev
-chosen transport=auto,max_write=32K dev
+chosen transport=auto,recovery=off,max_write=32K dev
 insist transport=uring,max_write=32K "not to be had"
 # tables for 300 files take a few MiB, and slots of 4 MiB the rest: as many as for /dev/fuse, no more
-chosen transport=auto,max_write=4M,queues=1,queue_depth=4,inodes=300,files=100,memory=29M dev
+chosen transport=auto,recovery=off,max_write=4M,queues=1,queue_depth=4,inodes=300,files=100,memory=29M dev
 insist transport=uring,max_write=4M,queues=1,queue_depth=4,inodes=300,files=100,memory=29M \
 	"memory= is too small"
 

@@ -38,6 +38,7 @@ cut_run() {
 		must "what was acknowledged is there" cut_verify
 	fi
 	if [ -z "$cut_last" ]; then
+		lab_begin_chaos
 		lab-cut load "$lab_upper" "$cut_boot" /dev/ttyS1 ${cut_disk:+"$cut_disk"}
 		die "the load ended (status $?)"
 	fi

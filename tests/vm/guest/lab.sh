@@ -10,6 +10,7 @@
 #	lab_mark	naive: early or late; lab_threads: how many; lab_direct=1: O_DIRECT below;
 #			lab_no_sync=1: fsync is swallowed
 #	lab_limit	seconds that the load may take
+#	lab_chaos	caissond's server is killed after that many seconds, and each of its heirs
 #
 # What the host reads from the console, each line with the kernel's time in front:
 #
@@ -17,8 +18,8 @@
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
 #	lab: note TEXT						shown beside the arm's outcome
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
-: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}"
-: "${caissond_pid:=}" # set by start_caissond
+: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}" "${lab_chaos:=}"
+: "${caissond_pid:=}" "${caissond_log:=}" # set by caissond.sh
 
 lab_store=/backing/store # what is served
 lab_served=/run/store    # where
@@ -135,6 +136,40 @@ lab_end_pressure() {
 # lab_group DIR: this shell, and what it starts from here on, joins a control group
 lab_group() { must "join the group $1" sh -c "echo $$ >$1/cgroup.procs"; }
 
+# --- the death of the server ---
+
+lab_server_pid() { caissond_processes | sed -n 2p; }
+
+# median_and_worst: of the numbers on stdin
+median_and_worst() {
+	sort -n | awk '{ n[NR] = $1 }
+		END { printf "median %d ms, worst %d ms\n", n[int((NR + 1) / 2)], n[NR] }'
+}
+
+# lab_pauses: of caisson's takeovers, in milliseconds
+lab_pauses() { sed -n 's/.* take over .* done after \([0-9]*\) ms.*/\1/p' "$caissond_log"; }
+
+lab_begin_chaos() {
+	[ -n "$lab_chaos" ] || return 0
+	while [ ! -e /run/calm ]; do
+		sleep "$lab_chaos"
+		lab_victim=$(lab_server_pid)
+		kill -KILL "$lab_victim"
+		tell "kill of server $lab_victim"
+	done &
+	lab_chaos_pid=$!
+}
+
+lab_end_chaos() {
+	[ -n "$lab_chaos" ] || return 0
+	: >/run/calm
+	wait "$lab_chaos_pid"
+	must "the last heir answers" run_with_timeout 60 stat -f "$lab_served" >/dev/null
+	lab_pauses >/run/pauses
+	check "servers were killed" [ "$(wc -l </run/pauses)" -gt 0 ]
+	tell "note $(wc -l </run/pauses) kills; pause: $(median_and_worst </run/pauses)"
+}
+
 # --- the load ---
 
 # lab_watch DISK [--reads]: DISK's written sectors are the progress, or those read as well
@@ -161,6 +196,7 @@ lab_run() {
 		check "the load arrives" wait_until "$lab_limit" lab_has_written_more
 		lab_audit "under load"
 	fi
+	lab_begin_chaos
 	lab_meanwhile
 	if ! wait_until "$lab_limit" has_ended "$lab_load_pid"; then
 		tell "load stuck"
@@ -182,6 +218,7 @@ lab_run() {
 	kill "$lab_watch_pid"
 	wait "$lab_watch_pid"
 	ok "the load ended"
+	lab_end_chaos
 }
 
 # lab_storm storm|verify-storm FILES: of four writers at once, each in a directory of its own

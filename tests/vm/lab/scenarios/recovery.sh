@@ -20,7 +20,7 @@
 #@ arm: red no-recovery lab_options=recovery=off,transport=dev lab_kills=1
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
-: "${lab_kills:=1}" "${caissond_log:=}" "${audit_table:=}"
+: "${lab_kills:=1}" "${audit_table:=}"
 
 # fio_pass PASS [ARGUMENT...]: the same PASS has the same pattern, so that it can be verified again. It
 # submits in batches, or an emulated guest of one CPU has hardly ever 8 requests in flight.
@@ -52,9 +52,8 @@ verify() { fio_pass "$(cat /run/pass)" --verify_only; }
 connection() {
 	awk -v at="$lab_served" '$5 == at { sub(/.*:/, "", $3); print $3 }' /proc/self/mountinfo
 }
-server_pid() { caissond_processes | sed -n 2p; }
 has_heir() {
-	heir=$(server_pid)
+	heir=$(lab_server_pid)
 	[ -n "$heir" ] && [ "$heir" != "$server" ]
 }
 # takeover_value LABEL: a number of `caisson status`
@@ -85,7 +84,7 @@ is_marked() {
 kill_server() {
 	kill_n=$((kill_n + 1))
 	must "kill $kill_n: the load is on" is_running "$lab_load_pid"
-	server=$(server_pid)
+	server=$(lab_server_pid)
 	must "kill $kill_n: a server with 8 requests in flight" kill_busy
 	say "kill $kill_n: server $server, $in_flight requests in flight"
 }
@@ -109,12 +108,6 @@ lab_meanwhile() {
 	: >/run/kills-done
 }
 
-# median_and_worst: of the numbers on stdin
-median_and_worst() {
-	sort -n | awk '{ n[NR] = $1 }
-		END { printf "median %d ms, worst %d ms\n", n[int((NR + 1) / 2)], n[NR] }'
-}
-
 lab_prepare 512
 lab_serve
 must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections
@@ -129,7 +122,7 @@ if is_green; then
 	check "takeovers: $lab_kills" [ "$(takeover_value takeovers)" -eq "$lab_kills" ]
 	check "requests were done again" [ "$(takeover_value 'requests done again')" -ge "$lab_kills" ]
 	check "none was refused" [ "$(takeover_value 'requests refused')" -eq 0 ]
-	sed -n 's/.* take over .* done after \([0-9]*\) ms.*/\1/p' "$caissond_log" >/run/pauses
+	lab_pauses >/run/pauses
 	check "pauses in the log: $lab_kills" [ "$(wc -l </run/pauses)" -eq "$lab_kills" ]
 	tell "note $lab_kills kills with 8 requests in flight or more:" \
 		"$(takeover_value 'requests done again') done again, $(takeover_value 'answers sent again') answered again;" \

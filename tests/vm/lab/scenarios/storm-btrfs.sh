@@ -14,7 +14,9 @@
 #@ limit: 60
 #@ pause: 30
 #@ arm: green caisson
+#@ arm: green killed lab_chaos=1 lab_options=recoveries=10000
 #@ arm: red naive lab_handler=naive
+#@ arm: probe killed-no-spare lab_chaos=1 lab_options=recoveries=10000,spare=off
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
 

@@ -15,7 +15,9 @@
 #@ limit: 60
 #@ pause: 30
 #@ arm: green caisson
+#@ arm: green killed lab_chaos=1 lab_options=recoveries=10000
 #@ arm: red naive lab_handler=naive
+#@ arm: probe killed-no-spare lab_chaos=1 lab_options=recoveries=10000,spare=off
 #@ arm: probe unmarked lab_options=io_flusher=off
 #@ arm: probe buffered lab_options=cache=writeback
 #@ arm: probe unlocked lab_options=mlock=off
