@@ -309,13 +309,18 @@ static void draw_ticket(const struct engine *engine, struct io *io)
 	KILL_FENCE();
 }
 
+bool engine_is_sync(const struct io *io)
+{
+	return io->op == IO_FSYNC || io->op == IO_FDATASYNC || io->step == IO_STEP_SYNC;
+}
+
 /* The error that the result RES of IO's present step tells of its file's flush, or 0. */
 static int32_t sync_error(const struct io *io, int res)
 {
-	bool syncs = io->op == IO_FSYNC || io->op == IO_FDATASYNC || io->step == IO_STEP_SYNC;
-
-	/* the others mean that it wasn't done, because its process died */
-	return syncs && res < 0 && res != -ECANCELED && res != -EINTR && res != -EAGAIN ? res : 0;
+	/* these mean that it wasn't done, because its process died */
+	if (res >= 0 || res == -ECANCELED || res == -EINTR || res == -EAGAIN)
+		return 0;
+	return engine_is_sync(io) ? res : 0;
 }
 
 bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,

@@ -141,6 +141,9 @@ struct engine_config {
 bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
 		    int32_t *ret_error);
 
+/* Whether the present step of IO syncs its file. */
+bool engine_is_sync(const struct io *io);
+
 /*
  * Makes a small ring and frees it. Returns 0, or as engine_init() if io_uring can't be used.
  */

@@ -404,6 +404,8 @@ int server_open(struct server *server, const struct serve_config *config, const 
 		load_terms(server);
 	else if (server->handover)
 		save_terms(server);
+	if (server->inherits)
+		takeover_map(&server->dead_rings, server->handover, server->plan.queues);
 	r = make_fs(server);
 	if (r < 0)
 		return r;
@@ -451,8 +453,8 @@ static int await_io(struct server *server, int ms)
 	int r = 0;
 
 	for (uint32_t qid = 0; qid < server->plan.queues && !r; qid++)
-		r = takeover_await(&server->arena, &server->handover->queue[qid], qid * slots,
-				   slots, end_ms);
+		r = takeover_await(&server->arena, server->handover, &server->dead_rings, qid,
+				   qid * slots, slots, end_ms);
 	return r;
 }
 

@@ -41,13 +41,13 @@ struct server {
 	struct prune prune;
 	struct dropper dropper;
 	struct threads threads;
-	struct handover *handover; /* NULL with recovery=off */
-	bool inherits;		   /* it takes over from another one */
-	/* of the rings of a server that has died, while these are left; or -1 */
-	int sentinels[SERVE_QUEUES_MAX];
-	int session_fd;		  /* the mount's /dev/fuse */
-	int ended_fd;		  /* eventfd, readable when a queue thread has returned */
-	_Atomic uint32_t running; /* queue threads that have not returned */
+	struct handover *handover;	  /* NULL with recovery=off */
+	bool inherits;			  /* it takes over from another one */
+	struct takeover_rings dead_rings; /* of the server that it may take over from */
+	int sentinels[SERVE_QUEUES_MAX];  /* of those, while they are left; or -1 */
+	int session_fd;			  /* the mount's /dev/fuse */
+	int ended_fd;			  /* eventfd, readable when a queue thread has returned */
+	_Atomic uint32_t running;	  /* queue threads that have not returned */
 };
 
 /* The end of the server that another one takes over from (takeover.h). */

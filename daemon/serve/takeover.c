@@ -18,9 +18,8 @@
 #include "serve/transport.h"
 #include "serve/worker.h"
 
-/* How long to wait for results in a ring before it is given up, and how often to look. */
-#define HARVEST_MS 1000
-#define LOOK_NS	   200000
+/* How often to look for results in a ring. */
+#define LOOK_NS 200000
 
 int64_t takeover_now_ms(void)
 {
@@ -32,7 +31,7 @@ int64_t takeover_now_ms(void)
 
 /*
  * Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. Notes the errors of
- * syncs, which the kernel tells once (S11). All other requests are simply done again.
+ * syncs. Other requests need no result, as they are done again.
  */
 static bool are_over(const struct arena *arena, const struct io_uring *ring, uint32_t first,
 		     uint32_t count)
@@ -94,6 +93,19 @@ static void void_tickets(const struct arena *arena, uint32_t first, uint32_t cou
 	KILL_FENCE();
 }
 
+/* Nobody knows how the syncs under way in these slots have ended. */
+static void fail_syncs(const struct arena *arena, uint32_t first, uint32_t count)
+{
+	struct request *requests = arena_table(arena, ARENA_REQUESTS);
+	const struct io *ios = arena_table(arena, ARENA_IOS);
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (request_state(&requests[i]) == REQUEST_IO && engine_is_sync(&ios[i]))
+			requests[i].sync_error = -EIO;
+	}
+	KILL_FENCE();
+}
+
 /*
  * Ends what is left on RING, whose I/O is over: polls, which would swallow wake-ups until the
  * kernel is rid of the ring. Fails before Linux 6.0.
@@ -109,37 +121,50 @@ static void cancel_all(struct io_uring *ring)
 	(void)io_uring_register_sync_cancel(ring, &all);
 }
 
-/* Waits for results in the ring of QUEUE, and lets go of it. */
-static void end_ring(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		     uint32_t count, int64_t end_ms)
+/* Waits for results in QUEUE's ring, which is mapped as RING unless that is NULL; lets go of it. */
+static void end_ring(const struct arena *arena, struct handover_queue *queue, struct io_uring *ring,
+		     uint32_t first, uint32_t count, int64_t end_ms)
 {
-	struct io_uring ring;
-	bool is_over = false, is_mapped;
+	bool is_over = ring && harvest(arena, ring, first, count, end_ms);
 	int fd = queue->ring_fd;
 
-	/* it is locked memory, of which there may be too little */
-	is_mapped = io_uring_queue_mmap(fd, &queue->params, &ring) == 0;
-	if (is_mapped)
-		is_over = harvest(arena, &ring, first, count, end_ms);
 	if (is_over) {
-		cancel_all(&ring);
+		cancel_all(ring);
 		void_tickets(arena, first, count);
+	} else {
+		fail_syncs(arena, first, count);
 	}
 	queue->ring_fd = is_over ? HANDOVER_OVER : HANDOVER_CLOSED;
 	KILL_FENCE(); /* first, as its number may be used again before another heir looks */
-	if (is_mapped)
-		io_uring_queue_exit(&ring);
+	if (ring)
+		io_uring_queue_exit(ring);
 	else
 		close_fd(&fd);
 }
 
-int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		   uint32_t count, int64_t end_ms)
+void takeover_map(struct takeover_rings *rings, const struct handover *handover, uint32_t count)
 {
+	for (uint32_t qid = 0; qid < count; qid++) {
+		struct io_uring_params params = handover->queue[qid].params;
+		int fd = handover->queue[qid].ring_fd;
+
+		rings->is_mapped[qid] = fd >= 0 &&
+					io_uring_queue_mmap(fd, &params, &rings->ring[qid]) == 0;
+	}
+}
+
+int takeover_await(const struct arena *arena, struct handover *handover,
+		   struct takeover_rings *rings, uint32_t qid, uint32_t first, uint32_t count,
+		   int64_t end_ms)
+{
+	struct io_uring *ring = rings->is_mapped[qid] ? &rings->ring[qid] : NULL;
+	struct handover_queue *queue = &handover->queue[qid];
+	int64_t now = takeover_now_ms();
 	int r;
 
+	/* half of the time is for the sentinel */
 	if (queue->ring_fd >= 0)
-		end_ring(arena, queue, first, count, MIN(end_ms, takeover_now_ms() + HARVEST_MS));
+		end_ring(arena, queue, ring, first, count, now + (end_ms - now) / 2);
 	if (queue->ring_fd == HANDOVER_OVER)
 		return 0;
 	r = await_sentinel(queue->sentinel_fd, end_ms);

@@ -8,9 +8,9 @@
  *      closes every descriptor that it doesn't know (fd_marks_sweep()).
  *   2. It waits until all I/O of the dead server is over (takeover_await()). A process that is gone
  *      may still have writes under way, which could overwrite newer data, or read from a slot that
- *      has been used again. Their results are in the dead server's rings. If one doesn't come, the
- *      heir lets go of that ring, and waits for its sentinel, a pipe that hangs up when the ring's
- *      last request is complete.
+ *      has been used again. Their results are in the dead server's rings, which the heir has mapped
+ *      before (takeover_map()). If one doesn't come, the heir lets go of that ring, and waits for
+ *      its sentinel, a pipe that hangs up when the ring's last request is complete.
  *   3. It goes through all requests (takeover_requests()). What has an answer gets it once more,
  *      and the kernel refuses one that it has had (ENOENT). All others are done from their
  *      beginning, with what was noted in their progress (progress.h).
@@ -20,7 +20,9 @@
  *      queues has to look each 2 ms (server_settle()).
  *
  * So no request is lost, and none is answered twice (S10): the message of a request is whole until
- * it is in state REPLY, and its answer is from then on (request.h).
+ * it is in state REPLY, and its answer is from then on (request.h). The kernel tells the error of a
+ * sync once, and may have told it to the dead server: it is looked for in the rings, too. A sync of
+ * which no result is found counts as failed (S11).
  *
  * A request that has made three servers fail is answered with EIO. A server fails if it ends
  * itself, or by a signal that its own code has caused; SIGKILL comes from others.
@@ -65,6 +67,12 @@ struct handover {
 	uint64_t pause_us, worst_pause_us;
 };
 
+/* The rings of the server that an heir may take over from, by queue, as it has mapped them. */
+struct takeover_rings {
+	struct io_uring ring[SERVE_QUEUES_MAX];
+	bool is_mapped[SERVE_QUEUES_MAX];
+};
+
 struct takeover {
 	const struct arena *arena;
 	struct outbox *outboxes; /* one a queue */
@@ -80,11 +88,18 @@ struct takeover {
 int64_t takeover_now_ms(void);
 
 /*
- * Step 2: waits until all I/O of QUEUE is over, which has COUNT slots from FIRST on, or until
- * END_MS. Returns 0, -ETIMEDOUT or another -errno.
+ * Maps the rings of the COUNT queues of HANDOVER, before its server has died or after. They are
+ * locked memory, of which there may be too little. What isn't mapped has no results.
  */
-int takeover_await(const struct arena *arena, struct handover_queue *queue, uint32_t first,
-		   uint32_t count, int64_t end_ms);
+void takeover_map(struct takeover_rings *rings, const struct handover *handover, uint32_t count);
+
+/*
+ * Step 2: waits until all I/O of queue QID is over, which has COUNT slots from FIRST on, or until
+ * END_MS. Unmaps and closes its ring. Returns 0, -ETIMEDOUT or another -errno.
+ */
+int takeover_await(const struct arena *arena, struct handover *handover,
+		   struct takeover_rings *rings, uint32_t qid, uint32_t first, uint32_t count,
+		   int64_t end_ms);
 
 /*
  * Step 3, before the queues' and the workers' threads run. Slots that are free go to their pools. A

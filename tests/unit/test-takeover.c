@@ -319,44 +319,55 @@ static void *hang_up(void *arg)
 	return NULL;
 }
 
+/* Waits for the I/O of all slots, which are those of queue QID. */
+static int await_queue(uint32_t qid, int64_t end_ms)
+{
+	uint32_t count = (uint32_t)arena.plan.span[ARENA_REQUESTS].count;
+	struct takeover_rings rings;
+
+	takeover_map(&rings, &handover, qid + 1);
+	return takeover_await(&arena, &handover, &rings, qid, 0, count, end_ms);
+}
+
 /* A ring of which nothing is known is over when its sentinel says so. */
 static void waits_for_io(void)
 {
-	struct handover_queue queue = { .ring_fd = HANDOVER_OVER, .sentinel_fd = -1 };
+	struct handover_queue *queue = &handover.queue[0];
 	struct io_uring ring;
 	struct io *ios;
 	pthread_t thread;
 	int fds[2];
 
+	*queue = (struct handover_queue){ .ring_fd = HANDOVER_OVER, .sentinel_fd = -1 };
 	arena_init(&arena);
 	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 2, 64) == 0);
 	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 2, 64) == 0);
 	CHECK(arena_create(&arena) == 0);
 	requests = arena_table(&arena, ARENA_REQUESTS);
 	ios = arena_table(&arena, ARENA_IOS);
-	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, takeover_now_ms()), 0); /* no ring is left */
+	CHECK_EQ(await_queue(0, takeover_now_ms()), 0); /* no ring is left */
 
-	CHECK(io_uring_queue_init_params(4, &ring, &queue.params) == 0);
+	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
 	CHECK(pipe2(fds, O_CLOEXEC) == 0);
-	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
-	queue.sentinel_fd = fds[0];
+	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	queue->sentinel_fd = fds[0];
 	request_inherit(&requests[0], REQUEST_IO);
 	request_inherit(&requests[1], REQUEST_RUN);
 	ios[0].ticket = 1ull << 32; /* the first submission, which the kernel hasn't taken */
 	ios[1].ticket = 1ull << 32 | 77;
-	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, takeover_now_ms()), 0);
-	CHECK(queue.ring_fd == HANDOVER_OVER && !ios[0].ticket && !ios[1].ticket);
+	CHECK_EQ(await_queue(0, takeover_now_ms()), 0);
+	CHECK(queue->ring_fd == HANDOVER_OVER && !ios[0].ticket && !ios[1].ticket);
 
 	io_uring_prep_nop(io_uring_get_sqe(&ring));
 	CHECK(io_uring_submit(&ring) == 1);
-	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
 	ios[0].ticket = 2ull << 32; /* taken, and its result isn't in the ring */
-	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, takeover_now_ms() + 10), -ETIMEDOUT);
-	CHECK_EQ(queue.ring_fd, HANDOVER_CLOSED);
+	CHECK_EQ(await_queue(0, takeover_now_ms() + 10), -ETIMEDOUT);
+	CHECK_EQ(queue->ring_fd, HANDOVER_CLOSED);
 	CHECK(pthread_create(&thread, NULL, hang_up, &fds[1]) == 0);
-	CHECK_EQ(takeover_await(&arena, &queue, 0, 2, takeover_now_ms() + 20000), 0);
+	CHECK_EQ(await_queue(0, takeover_now_ms() + 20000), 0);
 	CHECK(pthread_join(thread, NULL) == 0);
-	CHECK(queue.ring_fd == HANDOVER_OVER && !ios[0].ticket);
+	CHECK(queue->ring_fd == HANDOVER_OVER && !ios[0].ticket);
 	CHECK(close(fds[0]) == 0);
 	io_uring_queue_exit(&ring);
 	arena_destroy(&arena);
@@ -365,27 +376,28 @@ static void waits_for_io(void)
 /* A dead process has synced FD for an io of OP in STEP. Returns the error that an heir finds. */
 static int32_t harvested(enum io_op op, enum io_step step, int fd)
 {
-	struct handover_queue queue = { .sentinel_fd = -1 };
+	struct handover_queue *queue = &handover.queue[0];
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
 	int32_t error;
 	struct io *io;
 
+	queue->sentinel_fd = -1;
 	arena_init(&arena);
 	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 1, 64) == 0);
 	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 1, 64) == 0);
 	CHECK(arena_create(&arena) == 0);
 	requests = arena_table(&arena, ARENA_REQUESTS);
 	io = arena_table(&arena, ARENA_IOS);
-	CHECK(io_uring_queue_init_params(4, &ring, &queue.params) == 0);
-	queue.ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
+	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
 	request_inherit(&requests[0], REQUEST_IO);
 	*io = (struct io){ .op = (uint8_t)op, .step = (uint8_t)step, .ticket = 1ull << 32 };
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_fsync(sqe, fd, 0);
 	sqe->user_data = io->ticket; /* of row 0 */
 	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
-	CHECK_EQ(takeover_await(&arena, &queue, 0, 1, takeover_now_ms() + 20000), 0);
+	CHECK_EQ(await_queue(0, takeover_now_ms() + 20000), 0);
 	error = requests[0].sync_error;
 	io_uring_queue_exit(&ring);
 	arena_destroy(&arena);

@@ -101,6 +101,19 @@ static const struct message leases[] = {
 	{ .opcode = FUSE_SETATTR, .size = BLOCK_BYTES, .errors = { -EAGAIN, -EINTR } },
 };
 
+/* A worker and the ring; what is done twice, too late or not at all shows in the file. */
+static const struct message write_and_size[] = {
+	{ WRITE_AT(0, 0) },
+	{ .opcode = FUSE_SETATTR, .fh = FH(0), .size = 2 * BLOCK_BYTES },
+	{ .opcode = FUSE_READ, .fh = FH(0), .size = BLOCK_BYTES, .after = 1 },
+};
+
+/* Two writes to the same place, one after the other. */
+static const struct message overwrites[] = {
+	{ WRITE_AT(0, 0), .overwritten = true },
+	{ WRITE_AT(0, 0), .after = 1 },
+};
+
 #define MESSAGES_OF(list) .messages = (list), .message_count = ARRAY_SIZE(list)
 
 static const struct scenario scenarios[] = {
@@ -305,6 +318,74 @@ static const struct scenario scenarios[] = {
 		MESSAGES_OF(metadata_and_write),
 		.freedom.stop = true,
 		.preemptions = 1,
+	},
+	{
+		.name = "death",
+		.about =
+			"the process dies at any time: two writes to one place, which may be short",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(overwrites),
+		.freedom = { .short_io = true, .deaths = 1 },
+		.preemptions = 1,
+	},
+	{
+		.name = "death-twice",
+		.about = "the same, and so does the one that takes over",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(overwrites),
+		.freedom.deaths = 2,
+		.preemptions = 0,
+	},
+	{
+		.name = "death-error",
+		.about = "the process dies at any time: write, read and fsync; I/O may fail",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(all_data),
+		.freedom = { .error = -EIO, .deaths = 1 },
+		.preemptions = 0,
+	},
+	{
+		.name = "death-worker",
+		.about = "the process dies at any time: data, and a size that a worker sets",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(write_and_size),
+		.freedom.deaths = 1,
+		.preemptions = 0,
+	},
+	{
+		.name = "death-metadata",
+		.about = "the process dies at any time: more metadata than there are workers",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 2,
+		MESSAGES_OF(metadata),
+		.freedom.deaths = 1,
+		.preemptions = 0,
+	},
+	{
+		.name = "death-zone",
+		.about = "the process dies at any time: a sequential zone",
+		.queues = 1,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(zone_writes),
+		.freedom.deaths = 1,
+		.zone_len = 2 * BLOCK_BYTES,
+		.preemptions = 0,
 	},
 };
 

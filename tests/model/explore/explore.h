@@ -13,6 +13,9 @@
  * mistakes need no more (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing
  * of Multithreaded Programs", PLDI 2007). Where nothing can go on and not all have ended,
  * something was lost.
+ *
+ * Where the scenario says so, the process dies: at any of those calls, and whenever it waits. Its
+ * I/O goes on. Another one takes over, by the daemon's own code, and may die as well.
  */
 #ifndef CAISSON_EXPLORE_H
 #define CAISSON_EXPLORE_H
@@ -96,6 +99,7 @@ struct message {
 	uint32_t after;	     /* bit mask of those that must be over before */
 	int32_t errors[4];   /* that may come besides success; ends with 0 */
 	bool must_fail;	     /* success may not come */
+	bool overwritten;    /* by a later one */
 };
 
 /* The unique of message number I, and the handle of the open file number I, of FILES. */
@@ -116,6 +120,7 @@ struct kernel_freedom {
 	bool stop;	 /* the daemon may be told to stop at any time */
 	bool entries;	 /* requests come by entries of the daemon's rings */
 	uint32_t leases; /* so often may a lease be met by who opens a file */
+	uint32_t deaths; /* so often may the process die */
 };
 
 /*
@@ -129,6 +134,9 @@ void kernel_reset(const struct message *messages, uint32_t count,
 uint32_t kernel_events(void);
 void kernel_happen(uint32_t which);
 
+/* Whether FD is one of ours: of the device, or an eventfd. */
+bool kernel_has_fd(int fd);
+
 /* Whether the daemon has taken request number I, and its answer is due. */
 bool kernel_awaits(uint32_t i);
 
@@ -140,8 +148,16 @@ uint64_t kernel_hash(uint64_t hash);
 /* Whether those who wait for leases are due to be looked after. */
 bool kernel_timer_is_due(void);
 
-/* What the scenario's `stop` does. */
+/* What the scenario's `stop` does, and the death of the process. */
 extern void (*kernel_on_stop)(void);
+extern void (*kernel_on_death)(void);
+
+/* Whether the process may die now; and its death. */
+bool kernel_may_die(void);
+void kernel_die(void);
+
+/* Whether the client has the answer to the request of that UNIQUE, if there is to be one. */
+bool kernel_has_answered(uint64_t unique);
 
 /* --- ring.c: io_uring --- */
 
@@ -157,7 +173,19 @@ struct operation {
 	bool in_use;
 };
 
+/* Descriptors of rings lie where no real one does. */
+#define RING_FD 4000
+
 void ring_reset(void);
+
+/* As of close(2), of a ring's descriptor: its polls end, its I/O goes on. False: it is none. */
+bool ring_close(int fd);
+
+/* The process has died that made the rings. */
+void ring_die(void);
+
+/* Whether I/O of a process that has died is under way. */
+bool ring_has_late_io(void);
 uint32_t ring_operations(struct operation **ret_operations);
 void ring_complete(struct operation *operation, int result);
 

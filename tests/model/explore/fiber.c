@@ -89,6 +89,10 @@ static bool do_one(struct fiber *first)
 	}
 	if (fiber_count + events == 0)
 		return false;
+	if (kernel_may_die() && choose(2)) {
+		kernel_die();
+		return true;
+	}
 	if (!first || preemptions_left)
 		which = choose(fiber_count + events);
 	if (first && which)
@@ -107,7 +111,7 @@ static bool do_one(struct fiber *first)
 
 void fiber_may_stop(void)
 {
-	if (!current || !preemptions_left)
+	if (!current || !(preemptions_left || kernel_may_die()))
 		return;
 	(void)swapcontext(&current->context, &scheduler);
 }

@@ -25,7 +25,7 @@
 /* Descriptors of ours lie where no real one does. */
 #define DEVICE_FD  1000
 #define EVENT_FD   2000
-#define EVENTS	   8
+#define EVENTS	   24
 #define MUTEXES	   8
 #define SEMAPHORES 5
 
@@ -42,8 +42,10 @@ static struct kernel_freedom freedom;
 static enum { CONNECTED, ABORTED, UNMOUNTED } connection;
 static int timer;
 static uint32_t leases_met;
-static bool stopped, shortened, failed;
+static bool stopped, shortened, failed, sync_failed;
+static uint32_t deaths, answered_after[MESSAGES]; /* that many deaths */
 void (*kernel_on_stop)(void);
+void (*kernel_on_death)(void);
 
 static struct {
 	uint64_t count;
@@ -68,14 +70,15 @@ void kernel_reset(const struct message *to_send, uint32_t count, const struct ke
 	message_count = count;
 	memset(now, 0, sizeof(now));
 	memset(answers, 0, sizeof(answers));
+	memset(answered_after, 0, sizeof(answered_after));
 	memset(events, 0, sizeof(events));
 	memset(mutexes, 0, sizeof(mutexes));
 	event_count = device_count = 0;
 	memset(semaphores, 0, sizeof(semaphores));
 	freedom = *free;
 	connection = CONNECTED;
-	stopped = shortened = failed = false;
-	leases_met = 0;
+	stopped = shortened = failed = sync_failed = false;
+	leases_met = deaths = 0;
 }
 
 static bool is_without_answer(uint32_t i)
@@ -126,6 +129,28 @@ bool kernel_awaits(uint32_t i)
 	return i < message_count && now[i] == TAKEN && connection == CONNECTED && !stopped;
 }
 
+bool kernel_may_die(void)
+{
+	return deaths < freedom.deaths && connection == CONNECTED;
+}
+
+/* What is private to a process goes with it. */
+void kernel_die(void)
+{
+	explore_trace("the process dies", ++deaths);
+	memset(mutexes, 0, sizeof(mutexes));
+	memset(semaphores, 0, sizeof(semaphores));
+	ring_die();
+	kernel_on_death();
+}
+
+bool kernel_has_answered(uint64_t unique)
+{
+	uint32_t i = (uint32_t)(unique / 2 - 1);
+
+	return i < message_count && now[i] == OVER && !is_without_answer(i);
+}
+
 /* What a WRITE carries, throughout. */
 static int data_of(uint32_t i)
 {
@@ -149,8 +174,22 @@ static bool is_written(uint32_t i, int fd)
 	return true;
 }
 
+/* Whether an FSYNC has told of the disk's failure, if it was one's. */
+static bool is_told(void)
+{
+	bool told = !sync_failed;
+
+	for (uint32_t i = 0; i < message_count && !told; i++)
+		told = messages[i].opcode == FUSE_FSYNC && answers[i];
+	return told;
+}
+
 bool kernel_is_content(int fd)
 {
+	if (connection != ABORTED && !stopped && !is_told()) {
+		explore_trace("no FSYNC has failed", 0);
+		return false;
+	}
 	for (uint32_t i = 0; i < message_count; i++) {
 		if (now[i] != OVER && connection != ABORTED && !stopped) {
 			explore_trace("has no answer", UNIQUE(i));
@@ -163,7 +202,7 @@ bool kernel_is_content(int fd)
 			return false;
 		}
 		if (messages[i].opcode == FUSE_WRITE && now[i] == OVER && !answers[i] &&
-		    !freedom.error && !is_written(i, fd)) {
+		    !messages[i].overwritten && !freedom.error && !is_written(i, fd)) {
 			explore_trace("was written, and isn't there", UNIQUE(i));
 			return false;
 		}
@@ -247,6 +286,8 @@ static int take_answer(const struct fuse_out_header *out, uint32_t body_len)
 		explore_fail("an answer to what was never asked");
 	if (connection == ABORTED)
 		return -ENOENT;
+	if (now[i] == OVER && answered_after[i] < deaths)
+		return -ENOENT; /* of a process that has died it isn't known whether it had */
 	if (now[i] != TAKEN)
 		explore_fail(now[i] == OVER ? "answered twice" : "answered before it was taken");
 	for (unsigned k = 0; message->errors[k]; k++)
@@ -266,6 +307,7 @@ static int take_answer(const struct fuse_out_header *out, uint32_t body_len)
 	explore_trace("is answered", out->unique);
 	now[i] = OVER;
 	answers[i] = out->error;
+	answered_after[i] = deaths;
 	return 0;
 }
 
@@ -381,6 +423,11 @@ static bool is_event(int fd)
 	return fd >= EVENT_FD && fd < EVENT_FD + event_count;
 }
 
+bool kernel_has_fd(int fd)
+{
+	return is_device(fd) || is_event(fd);
+}
+
 static bool cancel(uint64_t user_data)
 {
 	struct operation *operations;
@@ -453,6 +500,7 @@ static int do_io(const struct operation *operation)
 	which = choose(outcomes);
 	if (which && which == outcomes - 1 && freedom.error && !failed) {
 		failed = true;
+		sync_failed = operation->opcode == IORING_OP_FSYNC;
 		explore_trace("the disk fails", 0);
 		return freedom.error;
 	}
@@ -593,10 +641,11 @@ void kernel_happen(uint32_t which)
 
 uint64_t kernel_hash(uint64_t hash)
 {
-	const uint32_t flags[] = { stopped, shortened, failed, leases_met };
+	const uint32_t flags[] = { stopped, shortened, failed, sync_failed, leases_met, deaths };
 
 	hash = hash_bytes(hash, now, sizeof(now));
 	hash = hash_bytes(hash, answers, sizeof(answers));
+	hash = hash_bytes(hash, answered_after, sizeof(answered_after));
 	hash = hash_bytes(hash, &connection, sizeof(connection));
 	for (int i = 0; i < SEMAPHORES; i++)
 		hash = hash_bytes(hash, &semaphores[i].units, sizeof(semaphores[i].units));
@@ -723,10 +772,18 @@ ssize_t __wrap_read(int fd, void *buffer, size_t len)
 	return sizeof(units);
 }
 
+static bool is_polled(void *arg)
+{
+	return __real_poll(arg, 1, 0) > 0;
+}
+
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-	if (!is_device(fds->fd))
+	if (!is_device(fds->fd)) {
+		if (fiber_name() && timeout) /* for a sentinel */
+			fiber_wait(is_polled, fds, false, "waits for a ring that doesn't end");
 		return __real_poll(fds, count, timeout);
+	}
 	for (uint32_t i = 0; i < message_count; i++) {
 		if (is_for_device(i))
 			return 1;
@@ -793,7 +850,21 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
 
 int __wrap_close(int fd)
 {
-	return is_device(fd) || is_event(fd) ? 0 : __real_close(fd);
+	return kernel_has_fd(fd) || ring_close(fd) ? 0 : __real_close(fd);
+}
+
+static bool is_quiet(void *arg)
+{
+	(void)arg;
+	return !ring_has_late_io();
+}
+
+/* Only who waits for a dead process's I/O sleeps. */
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	(void)time, (void)left;
+	fiber_wait(is_quiet, NULL, false, "waits for I/O that doesn't end");
+	return 0;
 }
 
 static bool is_unlocked(void *arg)
@@ -851,6 +922,7 @@ void __wrap_request_move(struct request *request, enum request_state to)
 const void *__wrap_request_reply(const struct arena *arena, struct request *request, int error,
 				 uint32_t body_len)
 {
+	fiber_may_stop();
 	moves_seen[request_state(request)][REQUEST_REPLY]++;
 	return __real_request_reply(arena, request, error, body_len);
 }

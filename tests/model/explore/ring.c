@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * As much of liburing as engine.c calls, in the same rings of submissions and completions, with no
- * kernel behind them but ours.
+ * As much of liburing as engine.c and takeover.c call, in the same rings of submissions and
+ * completions, with no kernel behind them but ours.
  */
 #include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "explore.h"
 
-#define RINGS	   4
+#define RINGS	   8
 #define RING_SLOTS 64u
 #define OPERATIONS 64
 
 struct ring {
-	struct io_uring *user;
+	bool closed, dead;
+	int sentinel; /* write end of a pipe, or -1 */
 	unsigned sq_head, sq_tail, cq_head, cq_tail, flags;
 	struct io_uring_sqe sqes[2 * RING_SLOTS]; /* of 128 bytes, where commands are sent */
 	struct io_uring_cqe cqes[2 * RING_SLOTS];
@@ -25,9 +27,14 @@ struct ring {
 static struct ring rings[RINGS];
 static uint32_t ring_count;
 static struct operation operations[OPERATIONS];
+static unsigned cq_mask = 2 * RING_SLOTS - 1;
 
 void ring_reset(void)
 {
+	for (uint32_t i = 0; i < ring_count; i++) {
+		if (rings[i].sentinel >= 0)
+			(void)close(rings[i].sentinel);
+	}
 	ring_count = 0;
 	memset(operations, 0, sizeof(operations));
 }
@@ -45,21 +52,41 @@ static void post(struct ring *ring, uint64_t user_data, int result)
 		(struct io_uring_cqe){ .user_data = user_data, .res = result };
 }
 
-void ring_complete(struct operation *operation, int result)
+/* Whether OPERATION is on a file, and so goes on without its ring. */
+static bool is_io(const struct operation *operation)
 {
-	assert(operation->in_use);
-	operation->in_use = false;
-	post(operation->ring, operation->user_data, result);
+	return (operation->opcode == IORING_OP_READ || operation->opcode == IORING_OP_WRITE ||
+		operation->opcode == IORING_OP_FSYNC) &&
+	       !kernel_has_fd(operation->fd);
 }
 
-int io_uring_queue_init_params(unsigned entries, struct io_uring *user,
-			       struct io_uring_params *params)
+/* A ring that was closed has gone when its I/O is over: then its sentinel hangs up. */
+static void end_closed(struct ring *ring)
 {
-	struct ring *ring = &rings[ring_count++];
+	for (uint32_t i = 0; i < OPERATIONS; i++) {
+		if (operations[i].in_use && operations[i].ring == ring)
+			return;
+	}
+	if (ring->sentinel >= 0)
+		(void)close(ring->sentinel);
+	ring->sentinel = -1;
+}
 
-	assert(ring_count <= RINGS && entries <= RING_SLOTS);
-	memset(ring, 0, offsetof(struct ring, sqes));
-	ring->user = user;
+void ring_complete(struct operation *operation, int result)
+{
+	struct ring *ring = operation->ring;
+
+	assert(operation->in_use);
+	operation->in_use = false;
+	if (ring->closed)
+		end_closed(ring);
+	else
+		post(ring, operation->user_data, result);
+}
+
+/* Makes USER what a process has of RING. */
+static void map(struct ring *ring, unsigned flags, struct io_uring *user)
+{
 	*user = (struct io_uring){
 		.sq = {
 			.khead = &ring->sq_head,
@@ -73,14 +100,42 @@ int io_uring_queue_init_params(unsigned entries, struct io_uring *user,
 			.khead = &ring->cq_head,
 			.ktail = &ring->cq_tail,
 			.kflags = &ring->flags,
+			.kring_mask = &cq_mask,
 			.cqes = ring->cqes,
 			.ring_mask = 2 * RING_SLOTS - 1,
 			.ring_entries = 2 * RING_SLOTS,
 		},
-		.flags = params->flags,
-		.ring_fd = -1,
+		.flags = flags,
+		.ring_fd = RING_FD + (int)(ring - rings),
 	};
+}
+
+int io_uring_queue_init_params(unsigned entries, struct io_uring *user,
+			       struct io_uring_params *params)
+{
+	struct ring *ring = &rings[ring_count++];
+
+	assert(ring_count <= RINGS && entries <= RING_SLOTS);
+	memset(ring, 0, offsetof(struct ring, sqes));
+	ring->sentinel = -1;
+	map(ring, params->flags, user);
 	return 0;
+}
+
+/* Fails where memory is short, which may be. */
+int io_uring_queue_mmap(int fd, struct io_uring_params *params, struct io_uring *user)
+{
+	if (choose(2))
+		return -ENOMEM;
+	map(&rings[fd - RING_FD], params->flags, user);
+	return 0;
+}
+
+/* The one file is the sentinel. */
+int io_uring_register_files(struct io_uring *user, const int *files, unsigned count)
+{
+	assert(count == 1);
+	return (rings[user->ring_fd - RING_FD].sentinel = dup(files[0])) < 0 ? -errno : 0;
 }
 
 /* What is under way and what is complete, in the order of both. */
@@ -91,6 +146,8 @@ uint64_t ring_hash(uint64_t hash)
 	for (uint32_t i = 0; i < ring_count; i++) {
 		const struct ring *ring = &rings[i];
 
+		hash = hash_bytes(hash, &ring->closed, sizeof(ring->closed));
+		hash = hash_bytes(hash, &ring->dead, sizeof(ring->dead));
 		for (unsigned at = ring->cq_head; at != ring->cq_tail; at++)
 			hash = hash_bytes(hash, &ring->cqes[at & (2 * RING_SLOTS - 1)],
 					  sizeof(ring->cqes[0]));
@@ -106,20 +163,56 @@ uint64_t ring_hash(uint64_t hash)
 
 static struct ring *ring_of(const struct io_uring *user)
 {
-	for (uint32_t i = 0; i < ring_count; i++) {
-		if (rings[i].user == user)
-			return &rings[i];
-	}
-	abort();
+	return &rings[user->ring_fd - RING_FD];
 }
 
-/* What was under way goes with the ring. */
+/* What is under way on RING ends, but for I/O. */
+static void cancel_all(struct ring *ring)
+{
+	for (uint32_t i = 0; i < OPERATIONS; i++)
+		operations[i].in_use &= operations[i].ring != ring || is_io(&operations[i]);
+}
+
+bool ring_close(int fd)
+{
+	struct ring *ring;
+
+	if (fd < RING_FD)
+		return false;
+	ring = &rings[fd - RING_FD];
+	cancel_all(ring);
+	ring->closed = true;
+	end_closed(ring);
+	return true;
+}
+
 void io_uring_queue_exit(struct io_uring *user)
 {
-	struct ring *ring = ring_of(user);
+	(void)ring_close(user->ring_fd);
+}
 
-	for (uint32_t i = 0; i < OPERATIONS; i++)
-		operations[i].in_use &= operations[i].ring != ring;
+int io_uring_register_sync_cancel(struct io_uring *user, struct io_uring_sync_cancel_reg *reg)
+{
+	(void)reg;
+	cancel_all(ring_of(user));
+	return 0;
+}
+
+void ring_die(void)
+{
+	for (uint32_t i = 0; i < ring_count; i++)
+		rings[i].dead = true;
+}
+
+bool ring_has_late_io(void)
+{
+	for (uint32_t i = 0; i < OPERATIONS; i++) {
+		const struct ring *ring = operations[i].ring;
+
+		if (operations[i].in_use && ring->dead && is_io(&operations[i]))
+			return true;
+	}
+	return false;
 }
 
 static void submit(struct ring *ring, const struct io_uring_sqe *sqe)

@@ -17,7 +17,9 @@
 #include "serve/outbox.h"
 #include "serve/queue.h"
 #include "serve/ring-layout.h"
+#include "serve/takeover.h"
 #include "serve/worker.h"
+#include "store/cached-open.h"
 #include "store/fs.h"
 #include "store/store.h"
 
@@ -27,9 +29,10 @@
 #define METAS	  2
 #define SLOTS	  (QUEUES * DEPTH)
 #define MAX_WRITE 8192u
+#define PROCESSES 3
 
-static struct {
-	struct arena arena;
+/* What a process has of its own. */
+struct process {
 	struct fs fs;
 	struct worker_set workers;
 	struct queue queues[QUEUES];
@@ -37,6 +40,14 @@ static struct {
 	struct queue_config configs[QUEUES];
 	struct engine_shared shared;
 	struct gate_table gates;
+	struct takeover_rings dead_rings;
+};
+
+static struct {
+	struct arena arena;
+	struct store store;
+	struct process processes[PROCESSES]; /* those that have died, and the one that lives */
+	struct process *now;
 	const struct scenario *scenario;
 	struct inode *inode;
 	uint32_t queues_ended;
@@ -78,11 +89,12 @@ void world_make(void)
 	      : arena_plan(arena, ARENA_META_BUFFERS, request_stride(WORKER_MESSAGE_LEN), METAS,
 			   4096);
 	r = r ? r : arena_plan(arena, ARENA_DATA_BUFFERS, request_stride(MAX_WRITE), SLOTS, 4096);
+	r = r ? r : arena_plan(arena, ARENA_HANDOVER, sizeof(struct handover), 1, 64);
 	r = r ? r : arena_create(arena);
 	must(r == 0, "no arena");
-	must(store_open(&world.fs.store, world.path) == 0, "the directory can't be opened");
-	must(store_open_proc(&world.fs.store) == 0, "/proc can't be opened");
-	fd = openat(world.fs.store.root_fd, "data", O_CREAT | O_WRONLY, 0600);
+	must(store_open(&world.store, world.path) == 0, "the directory can't be opened");
+	must(store_open_proc(&world.store) == 0, "/proc can't be opened");
+	fd = openat(world.store.root_fd, "data", O_CREAT | O_WRONLY, 0600);
 	must(fd >= 0, "no file");
 	(void)close(fd);
 }
@@ -91,8 +103,8 @@ void world_make(void)
 static void clear_arena(void)
 {
 	static const enum arena_table used[] = {
-		ARENA_QUEUE_STATS, ARENA_REQUESTS, ARENA_IOS,
-		ARENA_META_RING,   ARENA_INODES,   ARENA_FILES,
+		ARENA_QUEUE_STATS, ARENA_REQUESTS, ARENA_IOS,	   ARENA_META_RING,
+		ARENA_INODES,	   ARENA_FILES,	   ARENA_HANDOVER,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
@@ -105,7 +117,7 @@ static void clear_arena(void)
 /* The file, which is a zone where the scenario says so, open as often as there are handles. */
 static void open_files(const struct scenario *scenario)
 {
-	struct fs *fs = &world.fs;
+	struct fs *fs = &world.now->fs;
 	struct statx stx;
 	int fd;
 
@@ -141,7 +153,6 @@ static void run_queue(void *arg, uint32_t number)
 {
 	struct queue *queue = &((struct queue *)arg)[number];
 
-	must(queue_open(queue, &world.configs[number]) == 0, "a queue can't be opened");
 	must(queue_run(queue) == 0 || atomic_load(&queue->fault) == -ECONNABORTED,
 	     "a queue has failed");
 	world.queues_ended++;
@@ -174,15 +185,15 @@ static void close_server(void *arg, uint32_t number)
 		fiber_wait(main_is_due, arg, true, "waits for the queues to end");
 		if (queues_have_ended(arg))
 			break;
-		worker_retry(&world.workers);
+		worker_retry(&world.now->workers);
 	}
-	worker_stop(&world.workers);
+	worker_stop(&world.now->workers);
 }
 
 static void stop_queues(void)
 {
 	for (uint32_t i = 0; i < world.scenario->queues; i++)
-		queue_stop(&world.queues[i]);
+		queue_stop(&world.now->queues[i]);
 }
 
 /* Nothing tells of what a run before was about. */
@@ -197,8 +208,9 @@ static void clear_messages(void)
 	}
 }
 
-void world_begin(const struct scenario *scenario)
+static void make_workers(struct process *process, bool inherits)
 {
+	const struct scenario *scenario = world.scenario;
 	const struct ring_layout layout = {
 		.entries = entry_cpus,
 		.per_queue = scenario->entries,
@@ -207,61 +219,174 @@ void world_begin(const struct scenario *scenario)
 	};
 	struct worker_config workers = {
 		.arena = &world.arena,
-		.fs = &world.fs,
-		.gates = &world.gates,
-		.outboxes = world.outboxes,
+		.fs = &process->fs,
+		.gates = &process->gates,
+		.outboxes = process->outboxes,
 		.count = scenario->workers,
 		.queue_count = scenario->queues,
-		.first_slot = SLOTS,
+		.first_slot = scenario->queues * scenario->depth,
 		.slots = scenario->metas,
 		.layout = &layout,
+		.notes_progress = scenario->freedom.deaths,
+		.inherits = inherits,
 	};
-	struct fs *fs = &world.fs;
+
+	must(worker_init(&process->workers, &workers) == 0, "the workers can't be made");
+	process->gates = (struct gate_table){
+		.inodes = &process->fs.inodes,
+		.requests = arena_table(&world.arena, ARENA_REQUESTS),
+		.entered = worker_entered,
+		.arg = &process->workers,
+	};
+}
+
+static void make_queue(struct process *process, uint32_t qid, bool inherits)
+{
+	struct handover *handover = arena_table(&world.arena, ARENA_HANDOVER);
+	const struct scenario *scenario = world.scenario;
+	struct queue_config *config = &process->configs[qid];
+
+	*config = (struct queue_config){
+		.qid = (uint16_t)qid,
+		.arena = &world.arena,
+		.fs = &process->fs,
+		.outbox = &process->outboxes[qid],
+		.workers = &process->workers,
+		.queues = process->queues,
+		.queue_count = scenario->queues,
+		.gates = &process->gates,
+		.first_slot = qid * scenario->depth,
+		.depth = scenario->depth,
+		.max_write = MAX_WRITE,
+		.shared = &process->shared,
+		.entries = entry_cpus,
+		.entry_count = scenario->entries,
+		.handover = scenario->freedom.deaths ? &handover->queue[qid] : NULL,
+		.inherits = inherits,
+	};
+	must(queue_init(&process->queues[qid], config) == 0 &&
+		     queue_open(&process->queues[qid], config) == 0,
+	     "a queue can't be made");
+}
+
+/* As note_rings() of server.c. */
+static void note_rings(const struct process *process)
+{
+	struct handover *handover = arena_table(&world.arena, ARENA_HANDOVER);
+
+	for (uint32_t qid = 0; qid < world.scenario->queues; qid++) {
+		const struct engine *engine = &process->queues[qid].engine;
+
+		handover->queue[qid].sentinel_fd = engine->sentinel_fd;
+		handover->queue[qid].params = engine->params;
+		handover->queue[qid].ring_fd = engine->ring.ring_fd;
+	}
+}
+
+static void start_fibers(struct process *process)
+{
+	for (uint32_t i = 0; i < world.scenario->queues; i++)
+		fiber_start("queue", run_queue, process->queues, i);
+	for (uint32_t i = 0; i < world.scenario->workers; i++)
+		fiber_start("worker", run_worker, &process->workers, i);
+	fiber_start("main", close_server, (void *)world.scenario, 0);
+}
+
+/* What is answered isn't done again, as that might undo what came later. */
+static void check_inherited(void)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	for (uint32_t i = 0; i < SLOTS + METAS; i++)
+		must(request_state(&requests[i]) == REQUEST_FREE ||
+			     !kernel_has_answered(requests[i].unique),
+		     "what was answered is to be done again");
+	world_check();
+}
+
+/* As take_over_tables() and take_over_requests() of server.c. */
+static void take_over(void *arg, uint32_t number)
+{
+	struct handover *handover = arena_table(&world.arena, ARENA_HANDOVER);
+	const struct scenario *scenario = world.scenario;
+	struct process *process = arg;
+	struct takeover takeover = {
+		.arena = &world.arena,
+		.outboxes = process->outboxes,
+		.workers = &process->workers,
+		.handover = handover,
+		.queue_slots = scenario->queues * scenario->depth,
+		.meta_slots = scenario->metas,
+	};
+	struct fs *fs = &process->fs;
+
+	(void)number;
+	must(inode_table_attach(&fs->inodes) == 0, "the inode table can't be taken over");
+	file_table_attach(&fs->files);
+	cached_open_attach(&fs->files);
+	inode_table_free_unheld(&fs->inodes);
+	for (uint32_t qid = 0; qid < scenario->queues; qid++)
+		must(takeover_await(&world.arena, handover, &process->dead_rings, qid,
+				    qid * scenario->depth, scenario->depth,
+				    takeover_now_ms() + 600000) == 0,
+		     "I/O that doesn't end");
+	note_rings(process);
+	worker_empty_inboxes(&process->workers);
+	takeover_requests(&takeover);
+	check_inherited();
+	start_fibers(process);
+}
+
+/* The heir makes its own, leaves the arena alone, and then takes over. */
+static void start_heir(void)
+{
+	struct process *process = ++world.now;
+	struct fs *fs = &process->fs;
+
+	assert(process < world.processes + PROCESSES);
+	fiber_reset();
+	world.queues_ended = 0;
+	*process = (struct process){ .fs.store = world.store };
+	must(inode_table_prepare(&fs->inodes, &world.arena) == 0 &&
+		     file_table_prepare(&fs->files, &world.arena, &fs->inodes) == 0,
+	     "the tables can't be made");
+	takeover_map(&process->dead_rings, arena_table(&world.arena, ARENA_HANDOVER),
+		     world.scenario->queues);
+	make_workers(process, true);
+	for (uint32_t qid = 0; qid < world.scenario->queues; qid++)
+		make_queue(process, qid, true);
+	fiber_start("heir", take_over, process, 0);
+}
+
+void world_begin(const struct scenario *scenario)
+{
+	struct handover *handover = arena_table(&world.arena, ARENA_HANDOVER);
+	struct process *process = world.now = world.processes;
+	struct fs *fs = &process->fs;
 
 	world.scenario = scenario;
 	world.queues_ended = 0;
-	world.shared = (struct engine_shared){ 0 };
+	*process = (struct process){ .fs.store = world.store };
 	kernel_on_stop = stop_queues;
+	kernel_on_death = start_heir;
 	kernel_reset(scenario->messages, scenario->message_count, &scenario->freedom);
 	ring_reset();
 	fiber_reset();
 	clear_arena();
 	must(inode_table_init(&fs->inodes, &world.arena) == 0 &&
 		     inode_table_set_root(&fs->inodes, fs->store.root_fd) == 0 &&
-		     file_table_init(&fs->files, &world.arena, &fs->inodes) == 0 &&
-		     worker_init(&world.workers, &workers) == 0,
+		     file_table_init(&fs->files, &world.arena, &fs->inodes) == 0,
 	     "the tables can't be made");
-	world.gates = (struct gate_table){
-		.inodes = &world.fs.inodes,
-		.requests = arena_table(&world.arena, ARENA_REQUESTS),
-		.entered = worker_entered,
-		.arg = &world.workers,
-	};
+	make_workers(process, false);
 	open_files(scenario);
 	for (uint32_t i = 0; i < scenario->queues; i++) {
-		world.configs[i] = (struct queue_config){
-			.qid = (uint16_t)i,
-			.arena = &world.arena,
-			.fs = fs,
-			.outbox = &world.outboxes[i],
-			.workers = &world.workers,
-			.queues = world.queues,
-			.queue_count = scenario->queues,
-			.gates = &world.gates,
-			.first_slot = i * scenario->depth,
-			.depth = scenario->depth,
-			.max_write = MAX_WRITE,
-			.shared = &world.shared,
-			.entries = entry_cpus,
-			.entry_count = scenario->entries,
-		};
-		must(queue_init(&world.queues[i], &world.configs[i]) == 0, "a queue can't be made");
-		fiber_start("queue", run_queue, world.queues, i);
+		handover->queue[i].ring_fd = HANDOVER_OVER;
+		make_queue(process, i, false);
 	}
+	if (scenario->freedom.deaths)
+		note_rings(process);
 	clear_messages();
-	for (uint32_t i = 0; i < scenario->workers; i++)
-		fiber_start("worker", run_worker, &world.workers, i);
-	fiber_start("main", close_server, (void *)scenario, 0);
+	start_fibers(process);
 }
 
 /*
@@ -296,17 +421,29 @@ static void check_taken(void)
 	}
 }
 
+static bool is_inherited(void)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	for (uint32_t i = 0; i < SLOTS + METAS; i++) {
+		if (requests[i].inherited)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A zone that nobody is at has as many bytes as it says that it has: data first, then the pointer.
+ * Of a write whose process has died only the data may be there, until it is made again.
  */
 static void check_zone(void)
 {
 	const struct zone *zone = &world.inode->zone;
 	struct stat st;
 
-	if (!world.scenario->zone_len || zone_state(zone) != ZONE_IDLE)
+	if (!world.scenario->zone_len || zone_state(zone) != ZONE_IDLE || is_inherited())
 		return;
-	must(fstat(world.fs.files.rows[0].fd, &st) == 0 && (uint64_t)st.st_size == zone->wp,
+	must(fstat(world.now->fs.files.rows[0].fd, &st) == 0 && (uint64_t)st.st_size == zone->wp,
 	     "the write pointer isn't where the data ends");
 }
 
@@ -338,16 +475,16 @@ static void check_requests(void)
 static void check_pools(const struct scenario *scenario)
 {
 	for (uint32_t i = 0; i < scenario->queues; i++) {
-		uint32_t there = atomic_load(&world.outboxes[i].slots.free);
+		uint32_t there = atomic_load(&world.now->outboxes[i].slots.free);
 
 		must(there <= scenario->depth && there + scenario->entries >= scenario->depth,
 		     "a slot that was not given back");
 	}
-	must(atomic_load(&world.workers.slots.free) == scenario->metas,
+	must(atomic_load(&world.now->workers.slots.free) == scenario->metas,
 	     "a metadata slot that was not given back");
-	must(atomic_load(&world.workers.leases.places->used) == 0,
+	must(atomic_load(&world.now->workers.leases.places->used) == 0,
 	     "a place that was not given back");
-	must(atomic_load(&world.shared.in_flight) == 0, "I/O that nobody knows of");
+	must(atomic_load(&world.now->shared.in_flight) == 0, "I/O that nobody knows of");
 	for (uint32_t i = 0; i < METAS + SLOTS; i++)
 		must(!((const struct request *)arena_table(&world.arena, ARENA_REQUESTS))[i]
 			      .in_gate,
@@ -356,7 +493,7 @@ static void check_pools(const struct scenario *scenario)
 
 void world_check_end(void)
 {
-	must(kernel_is_content(world.fs.files.rows[0].fd), "the clients were let down");
+	must(kernel_is_content(world.now->fs.files.rows[0].fd), "the clients were let down");
 	must(!world.scenario->zone_len || zone_state(&world.inode->zone) == ZONE_IDLE,
 	     "a zone that was left as it was");
 	world_check();
@@ -364,15 +501,25 @@ void world_check_end(void)
 	check_pools(world.scenario);
 }
 
+/* What PROCESS had, but for what lives in the arena. */
+static void forget(struct process *process)
+{
+	for (uint32_t i = 0; i < world.scenario->queues; i++)
+		queue_destroy(&process->queues[i]);
+	worker_destroy(&process->workers);
+}
+
 void world_end(void)
 {
-	const struct scenario *scenario = world.scenario;
+	struct process *process = world.now;
 
-	for (uint32_t i = 0; i < scenario->queues; i++)
-		queue_destroy(&world.queues[i]);
-	worker_destroy(&world.workers);
-	file_table_destroy(&world.fs.files);
-	inode_table_destroy(&world.fs.inodes);
+	forget(process);
+	file_table_destroy(&process->fs.files);
+	inode_table_destroy(&process->fs.inodes);
+	while (process-- != world.processes) {
+		forget(process);
+		pool_destroy(&process->fs.files.pool);
+	}
 }
 
 static uint64_t hash_pool(uint64_t hash, const struct pool *pool)
@@ -446,6 +593,10 @@ static uint64_t hash_requests(uint64_t hash)
 		enum request_state state = request_state(&requests[i]);
 
 		hash = hash_bytes(hash, &state, sizeof(state));
+		/* what an heir would find in it */
+		if (state == REQUEST_FETCH && world.scenario->freedom.deaths)
+			hash = hash_bytes(hash, request_message(&world.arena, &requests[i]),
+					  sizeof(struct fuse_in_header));
 		if (state != REQUEST_FREE && state != REQUEST_FETCH)
 			hash = hash_bytes(hash, &requests[i], sizeof(requests[i]));
 		if (state == REQUEST_IO)
@@ -456,19 +607,31 @@ static uint64_t hash_requests(uint64_t hash)
 
 uint64_t world_nodeid(void)
 {
-	return inode_nodeid(&world.fs.inodes, world.inode);
+	return inode_nodeid(&world.now->fs.inodes, world.inode);
 }
 
 bool world_is_direct(int fd)
 {
-	const struct file *file = &world.fs.files.rows[0];
+	const struct file *file = &world.now->fs.files.rows[0];
 
 	return file->dio_off_align && fd == file->fd;
 }
 
+/* Who writes after a death is a ghost, and may write anything. */
+static uint64_t hash_data(uint64_t hash)
+{
+	uint8_t data[2 * BLOCK_BYTES] = { 0 };
+	ssize_t n = pread(world.now->fs.files.rows[0].fd, data, sizeof(data), 0);
+
+	hash = hash_bytes(hash, &n, sizeof(n));
+	for (size_t i = 0; i < sizeof(data); i += BLOCK_BYTES / 2)
+		hash = hash_bytes(hash, &data[i], 1);
+	return hash;
+}
+
 uint64_t world_hash(void)
 {
-	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES };
+	static const enum arena_table tables[] = { ARENA_INODES, ARENA_FILES, ARENA_HANDOVER };
 	uint64_t hash = hash_requests(kernel_hash(0));
 	struct stat st;
 
@@ -479,15 +642,21 @@ uint64_t world_hash(void)
 				  span->row_len * span->count);
 	}
 	for (uint32_t i = 0; i < world.scenario->queues; i++)
-		hash = hash_queue(hash, &world.queues[i]);
-	hash = hash_workers(hash, &world.workers);
-	if (world.scenario->zone_len && fstat(world.fs.files.rows[0].fd, &st) == 0)
+		hash = hash_queue(hash, &world.now->queues[i]);
+	hash = hash_workers(hash, &world.now->workers);
+	if (world.scenario->freedom.deaths) {
+		hash = hash_data(hash);
+		hash = hash_bytes(hash, &world.now->fs.inodes.common->step,
+				  sizeof(struct inode_step));
+		hash = hash_bytes(hash, world.now->dead_rings.is_mapped, world.scenario->queues);
+	}
+	if (world.scenario->zone_len && fstat(world.now->fs.files.rows[0].fd, &st) == 0)
 		hash = hash_bytes(hash, &st.st_size, sizeof(st.st_size));
 	return hash;
 }
 
 void world_remove(void)
 {
-	(void)unlinkat(world.fs.store.root_fd, "data", 0);
+	(void)unlinkat(world.store.root_fd, "data", 0);
 	(void)rmdir(world.path);
 }
