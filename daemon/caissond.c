@@ -127,18 +127,17 @@ static void fill_status(void *arg, struct status *status)
 	status_judge(status);
 }
 
-static void tick(void *arg)
-{
-	struct caissond *self = arg;
-
-	duties_tick(&self->duties);
-}
-
 static void stop(struct caissond *self)
 {
 	if (!self->stopping)
 		server_stop(&self->server);
 	self->stopping = true;
+}
+
+static _Noreturn void end(int code)
+{
+	log_stop();
+	_exit(code);
 }
 
 /*
@@ -149,9 +148,17 @@ static void stop(struct caissond *self)
 static _Noreturn void die(const struct caissond *self, int error)
 {
 	log_fail("%s: serve: %s", self->options.mountpoint, strerror(-error));
-	log_stop();
 	/* after -EBADMSG a request is left that nobody can answer: aborting ends it */
-	_exit(self->server.handover && error != -EBADMSG ? KEEPER_TAKE_OVER : EXIT_CANNOT_SERVE);
+	end(self->server.handover && error != -EBADMSG ? KEEPER_TAKE_OVER : EXIT_CANNOT_SERVE);
+}
+
+static void tick(void *arg)
+{
+	struct caissond *self = arg;
+
+	duties_tick(&self->duties);
+	if (self->duties.hangs)
+		end(KEEPER_TAKE_OVER);
 }
 
 /*
@@ -381,6 +388,7 @@ static int serve_with_server(struct caissond *self)
 		; /* if it takes longer, the duties go on with it */
 
 	self->duties = (struct duties){
+		.hang.limit = (uint32_t)((options->hang_timeout_ns + 999999999) / 1000000000),
 		.server = &self->server,
 		.logged = duties_count(&self->server),
 		.audit = &self->audit,

@@ -20,7 +20,7 @@ int procfs_read_value(const char *path, const char *key, char *value, uint32_t l
 /* As procfs_read_value(), for a number in BASE; -EINVAL if it isn't one. Ignores units. */
 int procfs_read_number(const char *path, const char *key, int base, uint64_t *ret_number);
 
-/* Reads the number at the beginning of PATH, a file of /proc/sys. As procfs_read_number(). */
+/* Reads the number at the beginning of the file PATH. As procfs_read_number(). */
 int procfs_read_setting(const char *path, uint64_t *ret_number);
 
 /*

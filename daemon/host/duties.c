@@ -94,6 +94,11 @@ static void check_free_space(struct duties *duties)
 	prealloc_look(&fs->prealloc, fs->store.root_fd);
 }
 
+static void look_for_hangs(struct duties *duties)
+{
+	duties->hangs |= hang_look(&duties->hang, duties->server, duties->mountpoint);
+}
+
 static const struct duty {
 	uint32_t period_ms; /* a multiple of CONTROL_TICK_MS */
 	void (*run)(struct duties *duties);
@@ -105,6 +110,7 @@ static const struct duty {
 	{ 1000, audit },
 	{ 1000, log_counters },
 	{ 1000, check_free_space },
+	{ 1000, look_for_hangs },
 };
 
 void duties_tick(struct duties *duties)

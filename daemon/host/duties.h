@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/hang.h"
+
 struct self_audit;
 struct server;
 
@@ -23,10 +25,12 @@ struct duty_counters {
 
 struct duties {
 	/* set by the caller */
+	struct hang hang; /* its limit */
 	struct server *server;
 	struct self_audit *audit;
 	const char *mountpoint; /* for messages */
 
+	bool hangs; /* a thread does: the server has to end */
 	uint64_t ticks;
 	struct duty_counters logged;
 	bool told_transport; /* that the kernel has gone back to /dev/fuse */

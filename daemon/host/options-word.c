@@ -96,6 +96,8 @@ static const struct option {
 	  "S: seconds to wait for the I/O of a server that has died; then clients get errors" },
 	{ "recoveries", KIND_COUNT, FIELD(recoveries), 1, 100000, "60", "60",
 	  "N: servers that may die within a minute" },
+	{ "hang_timeout", KIND_SECONDS, FIELD(hang_timeout_ns), 0, 86400000000000ull, "0", "0",
+	  "S: seconds after which another server takes over if a thread hangs; 0: off" },
 	{ "log", KIND_LOG, FIELD(log), 0, 0, NULL, "stderr with -f, otherwise syslog",
 	  "stderr|syslog: where messages go" },
 };

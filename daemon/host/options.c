@@ -208,6 +208,10 @@ int options_parse(struct options *options, int argc, char **argv)
 			 "ring is lost with it");
 		options->serve.recovery = false;
 	}
+	if (options->hang_timeout_ns && !options->serve.recovery) {
+		log_info("hang_timeout: look for threads that hang: only with recovery=on");
+		options->hang_timeout_ns = 0;
+	}
 	if (!options->log_given)
 		options->log = options->foreground ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG;
 	return r;

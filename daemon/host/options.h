@@ -23,6 +23,7 @@ struct options {
 	uint64_t recovery_timeout_ns; /* longest wait for the I/O of a server that has died */
 	bool spare;		      /* start an heir before it is needed */
 	uint32_t recoveries;	      /* at most, within a minute */
+	uint64_t hang_timeout_ns;     /* a thread that hangs for so long ends its server; 0: off */
 	bool trusted_xattr;	      /* keep CAP_SYS_ADMIN for trusted.* attributes */
 	enum log_target log;
 	/* for fuse_session_new(), with fsname and subtype; without MOUNTPOINT */

@@ -492,7 +492,9 @@ int engine_turn(struct engine *engine)
 	unsigned n;
 	int r;
 
+	atomic_store_explicit(&engine->waits, true, memory_order_relaxed);
 	r = io_uring_submit_and_wait(&engine->ring, 1);
+	atomic_store_explicit(&engine->waits, false, memory_order_relaxed);
 	stat_add(&engine->stats->turns, 1);
 	if (r < 0 && !is_passing(r))
 		return r;

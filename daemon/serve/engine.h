@@ -106,6 +106,7 @@ struct engine {
 	uint64_t buf_off, buf_len;	/* see engine_config */
 	int sentinel_fd;		/* see engine_config; or -1 */
 	struct io_uring_params params;	/* of the ring, to map it again */
+	_Atomic bool waits;		/* the thread is in io_uring_enter(), as long as need be */
 	bool pinned;
 	bool is_reaping; /* the completion that a callback is called for is still in the ring */
 	bool made;

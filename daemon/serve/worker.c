@@ -84,6 +84,8 @@ int worker_init(struct worker_set *set, const struct worker_config *config)
 		goto err_pool;
 	}
 	memset(set->stats, 0, stats_len);
+	for (uint32_t i = 0; i < config->count; i++)
+		atomic_init(&set->stats[i].has, POOL_NONE);
 	(void)sem_init(&set->work, 0, 0); /* can't fail with these */
 	for (uint32_t i = 0; i < config->count; i++)
 		(void)sem_init(&set->entered[i], 0, 0);
@@ -383,7 +385,7 @@ static void forget_try(struct request *request)
 }
 
 /* Runs REQUEST's handler in worker NUMBER and answers it. */
-static void run(struct worker_set *set, uint32_t number, struct request *request)
+static void handle(struct worker_set *set, uint32_t number, struct request *request)
 {
 	const struct dispatch_entry *entry = dispatch_entry(request->opcode);
 	struct worker_buffers *buffers = buffers_of(set, number);
@@ -419,6 +421,13 @@ static void run(struct worker_set *set, uint32_t number, struct request *request
 	dispatch_slow_down(entry, set->fs);
 	assert(call.out_len <= call.out_cap);
 	finish(set, number, request, r, &call);
+}
+
+static void run(struct worker_set *set, uint32_t number, struct request *request)
+{
+	atomic_store_explicit(&set->stats[number].has, request->index, memory_order_relaxed);
+	handle(set, number, request);
+	atomic_store_explicit(&set->stats[number].has, POOL_NONE, memory_order_relaxed);
 }
 
 bool worker_run_inline(struct worker_set *set, uint32_t qid, struct request *request,

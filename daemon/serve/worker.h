@@ -60,6 +60,7 @@ struct worker_inbox {
 /* Counters of one worker. Its own thread writes, any reads. */
 struct worker_stats {
 	_Atomic uint64_t calls, errors, lost;
+	_Atomic uint32_t has; /* row of the request that the worker has; POOL_NONE: none */
 } __attribute__((aligned(64)));
 
 struct worker_set {

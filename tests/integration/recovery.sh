@@ -13,7 +13,7 @@
 
 kills=10
 stop=3
-((!${CAISSON_LONG:-0})) || kills=200 stop=60
+((!${CAISSON_LONG:-0})) || kills=250 stop=60
 
 has_heir() { [[ $(server_pid) != "$server" && $(server_pid) != "${daemon_pid[$mnt]}" ]]; }
 # a spare server is there, and not the one with the PID in $1

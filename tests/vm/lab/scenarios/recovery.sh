@@ -2,13 +2,14 @@
 # shellcheck shell=dash
 #
 # The server of a caisson mount with recovery=on is killed again and again, while a verified load of
-# depth 32 runs on XFS on a loop device on the mount. Each time at least 8 requests are in flight.
-# The load sees a pause, no error and no wrong byte; every task of every heir is marked and locked;
-# and XFS is clean. In the red arm there is no recovery: one kill, and the load fails.
+# depth 32 runs on XFS or ext4 on a loop device on the mount. Each time at least 8 requests are in
+# flight. The load sees a pause, no error and no wrong byte; every task of every heir is marked and
+# locked; and the filesystem is clean. In the red arm there is no recovery: one kill, and the load
+# fails.
 #
-#@ title: XFS on loop (direct I/O), the server killed under load
+#@ title: XFS or ext4 on loop (direct I/O), the server killed under load
 #@ build: caissond caisson lab-watch
-#@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio
+#@ programs: mkfs.ext4 mkfs.xfs e2fsck xfs_repair fio
 #@ packages: e2fsprogs xfsprogs fio util-linux
 #@ modules: fuse loop ext4 xfs crc32c?
 #@ disk: 2G
@@ -17,10 +18,11 @@
 #@ pause: 20
 #@ control: fails
 #@ arm: green caisson lab_options=recovery=on,recoveries=10000,transport=dev lab_kills=10
+#@ arm: green ext4 lab_fs=ext4 lab_options=recovery=on,recoveries=10000,transport=dev lab_kills=10
 #@ arm: red no-recovery lab_options=recovery=off,transport=dev lab_kills=1
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
-: "${lab_kills:=1}" "${audit_table:=}"
+: "${lab_kills:=1}" "${lab_fs:=xfs}" "${audit_table:=}"
 
 # fio_pass PASS [ARGUMENT...]: the same PASS has the same pattern, so that it can be verified again. It
 # submits in batches, or an emulated guest of one CPU has hardly ever 8 requests in flight.
@@ -112,7 +114,7 @@ lab_prepare 512
 lab_serve
 must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections
 waiting_file=/sys/fs/fuse/connections/$(connection)/waiting
-lab_loop_stack xfs
+lab_loop_stack "$lab_fs"
 lab_watch loop0
 lab_run load
 
@@ -127,10 +129,14 @@ if is_green; then
 	tell "note $lab_kills kills with 8 requests in flight or more:" \
 		"$(takeover_value 'requests done again') done again, $(takeover_value 'answers sent again') answered again;" \
 		"pause: $(median_and_worst </run/pauses)"
+	tell "pauses $(tr '\n' ' ' </run/pauses)"
 fi
 
 lab_down() {
-	check "XFS is clean" xfs_repair -n /dev/loop0
+	case $lab_fs in
+	xfs) check "XFS is clean" xfs_repair -n /dev/loop0 ;;
+	ext4) check "ext4 is clean" e2fsck -f -n /dev/loop0 ;;
+	esac
 	must "detach the loop device" losetup -d /dev/loop0
 }
 lab_verify verify
