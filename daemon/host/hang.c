@@ -53,8 +53,7 @@ static bool is_in_kernel(const struct look_up *thread)
 
 	if (thread->state == 't' || thread->state == 'R')
 		return false;
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",
-		       (int)thread->tid); /* fits */
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)thread->tid);
 	return procfs_read_setting(path, &number) < 0 || number != SYS_futex;
 }
 
@@ -66,9 +65,10 @@ static bool hangs(const struct hang *hang, const char *role, uint32_t number,
 	char name[CAISSON_COMM_SIZE];
 	struct look_up thread = { .name = name };
 
-	(void)snprintf(name, sizeof(name), "%s-%u", role,
-		       number);				 /* fits, see struct thread_role */
-	(void)caisson_audit(0, find, &thread, &summary); /* fails if there is none */
+	/* it fits, see struct thread_role */
+	(void)snprintf(name, sizeof(name), "%s-%u", role, number);
+	/* fails if there is no such thread any more */
+	(void)caisson_audit(0, find, &thread, &summary);
 	if (!thread.tid || is_in_kernel(&thread))
 		return false;
 	log_fail("%s: thread %s (%d): go on with %s: it hasn't for %u s (hang_timeout=)",
