@@ -34,14 +34,14 @@ groups=/run/groups
 mkdir "$groups"
 must "cgroup v1" mount -t cgroup -o memory groups "$groups"
 mkdir "$groups/daemon" "$groups/daemon/writer"
-echo $((62 << 20)) >"$groups/daemon/memory.limit_in_bytes"
+echo $((70 << 20)) >"$groups/daemon/memory.limit_in_bytes"
 echo $((32 << 20)) >"$groups/daemon/writer/memory.limit_in_bytes"
 sysctl -q -w vm.dirty_writeback_centisecs=100
 
 lab_prepare 1024
 lab_group "$groups/daemon"
 lab_serve
-[ "$lab_handler" = caisson ] || lab_pressure 14
+[ "$lab_handler" = caisson ] || lab_pressure 22
 lab_group "$groups"
 lab_loop_stack ext4 --direct-io=off
 lab_dirty_limits 400 4
