@@ -71,9 +71,13 @@
 #define LOOK_MS		 1000
 #define LOOK_RECOVERY_MS 200 /* with recovery=on, when clients wait for an heir */
 
-/* Time from a spare's death to the next one, ms. It doubles up to SPARES_LOST_MAX times. */
+/*
+ * Time from a spare's death to the next one, ms; each time sixteen times as long. After
+ * SPARES_LOST_MAX deaths there is none any more until a server dies: what a spare had open stays
+ * open until then.
+ */
 #define SPARE_MS	1000
-#define SPARES_LOST_MAX 9u
+#define SPARES_LOST_MAX 4u
 
 /* Heirs in a row that may fail before they are ready. */
 #define FAILURES_MAX 3
@@ -289,14 +293,14 @@ static int start(struct keeper *keeper, struct child *child)
 	return child_start(child, &config);
 }
 
-/*
- * The last spare was lost: the next one comes later each time. What a spare had open stays open
- * until the next takeover, and the cause may be a lack of something.
- */
+/* The last spare was lost. The cause may be a lack of something, and pass. */
 static void put_off_spare(struct keeper *keeper)
 {
-	keeper->spare_ms = now_us() / 1000 + ((uint64_t)SPARE_MS << keeper->spares_lost);
-	keeper->spares_lost = MIN(keeper->spares_lost + 1, SPARES_LOST_MAX);
+	keeper->spare_ms = now_us() / 1000 + ((uint64_t)SPARE_MS << 4 * keeper->spares_lost);
+	if (++keeper->spares_lost == SPARES_LOST_MAX)
+		log_warn("%s: start a spare server: %u have died: none is started any more until "
+			 "the server dies",
+			 keeper->config->mountpoint, SPARES_LOST_MAX);
 }
 
 /* Starts a spare, if there is to be one. Without it, an heir is started after a death. */
@@ -305,7 +309,8 @@ static void start_spare(struct keeper *keeper)
 	int r;
 
 	if (!keeper->config->spare || keeper->arena_fd < 0 || keeper->spare.pid ||
-	    keeper->is_recovering || keeper->state != SERVING || now_us() / 1000 < keeper->spare_ms)
+	    keeper->is_recovering || keeper->state != SERVING ||
+	    keeper->spares_lost >= SPARES_LOST_MAX || now_us() / 1000 < keeper->spare_ms)
 		return;
 	r = start(keeper, &keeper->spare);
 	if (r < 0) {

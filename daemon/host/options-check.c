@@ -147,27 +147,47 @@ static struct rlimit raise_limit(int resource, rlim_t wanted)
 	return setrlimit(resource, &higher) == 0 ? higher : limit;
 }
 
-int options_fit(struct options *options, uint64_t nofile)
+/* Descriptors besides those of files and inodes. */
+static uint64_t fds_of_its_own(const struct serve_config *config)
 {
-	struct serve_config *config = &options->serve;
 	uint64_t own = FDS_OWN + (uint64_t)config->queues * (FDS_PER_QUEUE + FDS_PER_WORKER) +
 		       (uint64_t)config->workers * FDS_PER_WORKER + FDS_IDLE;
-	uint64_t files = config->files, room, wanted;
 
 	if (config->recovery) /* a spare, and a server that has died, in the same table */
 		own += 2 * (FDS_OWN + (uint64_t)config->queues * FDS_PER_QUEUE);
-	room = nofile > own ? nofile - own : 0;
+	return own;
+}
+
+/* The fewest descriptors that do. */
+static uint64_t fds_needed(const struct serve_config *config)
+{
+	return fds_of_its_own(config) + (uint64_t)MAX(config->files, (uint32_t)SERVE_FILES_MIN) *
+						(FDS_PER_FILE + FDS_PER_INODE);
+}
+
+int options_fit(struct options *options, uint64_t nofile)
+{
+	struct serve_config *config = &options->serve;
+	uint64_t files = config->files, needed = fds_needed(config), room;
+
+	if (nofile < needed && config->recovery && !options->recovery_given) {
+		log_warn("RLIMIT_NOFILE: serve without recovery: too few descriptors, %llu of %llu",
+			 (unsigned long long)nofile, (unsigned long long)needed);
+		config->recovery = false;
+		options->hang_timeout_ns = 0;
+		needed = fds_needed(config);
+	}
+	if (nofile < needed) {
+		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",
+			 (unsigned long long)MAX(files, (uint64_t)SERVE_FILES_MIN),
+			 (unsigned long long)nofile, (unsigned long long)needed);
+		return -EMFILE;
+	}
+	room = nofile - fds_of_its_own(config);
 	/* three quarters, so that some stay for inodes that aren't open */
 	if (!files)
 		files = MIN((uint64_t)FILES_DEFAULT, room / 4 * 3 / (FDS_PER_FILE + FDS_PER_INODE));
 	files = MAX(files, (uint64_t)SERVE_FILES_MIN);
-	wanted = files * (FDS_PER_FILE + FDS_PER_INODE);
-	if (wanted > room) {
-		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",
-			 (unsigned long long)files, (unsigned long long)nofile,
-			 (unsigned long long)(own + wanted));
-		return -EMFILE;
-	}
 	config->files = (uint32_t)files;
 	config->inode_fds =
 		(uint32_t)MIN(FDS_IDLE + room - files * FDS_PER_FILE, (uint64_t)UINT32_MAX);

@@ -288,6 +288,7 @@ static int set(struct options *options, const struct option *option, const char 
 		r = find_name(option->kind, value);
 		if (r >= 0)
 			*(bool *)field = r;
+		options->recovery_given |= field == &options->serve.recovery;
 		break;
 	case KIND_LOG:
 		options->log_given = true;
@@ -332,6 +333,7 @@ void options_set_defaults(struct options *options)
 		cpu_count = MAX((uint32_t)CPU_COUNT(&cpus), 1u);
 	options->serve.queues = MIN(cpu_count * QUEUES_PER_CPU, (uint32_t)SERVE_QUEUES_DEFAULT);
 	options->log_given = options->serve.queue_depth_given = false;
+	options->recovery_given = false;
 	options->remount_flags = MS_NOSUID | MS_NODEV; /* as libfuse mounts */
 }
 

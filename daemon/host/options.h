@@ -33,6 +33,7 @@ struct options {
 	unsigned long remount_flags; /* MS_… */
 
 	bool done; /* there is nothing to serve: --help, --version, or -f of a mount helper */
+	bool recovery_given;
 	bool log_given, sloppy, helper; /* while parsing */
 	bool fsname_given, subtype_given;
 };

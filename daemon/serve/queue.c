@@ -353,6 +353,9 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 	uint32_t body_len;
 	int r;
 
+	/* before it leaves IO: from then on an heir doesn't look for the result (takeover.h) */
+	if (result < 0 && engine_is_sync(&queue->engine.ios[index]))
+		request->sync_error = (int32_t)result;
 	request_move(request, REQUEST_RUN);
 	r = op_io_finish(&queue->op_io, request, result, &body_len);
 	started(queue, request, r, body_len);

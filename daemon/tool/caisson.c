@@ -160,12 +160,13 @@ static pid_t read_parent(pid_t pid)
 }
 
 /*
- * Finds the processes of MOUNTPOINT's daemon: the server, and the keeper unless it has died. The
- * daemon is only asked whether it has a keeper. The kernel tells which processes these are: the
- * server made the socket listen, the keeper is its parent, and both belong to the mount's owner.
- * Returns an exit code, after a message if it isn't EXIT_FINE.
+ * Finds the processes of MOUNTPOINT's daemon: the server, the keeper unless it has died, and the
+ * spare if there is one. The daemon is only asked whether it has them, and for the spare's PID. The
+ * kernel tells which processes these are: the server made the socket listen, the keeper is its
+ * parent and the spare's, and all belong to the mount's owner. Returns an exit code, after a
+ * message if it isn't EXIT_FINE.
  */
-static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *ret_count)
+static int find_processes(const char *mountpoint, pid_t pids[static 3], size_t *ret_count)
 {
 	struct answer answer;
 	int code = ask(mountpoint, &answer);
@@ -178,6 +179,8 @@ static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *
 	alive = json_object_object_get(answer.status, "keeper_alive");
 	if (json_object_is_type(alive, json_type_boolean) && !json_object_get_boolean(alive))
 		count = 1;
+	pids[2] = (pid_t)json_object_get_int(
+		json_object_object_get(answer.status, "spare_pid")); /* 0: there is none */
 	(void)json_object_put(answer.status);
 	if (!answer.server) {
 		tell("%s: find the processes of its caissond: they are in another PID namespace",
@@ -186,6 +189,8 @@ static int find_processes(const char *mountpoint, pid_t pids[static 2], size_t *
 	}
 	pids[0] = answer.server;
 	pids[1] = read_parent(answer.server);
+	if (count == 2 && pids[2] > 0 && read_parent(pids[2]) == pids[1])
+		count = 3; /* it is here: a PID of another namespace has another parent */
 	for (size_t i = 0; i < count; i++) {
 		if (read_user(pids[i], &uid) && uid == answer.mount.owner)
 			continue;
@@ -202,7 +207,7 @@ static int command_audit(int argc, char **argv)
 {
 	const char *object, *json = NULL;
 	size_t count = 1;
-	pid_t pids[2];
+	pid_t pids[3];
 	int code;
 
 	if (!arguments_parse(argc, argv, options, &json, &object))

@@ -379,6 +379,19 @@ static void fits_tables_to_descriptors(void)
 		}
 	}
 
+	/* recovery is done without if there is no room for another server, but not if asked for */
+	options = (struct options){ .serve = { .queues = 6, .recovery = true } };
+	CHECK_EQ(fit(&options, 640), 0);
+	CHECK(!options.serve.recovery);
+	CHECK_STR(told, "caissond: RLIMIT_NOFILE: serve without recovery: too few descriptors, "
+			"640 of 684\n");
+	options = (struct options){ .serve = { .queues = 6, .recovery = true } };
+	CHECK_EQ(fit(&options, 684), 0);
+	CHECK(options.serve.recovery);
+	options = (struct options){ .serve = { .queues = 6, .recovery = true },
+				    .recovery_given = true };
+	CHECK_EQ(fit(&options, 640), -EMFILE);
+
 	/* what was asked for is given, or nothing */
 	options = (struct options){ .serve.queues = 1 };
 	CHECK_EQ(fit(&options, 8192), 0);

@@ -18,6 +18,7 @@
 
 #include "base/pool.h"
 #include "explore.h"
+#include "serve/op-io.h"
 #include "serve/request.h"
 #include "store/creds.h"
 #include "store/store.h"
@@ -669,6 +670,8 @@ int __real_close(int fd);
 int __real_store_reopen(const struct store *store, int fd, int flags, int *ret_fd);
 const void *__real_request_reply(const struct arena *arena, struct request *request, int error,
 				 uint32_t body_len);
+int __real_op_io_finish(struct op_io *io, struct request *request, int64_t result,
+			uint32_t *ret_body_len);
 uint32_t __real_pool_take(struct pool *pool);
 void __real_pool_put(struct pool *pool, uint32_t index);
 
@@ -917,6 +920,13 @@ void __wrap_request_move(struct request *request, enum request_state to)
 	__real_request_move(request, to);
 	moves_seen[from][to]++;
 	world_check();
+}
+
+int __wrap_op_io_finish(struct op_io *io, struct request *request, int64_t result,
+			uint32_t *ret_body_len)
+{
+	fiber_may_stop();
+	return __real_op_io_finish(io, request, result, ret_body_len);
 }
 
 const void *__wrap_request_reply(const struct arena *arena, struct request *request, int error,
