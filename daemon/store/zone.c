@@ -109,9 +109,9 @@ void zone_settle(struct zone *zone, int64_t size)
 void zone_attach(struct zone *zone)
 {
 	static const uint8_t attached[ZONE_STATES] = {
-		[ZONE_UNREAD] = ZONE_UNREAD, [ZONE_LOAD] = ZONE_UNREAD, [ZONE_IDLE] = ZONE_IDLE,
-		[ZONE_WRITE] = ZONE_IDLE,    [ZONE_REPAIR] = ZONE_IDLE, [ZONE_LOST] = ZONE_LOST,
-		[ZONE_TRUNCATE] = ZONE_LOST,
+		[ZONE_UNREAD] = ZONE_UNREAD,   [ZONE_LOAD] = ZONE_UNREAD, [ZONE_IDLE] = ZONE_IDLE,
+		[ZONE_WRITE] = ZONE_IDLE,      [ZONE_REPAIR] = ZONE_IDLE, [ZONE_LOST] = ZONE_LOST,
+		[ZONE_TRUNCATE] = ZONE_UNREAD,
 	};
 
 	atomic_store(&zone->state, attached[zone_state(zone)]);

@@ -32,7 +32,7 @@
  *	LOAD	 → UNREAD   [main]    its process has died (zone_attach())
  *	WRITE	 → IDLE	    [main]    the same
  *	REPAIR	 → IDLE	    [main]    the same
- *	TRUNCATE → LOST	    [main]    the same
+ *	TRUNCATE → UNREAD   [main]    the same
  *	IDLE	 → UNREAD   [worker]  its last opener has gone, so others may change the file
  *	LOST	 → UNREAD   [worker]  its last opener has gone
  *
@@ -119,7 +119,7 @@ void zone_settle(struct zone *zone, int64_t size);
 /*
  * Takes over ZONE from a process that has died; its operations are over. A write that was under way
  * was made if wp is behind it, and is to be made again if not. After a truncation the size isn't
- * known.
+ * known, and the truncation, which is to be made again, reads it first.
  */
 void zone_attach(struct zone *zone);
 

@@ -50,6 +50,14 @@ static const struct message zone_writes[] = {
 	  .must_fail = true },
 };
 
+/* What zloop does after a failed write, and a reset. */
+static const struct message zone_sizes[] = {
+	{ WRITE_AT(0, 0), .overwritten = true },
+	{ .opcode = FUSE_SETATTR, .fh = FH(0), .size = BLOCK_BYTES, .after = 1 },
+	{ .opcode = FUSE_SETATTR, .fh = FH(0), .after = 1 | 2 },
+	{ WRITE_AT(0, 0), .after = 1 | 2 | 4 },
+};
+
 /* More of it than a worker serves at a time, each after none or one of the others. */
 static const struct message metadata[] = {
 	{ SEEK(0) },
@@ -373,6 +381,18 @@ static const struct scenario scenarios[] = {
 		.metas = 2,
 		MESSAGES_OF(metadata),
 		.freedom.deaths = 1,
+		.preemptions = 0,
+	},
+	{
+		.name = "death-zone-size",
+		.about = "the process dies at any time: a zone keeps its size, and is reset",
+		.queues = 1,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(zone_sizes),
+		.freedom.deaths = 1,
+		.zone_len = 2 * BLOCK_BYTES,
 		.preemptions = 0,
 	},
 	{

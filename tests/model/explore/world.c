@@ -21,6 +21,7 @@
 #include "serve/worker.h"
 #include "store/cached-open.h"
 #include "store/fs.h"
+#include "store/progress.h"
 #include "store/store.h"
 
 #define QUEUES	  2
@@ -345,6 +346,9 @@ static void start_heir(void)
 
 	assert(process < world.processes + PROCESSES);
 	fiber_reset();
+	/* what was the thread's own: all fibers are one thread */
+	(void)inode_unpin(0);
+	progress_end();
 	world.queues_ended = 0;
 	*process = (struct process){ .fs.store = world.store };
 	must(inode_table_prepare(&fs->inodes, &world.arena) == 0 &&
