@@ -171,11 +171,15 @@ int options_fit(struct options *options, uint64_t nofile)
 	uint64_t files = config->files, needed = fds_needed(config), room;
 
 	if (nofile < needed && config->recovery && !options->recovery_given) {
-		log_warn("RLIMIT_NOFILE: serve without recovery: too few descriptors, %llu of %llu",
-			 (unsigned long long)nofile, (unsigned long long)needed);
+		uint64_t with_recovery = needed;
+
 		config->recovery = false;
 		options->hang_timeout_ns = 0;
 		needed = fds_needed(config);
+		if (nofile >= needed)
+			log_warn("RLIMIT_NOFILE: serve without recovery: too few descriptors, %llu "
+				 "of %llu",
+				 (unsigned long long)nofile, (unsigned long long)with_recovery);
 	}
 	if (nofile < needed) {
 		log_fail("RLIMIT_NOFILE: serve files=%llu: too few descriptors, %llu of %llu",

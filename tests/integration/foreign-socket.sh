@@ -77,7 +77,7 @@ end_foreign
 
 say "the socket of another mount"
 make_backing ext4 256M
-serve
+serve "$backing" "$mnt" recovery=off # so that there is no third process
 "$CAISSON" status "$mnt" >"$scratch/said"
 foreign "/run/caisson/$(awk -v at="$mnt" '$5 == at { print $3 }' /proc/self/mountinfo).sock"
 refused "isn't the owner" "$CAISSON" status "$foreign"

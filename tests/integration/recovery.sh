@@ -81,6 +81,9 @@ busy=0 # kills with at least 8 requests in flight
 make_backing ext4 2G
 serve "$backing" "$mnt" transport=dev,recovery=on,recoveries=10000
 wait_until 20 has_spare
+spare=$(sed -n 's/^spare pid  *//p' "$scratch/status")
+"$CAISSON" audit "$mnt" >"$scratch/audit" || true # here it may not be marked
+grep -q "^PID $spare " "$scratch/audit" || fail "caisson audit has no spare: $(grep '^PID' "$scratch/audit")"
 
 say "what is open stays open"
 mkdir "$mnt/dir"
