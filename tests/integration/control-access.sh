@@ -16,7 +16,8 @@ chmod 755 "$mnt"
 device=$(awk -v at="$mnt" '$5 == at { print $3 }' /proc/self/mountinfo)
 socket=/run/caisson/$device.sock
 test -S "$socket"
-inode=$(stat -c %i "$socket")
+is_now() { stat -c '%i %z' "$socket" 2>/dev/null || true; }
+before=$(is_now)
 "$CAISSON" status "$mnt" >/dev/null
 # the build directory may be where nobody else can go
 cp "$CAISSON" "$scratch/caisson"
@@ -25,5 +26,5 @@ exits 2 as_nobody "$scratch/caisson" status "$mnt"
 python3 "$tests_dir/integration/control-access.py" "$socket" "$CAISSON" status "$mnt"
 "$CAISSON" status "$mnt" >/dev/null
 unserve
-# another mount may have got the number, and with it the name, at once
-[[ $(stat -c %i "$socket" 2>/dev/null || true) != "$inode" ]]
+# another mount may have got the number, and with it the name, at once; even the inode number
+[[ $(is_now) != "$before" ]]
