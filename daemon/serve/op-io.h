@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The data path: what READ, WRITE, FSYNC and FALLOCATE do. It runs on the queue's thread, never
- * blocks, takes no lock and needs only the request's slot. The engine does the backing I/O.
+ * The data path: what READ, WRITE, FSYNC, FSYNCDIR and FALLOCATE do. It runs on the queue's thread,
+ * never blocks, takes no lock and needs only the request's slot. The engine does the backing I/O.
  *
  * There is one coherent way to a byte (S11). With cache=none a WRITE that is aligned goes by
  * O_DIRECT and any other one through the page cache, and a gate keeps the two apart (gate.h). A

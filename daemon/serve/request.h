@@ -86,7 +86,7 @@ struct request {
 	uint8_t inherited;     /* a process has died that had begun with it */
 	uint8_t begun;	       /* a thread of this process has begun with it */
 	uint8_t deaths;	      /* times that a process has failed after a thread had begun with it */
-	int32_t sync_error;   /* of an inherited one: how its sync has failed, -errno; or 0 */
+	int32_t sync_error;   /* how its sync has failed, -errno, in case it is inherited; or 0 */
 	uint32_t waits_since; /* CLOCK_MONOTONIC, s */
 	uint32_t gate;	      /* inode row of its gate (gate.h) */
 	uint32_t worker;      /* worker that waits at the gate; POOL_NONE: the queue does */

@@ -11,8 +11,8 @@
  *     behind the mount can, so a file that was made is looked at before it is handed out.
  *   - Lookups that were counted, and an open file that was entered in the table, are taken back
  *     first (dispatch_take_back()). FORGETs that were counted are skipped.
- *   - An error of a flush that was taken for the answer is answered again. Of one that the kernel
- *     had told, but nobody had noted yet, takeover.c finds the result.
+ *   - An error of a flush that was taken for the answer is answered again. One that nobody had
+ *     noted yet is found in the dead process's ring (takeover.c).
  *
  * A thread handles one request at a time, whose progress the tables find by progress_now().
  */

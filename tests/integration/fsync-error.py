@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fsync-error.py FILE FILLER: FILLER is a file on the filesystem under FILE's disk; when it has
-taken all the space, new blocks of FILE can't be written out."""
+"""fsync-error.py FILE FILLER [FROZEN]: FILLER is a file on the filesystem under FILE's disk; when it
+has taken all the space, new blocks of FILE can't be written out. With FROZEN, that filesystem is
+frozen before the fsync that will fail, and the file FROZEN is made: whoever waits for it thaws."""
 
 import errno
 import os
+import subprocess
 import sys
 
 path, filler = sys.argv[1:3]
+frozen = sys.argv[3:]
 
 
 def sync_fails(fd):
@@ -42,6 +45,9 @@ assert not sync_fails(writer) and not sync_fails(other)
 fill()
 
 os.pwrite(writer, os.urandom(8 << 20), 16 << 20)
+if frozen:
+    subprocess.run(["fsfreeze", "--freeze", os.path.dirname(filler)], check=True)
+    open(frozen[0], "w").close()
 assert sync_fails(writer), "the writer is not told"
 assert not sync_fails(writer), "the writer is told twice"
 assert sync_fails(other), "the other opener is not told"

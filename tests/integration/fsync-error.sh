@@ -9,12 +9,7 @@
 . "$(dirname "$0")/../lib/mount.sh"
 
 below=$scratch/below
-make_backing ext4 64M "$below"
-# one block group without a journal: after the first write, only data needs space below
-truncate -s 100M "$below/image"
-mkfs.ext4 -q -F -b 4096 -O ^has_journal -E lazy_itable_init=0,nodiscard "$below/image"
-attach "$below/image" --direct-io=off
-mount_loop "$loop" "$backing" -t ext4
+make_failing_backing "$below"
 serve "$backing" "$mnt" cache=writeback
 python3 "$tests_dir/integration/fsync-error.py" "$mnt/file" "$below/filler"
 unserve

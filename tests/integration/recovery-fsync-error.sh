@@ -13,57 +13,13 @@
 thaw() { fsfreeze --unfreeze "$below" 2>/dev/null || true; }
 
 below=$scratch/below
-make_backing ext4 64M "$below"
-# one block group without a journal: after the first write, only data needs space below
-truncate -s 100M "$below/image"
-mkfs.ext4 -q -F -b 4096 -O ^has_journal -E lazy_itable_init=0,nodiscard "$below/image"
-attach "$below/image" --direct-io=off
-mount_loop "$loop" "$backing" -t ext4
+make_failing_backing "$below"
 serve "$backing" "$mnt" transport=dev,recovery=on,cache=writeback
 
-python3 - "$mnt/file" "$below" "$scratch/synced" <<'END' &
-import errno, os, subprocess, sys
-
-path, below, synced = sys.argv[1:]
-
-
-def sync_fails(fd):
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        assert error.errno in (errno.EIO, errno.ENOSPC), error
-        return True
-    return False
-
-
-def fill(path):
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
-    for size in 1 << 20, 512:
-        try:
-            while True:
-                os.write(fd, bytes(size))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC, error
-    os.fsync(fd)
-    os.close(fd)
-
-
-writer = os.open(path, os.O_CREAT | os.O_RDWR)
-other = os.open(path, os.O_RDWR)
-os.write(writer, os.urandom(1 << 20))
-assert not sync_fails(writer) and not sync_fails(other)
-fill(os.path.join(below, "filler"))
-os.pwrite(writer, os.urandom(8 << 20), 16 << 20)
-subprocess.run(["fsfreeze", "--freeze", below], check=True)
-open(synced, "w").close()
-assert sync_fails(writer), "the writer is not told"
-assert not sync_fails(writer), "the writer is told twice"
-assert sync_fails(other), "the other opener is not told"
-assert not sync_fails(other), "the other opener is told twice"
-END
+python3 "$tests_dir/integration/fsync-error.py" "$mnt/file" "$below/filler" "$scratch/frozen" &
 client=$!
 defer thaw
-wait_until 30 test -e "$scratch/synced"
+wait_until 30 test -e "$scratch/frozen"
 server=$(server_pid)
 syncs() { (($(status_total syncs) >= 3)); }
 wait_until 30 syncs

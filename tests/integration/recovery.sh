@@ -129,9 +129,7 @@ defer thaw
 fsfreeze --freeze "$backing"
 mkdir "$mnt/waits" &
 client=$!
-# in mnt_want_write(), for the thaw: a task is in state D for a moment for other reasons too
-worker_waits() { grep -qsE 'percpu_rwsem|percpu_down|sb_start_write' /proc/"$server"/task/*/stack; }
-wait_until 20 worker_waits
+wait_until 20 waits_for_thaw "$server"
 kill -KILL "$server"
 is_zombie() { grep -qs '^State:.*Z' "/proc/$server/status"; }
 wait_until 20 is_zombie

@@ -91,6 +91,21 @@ make_backing() {
 	mount_loop "$loop" "$dir" -t "$type"
 }
 
+# make_failing_backing DIR: an ext4 at $backing of which new blocks can't be written once the
+# filesystem at DIR is full: its disk is a loop device on a sparse file there
+make_failing_backing() {
+	make_backing ext4 64M "$1"
+	# one block group without a journal: after the first write, only data needs space below
+	truncate -s 100M "$1/image"
+	mkfs.ext4 -q -F -b 4096 -O ^has_journal -E lazy_itable_init=0,nodiscard "$1/image"
+	attach "$1/image" --direct-io=off
+	mount_loop "$loop" "$backing" -t ext4
+}
+
+# waits_for_thaw PID: a thread of it waits for a frozen filesystem. The stack tells: a task is in
+# state D for a moment for other reasons too.
+waits_for_thaw() { grep -qsE 'percpu_rwsem|percpu_down|sb_start_write' /proc/"$1"/task/*/stack; }
+
 # overlay_sbin: what is put into $helpers is in /sbin, too, where mount(8) and umount(8) look for
 # helpers. For a case in a mount namespace of its own, so that the machine's /sbin stays as it is.
 overlay_sbin() {
