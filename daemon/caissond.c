@@ -20,6 +20,8 @@
  *  11. seal			answer INIT, or take over from a server that has died (takeover.h);
  *				from now on the data path allocates nothing (S4)
  *  12. serve until the mount is gone
+ *
+ * A successor (upgrade.h) takes over what the phases 3 and 4 have made, and goes on with phase 5.
  */
 #define FUSE_USE_VERSION 312
 
@@ -54,6 +56,8 @@
 #include "host/self-audit.h"
 #include "host/server-status.h"
 #include "host/status.h"
+#include "host/succession.h"
+#include "host/upgrade.h"
 #include "reclaim/oom.h"
 #include "serve/server.h"
 #include "store/creds.h"
@@ -66,6 +70,9 @@
 /* How often, and for how long each time, to wait for the rings of a dead server to go. */
 #define SETTLE_LOOKS 100
 #define SETTLE_MS    2
+
+/* Descriptors that a successor and its server use before it takes over, as in options-check.c. */
+#define SUCCESSOR_FDS(queues) (128 + 4 * (queues))
 
 enum watch { WATCH_ENDED, WATCH_KEEPER, WATCH_KEEPER_END, WATCH_LEASES, WATCHES };
 
@@ -86,10 +93,13 @@ struct caissond {
 	struct control_loop loop;
 	struct timespec started;
 	pid_t spare;		     /* or 0 */
+	uint32_t upgrades, outcome;  /* as in KEEPER_LINK_UPGRADE */
 	struct keeper_message death; /* of the server that this one takes over from */
 	bool sealed, too_late;
 	bool keeper_gone;
 	bool stopping;
+
+	char sizes[256]; /* options that make a successor's tables like ours */
 };
 
 static uint64_t seconds_since(const struct timespec *then)
@@ -117,6 +127,8 @@ static void fill_status(void *arg, struct status *status)
 				   : self->spare     ? "on"
 						     : "on, without a spare";
 	status->spare_pid = self->keeper_gone ? 0 : (uint64_t)self->spare;
+	status->upgrades = self->upgrades;
+	status->last_upgrade = upgrade_outcome_text(self->outcome);
 	status->io_flusher = audit->io_flusher;
 	status->mlock = audit->mlock;
 	status->tasks = audit->tasks;
@@ -181,6 +193,10 @@ static bool watch_ready(void *arg, uint32_t i)
 			break;
 		case KEEPER_SPARE:
 			self->spare = message.fd;
+			break;
+		case KEEPER_UPGRADE:
+			self->upgrades = (uint32_t)message.fd;
+			self->outcome = message.outcome;
 			break;
 		case KEEPER_STOP:
 			stop(self);
@@ -288,9 +304,11 @@ static void tell_taken_over(const struct caissond *self)
 {
 	const struct handover *handover = self->server.handover;
 
-	log_info("%s: take over from a server that has died: done after %llu ms; since the mount "
+	log_info("%s: take over from %s: done after %llu ms; since the mount "
 		 "%llu requests were done again, %llu answered again, %llu refused",
-		 self->options.mountpoint, (unsigned long long)(handover->pause_us / 1000),
+		 self->options.mountpoint,
+		 self->link->is_successor ? "another version" : "a server that has died",
+		 (unsigned long long)(handover->pause_us / 1000),
 		 (unsigned long long)handover->redone, (unsigned long long)handover->resent,
 		 (unsigned long long)handover->refused);
 }
@@ -361,6 +379,8 @@ static int serve_with_server(struct caissond *self)
 
 	r = server_open(&self->server, &self->options.serve, &self->store,
 			fuse_session_fd(self->fuse), link->arena_fd);
+	if (r == -EBADMSG && link->is_successor)
+		return UPGRADE_EXIT_LAYOUT;
 	if (r < 0 || (!link->is_heir && drop_capabilities() < 0))
 		return EXIT_CANNOT_SERVE;
 	code = audit(self);
@@ -444,7 +464,8 @@ static int serve(void *arg, const struct keeper_link *link)
 		return link->is_heir ? KEEPER_TAKE_OVER : code;
 
 	/* 7 */
-	r = control_open(&self->control, self->mount.major, self->mount.minor);
+	r = control_open(&self->control, self->mount.major, self->mount.minor,
+			 link->is_successor ? CONTROL_UPGRADE : CONTROL_NEXT);
 	if (r == 0 && !link->is_heir)
 		r = control_publish(&self->control);
 	if (r < 0)
@@ -472,8 +493,7 @@ static int serve(void *arg, const struct keeper_link *link)
 
 	if (code && !self->sealed && link->is_heir) {
 		/* what it was to take over stays as it is, for another one */
-		log_stop();
-		_exit(self->too_late ? code : KEEPER_TAKE_OVER);
+		end(self->too_late || code == UPGRADE_EXIT_LAYOUT ? code : KEEPER_TAKE_OVER);
 	}
 
 	/* close BACKING first, because somebody may be waiting to unmount it */
@@ -504,27 +524,135 @@ static int mount_it(struct caissond *self)
 	return 0;
 }
 
-/* Phase 5. */
-static int keep(struct caissond *self)
+/* The program that is executed for an upgrade: ours, or what replaces it. To be freed, or NULL. */
+static char *find_program(void)
 {
-	char status[2 * PATH_MAX];
-	struct keeper_config config = {
-		.mountpoint = self->options.mountpoint,
-		.status = status,
-		.foreground = self->options.foreground,
-		.require_mlock = self->options.require_mlock,
-		.log = self->options.log,
-		.recovery = self->options.serve.recovery,
-		.spare = self->options.spare,
-		.recoveries = self->options.recoveries,
-		.recovery_timeout_ms = (uint32_t)(self->options.recovery_timeout_ns / 1000000),
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	return strdup(path);
+}
+
+/*
+ * The arguments of a successor: ours, with the paths as they were found, and with what was set by
+ * the machine as it was then. argv[1] is left free. The array is to be freed, and the others live
+ * as long as SELF does. Returns NULL if memory is missing.
+ */
+static char **make_successor_argv(struct caissond *self, int argc, char **argv)
+{
+	static char dash_o[] = "-o"; /* argv isn't const */
+	const struct serve_config *config = &self->options.serve;
+	char **result = calloc((size_t)argc + 4, sizeof(*result));
+	int at = 0;
+
+	if (!result)
+		return NULL;
+	(void)snprintf(self->sizes, sizeof(self->sizes),
+		       "queues=%u,queue_depth=%u,workers=%u,inodes=%u,files=%u,max_write=%u,"
+		       "extent_size_hint=%u",
+		       config->queues, config->queue_depth, config->workers, config->inodes,
+		       config->files, config->max_write, config->extent_size_hint);
+	result[at++] = argv[0];
+	at++;
+	result[at++] = dash_o;
+	result[at++] = self->sizes;
+	for (int i = 1; i < argc; i++) {
+		if (argv[i] == self->options.backing_word)
+			result[at++] = self->options.backing;
+		else if (argv[i] == self->options.mountpoint_word)
+			result[at++] = self->options.mountpoint;
+		else
+			result[at++] = argv[i];
+	}
+	return result;
+}
+
+static void describe_service(const struct caissond *self, char *text, size_t len)
+{
+	(void)snprintf(text, len, "serving %s at %s", self->options.backing,
+		       self->options.mountpoint);
+}
+
+static struct keeper_config keeper_config(struct caissond *self)
+{
+	const struct options *options = &self->options;
+
+	return (struct keeper_config){
+		.version = CAISSON_VERSION,
+		.mountpoint = options->mountpoint,
+		.foreground = options->foreground,
+		.require_mlock = options->require_mlock,
+		.log = options->log,
+		.recovery = options->serve.recovery,
+		.spare = options->spare,
+		.recoveries = options->recoveries,
+		.recovery_timeout_ms = (uint32_t)(options->recovery_timeout_ns / 1000000),
 		.serve = serve,
 		.arg = self,
+		.root_fd = self->store.root_fd,
+		.read_fd = self->store.read_fd,
+		.lock_fd = self->lock.fd,
 	};
+}
 
-	(void)snprintf(status, sizeof(status), "serving %s at %s", self->options.backing,
-		       self->options.mountpoint);
+/* Phase 5. */
+static int keep(struct caissond *self, int argc, char **argv)
+{
+	autofree char **successor_argv = make_successor_argv(self, argc, argv);
+	autofree char *program = find_program();
+	struct keeper_config config = keeper_config(self);
+	char status[2 * PATH_MAX];
+
+	describe_service(self, status, sizeof(status));
+	config.status = status;
+	config.program = successor_argv ? program : NULL;
+	config.argv = successor_argv;
 	return keeper_run(&config, self->fuse);
+}
+
+/*
+ * The successor's way to phase 5: nothing is looked for by name, as the old server serves. ARGV is
+ * ours, of which the first argument is for succession_begin().
+ */
+static int succeed(struct caissond *self, int argc, char **argv)
+{
+	static struct succession succession; /* too large for the stack */
+	const struct upgrade_terms *terms = &succession.terms;
+	autofree char **arguments = calloc((size_t)argc, sizeof(*arguments)); /* without that one */
+	struct keeper_config config;
+	char status[2 * PATH_MAX];
+	int r;
+
+	if (!arguments)
+		return EXIT_CANNOT_SERVE;
+	arguments[0] = argv[0];
+	memcpy(arguments + 1, argv + 2, ((size_t)argc - 2) * sizeof(*argv));
+	r = options_parse(&self->options, argc - 1, arguments);
+	if (r < 0 || self->options.done || self->options.remount)
+		return UPGRADE_EXIT_OPTIONS;
+	r = succession_begin(&succession, atoi(argv[1] + strlen(UPGRADE_WORD)),
+			     SUCCESSOR_FDS(self->options.serve.queues));
+	if (r < 0)
+		return EXIT_CANNOT_SERVE;
+	if (options_fit_limits(&self->options) < 0)
+		return EXIT_CANNOT_SERVE;
+	store_adopt(&self->store, terms->root_fd, terms->read_fd);
+	self->lock.fd = terms->lock_fd;
+	self->mount.major = terms->mount_major;
+	self->mount.minor = terms->mount_minor;
+	r = fuse_mount_adopt(terms->session_fd, &self->options.mount_args, &self->fuse);
+	if (r)
+		return r;
+	argv[1] = NULL; /* the next one's */
+	config = keeper_config(self);
+	describe_service(self, status, sizeof(status));
+	config.status = status;
+	config.program = terms->program;
+	config.argv = argv;
+	return keeper_succeed(&config, self->fuse, &succession);
 }
 
 /*
@@ -550,6 +678,8 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 {
 	int code, r;
 
+	if (argc > 1 && strncmp(argv[1], UPGRADE_WORD, strlen(UPGRADE_WORD)) == 0)
+		return succeed(self, argc, argv);
 	if (close_inherited() < 0)
 		return EXIT_CANNOT_SERVE;
 
@@ -587,7 +717,7 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		return code;
 
 	/* 5 */
-	return keep(self);
+	return keep(self, argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -162,6 +162,14 @@ int arena_attach(struct arena *arena, int memfd)
 	return 0;
 }
 
+bool arena_is_as_planned(const struct arena *arena, const struct arena *plan)
+{
+	const struct arena_header *is = &arena->plan, *planned = &plan->plan;
+
+	return memcmp(is->span, planned->span, sizeof(is->span)) == 0 &&
+	       is->more.row_len == planned->more.row_len && is->more.count == planned->more.count;
+}
+
 void arena_destroy(struct arena *arena)
 {
 	/* both were mapped by us, so this can't fail */

@@ -14,6 +14,7 @@
 #ifndef CAISSON_ARENA_H
 #define CAISSON_ARENA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum arena_table {
@@ -47,8 +48,10 @@ struct arena_header {
 	struct arena_span more; /* off is len; count 0: no table has room for more */
 };
 
-#define ARENA_MAGIC   0x6e6f737369616321ull
+#define ARENA_MAGIC 0x6e6f737369616321ull
+#ifndef ARENA_VERSION /* a test makes a program with another layout */
 #define ARENA_VERSION 7u
+#endif
 
 struct arena {
 	uint8_t *base; /* mapping in this process; NULL until arena_create() */
@@ -98,6 +101,9 @@ int arena_make_more(struct arena *arena, uint64_t first, uint64_t count);
  * owns MEMFD. Returns 0, -EBADMSG if the header is unsound, or -errno.
  */
 int arena_attach(struct arena *arena, int memfd);
+
+/* Whether ARENA's tables are laid out as PLAN's, which arena_create() wasn't called for. */
+bool arena_is_as_planned(const struct arena *arena, const struct arena *plan);
 
 void arena_destroy(struct arena *arena);
 

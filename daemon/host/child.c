@@ -76,6 +76,7 @@ int child_start(struct child *child, const struct child_config *config)
 		.daemon = config->daemon,
 		.log = config->log,
 		.is_heir = config->arena_fd >= 0,
+		.is_successor = config->is_successor,
 		.arena_fd = config->arena_fd,
 	};
 	int fds[2], error;

@@ -33,9 +33,10 @@ struct child_config {
 	enum log_target log;
 	int (*serve)(void *arg, const struct keeper_link *link); /* returns an exit code */
 	void *arg;
-	int keeper_fd; /* pidfd of the keeper */
-	int arena_fd;  /* what it is to take over one day, or -1: it is the first server */
-	int fds[4];    /* other descriptors of the keeper, or -1 */
+	int keeper_fd;	   /* pidfd of the keeper */
+	int arena_fd;	   /* what it is to take over one day, or -1: it is the first server */
+	bool is_successor; /* as in struct keeper_link */
+	int fds[4];	   /* other descriptors of the keeper, or -1 */
 };
 
 /* Starts CHILD, which runs config->serve(). Returns 0 or -errno. */

@@ -49,14 +49,15 @@ static int64_t now_ms(void)
 
 /* -- The socket -- */
 
-/* The name that the socket has before control_publish(). */
-static int name_before(const struct control *control, struct sockaddr_un *ret_address)
+/* The name that a socket has before control_publish(), with SUFFIX. */
+static int name_before(const struct control *control, const char *suffix,
+		       struct sockaddr_un *ret_address)
 {
 	size_t room = sizeof(ret_address->sun_path);
 	int n;
 
 	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	n = snprintf(ret_address->sun_path, room, "%s.next", control->address.sun_path);
+	n = snprintf(ret_address->sun_path, room, "%s%s", control->address.sun_path, suffix);
 	return n < 0 || (size_t)n >= room ? -ENAMETOOLONG : 0;
 }
 
@@ -65,7 +66,7 @@ static int bind_socket(struct control *control)
 	struct sockaddr_un address;
 	struct stat st;
 	mode_t saved;
-	int r = name_before(control, &address);
+	int r = name_before(control, control->suffix, &address);
 
 	if (r < 0)
 		return r;
@@ -90,7 +91,7 @@ static int bind_socket(struct control *control)
 int control_publish(struct control *control)
 {
 	struct sockaddr_un address;
-	int r = name_before(control, &address);
+	int r = name_before(control, control->suffix, &address);
 
 	if (r == 0 && rename(address.sun_path, control->address.sun_path) < 0)
 		r = -errno;
@@ -111,13 +112,14 @@ static int make_timer(int *ret_fd)
 	return 0;
 }
 
-int control_open(struct control *control, uint32_t major, uint32_t minor)
+int control_open(struct control *control, uint32_t major, uint32_t minor, const char *suffix)
 {
 	int r;
 
 	*control = (struct control){
 		.listen_fd = -1,
 		.timer_fd = -1,
+		.suffix = suffix,
 		.address.sun_family = AF_UNIX,
 	};
 	r = make_timer(&control->timer_fd);
@@ -142,7 +144,8 @@ int control_open(struct control *control, uint32_t major, uint32_t minor)
 
 void control_close(struct control *control)
 {
-	struct sockaddr_un next;
+	static const char *const suffixes[] = { CONTROL_NEXT, CONTROL_UPGRADE };
+	struct sockaddr_un other;
 	struct stat st;
 
 	/* a later daemon of the same number may have its socket there */
@@ -150,9 +153,11 @@ void control_close(struct control *control)
 	    st.st_dev == control->dev && st.st_ino == control->ino)
 		/* If it fails, the next daemon replaces the socket. */
 		(void)unlink(control->address.sun_path);
-	/* that of a spare, which ends with this server */
-	if (control->ino && name_before(control, &next) == 0)
-		(void)unlink(next.sun_path);
+	/* those of a spare, which ends with this server, and of an upgrade that has failed */
+	for (size_t i = 0; control->ino && i < ARRAY_SIZE(suffixes); i++) {
+		if (name_before(control, suffixes[i], &other) == 0)
+			(void)unlink(other.sun_path);
+	}
 	control->ino = 0;
 	if (control->client)
 		close_fd(&control->client->fd);

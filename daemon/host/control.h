@@ -21,7 +21,8 @@ struct status;
 struct control {
 	int listen_fd, timer_fd;
 	struct sockaddr_un address;
-	uint64_t dev, ino; /* of the socket's name, so that no other daemon's is removed */
+	const char *suffix; /* of the name that it has before control_publish() */
+	uint64_t dev, ino;  /* of the socket's name, so that no other daemon's is removed */
 	struct control_client *client;
 };
 
@@ -38,11 +39,14 @@ struct control_loop {
 
 /*
  * Makes the socket of the mount with st_dev MAJOR:MINOR, where clients don't look yet. Needs the
- * right to write in the runtime directory. Allocates. Returns 0 or -errno, with
- * control->address.sun_path set for the message. The path is empty with -ENOENT, if an ordinary
- * user has no place for it.
+ * right to write in the runtime directory. Until control_publish() its name ends with SUFFIX, one
+ * of the two, as a spare and a successor's server may wait at the same time. Allocates. Returns 0
+ * or -errno, with control->address.sun_path set for the message. The path is empty with -ENOENT, if
+ * an ordinary user has no place for it.
  */
-int control_open(struct control *control, uint32_t major, uint32_t minor);
+#define CONTROL_NEXT	".next"
+#define CONTROL_UPGRADE ".upgrade"
+int control_open(struct control *control, uint32_t major, uint32_t minor, const char *suffix);
 
 /*
  * Gives the socket its name. Replaces a socket that exists, because no other mount has this number

@@ -54,3 +54,12 @@ int fuse_mount_at(const char *mountpoint, struct fuse_args *args, struct fuse_se
 	*ret_session = session;
 	return 0;
 }
+
+int fuse_mount_adopt(int fd, struct fuse_args *args, struct fuse_session **ret_session)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/dev/fd/%d",
+		       fd); /* fits; libfuse mounts nothing then */
+	return fuse_mount_at(path, args, ret_session);
+}

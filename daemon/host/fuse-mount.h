@@ -14,4 +14,7 @@ struct fuse_session;
 int fuse_mount_at(const char *mountpoint, struct fuse_args *args,
 		  struct fuse_session **ret_session);
 
+/* The session of a mount that another process has made, by its device FD. Otherwise the same. */
+int fuse_mount_adopt(int fd, struct fuse_args *args, struct fuse_session **ret_session);
+
 #endif

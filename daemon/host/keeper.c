@@ -58,70 +58,16 @@
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "base/printable.h"
-#include "base/procfs.h"
 #include "caisson/reclaim.h"
-#include "host/child.h"
+#include "host/front.h"
 #include "host/fuse-abort.h"
+#include "host/keeper-state.h"
 #include "host/launcher.h"
 #include "host/notify.h"
-#include "host/own-mount.h"
+#include "host/succession.h"
 #include "store/privdrop.h"
 
-/* Interval of looks whether the server has died without ending, ms. */
-#define LOOK_MS		 1000
-#define LOOK_RECOVERY_MS 200 /* with recovery=on, when clients wait for an heir */
-
-/*
- * Time from a spare's death to the next one, ms; each time sixteen times as long. After
- * SPARES_LOST_MAX deaths there is none any more until a server dies: what a spare had open stays
- * open until then.
- */
-#define SPARE_MS	1000
-#define SPARES_LOST_MAX 4u
-
-/* Heirs in a row that may fail before they are ready. */
-#define FAILURES_MAX 3
-
-/* Looks in a row that have to find it so: a process of many threads takes some time to end. */
-#define STUCK_LOOKS 3
-
-/*
- * STARTING → SERVING [hear_server], LEAVING [hear_signal]
- * SERVING  → LEAVING [hear_signal]
- * LEAVING  → STOPPING [hear_signal]
- * The end of the server ends the keeper in every state.
- */
-enum state {
-	STARTING, /* the server isn't ready; the launcher waits */
-	SERVING,
-	LEAVING, /* it has unmounted lazily, or tried to; the server serves the remaining clients */
-	STOPPING, /* the server has been told to stop */
-	STATES
-};
-
-struct keeper {
-	const struct keeper_config *config;
-	struct own_mount mount;
-	enum state state;
-	struct child server;
-	struct child spare;   /* an heir for when the server dies, or none */
-	uint64_t spare_ms;    /* before that, no spare is started; CLOCK_MONOTONIC */
-	uint32_t spares_lost; /* since the last takeover */
-	int self_fd;	      /* pidfd of the keeper, for servers */
-	int signal_fd;
-	int arena_fd;	    /* what an heir takes over, as the last server has said; or -1 */
-	bool is_recovering; /* the server is an heir that isn't ready */
-	bool is_sweeping;   /* it closes descriptors that it doesn't know, so none may be opened */
-	uint64_t sweep_ms;  /* when that began, CLOCK_MONOTONIC */
-	uint32_t failures;  /* heirs in a row that failed before they were ready */
-	pid_t unreaped;	    /* a server that has an heir, but can't be reaped yet; or 0 */
-	int64_t minute_ms;  /* when the minute began in which the recoveries are counted */
-	uint32_t recoveries;
-	int abort_fd;	 /* the connection's, or -1 */
-	int launcher_fd; /* pipe to the launcher; -1 after it was told the exit code */
-};
-
-static void set_state(struct keeper *keeper, enum state state)
+static void set_state(struct keeper *keeper, enum keeper_state state)
 {
 	static const bool allowed[STATES][STATES] = {
 		[STARTING] = { [SERVING] = true, [LEAVING] = true },
@@ -170,10 +116,17 @@ static void hear_signal(struct keeper *keeper)
 
 	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return; /* there was no signal */
+	/* the kernel sends it when the terminal has gone */
+	if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) {
+		keeper_begin_upgrade(keeper);
+		return;
+	}
 	switch (keeper->state) {
 	case STARTING:
 	case SERVING:
 		set_state(keeper, LEAVING);
+		if (keeper->upgrade.successor.pid)
+			keeper_end_upgrade(keeper, UPGRADE_NOT_NOW);
 		tell_manager(keeper, true);
 		if (!own_mount_is_severed(&keeper->mount) && own_mount_unmount(&keeper->mount))
 			log_info("%s: unmount: done, serving on until its last user is gone; "
@@ -207,6 +160,7 @@ static void hear_server(struct keeper *keeper)
 	keeper->arena_fd = message.fd;
 	keeper->is_recovering = false;
 	keeper->failures = keeper->spares_lost = 0;
+	keeper_tell_of_upgrades(keeper);
 	if (keeper->state != STARTING)
 		return; /* an heir; or too late: the launcher will be told of the server's end */
 	set_state(keeper, SERVING);
@@ -241,256 +195,24 @@ static int reap(struct keeper *keeper, int *ret_status)
 }
 
 /*
- * Whether the server has died but one of its threads can't end: its leader is a zombie that can't
- * be reaped. The pidfd doesn't tell.
+ * The server has ended. Returns true with the exit code if the mount ends with it. Otherwise a
+ * spare is the server now, or the previous version is about to take over.
  */
-static bool server_is_stuck(const struct keeper *keeper)
+static bool hear_end(struct keeper *keeper, int *ret_code)
 {
-	siginfo_t info = { 0 };
-	char path[32], state[16];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)keeper->server.pid); /* fits */
-	if (procfs_read_value(path, "State", state, sizeof(state)) < 0 || state[0] != 'Z')
-		return false;
-	return waitid(P_PID, (id_t)keeper->server.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == 0;
+	*ret_code = reap(keeper, &keeper->death);
+	if (keeper->upgrade.successor.pid)
+		keeper_end_upgrade(keeper, UPGRADE_LOST);
+	return !keeper_goes_back(keeper, keeper->death) && !keeper_recover(keeper, keeper->death);
 }
 
-static void abort_connection(struct keeper *keeper)
-{
-	int r = fuse_abort(keeper->abort_fd);
-
-	close_fd(&keeper->abort_fd);
-	if (r < 0)
-		log_fail("%s: abort its connection: %s", keeper->config->mountpoint, strerror(-r));
-	else
-		log_fail("server %d: end after its death: a thread of it is still in the kernel: "
-			 "connection aborted",
-			 (int)keeper->server.pid);
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Starts CHILD: the first server, or an heir if there is something to take over. */
-static int start(struct keeper *keeper, struct child *child)
-{
-	const struct child_config config = {
-		.daemon = !keeper->config->foreground,
-		.log = keeper->config->log,
-		.serve = keeper->config->serve,
-		.arg = keeper->config->arg,
-		.keeper_fd = keeper->self_fd,
-		.arena_fd = keeper->arena_fd,
-		.fds = { keeper->signal_fd, keeper->abort_fd, keeper->launcher_fd, -1 },
-	};
-
-	return child_start(child, &config);
-}
-
-/* The last spare was lost. The cause may be a lack of something, and pass. */
-static void put_off_spare(struct keeper *keeper)
-{
-	keeper->spare_ms = now_us() / 1000 + ((uint64_t)SPARE_MS << 4 * keeper->spares_lost);
-	if (++keeper->spares_lost == SPARES_LOST_MAX)
-		log_warn("%s: start a spare server: %u have died: none is started any more until "
-			 "the server dies",
-			 keeper->config->mountpoint, SPARES_LOST_MAX);
-}
-
-/* Starts a spare, if there is to be one. Without it, an heir is started after a death. */
-static void start_spare(struct keeper *keeper)
-{
-	int r;
-
-	if (!keeper->config->spare || keeper->arena_fd < 0 || keeper->spare.pid ||
-	    keeper->is_recovering || keeper->state != SERVING ||
-	    keeper->spares_lost >= SPARES_LOST_MAX || now_us() / 1000 < keeper->spare_ms)
-		return;
-	r = start(keeper, &keeper->spare);
-	if (r < 0) {
-		log_warn("%s: start a spare server: %s", keeper->config->mountpoint, strerror(-r));
-		put_off_spare(keeper);
-	}
-}
-
-static void end_spare(struct keeper *keeper)
-{
-	if (!keeper->spare.pid)
-		return;
-	(void)kill(keeper->spare.pid, SIGKILL); /* our child, not reaped yet */
-	while (waitpid(keeper->spare.pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	child_forget(&keeper->spare);
-}
-
-/* Tells the server, for its status. */
-static void tell_of_spare(const struct keeper *keeper, pid_t pid)
-{
-	/* if it doesn't read, its status is old */
-	(void)child_tell(&keeper->server,
-			 &(struct keeper_message){ .word = KEEPER_LINK_SPARE, .fd = pid });
-}
-
-static void hear_spare(struct keeper *keeper)
-{
-	struct keeper_message message;
-
-	if (child_hear(&keeper->spare, &message) && message.word == KEEPER_LINK_PREPARED)
-		tell_of_spare(keeper, keeper->spare.pid);
-}
-
-/* The spare has died. The next one is started by the next look. */
-static void forget_spare(struct keeper *keeper)
-{
-	log_warn("%s: spare server %d: died", keeper->config->mountpoint, (int)keeper->spare.pid);
-	end_spare(keeper);
-	put_off_spare(keeper);
-	tell_of_spare(keeper, 0);
-}
-
-/* Whether a server that has ended with STATUS leaves something to an heir. */
-static bool leaves_an_estate(int status)
-{
-	return WIFSIGNALED(status) ||
-	       (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_TAKE_OVER);
-}
-
-/* Counts a recovery. Returns whether it is one too many. */
-static bool is_too_often(struct keeper *keeper)
-{
-	int64_t now = (int64_t)(now_us() / 1000);
-
-	if (now - keeper->minute_ms >= 60000) {
-		keeper->minute_ms = now;
-		keeper->recoveries = 0;
-	}
-	return keeper->recoveries++ >= keeper->config->recoveries;
-}
-
-/* Makes the server's heir its successor. STATUS is that of the server's end. */
-static bool start_heir(struct keeper *keeper, int status)
-{
-	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	const char *mountpoint = keeper->config->mountpoint;
-	const struct keeper_message death = {
-		.word = KEEPER_LINK_INHERIT,
-		.fd = -1,
-		.died_us = now_us(),
-		.failed = !was_killed,
-	};
-	int r = 0;
-
-	if (!leaves_an_estate(status) || (keeper->state != SERVING && keeper->state != LEAVING) ||
-	    own_mount_is_severed(&keeper->mount))
-		return false;
-	if (keeper->is_recovering && !was_killed && ++keeper->failures >= FAILURES_MAX) {
-		log_fail("%s: recover: %u servers in a row have failed at their start", mountpoint,
-			 keeper->failures);
-		return false;
-	}
-	if (is_too_often(keeper)) {
-		log_fail("%s: recover: %u times within a minute (recoveries=)", mountpoint,
-			 keeper->config->recoveries);
-		return false;
-	}
-	if (!keeper->spare.pid)
-		r = start(keeper, &keeper->spare);
-	if (r < 0) {
-		log_fail("%s: recover: start another server: %s", mountpoint, strerror(-r));
-		return false;
-	}
-	/* in this order: the heir closes the descriptors of the old server if they are left */
-	child_forget(&keeper->server);
-	keeper->server = keeper->spare;
-	keeper->spare = CHILD_NONE;
-	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = death.died_us / 1000;
-	r = child_tell(&keeper->server, &death);
-	/* somebody may have stopped it while it was idle */
-	(void)kill(keeper->server.pid, SIGCONT);
-	if (r < 0)
-		log_fail("server %d: tell it to take over: %s", (int)keeper->server.pid,
-			 strerror(-r));
-	return r == 0;
-}
-
-/* Whether TASK isn't a thread of the server that sends notifications. */
-static int is_other(const struct caisson_task *task, void *arg)
-{
-	(void)arg;
-	return strcmp(task->comm, "drop-0") != 0 && strcmp(task->comm, "prune-0") != 0;
-}
-
-/*
- * Whether only those threads are left of the server, which has died, that send notifications. The
- * kernel may have them wait for a client, and that client may wait for an answer, which only an
- * heir can give. They use nothing but the mount. Every other thread has to end first: what it does
- * in the backing filesystem could undo what the heir does.
- */
-static bool only_waits_for_clients(const struct keeper *keeper)
-{
-	struct caisson_audit_summary summary;
-
-	return caisson_audit(keeper->server.pid, is_other, NULL, &summary) == 0 && summary.tasks;
-}
-
-/*
- * start_heir(), if there can be an heir. After a failure there is none any more: what was left of
- * the server ends with the keeper.
- */
-static bool recover(struct keeper *keeper, int status)
-{
-	if (keeper->arena_fd >= 0 && start_heir(keeper, status))
-		return true;
-	keeper->arena_fd = -1;
-	return false;
-}
-
-/* Looks at a server that hasn't ended: whether it has died, and can't end. */
-static void look(struct keeper *keeper, unsigned *stuck)
-{
-	const struct keeper_config *config = keeper->config;
-	unsigned most = config->recovery ? config->recovery_timeout_ms / LOOK_RECOVERY_MS
-					 : STUCK_LOOKS;
-	pid_t server = keeper->server.pid;
-
-	if (keeper->unreaped && waitpid(keeper->unreaped, NULL, WNOHANG) == keeper->unreaped)
-		keeper->unreaped = 0;
-	*stuck = server_is_stuck(keeper) ? *stuck + 1 : 0;
-	if (!*stuck)
-		return;
-	/* why it died isn't known before it is reaped: no request is blamed */
-	if (keeper->arena_fd >= 0 && only_waits_for_clients(keeper) && recover(keeper, SIGKILL)) {
-		keeper->unreaped = server; /* until a later look: the heir has to answer first */
-		*stuck = 0;
-		return;
-	}
-	if (keeper->abort_fd >= 0 && *stuck >= most)
-		abort_connection(keeper);
-}
-
-/* Gives up an heir that takes too long to close what it doesn't know. */
-static void give_up_heir(struct keeper *keeper)
-{
-	log_fail("server %d: take over: not done in time", (int)keeper->server.pid);
-	keeper->is_sweeping = false;
-	keeper->arena_fd = -1;
-	(void)kill(keeper->server.pid, SIGKILL); /* our child, not reaped yet */
-	abort_connection(keeper);
-}
-
-/* Keeps the mount until the server has ended. Returns the exit code. */
+/* Keeps the mount until the server has ended, or there is a successor. Returns the exit code. */
 static int keep(struct keeper *keeper)
 {
 	int interval = keeper->config->recovery ? LOOK_RECOVERY_MS : LOOK_MS;
+	struct upgrade *upgrade = &keeper->upgrade;
 	unsigned stuck = 0;
-	int code, status;
+	int code;
 
 	for (;;) {
 		struct pollfd fds[] = {
@@ -499,6 +221,8 @@ static int keep(struct keeper *keeper)
 			{ .fd = keeper->is_sweeping ? -1 : keeper->signal_fd, .events = POLLIN },
 			{ .fd = keeper->spare.pidfd, .events = POLLIN },
 			{ .fd = keeper->spare.fd, .events = POLLIN },
+			{ .fd = upgrade->successor.pidfd, .events = POLLIN },
+			{ .fd = upgrade->successor.fd, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), interval) < 0 && errno != EINTR) {
@@ -511,30 +235,40 @@ static int keep(struct keeper *keeper)
 		if (fds[2].revents)
 			hear_signal(keeper);
 		if (fds[0].revents) {
-			code = reap(keeper, &status);
-			if (!recover(keeper, status))
+			if (hear_end(keeper, &code))
 				return code;
-			continue; /* the spare is the server now */
+			continue; /* what else has happened may be of those that are gone */
 		}
 		if (fds[4].revents)
-			hear_spare(keeper);
+			keeper_hear_spare(keeper);
 		if (fds[3].revents)
-			forget_spare(keeper);
-		start_spare(keeper);
+			keeper_forget_spare(keeper);
+		if (upgrade->successor.pid && fds[6].revents)
+			keeper_hear_successor(keeper);
+		if (upgrade->successor.pid)
+			keeper_look_at_successor(keeper, fds[5].revents);
+		if (keeper->has_handed_over)
+			return EXIT_FINE;
+		/* a successor was to take over from a server that is dead, and has failed, too */
+		if (!keeper->server.pid && !upgrade->successor.pid &&
+		    !keeper_recover(keeper, keeper->death))
+			return EXIT_CANNOT_SERVE;
+		keeper_start_spare(keeper);
 		if (!keeper->is_sweeping)
-			look(keeper, &stuck);
-		else if (now_us() / 1000 - keeper->sweep_ms > keeper->config->recovery_timeout_ms)
-			give_up_heir(keeper);
+			keeper_look(keeper, &stuck);
+		else if (keeper_now_us() / 1000 - keeper->sweep_ms >
+			 keeper->config->recovery_timeout_ms)
+			keeper_give_up_heir(keeper);
 	}
 }
 
 /* Makes the keeper safe itself: it must be able to act when memory is short. */
-static int settle(const struct keeper *keeper)
+static int settle(const struct keeper *keeper, enum log_target log)
 {
 	bool recovery = keeper->config->recovery;
 	int r;
 
-	r = log_start(LOG_TARGET_STDERR, privdrop_keeper);
+	r = log_start(log, privdrop_keeper);
 	if (r < 0) {
 		log_fail("log of the keeper: start: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;
@@ -558,26 +292,59 @@ static int settle(const struct keeper *keeper)
 	return 0;
 }
 
+/* Opens what the keeper waits for. Returns 0 or -errno. */
+static int open_own(struct keeper *keeper, const sigset_t *signals)
+{
+	keeper->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	keeper->self_fd = pidfd_open(getpid(), 0);
+	return keeper->signal_fd < 0 || keeper->self_fd < 0 ? -errno : 0;
+}
+
+/* Ends the mount after the server, unless somebody else has it. */
+static void end_mount(struct keeper *keeper, int code)
+{
+	if (keeper->has_handed_over)
+		return;
+	/* clients of a server that has died get errors now, as nobody has its requests */
+	if (code != EXIT_FINE && keeper->abort_fd >= 0)
+		(void)fuse_abort(keeper->abort_fd);
+	/* if it failed and is severed, the connection was aborted, and the mount is still there */
+	if (code != EXIT_FINE || !own_mount_is_severed(&keeper->mount))
+		(void)own_mount_unmount(&keeper->mount); /* logs errors */
+}
+
+static void close_own(struct keeper *keeper, int code)
+{
+	log_stop(); /* while the launcher still has its terminal */
+	launcher_tell(&keeper->launcher_fd, code);
+	keeper_end(&keeper->spare);
+	child_forget(&keeper->server);
+	child_forget(&keeper->upgrade.successor);
+	close_fd(&keeper->upgrade.own_fd);
+	close_fd(&keeper->signal_fd);
+	close_fd(&keeper->self_fd);
+	close_fd(&keeper->abort_fd);
+	close_fd(&keeper->previous_fd);
+}
+
 /* The whole life of the keeper. Returns the exit code. */
 static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 {
 	const struct keeper_message stop = { .word = KEEPER_LINK_STOP, .fd = -1 };
-	int code, r = 0;
+	int code, r;
 
-	keeper->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	keeper->self_fd = pidfd_open(getpid(), 0);
-	if (keeper->signal_fd < 0 || keeper->self_fd < 0)
-		r = -errno;
+	r = open_own(keeper, signals);
 	if (!r)
-		r = start(keeper, &keeper->server);
+		r = keeper_start(keeper, &keeper->server);
 	if (r < 0) {
 		log_fail("server: start: %s", strerror(-r));
-		code = EXIT_CANNOT_SERVE;
-		goto out;
+		(void)own_mount_unmount(&keeper->mount);
+		close_own(keeper, EXIT_CANNOT_SERVE);
+		return EXIT_CANNOT_SERVE;
 	}
 	/* if it fails, the administrator can still use fusectl */
 	(void)fuse_abort_open(keeper->mount.info.minor, &keeper->abort_fd);
-	code = settle(keeper);
+	code = settle(keeper, LOG_TARGET_STDERR);
 	if (code) {
 		/* unmounting ends a server that isn't ready yet, and the message one that is */
 		set_state(keeper, LEAVING);
@@ -587,20 +354,8 @@ static int be_keeper(struct keeper *keeper, const sigset_t *signals)
 	} else {
 		code = keep(keeper);
 	}
-	/* clients of a server that has died get errors now, as nobody has its requests */
-	if (code != EXIT_FINE && keeper->abort_fd >= 0)
-		(void)fuse_abort(keeper->abort_fd);
-out:
-	/* if it failed and is severed, the connection was aborted, and the mount is still there */
-	if (code != EXIT_FINE || !own_mount_is_severed(&keeper->mount))
-		(void)own_mount_unmount(&keeper->mount); /* logs errors */
-	log_stop(); /* while the launcher still has its terminal */
-	launcher_tell(&keeper->launcher_fd, code);
-	end_spare(keeper);
-	child_forget(&keeper->server);
-	close_fd(&keeper->signal_fd);
-	close_fd(&keeper->self_fd);
-	close_fd(&keeper->abort_fd);
+	end_mount(keeper, code);
+	close_own(keeper, code);
 	return code;
 }
 
@@ -612,18 +367,28 @@ static void forbid_core_dumps(void)
 	(void)setrlimit(RLIMIT_CORE, &limit);
 }
 
-int keeper_run(const struct keeper_config *config, struct fuse_session *se)
+static struct keeper make_keeper(const struct keeper_config *config)
 {
-	struct keeper keeper = {
+	return (struct keeper){
 		.config = config,
 		.server = CHILD_NONE,
 		.spare = CHILD_NONE,
+		.upgrade = { .program = config->program,
+			     .argv = config->argv,
+			     .successor = CHILD_NONE,
+			     .own_fd = -1 },
 		.self_fd = -1,
 		.arena_fd = -1,
 		.signal_fd = -1,
 		.abort_fd = -1,
 		.launcher_fd = -1,
+		.previous_fd = -1,
 	};
+}
+
+int keeper_run(const struct keeper_config *config, struct fuse_session *se)
+{
+	struct keeper keeper = make_keeper(config);
 	sigset_t signals, saved;
 	int code = EXIT_CANNOT_SERVE, r;
 
@@ -645,5 +410,50 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 		fuse_session_unmount(se);
 		return EXIT_CANNOT_SERVE;
 	}
-	return be_keeper(&keeper, &signals);
+	code = be_keeper(&keeper, &signals);
+	if (keeper.has_handed_over && config->foreground && !notify_is_wanted())
+		code = front_stay();
+	return code;
+}
+
+int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
+		   struct succession *succession)
+{
+	const struct upgrade_terms *terms = &succession->terms;
+	const struct mountinfo found = {
+		.id = terms->mount_id,
+		.major = terms->mount_major,
+		.minor = terms->mount_minor,
+		.is_fuse = true,
+	};
+	struct keeper keeper = make_keeper(config);
+	sigset_t signals, saved;
+	int code, r;
+
+	/* SIGPIPE, the limit of dumps and the working directory are as the old keeper has them */
+	block_signals(&signals, &saved);
+	own_mount_adopt(&keeper.mount, config->mountpoint, se, &found, terms->mount_unique_id);
+	keeper.state = SERVING;
+	keeper.arena_fd = terms->arena_fd;
+	keeper.abort_fd = terms->abort_fd;
+	keeper.previous_fd = terms->previous_fd;
+	keeper.upgrade.attempts = terms->attempts;
+	r = open_own(&keeper, &signals);
+	if (r < 0) {
+		log_fail("keeper: begin: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	/* before the server is started, which then knows what is the keeper's */
+	code = settle(&keeper, config->log);
+	if (!code)
+		code = keeper_inherit(&keeper, succession);
+	if (code) {
+		keeper.has_handed_over = true; /* rather, it was never ours */
+		keeper_end(&keeper.server);
+	} else {
+		code = keep(&keeper);
+	}
+	end_mount(&keeper, code);
+	close_own(&keeper, code);
+	return code;
 }

@@ -14,8 +14,10 @@
 #include "host/link.h"
 
 struct fuse_session;
+struct succession;
 
 struct keeper_config {
+	const char *version;
 	const char *mountpoint; /* absolute */
 	const char *status;	/* for the service manager: "serving … at …", one line */
 	bool foreground;
@@ -32,6 +34,10 @@ struct keeper_config {
 	 */
 	int (*serve)(void *arg, const struct keeper_link *link);
 	void *arg;
+	/* for an upgrade (upgrade.h) */
+	const char *program; /* path of the installed program, or NULL: there is none */
+	char **argv;	     /* of a successor, as in struct upgrade */
+	int root_fd, read_fd, lock_fd;
 };
 
 /*
@@ -41,5 +47,12 @@ struct keeper_config {
  * soon as the server is ready or has failed.
  */
 int keeper_run(const struct keeper_config *config, struct fuse_session *se);
+
+/*
+ * The same for the successor of another keeper: takes over what SUCCESSION's terms say. SE was made
+ * by fuse_mount_adopt(). Returns an exit code; if it could not take over, the old keeper goes on.
+ */
+int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
+		   struct succession *succession);
 
 #endif

@@ -92,5 +92,7 @@ enum keeper_word keeper_listen(const struct keeper_link *link, struct keeper_mes
 		return KEEPER_NOTHING;
 	if (message->word == KEEPER_LINK_SPARE)
 		return KEEPER_SPARE;
+	if (message->word == KEEPER_LINK_UPGRADE)
+		return KEEPER_UPGRADE;
 	return message->word == KEEPER_LINK_STOP ? KEEPER_STOP : KEEPER_NOTHING;
 }

@@ -16,6 +16,7 @@
 #define KEEPER_LINK_SWEPT    'C' /* heir to keeper: it has closed what it doesn't know */
 #define KEEPER_LINK_READY    'R' /* server to keeper; fd: the arena, for an heir, or -1 */
 #define KEEPER_LINK_SPARE    'N' /* keeper to server; fd: the PID of a spare, or 0: none */
+#define KEEPER_LINK_UPGRADE  'U' /* keeper to server; fd: number of upgrades; outcome */
 #define KEEPER_LINK_STOP     'S' /* keeper to server */
 
 struct keeper_message {
@@ -23,6 +24,7 @@ struct keeper_message {
 	int32_t fd;
 	uint64_t died_us; /* CLOCK_MONOTONIC, when the keeper noticed the death */
 	bool failed;	  /* that server has ended itself, or its own code has caused its end */
+	uint32_t outcome; /* enum upgrade_outcome */
 };
 
 /* The most descriptors of the keeper that a server has to know. */
@@ -36,6 +38,7 @@ struct keeper_link {
 	bool daemon; /* a launcher waits for keeper_ready() */
 	enum log_target log;
 	bool is_heir;	     /* this server is to take over from one that has died, or will */
+	bool is_successor;   /* and that one is of another keeper (upgrade.h) */
 	int arena_fd;	     /* an heir's: as the last server had passed it to keeper_ready() */
 	int fds[KEEPER_FDS]; /* of the keeper, which every server shares; or -1 */
 };
@@ -67,9 +70,10 @@ void keeper_swept(const struct keeper_link *link);
 
 enum keeper_word {
 	KEEPER_NOTHING,
-	KEEPER_STOP,  /* finish all requests and return from serve() */
-	KEEPER_SPARE, /* there is a spare, or none any more */
-	KEEPER_GONE,  /* the keeper has died: stop polling, log it, go on serving */
+	KEEPER_STOP,	/* finish all requests and return from serve() */
+	KEEPER_SPARE,	/* there is a spare, or none any more */
+	KEEPER_UPGRADE, /* an upgrade has ended */
+	KEEPER_GONE,	/* the keeper has died: stop polling, log it, go on serving */
 };
 
 /* Server: reads link->fd into MESSAGE, and looks at link->keeper_fd. Doesn't block. */

@@ -10,6 +10,13 @@
 
 #include "base/cleanup.h"
 
+bool notify_is_wanted(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	return path && *path;
+}
+
 int notify(const char *state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -18,7 +25,7 @@ int notify(const char *state)
 	socklen_t address_len;
 	size_t len;
 
-	if (!path || !*path)
+	if (!notify_is_wanted())
 		return 0;
 	len = strlen(path);
 	if (path[0] != '/' && path[0] != '@')

@@ -7,6 +7,11 @@
 #ifndef CAISSON_NOTIFY_H
 #define CAISSON_NOTIFY_H
 
+#include <stdbool.h>
+
+/* Whether there is a service manager. */
+bool notify_is_wanted(void);
+
 /*
  * Sends STATE, such as "READY=1\nSTATUS=serving". Doesn't block. Returns 0, also without a service
  * manager; or -errno.

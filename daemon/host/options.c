@@ -67,10 +67,12 @@ static int take_helper_flags(struct options *options, const char *word)
 
 static int take_path(struct options *options, const char *path)
 {
-	char **field = !options->backing ? &options->backing : &options->mountpoint;
+	bool is_first = !options->backing;
+	char **field = is_first ? &options->backing : &options->mountpoint;
 
 	if (*field)
 		return options_refuse(path, "only BACKING and MOUNTPOINT are expected");
+	*(is_first ? &options->backing_word : &options->mountpoint_word) = path;
 	*field = strdup(path);
 	return *field ? 0 : -1;
 }

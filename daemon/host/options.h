@@ -16,6 +16,7 @@
 struct options {
 	/* as given; after options_check_paths() absolute and without symlinks */
 	char *backing, *mountpoint;
+	const char *backing_word, *mountpoint_word; /* of argv */
 	bool foreground;
 	bool require_io_flusher, require_mlock;
 	struct serve_config serve;

@@ -32,6 +32,14 @@ int own_mount_find(struct own_mount *mount, const char *mountpoint, struct fuse_
 	return r;
 }
 
+void own_mount_adopt(struct own_mount *mount, const char *mountpoint, struct fuse_session *se,
+		     const struct mountinfo *found, uint64_t unique_id)
+{
+	*mount = (struct own_mount){
+		.mountpoint = mountpoint, .se = se, .info = *found, .unique_id = unique_id
+	};
+}
+
 bool own_mount_is_severed(const struct own_mount *mount)
 {
 	struct pollfd device = { .fd = fuse_session_fd(mount->se) };
@@ -83,7 +91,7 @@ static int detach(const struct own_mount *mount, const char *path)
 	return umount2(fd_path, MNT_DETACH) < 0 ? -errno : 0;
 }
 
-/* Does what libfuse does, but with PATH. */
+/* Does what libfuse does, which only knows the first path; a successor's libfuse knows none. */
 static void run_fusermount(const char *path)
 {
 	char *const argv[] = { "fusermount3", "-u", "-q", "-z", "--", (char *)path, NULL };
@@ -98,11 +106,7 @@ static bool ask_fusermount(const struct own_mount *mount, const char *path)
 {
 	autofree char *left = NULL;
 
-	/* libfuse only knows the first path, where another mount of ours may be by now */
-	if (strcmp(path, mount->mountpoint) == 0)
-		fuse_session_unmount(mount->se);
-	else
-		run_fusermount(path);
+	run_fusermount(path);
 	if (locate(mount, &left) == -ENOENT)
 		return true;
 	log_fail("%s: unmount: fusermount3 could not", path);

@@ -23,6 +23,10 @@ struct own_mount {
 /* Finds the mount of SE, which was just made at MOUNTPOINT; borrows both. Returns 0 or -errno. */
 int own_mount_find(struct own_mount *mount, const char *mountpoint, struct fuse_session *se);
 
+/* The mount of SE, FOUND by the process that has made it. Borrows MOUNTPOINT. */
+void own_mount_adopt(struct own_mount *mount, const char *mountpoint, struct fuse_session *se,
+		     const struct mountinfo *found, uint64_t unique_id);
+
 /* Whether the connection has ended: its last user has gone, or somebody has aborted it. */
 bool own_mount_is_severed(const struct own_mount *mount);
 

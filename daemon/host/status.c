@@ -42,6 +42,8 @@ static const struct field fields[] = {
 	{ "takeover_refused", OFF(refused), KIND_NUMBER },
 	{ "pause_ms", OFF(pause_ms), KIND_NUMBER },
 	{ "pause_worst_ms", OFF(worst_pause_ms), KIND_NUMBER },
+	{ "upgrades", OFF(upgrades), KIND_NUMBER },
+	{ "last_upgrade", OFF(last_upgrade), KIND_STRING },
 	{ "safe_to_stack", OFF(safe_to_stack), KIND_BOOL },
 	{ "reason", OFF(reason), KIND_ARRAY },
 	{ "io_flusher_required", OFF(io_flusher_required), KIND_BOOL },

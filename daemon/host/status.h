@@ -38,6 +38,8 @@ struct status {
 	uint64_t takeovers;		   /* since the mount, like the next ones */
 	uint64_t redone, resent, refused;  /* requests (takeover.h) */
 	uint64_t pause_ms, worst_pause_ms; /* the last and the longest takeover */
+	uint64_t upgrades;		   /* also those that have failed */
+	const char *last_upgrade;	   /* upgrade_outcome_text() */
 
 	/* set by status_judge() */
 	bool safe_to_stack;

@@ -129,12 +129,29 @@ static void run_dropper(void *arg, uint32_t number)
 
 static const struct thread_role dropper_role = { .name = "drop", .run = run_dropper };
 
+/* Attaches the arena of another server. -EBADMSG: that one has another layout. */
+static int attach_memory(struct server *server, int arena_fd)
+{
+	struct arena planned;
+	int r = plan_arena(&planned, server->config, &server->plan);
+
+	if (!r)
+		r = arena_attach(&server->arena, arena_fd);
+	if (!r && !arena_is_as_planned(&server->arena, &planned))
+		r = -EBADMSG;
+	return r;
+}
+
 static int make_memory(struct server *server, int arena_fd)
 {
 	int r;
 
 	if (arena_fd >= 0) {
-		r = arena_attach(&server->arena, arena_fd);
+		r = attach_memory(server, arena_fd);
+		if (r == -EBADMSG) {
+			log_fail("arena: take over: its tables are laid out in another way");
+			return r;
+		}
 	} else {
 		r = plan_arena(&server->arena, server->config, &server->plan);
 		if (!r)

@@ -64,7 +64,8 @@ struct server_estate {
  * Makes everything up to and including the threads, each with its ring and its final capabilities,
  * all waiting to be let go. Takes over SESSION_FD and the backing directory in STORE. ARENA_FD is
  * that of the server from which this one is to take over when that has died, or -1. The process has
- * been marked and has locked its memory before. Logs what fails. Returns 0 or -errno.
+ * been marked and has locked its memory before. Logs what fails. Returns 0 or -errno: -EBADMSG if
+ * the arena has another layout.
  */
 int server_open(struct server *server, const struct serve_config *config, const struct store *store,
 		int session_fd, int arena_fd);

@@ -57,19 +57,21 @@ static int read_set(const char *key, uint64_t *ret_set)
 }
 
 /*
- * Makes EFFECTIVE and PERMITTED the calling thread's sets, and clears the inheritable set. Returns
- * 0, or -errno: -EPERM also if the kernel shows other sets afterwards.
+ * Makes CAPS the calling thread's sets. Returns 0, or -errno: -EPERM also if the kernel shows other
+ * sets afterwards.
  */
-static int apply_both(uint64_t effective, uint64_t permitted)
+static int apply_all(const struct caps *caps)
 {
-	const struct caps caps = { .effective = effective, .permitted = permitted };
 	const struct {
 		const char *key;
 		uint64_t set;
 	} lines[] = {
-		{ "CapEff", effective }, { "CapPrm", permitted }, { "CapInh", 0 }, { "CapAmb", 0 }
+		{ "CapEff", caps->effective },
+		{ "CapPrm", caps->permitted },
+		{ "CapInh", caps->inheritable },
+		{ "CapAmb", 0 },
 	};
-	int r = caps_set(&caps);
+	int r = caps_set(caps);
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines) && !r; i++) {
 		uint64_t got;
@@ -83,7 +85,7 @@ static int apply_both(uint64_t effective, uint64_t permitted)
 
 static int apply(uint64_t set)
 {
-	return apply_both(set, set);
+	return apply_all(&(struct caps){ .effective = set, .permitted = set });
 }
 
 /*
@@ -161,15 +163,31 @@ int privdrop_thread(void)
 	return apply(serving);
 }
 
-/* Leaves the calling thread what unmounting needs, and KEPT for later. */
+/*
+ * Makes SET inheritable: root's next program then has it, in spite of an empty bounding set. Only
+ * what the bounding set has can be made so. Returns what is inheritable then.
+ */
+static uint64_t make_inheritable(uint64_t permitted, uint64_t set)
+{
+	struct caps caps;
+
+	if (caps_get(0, &caps) < 0)
+		return 0;
+	caps.inheritable = permitted & set;
+	return caps_set(&caps) < 0 ? 0 : caps.inheritable;
+}
+
+/* Leaves the calling thread what unmounting needs, and KEPT for later and for its successor. */
 static int drop_to_keeper(uint64_t kept)
 {
-	uint64_t permitted;
+	uint64_t permitted, inheritable = 0;
 	int r;
 
 	r = read_set("CapPrm", &permitted);
 	if (r < 0)
 		return r;
+	if (kept)
+		inheritable = make_inheritable(permitted, kept | CAPS_BIT(CAP_SYS_ADMIN));
 	if (permitted & CAPS_BIT(CAP_SYS_ADMIN)) {
 		r = drop_bounding(permitted);
 		if (!r)
@@ -177,8 +195,11 @@ static int drop_to_keeper(uint64_t kept)
 		if (r < 0)
 			return r;
 	}
-	return apply_both(permitted & CAPS_BIT(CAP_SYS_ADMIN),
-			  permitted & (kept | CAPS_BIT(CAP_SYS_ADMIN)));
+	return apply_all(&(struct caps){
+		.effective = permitted & CAPS_BIT(CAP_SYS_ADMIN),
+		.permitted = permitted & (kept | CAPS_BIT(CAP_SYS_ADMIN)),
+		.inheritable = inheritable,
+	});
 }
 
 int privdrop_keeper(void)

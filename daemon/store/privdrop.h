@@ -45,7 +45,10 @@ int privdrop_thread(void);
  */
 int privdrop_keeper(void);
 
-/* The same for a keeper that may have to start another server, which calls privdrop_heir() then. */
+/*
+ * The same for a keeper that may have to start another server, which calls privdrop_heir() then, or
+ * to execute its successor (upgrade.h).
+ */
 int privdrop_keeper_of_heirs(void);
 int privdrop_heir(void);
 

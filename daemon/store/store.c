@@ -28,7 +28,6 @@ static bool is_local(int fd)
 int store_open(struct store *store, const char *path)
 {
 	autoclose int root_fd = -1, read_fd = -1;
-	bool local;
 
 	root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
@@ -36,15 +35,19 @@ int store_open(struct store *store, const char *path)
 	read_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (read_fd < 0)
 		return -errno;
-	local = is_local(read_fd);
-
-	*store = (struct store){
-		.root_fd = steal_fd(&root_fd),
-		.read_fd = steal_fd(&read_fd),
-		.proc_fd = -1,
-		.local = local,
-	};
+	store_adopt(store, root_fd, read_fd);
+	(void)steal_fd(&root_fd), (void)steal_fd(&read_fd);
 	return 0;
+}
+
+void store_adopt(struct store *store, int root_fd, int read_fd)
+{
+	*store = (struct store){
+		.root_fd = root_fd,
+		.read_fd = read_fd,
+		.proc_fd = -1,
+		.local = is_local(read_fd),
+	};
 }
 
 bool store_show_lock(const struct store *store)

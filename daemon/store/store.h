@@ -26,6 +26,9 @@ struct store {
 /* Opens the directory PATH. Returns 0 or -errno, as open(2). */
 int store_open(struct store *store, const char *path);
 
+/* The same for a directory that another process has opened by store_open(). */
+void store_adopt(struct store *store, int root_fd, int read_fd);
+
 /*
  * Locks the directory with flock(), as a hint to other users, who can't see the lock of
  * backing_lock_take(). Returns false if somebody else has locked it. Anybody who can open the

@@ -41,6 +41,8 @@ static const struct shown {
 	{ "takeover_refused", "requests refused", KIND_NUMBER },
 	{ "pause_ms", "last pause, ms", KIND_NUMBER },
 	{ "pause_worst_ms", "worst pause, ms", KIND_NUMBER },
+	{ "upgrades", "upgrades", KIND_NUMBER },
+	{ "last_upgrade", "last upgrade", KIND_STRING },
 	{ "safe_to_stack", "safe to stack on", KIND_BOOL },
 	{ "reason", "reason", KIND_STRING },
 	{ "io_flusher_required", "io_flusher required", KIND_BOOL },

@@ -18,6 +18,7 @@ static inline void fill_example(struct status *status)
 		.keeper_alive = true,
 		.uptime_s = 90061,
 		.recovery = "off",
+		.last_upgrade = "",
 		.io_flusher_required = true,
 		.io_flusher = true,
 		.mlock_required = true,

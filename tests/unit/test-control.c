@@ -67,7 +67,7 @@ static void server_start(struct server *server, uint32_t minor)
 {
 	*server = (struct server){ .stop_fd = eventfd(0, EFD_CLOEXEC) };
 	CHECK(server->stop_fd >= 0);
-	CHECK_EQ(control_open(&server->control, MAJOR, minor), 0);
+	CHECK_EQ(control_open(&server->control, MAJOR, minor, CONTROL_NEXT), 0);
 	CHECK_EQ(control_publish(&server->control), 0);
 	server->loop = (struct control_loop){
 		.fill = fill,
@@ -202,7 +202,7 @@ static void replaces_a_stale_socket(void)
 	struct server server;
 	char text[CONTROL_ANSWER_LEN];
 
-	CHECK_EQ(control_open(&dead, MAJOR, 4), 0);
+	CHECK_EQ(control_open(&dead, MAJOR, 4, CONTROL_NEXT), 0);
 	CHECK_EQ(control_publish(&dead), 0);
 	close(dead.listen_fd);
 	dead.listen_fd = -1;

@@ -28,6 +28,7 @@
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "base/mountinfo.h"
+#include "host/upgrade.h"
 #include "test.h"
 
 static char mountpoint[] = "/tmp/test-keeper.XXXXXX";
@@ -109,6 +110,11 @@ static int serve(void *arg, const struct keeper_link *link)
 		switch (keeper_listen(link, &message)) {
 		case KEEPER_NOTHING:
 		case KEEPER_SPARE:
+			continue;
+		case KEEPER_UPGRADE:
+			CHECK_EQ(message.fd, 1);
+			CHECK_EQ(message.outcome, UPGRADE_NO_RECOVERY);
+			tell("upgrade;");
 			continue;
 		case KEEPER_STOP:
 			tell("stop;");
@@ -234,7 +240,7 @@ static void unmounts_what_was_aborted(void)
 
 static void a_signal_unmounts_and_waits(void)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int signals[] = { SIGTERM, SIGINT };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		pid_t pid = start(serve, 0, true);
@@ -245,6 +251,20 @@ static void a_signal_unmounts_and_waits(void)
 		expect_exit(pid, 0);
 		CHECK(!is_mounted());
 	}
+}
+
+/* Here it can't be had. Then nothing happens, and the server is told. */
+static void a_hangup_asks_for_an_upgrade(void)
+{
+	pid_t pid = start(serve, 0, true);
+
+	expect("ready;");
+	CHECK(kill(pid, SIGHUP) == 0);
+	expect("upgrade;");
+	CHECK(is_mounted());
+	CHECK(kill(pid, SIGTERM) == 0);
+	expect("unmounted;");
+	expect_exit(pid, 0);
 }
 
 /* With a user left, the first signal takes the mount out of sight, and the second the server. */
@@ -373,6 +393,7 @@ int main(void)
 	RUN(ends_with_the_mount);
 	RUN(unmounts_what_was_aborted);
 	RUN(a_signal_unmounts_and_waits);
+	RUN(a_hangup_asks_for_an_upgrade);
 	RUN(a_second_signal_stops);
 	RUN(the_server_outlives_its_keeper);
 	RUN(leaves_the_mount_of_others_alone);

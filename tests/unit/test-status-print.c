@@ -79,6 +79,8 @@ static void prints_text(void)
 			"requests refused     0\n"
 			"last pause, ms       0\n"
 			"worst pause, ms      0\n"
+			"upgrades             0\n"
+			"last upgrade         \n"
 			"safe to stack on     yes\n"
 			"reason               \n"
 			"io_flusher required  yes\n"
@@ -133,7 +135,7 @@ static void prints_json(void)
 	CHECK(strstr(text, "\n  \"oom_score_adj\": -1000,\n"));
 	CHECK(strstr(text, "\"requests\": 18446744073709551615,\n"));
 	/* all of the table but "queue" itself, and 18 of each queue */
-	CHECK_EQ(json_object_object_length(document), 49);
+	CHECK_EQ(json_object_object_length(document), 51);
 	CHECK_EQ(json_object_array_length(queues), (size_t)2);
 	CHECK_EQ(json_object_object_length(json_object_array_get_idx(queues, 1)), 18);
 	json_object_put(document);

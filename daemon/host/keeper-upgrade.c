@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The keeper's part in an upgrade (upgrade.h). While one is under way, the keeper does all that it
+ * does otherwise. The server may die: then the upgrade is over, and an heir takes over.
+ *
+ * A server that fails within GO_BACK_MS after an upgrade has the version before take over, which is
+ * an upgrade as well. There is no server meanwhile, and clients wait. If that version fails, too,
+ * an heir takes over, as after any death.
+ */
+#define FUSE_USE_VERSION 312
+
+#include "host/keeper-state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/exit-code.h"
+#include "base/log.h"
+#include "base/macro.h"
+#include "base/procfs.h"
+#include "host/notify.h"
+#include "host/succession.h"
+
+/* Longest time for a successor to be prepared, ms. */
+#define PREPARE_MS 30000
+
+/* For so long the previous version may take over again, ms. */
+#define GO_BACK_MS 60000
+
+void keeper_tell_of_upgrades(const struct keeper *keeper)
+{
+	const struct keeper_message message = {
+		.word = KEEPER_LINK_UPGRADE,
+		.fd = (int32_t)keeper->upgrade.attempts,
+		.outcome = keeper->upgrade.outcome,
+	};
+
+	if (keeper->upgrade.attempts)
+		(void)child_tell(&keeper->server, &message);
+}
+
+/* An upgrade could not be begun, or has failed. */
+static void note_failure(struct keeper *keeper, enum upgrade_outcome outcome)
+{
+	keeper->upgrade.outcome = outcome;
+	log_fail("%s: upgrade: %s; version %s goes on", keeper->config->mountpoint,
+		 upgrade_outcome_text(outcome), keeper->config->version);
+	keeper_tell_of_upgrades(keeper);
+}
+
+void keeper_end_upgrade(struct keeper *keeper, enum upgrade_outcome outcome)
+{
+	upgrade_cancel(&keeper->upgrade);
+	note_failure(keeper, outcome);
+}
+
+/* Starts PROGRAM as the successor. Returns the outcome if it can't be, otherwise UPGRADE_NONE. */
+static enum upgrade_outcome start_successor(struct keeper *keeper, const char *program,
+					    bool goes_back)
+{
+	const struct keeper_config *config = keeper->config;
+	struct upgrade *upgrade = &keeper->upgrade;
+	struct upgrade_terms terms = {
+		.version = UPGRADE_TERMS,
+		.session_fd = fuse_session_fd(keeper->mount.se),
+		.root_fd = config->root_fd,
+		.read_fd = config->read_fd,
+		.lock_fd = config->lock_fd,
+		.arena_fd = keeper->arena_fd,
+		.abort_fd = keeper->abort_fd,
+		.mount_id = keeper->mount.info.id,
+		.mount_major = keeper->mount.info.major,
+		.mount_minor = keeper->mount.info.minor,
+		.mount_unique_id = keeper->mount.unique_id,
+		.attempts = upgrade->attempts,
+		.goes_back = goes_back,
+	};
+	int r;
+
+	if (strlen(upgrade->program) >= sizeof(terms.program))
+		return UPGRADE_NOT_STARTED;
+	memcpy(terms.program, upgrade->program, strlen(upgrade->program) + 1);
+	upgrade->own_fd = goes_back ? -1 : open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	terms.previous_fd = upgrade->own_fd;
+	r = upgrade_start(upgrade, program, &terms);
+	if (r < 0) {
+		log_fail("%s: execute for an upgrade: %s", program, strerror(-r));
+		return UPGRADE_NOT_STARTED;
+	}
+	upgrade->deadline_ms = keeper_now_us() / 1000 + PREPARE_MS;
+	return UPGRADE_NONE;
+}
+
+void keeper_begin_upgrade(struct keeper *keeper)
+{
+	enum upgrade_outcome outcome;
+
+	keeper->upgrade.attempts++;
+	if (!keeper->config->recovery || !keeper->upgrade.program)
+		outcome = UPGRADE_NO_RECOVERY;
+	else if (keeper->state != SERVING || keeper->arena_fd < 0 || keeper->is_recovering ||
+		 keeper->is_sweeping || keeper->upgrade.successor.pid)
+		outcome = UPGRADE_NOT_NOW;
+	else
+		outcome = start_successor(keeper, keeper->upgrade.program, false);
+	if (outcome != UPGRADE_NONE)
+		note_failure(keeper, outcome);
+}
+
+bool keeper_goes_back(struct keeper *keeper, int status)
+{
+	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	char path[PROCFS_FD_PATH_LEN];
+
+	if (keeper->previous_fd < 0 || keeper->arena_fd < 0 || was_killed ||
+	    !keeper_leaves_an_estate(keeper, status) || keeper->state != SERVING ||
+	    keeper_now_us() / 1000 > keeper->previous_ms)
+		return false;
+	log_fail("%s: server %d has failed soon after an upgrade: going back to the version before",
+		 keeper->config->mountpoint, (int)keeper->server.pid);
+	procfs_fd_path(keeper->previous_fd, path);
+	if (start_successor(keeper, path, true) != UPGRADE_NONE)
+		return false;
+	child_forget(&keeper->server);
+	return true;
+}
+
+/* Kills the server, which has to die at once. Returns false if it can't. */
+static bool end_server(struct keeper *keeper)
+{
+	if (!upgrade_stop(keeper->server.pid))
+		return false;
+	keeper_end(&keeper->server);
+	keeper->death = SIGKILL;
+	return true;
+}
+
+/* The manager watches the successor from now on. */
+static void tell_manager_of(pid_t successor)
+{
+	char state[32];
+
+	(void)snprintf(state, sizeof(state), "MAINPID=%d", (int)successor); /* fits */
+	(void)notify(state); /* there is nobody to tell of a failure */
+}
+
+/* The successor is prepared: it gets everything. */
+static void hand_over(struct keeper *keeper)
+{
+	struct upgrade *upgrade = &keeper->upgrade;
+	struct upgrade_message inherit = { .word = UPGRADE_INHERIT };
+
+	if (keeper->server.pid && !end_server(keeper)) {
+		keeper_end_upgrade(keeper, UPGRADE_BUSY);
+		return;
+	}
+	inherit.died_us = keeper_now_us();
+	inherit.failed = keeper->death != SIGKILL;
+	if (!upgrade_fetch(upgrade) || upgrade_send(upgrade->successor.fd, &inherit) < 0) {
+		keeper_end_upgrade(keeper, UPGRADE_FAILED); /* and then an heir takes over */
+		return;
+	}
+	tell_manager_of(upgrade->successor.pid);
+	keeper->has_handed_over = true;
+}
+
+void keeper_hear_successor(struct keeper *keeper)
+{
+	struct upgrade_message message;
+
+	if (upgrade_receive(keeper->upgrade.successor.fd, &message) &&
+	    message.word == UPGRADE_PREPARED)
+		hand_over(keeper);
+}
+
+void keeper_look_at_successor(struct keeper *keeper, bool has_ended)
+{
+	if (has_ended && !keeper->has_handed_over)
+		keeper_end_upgrade(keeper, upgrade_judge(&keeper->upgrade));
+	else if (keeper_now_us() / 1000 > keeper->upgrade.deadline_ms && !keeper->has_handed_over)
+		keeper_end_upgrade(keeper, UPGRADE_LATE);
+}
+
+/* Reaps the server, which has ended too early. Returns the exit code for the old keeper. */
+static int give_up(struct keeper *keeper)
+{
+	int status;
+
+	if (waitpid(keeper->server.pid, &status, 0) != keeper->server.pid)
+		return EXIT_CANNOT_SERVE;
+	child_forget(&keeper->server);
+	return WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_EXIT_LAYOUT ? UPGRADE_EXIT_LAYOUT
+									       : EXIT_CANNOT_SERVE;
+}
+
+/* Tells the server, which is prepared, to take over from the one that MESSAGE tells of. */
+static int let_inherit(struct keeper *keeper, struct succession *succession,
+		       const struct upgrade_message *message)
+{
+	const struct keeper_message death = {
+		.word = KEEPER_LINK_INHERIT,
+		.fd = -1,
+		.died_us = message->died_us,
+		.failed = message->failed,
+	};
+
+	succession_end(succession); /* before the server closes what it doesn't know */
+	keeper->is_recovering = keeper->is_sweeping = true;
+	keeper->sweep_ms = message->died_us / 1000;
+	keeper->previous_ms = keeper_now_us() / 1000 + GO_BACK_MS;
+	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
+	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
+		 keeper->config->version);
+	if (child_tell(&keeper->server, &death) < 0)
+		return EXIT_CANNOT_SERVE;
+	(void)kill(keeper->server.pid, SIGCONT); /* as for any heir */
+	return 0;
+}
+
+int keeper_inherit(struct keeper *keeper, struct succession *succession)
+{
+	struct keeper_message prepared;
+	struct upgrade_message message;
+	int r;
+
+	keeper->is_succeeding = true;
+	r = keeper_start(keeper, &keeper->server);
+	keeper->is_succeeding = false;
+	if (r < 0) {
+		log_fail("server: start: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = succession->keeper_fd, .events = POLLIN },
+			{ .fd = succession->fd, .events = POLLIN },
+			{ .fd = keeper->server.fd, .events = POLLIN },
+			{ .fd = keeper->server.pidfd, .events = POLLIN },
+		};
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return EXIT_CANNOT_SERVE;
+		if (fds[2].revents && child_hear(&keeper->server, &prepared) &&
+		    prepared.word == KEEPER_LINK_PREPARED) {
+			message = (struct upgrade_message){ .word = UPGRADE_PREPARED };
+			(void)upgrade_send(succession->fd, &message); /* it has died: see below */
+		}
+		if (fds[3].revents)
+			return give_up(keeper);
+		if (fds[1].revents && upgrade_receive(succession->fd, &message)) {
+			if (message.word == UPGRADE_INHERIT)
+				return let_inherit(keeper, succession, &message);
+			r = message.word == UPGRADE_FETCH ? succession_fetch(succession) : -EBADMSG;
+			if (r < 0) {
+				log_fail("upgrade: copy descriptors: %s", strerror(-r));
+				return EXIT_CANNOT_SERVE;
+			}
+			message = (struct upgrade_message){ .word = UPGRADE_FETCHED };
+			(void)upgrade_send(succession->fd, &message);
+		} else if (fds[0].revents || fds[1].revents & POLLHUP) {
+			return EXIT_CANNOT_SERVE; /* the old keeper has died */
+		}
+	}
+}

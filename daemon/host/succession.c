@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/succession.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/macro.h"
+
+/* Longest wait for the terms, ms: they are sent at once. */
+#define TERMS_MS 5000
+
+/* Descriptors that the old server may open until it is killed. */
+#define GROWTH 8192u
+
+/* Numbers of our own come in regions of this size, or of a power of two times that. */
+#define REGION_MIN 64u
+
+static int receive_terms(struct succession *succession)
+{
+	struct pollfd link = { .fd = succession->fd, .events = POLLIN };
+	struct upgrade_terms *terms = &succession->terms;
+
+	if (poll(&link, 1, TERMS_MS) != 1 ||
+	    recv(succession->fd, terms, sizeof(*terms), MSG_DONTWAIT) != (ssize_t)sizeof(*terms) ||
+	    terms->version != UPGRADE_TERMS || !memchr(terms->program, '\0', PATH_MAX))
+		return -EBADMSG;
+	return 0;
+}
+
+/* The numbers of a process's open descriptors. */
+struct numbers {
+	uint32_t *fds; /* ascending */
+	uint32_t count;
+};
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int list(pid_t pid, struct numbers *ret_numbers)
+{
+	struct numbers numbers = { 0 };
+	uint32_t room = 0;
+	struct dirent *entry;
+	char path[32];
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid); /* fits */
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (numbers.count == room) {
+			uint32_t *more = realloc(numbers.fds, (2 * room + 64) * sizeof(*more));
+
+			if (!more) {
+				free(numbers.fds);
+				(void)closedir(dir);
+				return -ENOMEM;
+			}
+			numbers.fds = more;
+			room = 2 * room + 64;
+		}
+		numbers.fds[numbers.count++] = (uint32_t)strtoul(entry->d_name, NULL, 10);
+	}
+	(void)closedir(dir);
+	qsort(numbers.fds, numbers.count, sizeof(*numbers.fds), compare);
+	*ret_numbers = numbers;
+	return 0;
+}
+
+static bool has_one_in(const struct numbers *numbers, uint64_t first, uint64_t count)
+{
+	for (uint32_t i = 0; i < numbers->count; i++) {
+		if (numbers->fds[i] >= first && numbers->fds[i] < first + count)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Chooses COUNT numbers that the old table doesn't use, and won't use soon, as the kernel gives out
+ * the lowest that is free. From one upgrade to the next this goes back and forth between two.
+ */
+static int choose_region(struct succession *succession, const struct numbers *numbers,
+			 uint32_t count)
+{
+	uint64_t step = REGION_MIN, first;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	while (step < count)
+		step *= 2;
+	if (limit.rlim_cur < step)
+		return -EMFILE;
+	first = MIN(round_up(2ull * numbers->count + GROWTH, step),
+		    (limit.rlim_cur / step - 1) * step);
+	while (first > numbers->count && has_one_in(numbers, first, step))
+		first -= step;
+	if (first <= numbers->count)
+		return -EMFILE;
+	succession->first = (uint32_t)first;
+	succession->count = (uint32_t)step;
+	return 0;
+}
+
+/* Fills all numbers below our own, so that what is opened from now on gets one of ours. */
+static int fill(const struct succession *succession)
+{
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* it stays, like its copies */
+
+	if (null_fd < 0)
+		return -errno;
+	for (;;) {
+		int fd = fcntl(null_fd, F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		if ((uint32_t)fd >= succession->first) {
+			(void)close(fd);
+			return 0;
+		}
+	}
+}
+
+static bool is_own(const struct succession *succession, uint32_t fd)
+{
+	return fd >= succession->first && fd < succession->first + succession->count;
+}
+
+/* Copies descriptor FD of the old keeper. The standard ones were inherited. */
+static int copy(const struct succession *succession, uint32_t fd)
+{
+	autoclose int got = -1;
+
+	if (fd <= STDERR_FILENO)
+		return 0;
+	if (is_own(succession, fd))
+		return -EBUSY;
+	got = (int)syscall(SYS_pidfd_getfd, succession->keeper_fd, fd, 0);
+	if (got < 0)
+		return errno == EBADF ? 0 : -errno; /* it was closed just now */
+	if (!is_own(succession, (uint32_t)got))
+		return -EMFILE;
+	return dup3(got, (int)fd, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int copy_all(const struct succession *succession, const struct numbers *numbers)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < numbers->count && !r; i++)
+		r = copy(succession, numbers->fds[i]);
+	return r;
+}
+
+/* Moves *FD to one of our own numbers. */
+static int move(const struct succession *succession, int *fd)
+{
+	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, (int)succession->first);
+
+	if (moved < 0)
+		return -errno;
+	close_fd(fd);
+	*fd = moved;
+	return 0;
+}
+
+static int make_table(struct succession *succession, uint32_t count)
+{
+	struct numbers numbers = { 0 };
+	int r;
+
+	succession->keeper_fd = pidfd_open(succession->keeper, 0);
+	if (succession->keeper_fd < 0)
+		return -errno;
+	r = list(succession->keeper, &numbers);
+	if (!r)
+		r = choose_region(succession, &numbers, count);
+	if (!r)
+		r = move(succession, &succession->fd);
+	if (!r)
+		r = move(succession, &succession->keeper_fd);
+	if (!r)
+		r = fill(succession);
+	if (!r)
+		r = copy_all(succession, &numbers);
+	free(numbers.fds);
+	return r;
+}
+
+int succession_begin(struct succession *succession, int fd, uint32_t count)
+{
+	int r;
+
+	*succession = (struct succession){ .fd = fd, .keeper = getppid(), .keeper_fd = -1 };
+	r = receive_terms(succession);
+	if (r < 0) {
+		log_fail("upgrade: read the terms of the old keeper: %s", strerror(-r));
+		return r;
+	}
+	r = make_table(succession, count);
+	if (r < 0)
+		log_fail("upgrade: copy the descriptors of the old keeper: %s", strerror(-r));
+	return r;
+}
+
+int succession_fetch(const struct succession *succession)
+{
+	struct numbers numbers;
+	int r = list(succession->keeper, &numbers);
+
+	if (r < 0)
+		return r;
+	r = copy_all(succession, &numbers);
+	free(numbers.fds);
+	return r;
+}
+
+void succession_end(struct succession *succession)
+{
+	close_fd(&succession->fd);
+	close_fd(&succession->keeper_fd);
+}

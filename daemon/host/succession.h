@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The successor's half of an upgrade (upgrade.h): its table of descriptors, and its link. */
+#ifndef CAISSON_SUCCESSION_H
+#define CAISSON_SUCCESSION_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host/upgrade.h"
+
+struct succession {
+	int fd;		/* the link to the old keeper, for upgrade_send() and upgrade_receive() */
+	pid_t keeper;	/* the old keeper */
+	int keeper_fd;	/* its pidfd */
+	uint32_t first; /* the numbers of our own descriptors, and of our server's */
+	uint32_t count;
+	struct upgrade_terms terms;
+};
+
+/*
+ * Reads the terms from the link FD, and makes a table of descriptors like the old keeper's, with
+ * COUNT numbers or more for our own. To be called when only the standard descriptors and FD are
+ * open. Returns 0 or -errno, logged.
+ */
+int succession_begin(struct succession *succession, int fd, uint32_t count);
+
+/* Copies the old keeper's descriptors again. Its server is dead. Returns 0 or -errno. */
+int succession_fetch(const struct succession *succession);
+
+/* Lets go of the old keeper. */
+void succession_end(struct succession *succession);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Live upgrade: another version of caissond goes on with the mount. The old keeper starts its
+ * successor, the installed program, which prepares everything while the old server serves:
+ *
+ *   old keeper                         successor
+ *   starts it, sends struct terms   →  copies the table of descriptors, starts its server, which
+ *                                      attaches the arena and makes its rings (like a spare)
+ *                                   ←  PREPARED
+ *   stops its server, kills it
+ *   FETCH                           →  copies the descriptors again
+ *                                   ←  FETCHED
+ *   INHERIT, and exits              →  has its server take over (takeover.h)
+ *
+ * Until the old server is killed nothing has happened to it, whatever the successor does. From then
+ * to INHERIT the old keeper's spare would take over, as after any death. After INHERIT the old
+ * keeper does nothing any more.
+ *
+ * A table of descriptors can't be shared across exec. So the successor has one of its own, with the
+ * same files under the same numbers, which the arena refers to. Its own descriptors, and those of
+ * its server, are in a region of numbers that the old table doesn't use. Where the old table has
+ * nothing, it has a dummy until its server sweeps (fd_marks_sweep()).
+ */
+#ifndef CAISSON_UPGRADE_H
+#define CAISSON_UPGRADE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/child.h"
+
+/* The first argument of a successor, followed by the number of its link. */
+#define UPGRADE_WORD "--take-over="
+
+/* How an upgrade has ended. The values are told from keeper to server, also of another version. */
+enum upgrade_outcome {
+	UPGRADE_NONE,
+	UPGRADE_DONE,
+	UPGRADE_WENT_BACK,   /* the new server has failed: the version before serves again */
+	UPGRADE_NO_RECOVERY, /* there is nothing that a successor could take over */
+	UPGRADE_NOT_NOW,     /* the mount starts, recovers, ends or is being upgraded */
+	UPGRADE_NOT_STARTED, /* the program can't be executed */
+	UPGRADE_REFUSED,     /* the successor doesn't know an option of the mount */
+	UPGRADE_LAYOUT,	     /* its tables are laid out in another way */
+	UPGRADE_FAILED,	     /* it has ended before it was ready */
+	UPGRADE_LATE,	     /* it wasn't ready in time */
+	UPGRADE_BUSY,	     /* the old server could not be stopped: it waits in the kernel */
+	UPGRADE_LOST,	     /* the old server has died meanwhile */
+	UPGRADE_OUTCOMES
+};
+
+/* One line for users, such as "its program has ended before it was ready". */
+const char *upgrade_outcome_text(uint32_t outcome);
+
+/* Exit codes: a successor, or its server, can't attach the arena; it doesn't know an option. */
+#define UPGRADE_EXIT_LAYOUT  65
+#define UPGRADE_EXIT_OPTIONS 66
+
+/* The two are of different versions: what they tell each other has a version of its own. */
+#define UPGRADE_TERMS 1u
+
+#define UPGRADE_PREPARED 'P' /* successor: its server is ready to take over */
+#define UPGRADE_FETCH	 'F' /* old keeper: its server is dead, copy what is new */
+#define UPGRADE_FETCHED	 'D' /* successor */
+#define UPGRADE_INHERIT	 'I' /* old keeper, and then no more; failed, died_us */
+
+struct upgrade_message {
+	int32_t word;
+	uint32_t failed;  /* as in struct keeper_message */
+	uint64_t died_us; /* the same */
+};
+
+/* What a successor is told first. Numbers of descriptors are those of the old keeper's table. */
+struct upgrade_terms {
+	uint32_t version; /* UPGRADE_TERMS */
+	int32_t session_fd, root_fd, read_fd, lock_fd, arena_fd, abort_fd;
+	int32_t previous_fd; /* the program that the old keeper runs, O_PATH */
+	uint32_t mount_id, mount_major, mount_minor;
+	uint64_t mount_unique_id;
+	uint32_t attempts;	/* upgrades since the mount, with this one */
+	uint32_t goes_back;	/* it is the previous version, as the last one has failed */
+	char program[PATH_MAX]; /* that is installed, for the next upgrade */
+};
+
+struct upgrade {
+	const char *program; /* path of the installed program */
+	char **argv;	     /* of a successor; argv[1] is free for UPGRADE_WORD */
+	struct child successor;
+	uint64_t deadline_ms;	      /* CLOCK_MONOTONIC, by which it has to be prepared */
+	int own_fd;		      /* the program that we run, for a way back; or -1 */
+	uint32_t attempts;	      /* since the mount */
+	enum upgrade_outcome outcome; /* of the last one */
+};
+
+/*
+ * Starts PROGRAM as the successor, and sends it TERMS. Returns 0 or -errno. The old keeper then
+ * polls upgrade->successor, as it does other children.
+ */
+int upgrade_start(struct upgrade *upgrade, const char *program, const struct upgrade_terms *terms);
+
+/* Ends the successor, if there is one, and closes what belongs to the attempt. */
+void upgrade_cancel(struct upgrade *upgrade);
+
+/* What the end of the successor, which has died, means. */
+enum upgrade_outcome upgrade_judge(const struct upgrade *upgrade);
+
+/* Has the successor copy the descriptors; the old server is dead. Waits for it. Returns success. */
+bool upgrade_fetch(const struct upgrade *upgrade);
+
+/* Sends MESSAGE to the other half. Doesn't block. Returns 0 or -errno. */
+int upgrade_send(int fd, const struct upgrade_message *message);
+
+/* Receives a message of the other half. Doesn't block. Returns whether there was one. */
+bool upgrade_receive(int fd, struct upgrade_message *ret_message);
+
+/*
+ * Stops process PID, a child, so that it can be killed at once. Returns false if it can't be
+ * stopped: a thread of it waits in the kernel. Then it goes on.
+ */
+bool upgrade_stop(pid_t pid);
+
+#endif
