@@ -630,11 +630,13 @@ static int succeed(struct caissond *self, int argc, char **argv)
 		return EXIT_CANNOT_SERVE;
 	arguments[0] = argv[0];
 	memcpy(arguments + 1, argv + 2, ((size_t)argc - 2) * sizeof(*argv));
+	succession_init(&succession, atoi(argv[1] + strlen(UPGRADE_WORD)));
 	r = options_parse(&self->options, argc - 1, arguments);
-	if (r < 0 || self->options.done || self->options.remount)
-		return UPGRADE_EXIT_OPTIONS;
-	r = succession_begin(&succession, atoi(argv[1] + strlen(UPGRADE_WORD)),
-			     SUCCESSOR_FDS(self->options.serve.queues));
+	if (r < 0 || self->options.done || self->options.remount) {
+		succession_give_up(&succession, UPGRADE_REFUSED);
+		return EXIT_USAGE;
+	}
+	r = succession_begin(&succession, SUCCESSOR_FDS(self->options.serve.queues));
 	if (r < 0)
 		return EXIT_CANNOT_SERVE;
 	if (options_fit_limits(&self->options) < 0)

@@ -43,14 +43,17 @@ static bool reap(int *code)
 	return pid == 0;
 }
 
+void front_begin(void)
+{
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* can't fail */
+}
+
 int front_stay(void)
 {
 	int code = EXIT_CANNOT_SERVE;
 	siginfo_t info;
 	sigset_t set;
 
-	/* so that a successor's successor becomes our child */
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	(void)munlockall();
 	(void)close_range(STDERR_FILENO + 1, ~0u, 0);
 	(void)sigemptyset(&set); /* these can't fail with valid signals */

@@ -6,6 +6,9 @@
 #ifndef CAISSON_FRONT_H
 #define CAISSON_FRONT_H
 
+/* Makes successors our children: to be called before the first one is started. */
+void front_begin(void);
+
 /*
  * Closes all descriptors but the standard ones, and waits for the successor, a child, and for the
  * successor's successors. SIGTERM, SIGINT and SIGHUP have to be blocked. Returns the exit code of

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
@@ -69,6 +70,7 @@ static enum upgrade_outcome start_successor(struct keeper *keeper, const char *p
 	struct upgrade *upgrade = &keeper->upgrade;
 	struct upgrade_terms terms = {
 		.version = UPGRADE_TERMS,
+		.keeper = getpid(),
 		.session_fd = fuse_session_fd(keeper->mount.se),
 		.root_fd = config->root_fd,
 		.read_fd = config->read_fd,
@@ -175,29 +177,32 @@ void keeper_hear_successor(struct keeper *keeper)
 {
 	struct upgrade_message message;
 
-	if (upgrade_receive(keeper->upgrade.successor.fd, &message) &&
-	    message.word == UPGRADE_PREPARED)
+	if (!upgrade_receive(keeper->upgrade.successor.fd, &message))
+		return; /* it has ended, which its pidfd tells */
+	if (message.word == UPGRADE_PREPARED)
 		hand_over(keeper);
+	else if (message.word == UPGRADE_GAVE_UP)
+		keeper_end_upgrade(keeper, message.outcome);
 }
 
 void keeper_look_at_successor(struct keeper *keeper, bool has_ended)
 {
 	if (has_ended && !keeper->has_handed_over)
-		keeper_end_upgrade(keeper, upgrade_judge(&keeper->upgrade));
+		keeper_end_upgrade(keeper, UPGRADE_FAILED);
 	else if (keeper_now_us() / 1000 > keeper->upgrade.deadline_ms && !keeper->has_handed_over)
 		keeper_end_upgrade(keeper, UPGRADE_LATE);
 }
 
-/* Reaps the server, which has ended too early. Returns the exit code for the old keeper. */
-static int give_up(struct keeper *keeper)
+/* The server has ended too early. Tells the old keeper why. Returns the exit code. */
+static int give_up(struct keeper *keeper, const struct succession *succession)
 {
-	int status;
+	int status = 0;
 
-	if (waitpid(keeper->server.pid, &status, 0) != keeper->server.pid)
-		return EXIT_CANNOT_SERVE;
-	child_forget(&keeper->server);
-	return WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_EXIT_LAYOUT ? UPGRADE_EXIT_LAYOUT
-									       : EXIT_CANNOT_SERVE;
+	if (waitpid(keeper->server.pid, &status, 0) == keeper->server.pid)
+		child_forget(&keeper->server);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_EXIT_LAYOUT)
+		succession_give_up(succession, UPGRADE_LAYOUT);
+	return EXIT_CANNOT_SERVE;
 }
 
 /* Tells the server, which is prepared, to take over from the one that MESSAGE tells of. */
@@ -253,7 +258,7 @@ int keeper_inherit(struct keeper *keeper, struct succession *succession)
 			(void)upgrade_send(succession->fd, &message); /* it has died: see below */
 		}
 		if (fds[3].revents)
-			return give_up(keeper);
+			return give_up(keeper, succession);
 		if (fds[1].revents && upgrade_receive(succession->fd, &message)) {
 			if (message.word == UPGRADE_INHERIT)
 				return let_inherit(keeper, succession, &message);

@@ -388,6 +388,8 @@ static struct keeper make_keeper(const struct keeper_config *config)
 
 int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 {
+	/* whoever has started us watches this process, unless it can be told of another one */
+	bool is_front = config->foreground && !notify_is_wanted();
 	struct keeper keeper = make_keeper(config);
 	sigset_t signals, saved;
 	int code = EXIT_CANNOT_SERVE, r;
@@ -410,10 +412,10 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se)
 		fuse_session_unmount(se);
 		return EXIT_CANNOT_SERVE;
 	}
+	if (is_front)
+		front_begin();
 	code = be_keeper(&keeper, &signals);
-	if (keeper.has_handed_over && config->foreground && !notify_is_wanted())
-		code = front_stay();
-	return code;
+	return is_front && keeper.has_handed_over ? front_stay() : code;
 }
 
 int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,

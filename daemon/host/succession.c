@@ -36,6 +36,7 @@ static int receive_terms(struct succession *succession)
 	    recv(succession->fd, terms, sizeof(*terms), MSG_DONTWAIT) != (ssize_t)sizeof(*terms) ||
 	    terms->version != UPGRADE_TERMS || !memchr(terms->program, '\0', PATH_MAX))
 		return -EBADMSG;
+	succession->keeper = terms->keeper;
 	return 0;
 }
 
@@ -207,12 +208,15 @@ static int make_table(struct succession *succession, uint32_t count)
 	return r;
 }
 
-int succession_begin(struct succession *succession, int fd, uint32_t count)
+void succession_init(struct succession *succession, int fd)
 {
-	int r;
+	*succession = (struct succession){ .fd = fd, .keeper_fd = -1 };
+}
 
-	*succession = (struct succession){ .fd = fd, .keeper = getppid(), .keeper_fd = -1 };
-	r = receive_terms(succession);
+int succession_begin(struct succession *succession, uint32_t count)
+{
+	int r = receive_terms(succession);
+
 	if (r < 0) {
 		log_fail("upgrade: read the terms of the old keeper: %s", strerror(-r));
 		return r;
@@ -233,6 +237,13 @@ int succession_fetch(const struct succession *succession)
 	r = copy_all(succession, &numbers);
 	free(numbers.fds);
 	return r;
+}
+
+void succession_give_up(const struct succession *succession, enum upgrade_outcome outcome)
+{
+	const struct upgrade_message message = { .word = UPGRADE_GAVE_UP, .outcome = outcome };
+
+	(void)upgrade_send(succession->fd, &message); /* without it, our end tells */
 }
 
 void succession_end(struct succession *succession)

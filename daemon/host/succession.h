@@ -17,15 +17,21 @@ struct succession {
 	struct upgrade_terms terms;
 };
 
+/* Begins with the link FD. */
+void succession_init(struct succession *succession, int fd);
+
 /*
- * Reads the terms from the link FD, and makes a table of descriptors like the old keeper's, with
- * COUNT numbers or more for our own. To be called when only the standard descriptors and FD are
- * open. Returns 0 or -errno, logged.
+ * Reads the terms from the link, and makes a table of descriptors like the old keeper's, with
+ * COUNT numbers or more for our own. To be called when only the standard descriptors and the link
+ * are open. Returns 0 or -errno, logged.
  */
-int succession_begin(struct succession *succession, int fd, uint32_t count);
+int succession_begin(struct succession *succession, uint32_t count);
 
 /* Copies the old keeper's descriptors again. Its server is dead. Returns 0 or -errno. */
 int succession_fetch(const struct succession *succession);
+
+/* Tells the old keeper why there can be no upgrade. We are about to end. */
+void succession_give_up(const struct succession *succession, enum upgrade_outcome outcome);
 
 /* Lets go of the old keeper. */
 void succession_end(struct succession *succession);

@@ -20,6 +20,9 @@
 /* Longest time for a successor to copy the descriptors while nobody serves, ms. */
 #define FETCH_MS 5000
 
+/* Longest wait for the end of a successor that is killed, ms. */
+#define END_MS 5000
+
 /* Longest time for a server to stop, ms, and how often to look. */
 #define STOP_MS	     1000
 #define STOP_LOOK_NS 500000
@@ -50,26 +53,64 @@ const char *upgrade_outcome_text(uint32_t outcome)
 	return outcome < UPGRADE_OUTCOMES ? texts[outcome] : "for a reason of a later version";
 }
 
+/* What the process between tells. */
+struct report {
+	int error; /* errno */
+	pid_t pid;
+};
+
 /* Executes PROGRAM with the descriptor LINK_FD, and no other but the standard ones. */
-static int spawn(struct upgrade *upgrade, const char *program, int link_fd, pid_t *ret_pid)
+static struct report execute(struct upgrade *upgrade, const char *program, int link_fd)
 {
+	struct report report = { .error = ENOMEM };
 	posix_spawn_file_actions_t actions;
 	char word[sizeof(UPGRADE_WORD) + 12];
-	int error;
 
 	(void)snprintf(word, sizeof(word), UPGRADE_WORD "%d", link_fd); /* fits */
-	error = posix_spawn_file_actions_init(&actions);
-	if (error)
-		return -error;
-	/* the same number: this clears FD_CLOEXEC in the child */
-	error = posix_spawn_file_actions_adddup2(&actions, link_fd, link_fd);
-	if (!error) {
-		upgrade->argv[1] = word;
-		error = posix_spawn(ret_pid, program, &actions, NULL, upgrade->argv, environ);
-		upgrade->argv[1] = NULL;
+	upgrade->argv[1] = word;
+	if (posix_spawn_file_actions_init(&actions) == 0 &&
+	    /* the same number: this clears FD_CLOEXEC in the child */
+	    posix_spawn_file_actions_adddup2(&actions, link_fd, link_fd) == 0)
+		report.error =
+			posix_spawn(&report.pid, program, &actions, NULL, upgrade->argv, environ);
+	return report;
+}
+
+/*
+ * Starts PROGRAM as the child of a process that ends at once. So a service manager that adopts
+ * orphans is its parent, and follows it when it becomes the main process.
+ */
+static int spawn(struct upgrade *upgrade, const char *program, int link_fd)
+{
+	struct report report = { .error = ECHILD };
+	pid_t between;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	between = fork();
+	if (between == 0) {
+		(void)close(fds[0]);
+		report = execute(upgrade, program, link_fd);
+		(void)send(fds[1], &report, sizeof(report), MSG_NOSIGNAL);
+		(void)!read(fds[1], &report, 1); /* until its PID can't be another's any more */
+		_exit(0);
 	}
-	(void)posix_spawn_file_actions_destroy(&actions); /* can't fail */
-	return -error;
+	close_fd(&fds[1]);
+	if (between < 0)
+		report.error = errno;
+	else
+		(void)recv(fds[0], &report, sizeof(report), 0); /* or it has died */
+	if (!report.error) {
+		upgrade->successor.pid = report.pid;
+		upgrade->successor.pidfd = pidfd_open(report.pid, 0);
+		if (upgrade->successor.pidfd < 0)
+			report.error = errno;
+	}
+	close_fd(&fds[0]);
+	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	return -report.error;
 }
 
 int upgrade_start(struct upgrade *upgrade, const char *program, const struct upgrade_terms *terms)
@@ -80,53 +121,32 @@ int upgrade_start(struct upgrade *upgrade, const char *program, const struct upg
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
 	*successor = (struct child){ .pidfd = -1, .fd = fds[0], .far_fd = fds[1] };
-	r = spawn(upgrade, program, fds[1], &successor->pid);
+	r = spawn(upgrade, program, fds[1]);
 	close_fd(&successor->far_fd);
 	if (r < 0) {
-		successor->pid = 0;
-		goto fail;
-	}
-	successor->pidfd = pidfd_open(successor->pid, 0);
-	if (successor->pidfd < 0) {
-		r = -errno;
-		goto fail;
+		upgrade_cancel(upgrade);
+		return r;
 	}
 	/* it copies our descriptors; fails where Yama isn't there to forbid that */
 	(void)prctl(PR_SET_PTRACER, (unsigned long)successor->pid, 0, 0, 0);
 	/* fails if it has ended: its pidfd tells */
 	(void)send(successor->fd, terms, sizeof(*terms), MSG_NOSIGNAL | MSG_DONTWAIT);
 	return 0;
-fail:
-	upgrade_cancel(upgrade);
-	return r;
 }
 
 void upgrade_cancel(struct upgrade *upgrade)
 {
-	if (upgrade->successor.pid) {
-		(void)kill(upgrade->successor.pid, SIGKILL); /* our child, not reaped yet */
-		while (waitpid(upgrade->successor.pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	child_forget(&upgrade->successor);
+	struct child *successor = &upgrade->successor;
+	struct pollfd end = { .fd = successor->pidfd, .events = POLLIN };
+
+	/* its copies of descriptors have gone when it is a zombie */
+	if (successor->pidfd >= 0 && pidfd_send_signal(successor->pidfd, SIGKILL, NULL, 0) == 0)
+		(void)poll(&end, 1, END_MS);
+	/* fails if it isn't ours to reap: see front.h */
+	if (successor->pid)
+		(void)waitpid(successor->pid, NULL, WNOHANG);
+	child_forget(successor);
 	close_fd(&upgrade->own_fd);
-}
-
-enum upgrade_outcome upgrade_judge(const struct upgrade *upgrade)
-{
-	siginfo_t info = { 0 };
-
-	if (waitid(P_PID, (id_t)upgrade->successor.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-	    info.si_pid == 0 || info.si_code != CLD_EXITED)
-		return UPGRADE_FAILED;
-	switch (info.si_status) {
-	case UPGRADE_EXIT_OPTIONS:
-		return UPGRADE_REFUSED;
-	case UPGRADE_EXIT_LAYOUT:
-		return UPGRADE_LAYOUT;
-	default:
-		return UPGRADE_FAILED;
-	}
 }
 
 bool upgrade_fetch(const struct upgrade *upgrade)

@@ -53,20 +53,21 @@ enum upgrade_outcome {
 /* One line for users, such as "its program has ended before it was ready". */
 const char *upgrade_outcome_text(uint32_t outcome);
 
-/* Exit codes: a successor, or its server, can't attach the arena; it doesn't know an option. */
-#define UPGRADE_EXIT_LAYOUT  65
-#define UPGRADE_EXIT_OPTIONS 66
+/* Exit code of a successor's server that can't attach the arena. */
+#define UPGRADE_EXIT_LAYOUT 65
 
 /* The two are of different versions: what they tell each other has a version of its own. */
 #define UPGRADE_TERMS 1u
 
 #define UPGRADE_PREPARED 'P' /* successor: its server is ready to take over */
+#define UPGRADE_GAVE_UP	 'G' /* successor, which ends; outcome */
 #define UPGRADE_FETCH	 'F' /* old keeper: its server is dead, copy what is new */
 #define UPGRADE_FETCHED	 'D' /* successor */
 #define UPGRADE_INHERIT	 'I' /* old keeper, and then no more; failed, died_us */
 
 struct upgrade_message {
 	int32_t word;
+	uint32_t outcome; /* enum upgrade_outcome */
 	uint32_t failed;  /* as in struct keeper_message */
 	uint64_t died_us; /* the same */
 };
@@ -74,6 +75,7 @@ struct upgrade_message {
 /* What a successor is told first. Numbers of descriptors are those of the old keeper's table. */
 struct upgrade_terms {
 	uint32_t version; /* UPGRADE_TERMS */
+	int32_t keeper;	  /* PID of the old keeper */
 	int32_t session_fd, root_fd, read_fd, lock_fd, arena_fd, abort_fd;
 	int32_t previous_fd; /* the program that the old keeper runs, O_PATH */
 	uint32_t mount_id, mount_major, mount_minor;
@@ -101,9 +103,6 @@ int upgrade_start(struct upgrade *upgrade, const char *program, const struct upg
 
 /* Ends the successor, if there is one, and closes what belongs to the attempt. */
 void upgrade_cancel(struct upgrade *upgrade);
-
-/* What the end of the successor, which has died, means. */
-enum upgrade_outcome upgrade_judge(const struct upgrade *upgrade);
 
 /* Has the successor copy the descriptors; the old server is dead. Waits for it. Returns success. */
 bool upgrade_fetch(const struct upgrade *upgrade);

@@ -71,7 +71,7 @@ initramfs_make() {
 			initramfs_missing="no program $name on this machine"
 			return 77
 		}
-		ln -sf "$file" "$stage/usr/bin/$name"
+		ln -sf "$file" "$stage/usr/bin/${name##*/}"
 	done
 	for name in $(case_values "$script" build); do
 		file=$(build_find "$name")
