@@ -51,6 +51,7 @@
 #include "host/fuse-mount.h"
 #include "host/keeper.h"
 #include "host/options.h"
+#include "host/orphan.h"
 #include "host/preflight.h"
 #include "host/remount.h"
 #include "host/self-audit.h"
@@ -108,6 +109,24 @@ static uint64_t seconds_since(const struct timespec *then)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
 	return (uint64_t)(now.tv_sec - then->tv_sec);
+}
+
+/* The answer to "terms". */
+static int tell_terms(void *arg, char *text, size_t len)
+{
+	const struct caissond *self = arg;
+	struct orphan orphan = {
+		.session_fd = fuse_session_fd(self->fuse),
+		.root_fd = self->store.root_fd,
+		.read_fd = self->store.read_fd,
+		.lock_fd = self->lock.fd,
+		.arena_fd = self->server.handover ? self->server.arena.memfd : -1,
+	};
+
+	if (!self->keeper_gone)
+		return snprintf(text, len, "error: its keeper lives\n");
+	memcpy(orphan.sizes, self->sizes, sizeof(orphan.sizes));
+	return orphan_render(&orphan, text, len);
 }
 
 static void fill_status(void *arg, struct status *status)
@@ -307,7 +326,7 @@ static void tell_taken_over(const struct caissond *self)
 	log_info("%s: take over from %s: done after %llu ms; since the mount "
 		 "%llu requests were done again, %llu answered again, %llu refused",
 		 self->options.mountpoint,
-		 self->link->is_successor ? "another version" : "a server that has died",
+		 self->link->is_successor ? "another keeper's server" : "a server that has died",
 		 (unsigned long long)(handover->pause_us / 1000),
 		 (unsigned long long)handover->redone, (unsigned long long)handover->resent,
 		 (unsigned long long)handover->refused);
@@ -416,6 +435,7 @@ static int serve_with_server(struct caissond *self)
 	};
 	self->loop = (struct control_loop){
 		.fill = fill_status,
+		.terms = tell_terms,
 		.tick = tick,
 		.ready = watch_ready,
 		.arg = self,
@@ -536,34 +556,48 @@ static char *find_program(void)
 	return strdup(path);
 }
 
-/*
- * The arguments of a successor: ours, with the paths as they were found, and with what was set by
- * the machine as it was then. argv[1] is left free. The array is to be freed, and the others live
- * as long as SELF does. Returns NULL if memory is missing.
- */
-static char **make_successor_argv(struct caissond *self, int argc, char **argv)
+/* Notes the options that decide how the tables are laid out, as they are in force. */
+static void note_sizes(struct caissond *self)
 {
-	static char dash_o[] = "-o"; /* argv isn't const */
 	const struct serve_config *config = &self->options.serve;
-	char **result = calloc((size_t)argc + 4, sizeof(*result));
-	int at = 0;
 
-	if (!result)
-		return NULL;
 	(void)snprintf(self->sizes, sizeof(self->sizes),
 		       "queues=%u,queue_depth=%u,workers=%u,inodes=%u,files=%u,max_write=%u,"
 		       "extent_size_hint=%u",
 		       config->queues, config->queue_depth, config->workers, config->inodes,
 		       config->files, config->max_write, config->extent_size_hint);
+}
+
+/*
+ * The arguments of a successor: ours, with the paths BACKING and MOUNTPOINT, and with the sizes of
+ * note_sizes(). argv[1] is left free. The array is to be freed; what it has lives as long as SELF
+ * and the paths do. Returns NULL if memory is missing.
+ */
+static char **make_successor_argv(struct caissond *self, int argc, char **argv, char *backing,
+				  char *mountpoint)
+{
+	static char dash_o[] = "-o"; /* argv isn't const */
+	char **result = calloc((size_t)argc + 4, sizeof(*result));
+	bool has_sizes = false;
+	int at = 0;
+
+	if (!result)
+		return NULL;
 	result[at++] = argv[0];
 	at++;
-	result[at++] = dash_o;
-	result[at++] = self->sizes;
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i <= argc; i++) {
+		/* the last word counts, but nothing is an option after "--" */
+		if (!has_sizes && (i == argc || strcmp(argv[i], "--") == 0)) {
+			result[at++] = dash_o;
+			result[at++] = self->sizes;
+			has_sizes = true;
+		}
+		if (i == argc)
+			break;
 		if (argv[i] == self->options.backing_word)
-			result[at++] = self->options.backing;
+			result[at++] = backing;
 		else if (argv[i] == self->options.mountpoint_word)
-			result[at++] = self->options.mountpoint;
+			result[at++] = mountpoint;
 		else
 			result[at++] = argv[i];
 	}
@@ -598,14 +632,25 @@ static struct keeper_config keeper_config(struct caissond *self)
 	};
 }
 
+/* The process's own settings, for which `caisson status` has the result. */
+static void protect(struct caissond *self, int marked)
+{
+	if (!self->options.require_io_flusher && marked == 0)
+		/* io_flusher=off asks to serve unmarked; the audit shows the result */
+		(void)caisson_flusher_leave(&self->flusher);
+	(void)oom_protect();
+}
+
 /* Phase 5. */
 static int keep(struct caissond *self, int argc, char **argv)
 {
-	autofree char **successor_argv = make_successor_argv(self, argc, argv);
-	autofree char *program = find_program();
+	autofree char **successor_argv = NULL, *program = find_program();
 	struct keeper_config config = keeper_config(self);
 	char status[2 * PATH_MAX];
 
+	note_sizes(self);
+	successor_argv = make_successor_argv(self, argc, argv, self->options.backing,
+					     self->options.mountpoint);
 	describe_service(self, status, sizeof(status));
 	config.status = status;
 	config.program = successor_argv ? program : NULL;
@@ -613,48 +658,119 @@ static int keep(struct caissond *self, int argc, char **argv)
 	return keeper_run(&config, self->fuse);
 }
 
+/* Makes CONFIG that of a successor, which has copied the descriptors of another server. */
+static int fill_successor(struct caissond *self, int session_fd, struct keeper_config *config,
+			  char *status, size_t len)
+{
+	int code = fuse_mount_adopt(session_fd, &self->options.mount_args, &self->fuse);
+
+	*config = keeper_config(self);
+	describe_service(self, status, len);
+	config->status = status;
+	return code;
+}
+
+/* As options_parse(), without the first argument, which is none of the user's. */
+static int parse_successor_argv(struct options *options, int argc, char **argv)
+{
+	autofree char **arguments = calloc((size_t)argc, sizeof(*arguments));
+
+	if (!arguments)
+		return -ENOMEM;
+	arguments[0] = argv[0];
+	memcpy(arguments + 1, argv + 2, ((size_t)argc - 2) * sizeof(*argv));
+	return options_parse(options, argc - 1, arguments);
+}
+
 /*
  * The successor's way to phase 5: nothing is looked for by name, as the old server serves. ARGV is
- * ours, of which the first argument is for succession_begin().
+ * ours, with the link as the first argument.
  */
 static int succeed(struct caissond *self, int argc, char **argv)
 {
 	static struct succession succession; /* too large for the stack */
 	const struct upgrade_terms *terms = &succession.terms;
-	autofree char **arguments = calloc((size_t)argc, sizeof(*arguments)); /* without that one */
 	struct keeper_config config;
 	char status[2 * PATH_MAX];
-	int r;
+	int code, r;
 
-	if (!arguments)
-		return EXIT_CANNOT_SERVE;
-	arguments[0] = argv[0];
-	memcpy(arguments + 1, argv + 2, ((size_t)argc - 2) * sizeof(*argv));
 	succession_init(&succession, atoi(argv[1] + strlen(UPGRADE_WORD)));
-	r = options_parse(&self->options, argc - 1, arguments);
+	r = parse_successor_argv(&self->options, argc, argv);
 	if (r < 0 || self->options.done || self->options.remount) {
 		succession_give_up(&succession, UPGRADE_REFUSED);
 		return EXIT_USAGE;
 	}
 	r = succession_begin(&succession, SUCCESSOR_FDS(self->options.serve.queues));
-	if (r < 0)
-		return EXIT_CANNOT_SERVE;
-	if (options_fit_limits(&self->options) < 0)
+	if (r < 0 || options_fit_limits(&self->options) < 0)
 		return EXIT_CANNOT_SERVE;
 	store_adopt(&self->store, terms->root_fd, terms->read_fd);
 	self->lock.fd = terms->lock_fd;
 	self->mount.major = terms->mount_major;
 	self->mount.minor = terms->mount_minor;
-	r = fuse_mount_adopt(terms->session_fd, &self->options.mount_args, &self->fuse);
-	if (r)
-		return r;
+	code = fill_successor(self, terms->session_fd, &config, status, sizeof(status));
+	if (code)
+		return code;
+	note_sizes(self);
 	argv[1] = NULL; /* the next one's */
-	config = keeper_config(self);
-	describe_service(self, status, sizeof(status));
-	config.status = status;
 	config.program = terms->program;
 	config.argv = argv;
 	return keeper_succeed(&config, self->fuse, &succession);
+}
+
+/* Whether BACKING is what the orphan serves, whose descriptors we have. */
+static bool is_same_backing(const struct caissond *self, const struct orphan *orphan)
+{
+	struct stat ours, theirs;
+
+	if (stat(self->options.backing, &ours) == 0 && fstat(orphan->root_fd, &theirs) == 0 &&
+	    ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
+		return true;
+	log_fail("%s: take over %s: its server serves another directory", self->options.backing,
+		 self->options.mountpoint);
+	return false;
+}
+
+/* The way to phase 5 of a keeper for ORPHAN, instead of the phases 3 and 4. */
+static int adopt(struct caissond *self, int argc, char **argv, int marked,
+		 const struct orphan *orphan)
+{
+	autofree char *backing = NULL, *mountpoint = NULL, *program = find_program();
+	autofree char **successor_argv = NULL;
+	struct options *options = &self->options;
+	static struct succession succession; /* too large for the stack */
+	struct keeper_config config;
+	char status[2 * PATH_MAX];
+	int code;
+
+	backing = realpath(options->backing, NULL);
+	if (!backing || mountinfo_path(options->mountpoint, &mountpoint) < 0) {
+		log_fail("%s: serve: %s", options->backing, strerror(errno));
+		return EXIT_CANNOT_SERVE;
+	}
+	/* what the machine or the defaults decided then counts */
+	(void)snprintf(self->sizes, sizeof(self->sizes), "%s", orphan->sizes);
+	successor_argv = make_successor_argv(self, argc, argv, backing, mountpoint);
+	options_destroy(options);
+	if (!successor_argv || parse_successor_argv(options, argc + 3, successor_argv) < 0 ||
+	    options_fit_limits(options) < 0)
+		return EXIT_CANNOT_SERVE;
+	code = preflight_check(options, marked);
+	if (code)
+		return code;
+	protect(self, marked);
+	succession_init(&succession, -1);
+	if (succession_copy(&succession, orphan->pid, SUCCESSOR_FDS(options->serve.queues)) < 0 ||
+	    !is_same_backing(self, orphan))
+		return EXIT_CANNOT_SERVE;
+	store_adopt(&self->store, orphan->root_fd, orphan->read_fd);
+	self->lock.fd = orphan->lock_fd;
+	self->mount = orphan->mount;
+	code = fill_successor(self, orphan->session_fd, &config, status, sizeof(status));
+	if (code)
+		return code;
+	config.program = program;
+	config.argv = successor_argv;
+	return keeper_adopt(&config, self->fuse, &succession, orphan);
 }
 
 /*
@@ -678,6 +794,7 @@ static int close_inherited(void)
 
 static int run(struct caissond *self, int argc, char **argv, int marked)
 {
+	struct orphan orphan;
 	int code, r;
 
 	if (argc > 1 && strncmp(argv[1], UPGRADE_WORD, strlen(UPGRADE_WORD)) == 0)
@@ -698,6 +815,8 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		log_split(self->options.helper ? LOG_LEVEL_FAIL : LOG_LEVEL_WARN);
 
 	/* 3 */
+	if (orphan_find(self->options.mountpoint, &orphan) == 0)
+		return adopt(self, argc, argv, marked, &orphan);
 	r = options_check_paths(&self->options);
 	if (r == 0)
 		r = options_fit_limits(&self->options);
@@ -708,10 +827,7 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 		code = preflight_open_store(self->options.backing, &self->store, &self->lock);
 	if (code)
 		return code;
-	if (!self->options.require_io_flusher && marked == 0)
-		/* io_flusher=off asks to serve unmarked; the audit shows the result */
-		(void)caisson_flusher_leave(&self->flusher);
-	(void)oom_protect(); /* `caisson status` shows the result */
+	protect(self, marked);
 
 	/* 4 */
 	code = mount_it(self);

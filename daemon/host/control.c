@@ -202,6 +202,8 @@ static void client_answer(struct control_client *client, const struct control_lo
 	loop->fill(loop->arg, status);
 	if (strcmp(client->request, "status") == 0)
 		n = status_render(status, client->answer, sizeof(client->answer));
+	else if (strcmp(client->request, "terms") == 0)
+		n = loop->terms(loop->arg, client->answer, sizeof(client->answer));
 	else
 		n = snprintf(client->answer, sizeof(client->answer), "error: unknown request\n");
 	if (n < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The control socket of a mount, and the server's main loop around it. A client sends one line,
- * gets one answer, and the connection is closed. The answer to "status" has the form of status.h.
- * The answer to anything else is "error: …\n". Only root and the daemon's own user may connect.
+ * gets one answer, and the connection is closed. The answer to "status" has the form of status.h,
+ * that to "terms" the form of orphan.h. The answer to anything else is "error: …\n". Only root
+ * and the daemon's own user may connect.
  */
 #ifndef CAISSON_CONTROL_H
 #define CAISSON_CONTROL_H
@@ -29,6 +30,8 @@ struct control {
 /* Functions that control_run() calls on its thread. */
 struct control_loop {
 	void (*fill)(void *arg, struct status *ret_status);
+	/* Writes the answer to "terms" into TEXT. Returns its length or -errno. */
+	int (*terms)(void *arg, char *text, size_t len);
 	void (*tick)(void *arg); /* called each CONTROL_TICK_MS */
 	/* WATCH_FD[I] is readable or at its end. Returns false to end the loop. */
 	bool (*ready)(void *arg, uint32_t i);

@@ -33,6 +33,7 @@ enum keeper_state {
 	STATES
 };
 
+struct orphan;
 struct succession;
 
 struct keeper {
@@ -58,6 +59,8 @@ struct keeper {
 	struct upgrade upgrade;
 	bool is_succeeding;   /* a server is being started that takes over from another keeper's */
 	int death;	      /* wait status of the last server's end */
+	bool is_front;	      /* its exit code is waited for (front.h) */
+	bool is_inherited;    /* the mount was another keeper's, and is ours now */
 	bool has_handed_over; /* a successor has everything now */
 	int previous_fd;      /* the program of the previous version, to go back to; or -1 */
 	uint64_t previous_ms; /* until when we would, CLOCK_MONOTONIC */
@@ -114,5 +117,9 @@ bool keeper_goes_back(struct keeper *keeper, int status);
  * 0, or an exit code; then that server goes on.
  */
 int keeper_inherit(struct keeper *keeper, struct succession *succession);
+
+/* The same for an orphan, which then is dead. */
+int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
+		       const struct orphan *orphan);
 
 #endif

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "base/macro.h"
 #include "base/procfs.h"
 #include "host/notify.h"
+#include "host/orphan.h"
 #include "host/succession.h"
 
 /* Longest time for a successor to be prepared, ms. */
@@ -205,44 +207,88 @@ static int give_up(struct keeper *keeper, const struct succession *succession)
 	return EXIT_CANNOT_SERVE;
 }
 
-/* Tells the server, which is prepared, to take over from the one that MESSAGE tells of. */
-static int let_inherit(struct keeper *keeper, struct succession *succession,
-		       const struct upgrade_message *message)
+/* Starts the server that is to take over from another keeper's. Returns 0 or an exit code. */
+static int start_inheriting(struct keeper *keeper)
+{
+	int r;
+
+	keeper->is_succeeding = true;
+	r = keeper_start(keeper, &keeper->server);
+	keeper->is_succeeding = false;
+	if (r == 0)
+		return 0;
+	log_fail("server: start: %s", strerror(-r));
+	return EXIT_CANNOT_SERVE;
+}
+
+/* Tells the server, which is prepared, to take over from one that has died. */
+static int let_inherit(struct keeper *keeper, struct succession *succession, uint64_t died_us,
+		       bool failed)
 {
 	const struct keeper_message death = {
 		.word = KEEPER_LINK_INHERIT,
 		.fd = -1,
-		.died_us = message->died_us,
-		.failed = message->failed,
+		.died_us = died_us,
+		.failed = failed,
 	};
 
 	succession_end(succession); /* before the server closes what it doesn't know */
+	keeper->is_inherited = true;
 	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = message->died_us / 1000;
-	keeper->previous_ms = keeper_now_us() / 1000 + GO_BACK_MS;
-	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
-	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
-		 keeper->config->version);
+	keeper->sweep_ms = died_us / 1000;
 	if (child_tell(&keeper->server, &death) < 0)
 		return EXIT_CANNOT_SERVE;
 	(void)kill(keeper->server.pid, SIGCONT); /* as for any heir */
 	return 0;
 }
 
-int keeper_inherit(struct keeper *keeper, struct succession *succession)
+/* As let_inherit(), from the server of the old keeper, which has sent MESSAGE. */
+static int succeed(struct keeper *keeper, struct succession *succession,
+		   const struct upgrade_message *message)
 {
-	struct keeper_message prepared;
-	struct upgrade_message message;
+	keeper->previous_ms = keeper_now_us() / 1000 + GO_BACK_MS;
+	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
+	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
+		 keeper->config->version);
+	return let_inherit(keeper, succession, message->died_us, message->failed);
+}
+
+/* Answers a message of the old keeper. Sets *RET_CODE and returns true if that was the last one. */
+static bool answer(struct keeper *keeper, struct succession *succession,
+		   const struct upgrade_message *message, int *ret_code)
+{
+	const struct upgrade_message fetched = { .word = UPGRADE_FETCHED };
 	int r;
 
-	keeper->is_succeeding = true;
-	r = keeper_start(keeper, &keeper->server);
-	keeper->is_succeeding = false;
-	if (r < 0) {
-		log_fail("server: start: %s", strerror(-r));
-		return EXIT_CANNOT_SERVE;
+	if (message->word == UPGRADE_INHERIT) {
+		*ret_code = succeed(keeper, succession, message);
+		return true;
 	}
-	for (;;) {
+	r = message->word == UPGRADE_FETCH ? succession_fetch(succession) : -EBADMSG;
+	if (r < 0) {
+		log_fail("upgrade: copy descriptors: %s", strerror(-r));
+		*ret_code = EXIT_CANNOT_SERVE;
+		return true;
+	}
+	(void)upgrade_send(succession->fd, &fetched); /* or the old keeper has died */
+	return false;
+}
+
+/* Whether the server, which was just started, has become ready to take over. */
+static bool hear_prepared(const struct keeper *keeper)
+{
+	struct keeper_message message;
+
+	return child_hear(&keeper->server, &message) && message.word == KEEPER_LINK_PREPARED;
+}
+
+int keeper_inherit(struct keeper *keeper, struct succession *succession)
+{
+	const struct upgrade_message prepared = { .word = UPGRADE_PREPARED };
+	struct upgrade_message message;
+	int code = start_inheriting(keeper);
+
+	while (!code) {
 		struct pollfd fds[] = {
 			{ .fd = succession->keeper_fd, .events = POLLIN },
 			{ .fd = succession->fd, .events = POLLIN },
@@ -252,25 +298,70 @@ int keeper_inherit(struct keeper *keeper, struct succession *succession)
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return EXIT_CANNOT_SERVE;
-		if (fds[2].revents && child_hear(&keeper->server, &prepared) &&
-		    prepared.word == KEEPER_LINK_PREPARED) {
-			message = (struct upgrade_message){ .word = UPGRADE_PREPARED };
-			(void)upgrade_send(succession->fd, &message); /* it has died: see below */
-		}
+		if (fds[2].revents && hear_prepared(keeper))
+			(void)upgrade_send(succession->fd, &prepared); /* or it has died */
 		if (fds[3].revents)
 			return give_up(keeper, succession);
 		if (fds[1].revents && upgrade_receive(succession->fd, &message)) {
-			if (message.word == UPGRADE_INHERIT)
-				return let_inherit(keeper, succession, &message);
-			r = message.word == UPGRADE_FETCH ? succession_fetch(succession) : -EBADMSG;
-			if (r < 0) {
-				log_fail("upgrade: copy descriptors: %s", strerror(-r));
-				return EXIT_CANNOT_SERVE;
-			}
-			message = (struct upgrade_message){ .word = UPGRADE_FETCHED };
-			(void)upgrade_send(succession->fd, &message);
+			if (answer(keeper, succession, &message, &code))
+				return code;
 		} else if (fds[0].revents || fds[1].revents & POLLHUP) {
 			return EXIT_CANNOT_SERVE; /* the old keeper has died */
 		}
 	}
+	return code;
+}
+
+/* Waits until the server is prepared to take over from an orphan. Returns success. */
+static bool await_prepared(const struct keeper *keeper)
+{
+	struct pollfd fds[] = {
+		{ .fd = keeper->server.fd, .events = POLLIN },
+		{ .fd = keeper->server.pidfd, .events = POLLIN },
+	};
+
+	return poll(fds, ARRAY_SIZE(fds), PREPARE_MS) > 0 && hear_prepared(keeper);
+}
+
+/* Kills the orphan, which is stopped. Returns whether it has ended. */
+static bool end_orphan(const struct keeper *keeper, int pidfd)
+{
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+	(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	return poll(&end, 1, (int)keeper->config->recovery_timeout_ms) == 1;
+}
+
+int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
+		       const struct orphan *orphan)
+{
+	const char *mountpoint = keeper->config->mountpoint;
+	int pidfd = succession->keeper_fd, code = start_inheriting(keeper);
+	uint64_t died_us;
+
+	if (code)
+		return code;
+	if (!await_prepared(keeper)) {
+		log_fail("%s: take over: the server could not be prepared", mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
+	if (!orphan_stop(orphan, pidfd)) {
+		log_fail("%s: take over: a thread of server %d waits in the kernel (is BACKING "
+			 "frozen?)",
+			 mountpoint, (int)orphan->pid);
+		return EXIT_CANNOT_SERVE;
+	}
+	died_us = keeper_now_us();
+	if (succession_fetch(succession) < 0) {
+		log_fail("%s: take over: copy descriptors: failed", mountpoint);
+		(void)pidfd_send_signal(pidfd, SIGCONT, NULL, 0);
+		return EXIT_CANNOT_SERVE;
+	}
+	if (!end_orphan(keeper, pidfd)) {
+		log_fail("%s: take over: server %d doesn't end", mountpoint, (int)orphan->pid);
+		return EXIT_CANNOT_SERVE;
+	}
+	log_info("%s: take over: from server %d, whose keeper has died", mountpoint,
+		 (int)orphan->pid);
+	return let_inherit(keeper, succession, died_us, false);
 }

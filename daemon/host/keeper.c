@@ -64,6 +64,7 @@
 #include "host/keeper-state.h"
 #include "host/launcher.h"
 #include "host/notify.h"
+#include "host/orphan.h"
 #include "host/succession.h"
 #include "store/privdrop.h"
 
@@ -164,6 +165,8 @@ static void hear_server(struct keeper *keeper)
 	if (keeper->state != STARTING)
 		return; /* an heir; or too late: the launcher will be told of the server's end */
 	set_state(keeper, SERVING);
+	if (keeper->is_inherited)
+		log_info("%s: the mount is as it was", keeper->config->status);
 	tell_manager(keeper, false);
 	r = keeper_become_quiet(keeper->config->log, !keeper->config->foreground);
 	if (r < 0)
@@ -386,36 +389,88 @@ static struct keeper make_keeper(const struct keeper_config *config)
 	};
 }
 
-int keeper_run(const struct keeper_config *config, struct fuse_session *se)
+/*
+ * Begins as the process that the user has started: finds the mount of SE, and becomes a daemon
+ * unless config->foreground. Returns 0; 1 in the launcher, with its exit code; or -errno, logged.
+ */
+static int begin(struct keeper *keeper, struct fuse_session *se, sigset_t *ret_signals,
+		 int *ret_code)
 {
-	/* whoever has started us watches this process, unless it can be told of another one */
-	bool is_front = config->foreground && !notify_is_wanted();
-	struct keeper keeper = make_keeper(config);
-	sigset_t signals, saved;
-	int code = EXIT_CANNOT_SERVE, r;
+	const struct keeper_config *config = keeper->config;
+	sigset_t saved;
+	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* can't fail */
 	forbid_core_dumps();
-	block_signals(&signals, &saved);
-	r = own_mount_find(&keeper.mount, config->mountpoint, se);
+	block_signals(ret_signals, &saved);
+	r = own_mount_find(&keeper->mount, config->mountpoint, se);
 	if (r == 0 && chdir("/") < 0) /* the working directory may lie on the stack above (S8) */
 		r = -errno;
-	if (r == 0 && !config->foreground) {
-		r = launcher_fork(&keeper.launcher_fd, &code);
-		if (r > 0) {
-			(void)sigprocmask(SIG_SETMASK, &saved, NULL); /* can't fail */
-			return code;
-		}
-	}
-	if (r < 0) {
+	if (r == 0 && !config->foreground)
+		r = launcher_fork(&keeper->launcher_fd, ret_code);
+	if (r > 0)
+		(void)sigprocmask(SIG_SETMASK, &saved, NULL); /* can't fail */
+	if (r < 0)
 		log_fail("%s: keep: %s", config->mountpoint, strerror(-r));
-		fuse_session_unmount(se);
-		return EXIT_CANNOT_SERVE;
-	}
-	if (is_front)
+	/* whoever has started us watches this process, unless it can be told of another one */
+	if (r == 0 && config->foreground && !notify_is_wanted()) {
+		keeper->is_front = true;
 		front_begin();
-	code = be_keeper(&keeper, &signals);
-	return is_front && keeper.has_handed_over ? front_stay() : code;
+	}
+	return r;
+}
+
+/* CODE is that of the keeper's end. Returns that of the process. */
+static int finish(const struct keeper *keeper, int code)
+{
+	return keeper->is_front && keeper->has_handed_over ? front_stay() : code;
+}
+
+int keeper_run(const struct keeper_config *config, struct fuse_session *se)
+{
+	struct keeper keeper = make_keeper(config);
+	int code = EXIT_CANNOT_SERVE, r;
+	sigset_t signals;
+
+	r = begin(&keeper, se, &signals, &code);
+	if (r < 0)
+		fuse_session_unmount(se);
+	return r ? code : finish(&keeper, be_keeper(&keeper, &signals));
+}
+
+/* Keeps what was taken over; CODE says why that failed, and then it was never ours. */
+static int keep_inherited(struct keeper *keeper, int code)
+{
+	if (code)
+		keeper_end(&keeper->server);
+	else
+		code = keep(keeper);
+	if (keeper->is_inherited)
+		end_mount(keeper, code);
+	close_own(keeper, code);
+	return code;
+}
+
+int keeper_adopt(const struct keeper_config *config, struct fuse_session *se,
+		 struct succession *succession, const struct orphan *orphan)
+{
+	struct keeper keeper = make_keeper(config);
+	int code = EXIT_CANNOT_SERVE, r;
+	sigset_t signals;
+
+	r = begin(&keeper, se, &signals, &code);
+	if (r)
+		return code;
+	keeper.arena_fd = orphan->arena_fd;
+	(void)fuse_abort_open(keeper.mount.info.minor, &keeper.abort_fd); /* as in be_keeper() */
+	r = open_own(&keeper, &signals);
+	if (r < 0)
+		log_fail("keeper: begin: %s", strerror(-r));
+	else
+		code = settle(&keeper, LOG_TARGET_STDERR);
+	if (r == 0 && !code)
+		code = keeper_take_orphan(&keeper, succession, orphan);
+	return finish(&keeper, keep_inherited(&keeper, code));
 }
 
 int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
@@ -449,13 +504,5 @@ int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
 	code = settle(&keeper, config->log);
 	if (!code)
 		code = keeper_inherit(&keeper, succession);
-	if (code) {
-		keeper.has_handed_over = true; /* rather, it was never ours */
-		keeper_end(&keeper.server);
-	} else {
-		code = keep(&keeper);
-	}
-	end_mount(&keeper, code);
-	close_own(&keeper, code);
-	return code;
+	return keep_inherited(&keeper, code);
 }

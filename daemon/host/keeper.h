@@ -14,6 +14,7 @@
 #include "host/link.h"
 
 struct fuse_session;
+struct orphan;
 struct succession;
 
 struct keeper_config {
@@ -54,5 +55,12 @@ int keeper_run(const struct keeper_config *config, struct fuse_session *se);
  */
 int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
 		   struct succession *succession);
+
+/*
+ * The same for the mount of ORPHAN, from which SUCCESSION has copied. Becomes a daemon unless
+ * config->foreground. If it could not take over, the orphan goes on.
+ */
+int keeper_adopt(const struct keeper_config *config, struct fuse_session *se,
+		 struct succession *succession, const struct orphan *orphan);
 
 #endif

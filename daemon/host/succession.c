@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/macro.h"
+#include "store/privdrop.h"
 
 /* Longest wait for the terms, ms: they are sent at once. */
 #define TERMS_MS 5000
@@ -36,7 +37,6 @@ static int receive_terms(struct succession *succession)
 	    recv(succession->fd, terms, sizeof(*terms), MSG_DONTWAIT) != (ssize_t)sizeof(*terms) ||
 	    terms->version != UPGRADE_TERMS || !memchr(terms->program, '\0', PATH_MAX))
 		return -EBADMSG;
-	succession->keeper = terms->keeper;
 	return 0;
 }
 
@@ -196,7 +196,7 @@ static int make_table(struct succession *succession, uint32_t count)
 	r = list(succession->keeper, &numbers);
 	if (!r)
 		r = choose_region(succession, &numbers, count);
-	if (!r)
+	if (!r && succession->fd >= 0)
 		r = move(succession, &succession->fd);
 	if (!r)
 		r = move(succession, &succession->keeper_fd);
@@ -221,22 +221,33 @@ int succession_begin(struct succession *succession, uint32_t count)
 		log_fail("upgrade: read the terms of the old keeper: %s", strerror(-r));
 		return r;
 	}
+	return succession_copy(succession, succession->terms.keeper, count);
+}
+
+int succession_copy(struct succession *succession, pid_t pid, uint32_t count)
+{
+	int r;
+
+	succession->keeper = pid;
 	r = make_table(succession, count);
 	if (r < 0)
-		log_fail("upgrade: copy the descriptors of the old keeper: %s", strerror(-r));
+		log_fail("process %d: copy its descriptors: %s", (int)pid, strerror(-r));
 	return r;
 }
 
 int succession_fetch(const struct succession *succession)
 {
-	struct numbers numbers;
-	int r = list(succession->keeper, &numbers);
+	struct numbers numbers = { 0 };
+	int r, saved;
 
-	if (r < 0)
-		return r;
-	r = copy_all(succession, &numbers);
+	r = privdrop_keeper_trace(true);
+	if (!r)
+		r = list(succession->keeper, &numbers);
+	if (!r)
+		r = copy_all(succession, &numbers);
 	free(numbers.fds);
-	return r;
+	saved = privdrop_keeper_trace(false);
+	return r ? r : saved;
 }
 
 void succession_give_up(const struct succession *succession, enum upgrade_outcome outcome)

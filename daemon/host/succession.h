@@ -17,7 +17,7 @@ struct succession {
 	struct upgrade_terms terms;
 };
 
-/* Begins with the link FD. */
+/* Begins with the link FD, or -1. */
 void succession_init(struct succession *succession, int fd);
 
 /*
@@ -26,6 +26,9 @@ void succession_init(struct succession *succession, int fd);
  * are open. Returns 0 or -errno, logged.
  */
 int succession_begin(struct succession *succession, uint32_t count);
+
+/* The same without a link and terms: from process PID, which may be an orphan (orphan.h). */
+int succession_copy(struct succession *succession, pid_t pid, uint32_t count);
 
 /* Copies the old keeper's descriptors again. Its server is dead. Returns 0 or -errno. */
 int succession_fetch(const struct succession *succession);

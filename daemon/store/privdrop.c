@@ -220,6 +220,19 @@ int privdrop_heir(void)
 	return r < 0 ? r : apply(permitted);
 }
 
+int privdrop_keeper_trace(bool on)
+{
+	struct caps caps;
+	int r = caps_get(0, &caps);
+
+	if (r < 0)
+		return r;
+	caps.effective &= ~CAPS_BIT(CAP_SYS_PTRACE);
+	if (on)
+		caps.effective |= caps.permitted & CAPS_BIT(CAP_SYS_PTRACE);
+	return apply_all(&caps);
+}
+
 void privdrop_serving_set(char *text, uint32_t len)
 {
 	uint64_t set;

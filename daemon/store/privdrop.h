@@ -53,6 +53,12 @@ int privdrop_keeper_of_heirs(void);
 int privdrop_heir(void);
 
 /*
+ * Gives such a keeper CAP_SYS_PTRACE, if it may have that, or takes it back. It is needed to copy
+ * descriptors of a process that has changed its user or capabilities. Returns 0 or -errno.
+ */
+int privdrop_keeper_trace(bool on);
+
+/*
  * Writes the names of the calling thread's effective capabilities to TEXT, which has LEN bytes,
  * separated by spaces; or "none". After privdrop_thread() this is the serving set. Doesn't
  * allocate.

@@ -3,8 +3,8 @@
 #
 # caissond as a service of systemd, marked, by the unit of caissond(8): the program is replaced while
 # a verified load runs, `systemctl reload` has the new version go on, and systemd follows it to its
-# end. A program that is no good changes nothing, and the reload fails. systemd runs as the first
-# process of a PID namespace.
+# end. A program that is no good changes nothing, and the reload fails. After the keeper's death
+# `systemctl restart` goes on with its server. systemd runs as the first process of a PID namespace.
 #
 #@ build: caissond caissond-next caisson
 #@ programs: /usr/lib/systemd/systemd systemctl unshare nsenter fio mkfs.ext4 false
@@ -26,7 +26,7 @@ cat >/etc/systemd/system/store.service <<-'END'
 	ExecStart=/run/bin/caissond -f -o log=stderr /backing /mnt/store
 	ExecReload=/usr/bin/caisson upgrade /mnt/store
 	StandardError=append:/run/caissond.log
-	KillMode=mixed
+	KillMode=process
 	TimeoutStopSec=infinity
 	OOMPolicy=continue
 	LimitMEMLOCK=infinity
@@ -86,11 +86,23 @@ install_program /usr/bin/false
 expect_status 1 "reload to a program that ends" sd systemctl reload store
 is_fine "after that" next
 check "the same keeper" [ "$(property MainPID)" = "$keeper" ]
+install_program /usr/bin/caissond-next
 
 before=$(value takeovers)
 sd kill -KILL "$(value pid)"
 is_back() { is takeovers $((before + 1)); }
 check "a server that dies has an heir" wait_until 30 is_back
+sed 's/^/log: /' /run/caissond.log
+
+# without the keeper, systemd leaves the server alone, and the next keeper goes on with it
+sd kill -KILL "$keeper"
+has_failed() { [ "$(property ActiveState)" = failed ]; }
+check "the keeper dies: the service has failed" wait_until 30 has_failed
+expect_status 1 "and nobody would take over" is recovery on
+check "restart" sd systemctl restart store
+has_spare() { is recovery on; }
+check "somebody would" wait_until 30 has_spare
+is_fine "restart" next
 sed 's/^/log: /' /run/caissond.log
 
 kill -INT "$(child_of $load)" # nsenter passes no signals on
