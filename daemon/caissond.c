@@ -361,6 +361,9 @@ static int drop_capabilities(void)
 
 	if (r < 0)
 		log_fail("main thread: drop capabilities: %s", strerror(-r));
+	/* see keeper.c; a change of capabilities clears it */
+	if (r == 0)
+		(void)prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
 	return r;
 }
 
@@ -407,6 +410,9 @@ static int serve_with_server(struct caissond *self)
 		return code;
 	if (link->is_heir && !keeper_wait_for_death(link, &self->death))
 		return EXIT_CANNOT_SERVE;
+	if (link->is_successor && self->death.fd >= 0)
+		(void)upgrade_send(self->death.fd,
+				   &(struct upgrade_message){ .word = UPGRADE_TAKEN });
 	r = link->is_heir ? take_over(self) : server_seal(&self->server, NULL);
 	self->too_late = r == -ETIMEDOUT;
 	if (r < 0)
@@ -686,7 +692,7 @@ static int parse_successor_argv(struct options *options, int argc, char **argv)
  * The successor's way to phase 5: nothing is looked for by name, as the old server serves. ARGV is
  * ours, with the link as the first argument.
  */
-static int succeed(struct caissond *self, int argc, char **argv)
+static int succeed(struct caissond *self, enum log_target log, int argc, char **argv)
 {
 	static struct succession succession; /* too large for the stack */
 	const struct upgrade_terms *terms = &succession.terms;
@@ -694,13 +700,18 @@ static int succeed(struct caissond *self, int argc, char **argv)
 	char status[2 * PATH_MAX];
 	int code, r;
 
-	succession_init(&succession, atoi(argv[1] + strlen(UPGRADE_WORD)));
+	log_early(log);
+	succession_init(&succession, atoi(strchr(argv[1], '=') + 1));
 	r = parse_successor_argv(&self->options, argc, argv);
 	if (r < 0 || self->options.done || self->options.remount) {
 		succession_give_up(&succession, UPGRADE_REFUSED);
 		return EXIT_USAGE;
 	}
+	log_early(LOG_TARGET_STDERR); /* its socket would have the number of a copy */
 	r = succession_begin(&succession, SUCCESSOR_FDS(self->options.serve.queues));
+	log_early(log);
+	if (r < 0)
+		log_fail("upgrade: copy what the old keeper has: %s", strerror(-r));
 	if (r < 0 || options_fit_limits(&self->options) < 0)
 		return EXIT_CANNOT_SERVE;
 	store_adopt(&self->store, terms->root_fd, terms->read_fd);
@@ -740,7 +751,7 @@ static int adopt(struct caissond *self, int argc, char **argv, int marked,
 	static struct succession succession; /* too large for the stack */
 	struct keeper_config config;
 	char status[2 * PATH_MAX];
-	int code;
+	int code, r;
 
 	backing = realpath(options->backing, NULL);
 	if (!backing || mountinfo_path(options->mountpoint, &mountpoint) < 0) {
@@ -759,8 +770,11 @@ static int adopt(struct caissond *self, int argc, char **argv, int marked,
 		return code;
 	protect(self, marked);
 	succession_init(&succession, -1);
-	if (succession_copy(&succession, orphan->pid, SUCCESSOR_FDS(options->serve.queues)) < 0 ||
-	    !is_same_backing(self, orphan))
+	r = succession_copy(&succession, orphan->pid, SUCCESSOR_FDS(options->serve.queues));
+	if (r < 0)
+		log_fail("%s: take over: copy the descriptors of server %d: %s", mountpoint,
+			 (int)orphan->pid, strerror(-r));
+	if (r < 0 || !is_same_backing(self, orphan))
 		return EXIT_CANNOT_SERVE;
 	store_adopt(&self->store, orphan->root_fd, orphan->read_fd);
 	self->lock.fd = orphan->lock_fd;
@@ -798,7 +812,9 @@ static int run(struct caissond *self, int argc, char **argv, int marked)
 	int code, r;
 
 	if (argc > 1 && strncmp(argv[1], UPGRADE_WORD, strlen(UPGRADE_WORD)) == 0)
-		return succeed(self, argc, argv);
+		return succeed(self, LOG_TARGET_STDERR, argc, argv);
+	if (argc > 1 && strncmp(argv[1], UPGRADE_WORD_SYSLOG, strlen(UPGRADE_WORD_SYSLOG)) == 0)
+		return succeed(self, LOG_TARGET_SYSLOG, argc, argv);
 	if (close_inherited() < 0)
 		return EXIT_CANNOT_SERVE;
 

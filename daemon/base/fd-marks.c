@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "base/procfs.h"
 
 #define WORD_BITS 64u
@@ -53,4 +54,17 @@ void fd_marks_sweep(const struct fd_marks *marks)
 			(void)close_range(first, fd - 1, 0); /* can't fail with these */
 		first = fd + 1;
 	}
+}
+
+void fd_close_others(int a, int b)
+{
+	const int kept[] = { MIN(a, b), MAX(a, b) };
+	int first = STDERR_FILENO + 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (kept[i] > first) /* can't fail with these */
+			(void)close_range((unsigned)first, (unsigned)kept[i] - 1, 0);
+		first = MAX(first, kept[i] + 1);
+	}
+	(void)close_range((unsigned)first, ~0u, 0);
 }

@@ -26,4 +26,10 @@ void fd_marks_add(struct fd_marks *marks, int fd);
 /* Closes every descriptor that there was room for and that isn't marked. */
 void fd_marks_sweep(const struct fd_marks *marks);
 
+/*
+ * Closes all descriptors but the standard ones, A and B, or -1. May be called after fork() in a
+ * process that had threads.
+ */
+void fd_close_others(int a, int b);
+
 #endif

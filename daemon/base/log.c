@@ -299,6 +299,14 @@ void log_split(enum log_level level)
 	ring.split = level;
 }
 
+void log_early(enum log_target target)
+{
+	close_fd(&ring.syslog_fd);
+	ring.target = target;
+	if (target == LOG_TARGET_SYSLOG)
+		(void)open_syslog(); /* if this fails, lines are dropped and counted */
+}
+
 int log_start(enum log_target target, int (*prepare)(void))
 {
 	int r;

@@ -16,6 +16,9 @@ enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
+/* Before log_start(), lines go to TARGET at once. LOG_TARGET_STDERR closes the socket of syslog. */
+void log_early(enum log_target target);
+
 /*
  * Starts the log thread, which inherits the caller's flusher mark and capabilities. Call it after
  * the last fork(), because a child has no log thread. The thread first runs PREPARE unless that is

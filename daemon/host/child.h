@@ -36,7 +36,7 @@ struct child_config {
 	int keeper_fd;	   /* pidfd of the keeper */
 	int arena_fd;	   /* what it is to take over one day, or -1: it is the first server */
 	bool is_successor; /* as in struct keeper_link */
-	int fds[4];	   /* other descriptors of the keeper, or -1 */
+	int fds[7];	   /* other descriptors of the keeper, or -1 */
 };
 
 /* Starts CHILD, which runs config->serve(). Returns 0 or -errno. */

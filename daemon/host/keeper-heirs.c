@@ -2,6 +2,7 @@
 /* The keeper's servers: the first one, a spare, and the heir of one that has died. */
 #include "host/keeper-state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "base/procfs.h"
 #include "caisson/reclaim.h"
 #include "host/fuse-abort.h"
+#include "host/succession.h"
 
 /*
  * Time from a spare's death to the next one, ms; each time sixteen times as long. After
@@ -39,6 +41,7 @@ uint64_t keeper_now_us(void)
 
 int keeper_start(struct keeper *keeper, struct child *child)
 {
+	const struct succession *succession = keeper->succession;
 	const struct child_config config = {
 		.daemon = !keeper->config->foreground,
 		.log = keeper->config->log,
@@ -46,9 +49,11 @@ int keeper_start(struct keeper *keeper, struct child *child)
 		.arg = keeper->config->arg,
 		.keeper_fd = keeper->self_fd,
 		.arena_fd = keeper->arena_fd,
-		.is_successor = keeper->is_succeeding,
+		.is_successor = succession,
 		.fds = { keeper->signal_fd, keeper->abort_fd, keeper->launcher_fd,
-			 keeper->previous_fd },
+			 keeper->previous_fd, succession ? succession->fd : -1,
+			 succession ? succession->keeper_fd : -1,
+			 succession ? succession->server_fd : -1 },
 	};
 
 	return child_start(child, &config);
@@ -168,7 +173,7 @@ static bool start_heir(struct keeper *keeper, int status)
 	const struct keeper_message death = {
 		.word = KEEPER_LINK_INHERIT,
 		.fd = -1,
-		.died_us = keeper_now_us(),
+		.died_us = keeper->died_us,
 		.failed = !was_killed,
 	};
 	int r = 0;
@@ -250,6 +255,7 @@ void keeper_look(struct keeper *keeper, unsigned *looks)
 	*looks = server_is_stuck(keeper) ? *looks + 1 : 0;
 	if (!*looks)
 		return;
+	keeper->died_us = keeper_now_us();
 	/* why it died isn't known before it is reaped: no request is blamed */
 	if (keeper->arena_fd >= 0 && only_waits_for_clients(keeper) &&
 	    keeper_recover(keeper, SIGKILL)) {
@@ -266,6 +272,7 @@ void keeper_give_up_heir(struct keeper *keeper)
 	log_fail("server %d: take over: not done in time", (int)keeper->server.pid);
 	keeper->is_sweeping = false;
 	keeper->arena_fd = -1;
+	assert(keeper->server.pid > 0);
 	(void)kill(keeper->server.pid, SIGKILL); /* our child, not reaped yet */
 	abort_connection(keeper);
 }

@@ -57,11 +57,13 @@ struct keeper {
 	int abort_fd;	 /* the connection's, or -1 */
 	int launcher_fd; /* pipe to the launcher; -1 after it was told the exit code */
 	struct upgrade upgrade;
-	bool is_succeeding;   /* a server is being started that takes over from another keeper's */
-	int death;	      /* wait status of the last server's end */
-	bool is_front;	      /* its exit code is waited for (front.h) */
-	bool is_inherited;    /* the mount was another keeper's, and is ours now */
-	bool has_handed_over; /* a successor has everything now */
+	struct succession *succession; /* until our first server has taken over; or NULL */
+	uint64_t died_us;	       /* when we noticed it, CLOCK_MONOTONIC */
+	bool has_terminal;	       /* SIGHUP from a shell is the terminal's end */
+	int death;		       /* wait status of the last server's end */
+	bool is_front;		       /* its exit code is waited for (front.h) */
+	bool is_inherited;	       /* the mount was another keeper's, and is ours now */
+	bool has_handed_over;	       /* a successor has everything now */
 	int previous_fd;      /* the program of the previous version, to go back to; or -1 */
 	uint64_t previous_ms; /* until when we would, CLOCK_MONOTONIC */
 };
@@ -105,9 +107,18 @@ void keeper_begin_upgrade(struct keeper *keeper);
 /* Ends the upgrade that is under way, with OUTCOME. Nothing has changed. */
 void keeper_end_upgrade(struct keeper *keeper, enum upgrade_outcome outcome);
 
+/* After a time, there is no way back. */
+void keeper_forget_previous(struct keeper *keeper);
+
+/* What a signal has asked us for, which nobody has read, goes to the successor. */
+void keeper_pass_on_signals(const struct keeper *keeper);
+
 /* The successor has sent something, or has ended, or it is late. */
 void keeper_hear_successor(struct keeper *keeper);
 void keeper_look_at_successor(struct keeper *keeper, bool has_ended);
+
+/* Our first server has taken over, or has died: there is no old keeper any more. */
+void keeper_end_succession(struct keeper *keeper);
 
 /* The server has failed with STATUS. Returns whether the previous version is to take over. */
 bool keeper_goes_back(struct keeper *keeper, int status);

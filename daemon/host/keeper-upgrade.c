@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,8 +32,9 @@
 #include "host/orphan.h"
 #include "host/succession.h"
 
-/* Longest time for a successor to be prepared, ms. */
-#define PREPARE_MS 30000
+/* Longest time for a successor to be prepared, ms; and while nobody serves. */
+#define PREPARE_MS	   30000
+#define PREPARE_TO_GO_BACK 5000
 
 /* For so long the previous version may take over again, ms. */
 #define GO_BACK_MS 60000
@@ -64,15 +66,19 @@ void keeper_end_upgrade(struct keeper *keeper, enum upgrade_outcome outcome)
 	note_failure(keeper, outcome);
 }
 
-/* Starts PROGRAM as the successor. Returns the outcome if it can't be, otherwise UPGRADE_NONE. */
+/*
+ * Starts PROGRAM as the successor, by PROGRAM_FD if it is the previous version. Returns the outcome
+ * if it can't be started, otherwise UPGRADE_NONE.
+ */
 static enum upgrade_outcome start_successor(struct keeper *keeper, const char *program,
-					    bool goes_back)
+					    int program_fd)
 {
 	const struct keeper_config *config = keeper->config;
 	struct upgrade *upgrade = &keeper->upgrade;
 	struct upgrade_terms terms = {
 		.version = UPGRADE_TERMS,
 		.keeper = getpid(),
+		.server = program_fd >= 0 ? 0 : keeper->server.pid,
 		.session_fd = fuse_session_fd(keeper->mount.se),
 		.root_fd = config->root_fd,
 		.read_fd = config->read_fd,
@@ -84,21 +90,22 @@ static enum upgrade_outcome start_successor(struct keeper *keeper, const char *p
 		.mount_minor = keeper->mount.info.minor,
 		.mount_unique_id = keeper->mount.unique_id,
 		.attempts = upgrade->attempts,
-		.goes_back = goes_back,
+		.goes_back = program_fd >= 0,
 	};
 	int r;
 
 	if (strlen(upgrade->program) >= sizeof(terms.program))
 		return UPGRADE_NOT_STARTED;
 	memcpy(terms.program, upgrade->program, strlen(upgrade->program) + 1);
-	upgrade->own_fd = goes_back ? -1 : open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	upgrade->own_fd = program_fd >= 0 ? -1 : open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	terms.previous_fd = upgrade->own_fd;
-	r = upgrade_start(upgrade, program, &terms);
+	r = upgrade_start(upgrade, program, program_fd, &terms);
 	if (r < 0) {
 		log_fail("%s: execute for an upgrade: %s", program, strerror(-r));
 		return UPGRADE_NOT_STARTED;
 	}
-	upgrade->deadline_ms = keeper_now_us() / 1000 + PREPARE_MS;
+	upgrade->deadline_ms =
+		keeper_now_us() / 1000 + (program_fd >= 0 ? PREPARE_TO_GO_BACK : PREPARE_MS);
 	return UPGRADE_NONE;
 }
 
@@ -106,14 +113,19 @@ void keeper_begin_upgrade(struct keeper *keeper)
 {
 	enum upgrade_outcome outcome;
 
+	if (keeper->upgrade.successor.pid) {
+		log_info("%s: upgrade: asked for again: one is under way",
+			 keeper->config->mountpoint);
+		return;
+	}
 	keeper->upgrade.attempts++;
 	if (!keeper->config->recovery || !keeper->upgrade.program)
 		outcome = UPGRADE_NO_RECOVERY;
 	else if (keeper->state != SERVING || keeper->arena_fd < 0 || keeper->is_recovering ||
-		 keeper->is_sweeping || keeper->upgrade.successor.pid)
+		 keeper->is_sweeping)
 		outcome = UPGRADE_NOT_NOW;
 	else
-		outcome = start_successor(keeper, keeper->upgrade.program, false);
+		outcome = start_successor(keeper, keeper->upgrade.program, -1);
 	if (outcome != UPGRADE_NONE)
 		note_failure(keeper, outcome);
 }
@@ -130,19 +142,10 @@ bool keeper_goes_back(struct keeper *keeper, int status)
 	log_fail("%s: server %d has failed soon after an upgrade: going back to the version before",
 		 keeper->config->mountpoint, (int)keeper->server.pid);
 	procfs_fd_path(keeper->previous_fd, path);
-	if (start_successor(keeper, path, true) != UPGRADE_NONE)
+	if (start_successor(keeper, path, keeper->previous_fd) != UPGRADE_NONE)
 		return false;
 	child_forget(&keeper->server);
-	return true;
-}
-
-/* Kills the server, which has to die at once. Returns false if it can't. */
-static bool end_server(struct keeper *keeper)
-{
-	if (!upgrade_stop(keeper->server.pid))
-		return false;
-	keeper_end(&keeper->server);
-	keeper->death = SIGKILL;
+	keeper->is_sweeping = false; /* it may have died while it did that */
 	return true;
 }
 
@@ -155,24 +158,48 @@ static void tell_manager_of(pid_t successor)
 	(void)notify(state); /* there is nobody to tell of a failure */
 }
 
+/* Has the successor take over from the server, which is stopped or dead. */
+static enum upgrade_answer pass_on(struct keeper *keeper)
+{
+	struct upgrade *upgrade = &keeper->upgrade;
+	struct upgrade_message inherit = { .word = UPGRADE_INHERIT, .died_us = keeper->died_us };
+
+	if (!upgrade_fetch(upgrade))
+		return UPGRADE_ENDED;
+	if (keeper->server.pid) {
+		keeper_end(&keeper->server);
+		keeper->death = SIGKILL;
+	}
+	inherit.failed = keeper->death != SIGKILL;
+	return upgrade_inherit(upgrade, &inherit);
+}
+
 /* The successor is prepared: it gets everything. */
 static void hand_over(struct keeper *keeper)
 {
-	struct upgrade *upgrade = &keeper->upgrade;
-	struct upgrade_message inherit = { .word = UPGRADE_INHERIT };
+	pid_t server = keeper->server.pid;
 
-	if (keeper->server.pid && !end_server(keeper)) {
+	if (server)
+		keeper->died_us = keeper_now_us();
+	if (server && !upgrade_stop(server)) {
 		keeper_end_upgrade(keeper, UPGRADE_BUSY);
 		return;
 	}
-	inherit.died_us = keeper_now_us();
-	inherit.failed = keeper->death != SIGKILL;
-	if (!upgrade_fetch(upgrade) || upgrade_send(upgrade->successor.fd, &inherit) < 0) {
-		keeper_end_upgrade(keeper, UPGRADE_FAILED); /* and then an heir takes over */
+	switch (pass_on(keeper)) {
+	case UPGRADE_HAS_TAKEN:
+		keeper->has_handed_over = true;
+		tell_manager_of(keeper->upgrade.successor.pid);
 		return;
+	case UPGRADE_SILENT:
+		keeper->arena_fd = -1; /* two must never take over: the mount ends */
+		break;
+	case UPGRADE_ENDED:
+		break;
 	}
-	tell_manager_of(upgrade->successor.pid);
-	keeper->has_handed_over = true;
+	/* if the server is dead by now, an heir takes over */
+	keeper_end_upgrade(keeper, UPGRADE_FAILED);
+	if (keeper->server.pid)
+		(void)kill(server, SIGCONT); /* our child, not reaped yet */
 }
 
 void keeper_hear_successor(struct keeper *keeper)
@@ -195,6 +222,22 @@ void keeper_look_at_successor(struct keeper *keeper, bool has_ended)
 		keeper_end_upgrade(keeper, UPGRADE_LATE);
 }
 
+void keeper_forget_previous(struct keeper *keeper)
+{
+	if (keeper->previous_fd >= 0 && !keeper->is_recovering &&
+	    keeper_now_us() / 1000 > keeper->previous_ms)
+		close_fd(&keeper->previous_fd);
+}
+
+void keeper_pass_on_signals(const struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	while (read(keeper->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		(void)pidfd_send_signal(keeper->upgrade.successor.pidfd, (int)info.ssi_signo, NULL,
+					0);
+}
+
 /* The server has ended too early. Tells the old keeper why. Returns the exit code. */
 static int give_up(struct keeper *keeper, const struct succession *succession)
 {
@@ -208,70 +251,60 @@ static int give_up(struct keeper *keeper, const struct succession *succession)
 }
 
 /* Starts the server that is to take over from another keeper's. Returns 0 or an exit code. */
-static int start_inheriting(struct keeper *keeper)
+static int start_inheriting(struct keeper *keeper, struct succession *succession)
 {
 	int r;
 
-	keeper->is_succeeding = true;
+	keeper->succession = succession;
 	r = keeper_start(keeper, &keeper->server);
-	keeper->is_succeeding = false;
 	if (r == 0)
 		return 0;
 	log_fail("server: start: %s", strerror(-r));
 	return EXIT_CANNOT_SERVE;
 }
 
-/* Tells the server, which is prepared, to take over from one that has died. */
-static int let_inherit(struct keeper *keeper, struct succession *succession, uint64_t died_us,
-		       bool failed)
+/*
+ * Tells the server, which is prepared, to take over from one that has died. It says TAKEN to FD,
+ * the link to the old keeper, unless that is -1.
+ */
+static void let_inherit(struct keeper *keeper, uint64_t died_us, bool failed, int fd)
 {
 	const struct keeper_message death = {
 		.word = KEEPER_LINK_INHERIT,
-		.fd = -1,
+		.fd = fd,
 		.died_us = died_us,
 		.failed = failed,
 	};
 
-	succession_end(succession); /* before the server closes what it doesn't know */
 	keeper->is_inherited = true;
 	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = died_us / 1000;
-	if (child_tell(&keeper->server, &death) < 0)
-		return EXIT_CANNOT_SERVE;
-	(void)kill(keeper->server.pid, SIGCONT); /* as for any heir */
-	return 0;
+	keeper->sweep_ms = keeper_now_us() / 1000;
+	(void)child_tell(&keeper->server, &death); /* if it has died, it has an heir */
+	(void)kill(keeper->server.pid, SIGCONT);   /* as for any heir */
 }
 
-/* As let_inherit(), from the server of the old keeper, which has sent MESSAGE. */
-static int succeed(struct keeper *keeper, struct succession *succession,
-		   const struct upgrade_message *message)
+void keeper_end_succession(struct keeper *keeper)
 {
+	const struct upgrade_message taken = { .word = UPGRADE_TAKEN };
+
+	if (!keeper->succession)
+		return;
+	/* our server may have died before it could say so; twice does no harm */
+	(void)upgrade_send(keeper->succession->fd, &taken);
+	succession_end(keeper->succession);
+	keeper->succession = NULL;
+}
+
+/* As let_inherit(), from the server of the old keeper, which has sent MESSAGE or has died. */
+static void succeed(struct keeper *keeper, const struct upgrade_message *message)
+{
+	const struct succession *succession = keeper->succession;
+
 	keeper->previous_ms = keeper_now_us() / 1000 + GO_BACK_MS;
 	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
 	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
 		 keeper->config->version);
-	return let_inherit(keeper, succession, message->died_us, message->failed);
-}
-
-/* Answers a message of the old keeper. Sets *RET_CODE and returns true if that was the last one. */
-static bool answer(struct keeper *keeper, struct succession *succession,
-		   const struct upgrade_message *message, int *ret_code)
-{
-	const struct upgrade_message fetched = { .word = UPGRADE_FETCHED };
-	int r;
-
-	if (message->word == UPGRADE_INHERIT) {
-		*ret_code = succeed(keeper, succession, message);
-		return true;
-	}
-	r = message->word == UPGRADE_FETCH ? succession_fetch(succession) : -EBADMSG;
-	if (r < 0) {
-		log_fail("upgrade: copy descriptors: %s", strerror(-r));
-		*ret_code = EXIT_CANNOT_SERVE;
-		return true;
-	}
-	(void)upgrade_send(succession->fd, &fetched); /* or the old keeper has died */
-	return false;
+	let_inherit(keeper, message->died_us, message->failed, succession->fd);
 }
 
 /* Whether the server, which was just started, has become ready to take over. */
@@ -280,36 +313,6 @@ static bool hear_prepared(const struct keeper *keeper)
 	struct keeper_message message;
 
 	return child_hear(&keeper->server, &message) && message.word == KEEPER_LINK_PREPARED;
-}
-
-int keeper_inherit(struct keeper *keeper, struct succession *succession)
-{
-	const struct upgrade_message prepared = { .word = UPGRADE_PREPARED };
-	struct upgrade_message message;
-	int code = start_inheriting(keeper);
-
-	while (!code) {
-		struct pollfd fds[] = {
-			{ .fd = succession->keeper_fd, .events = POLLIN },
-			{ .fd = succession->fd, .events = POLLIN },
-			{ .fd = keeper->server.fd, .events = POLLIN },
-			{ .fd = keeper->server.pidfd, .events = POLLIN },
-		};
-
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return EXIT_CANNOT_SERVE;
-		if (fds[2].revents && hear_prepared(keeper))
-			(void)upgrade_send(succession->fd, &prepared); /* or it has died */
-		if (fds[3].revents)
-			return give_up(keeper, succession);
-		if (fds[1].revents && upgrade_receive(succession->fd, &message)) {
-			if (answer(keeper, succession, &message, &code))
-				return code;
-		} else if (fds[0].revents || fds[1].revents & POLLHUP) {
-			return EXIT_CANNOT_SERVE; /* the old keeper has died */
-		}
-	}
-	return code;
 }
 
 /* Waits until the server is prepared to take over from an orphan. Returns success. */
@@ -332,36 +335,125 @@ static bool end_orphan(const struct keeper *keeper, int pidfd)
 	return poll(&end, 1, (int)keeper->config->recovery_timeout_ms) == 1;
 }
 
-int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
-		       const struct orphan *orphan)
+/*
+ * Has our server, which is prepared, take over from server PID, which has lost its keeper. Returns
+ * 0, or an exit code; then that server goes on, unless it can't.
+ */
+static int take_from(struct keeper *keeper, struct succession *succession, pid_t pid)
 {
 	const char *mountpoint = keeper->config->mountpoint;
-	int pidfd = succession->keeper_fd, code = start_inheriting(keeper);
-	uint64_t died_us;
+	int pidfd = succession->keeper_fd;
+	uint64_t died_us = keeper_now_us();
 
-	if (code)
-		return code;
-	if (!await_prepared(keeper)) {
-		log_fail("%s: take over: the server could not be prepared", mountpoint);
-		return EXIT_CANNOT_SERVE;
-	}
-	if (!orphan_stop(orphan, pidfd)) {
+	if (!orphan_stop(pid, pidfd)) {
 		log_fail("%s: take over: a thread of server %d waits in the kernel (is BACKING "
 			 "frozen?)",
-			 mountpoint, (int)orphan->pid);
+			 mountpoint, (int)pid);
 		return EXIT_CANNOT_SERVE;
 	}
-	died_us = keeper_now_us();
 	if (succession_fetch(succession) < 0) {
-		log_fail("%s: take over: copy descriptors: failed", mountpoint);
+		log_fail("%s: take over: copy the descriptors of server %d: failed", mountpoint,
+			 (int)pid);
 		(void)pidfd_send_signal(pidfd, SIGCONT, NULL, 0);
 		return EXIT_CANNOT_SERVE;
 	}
 	if (!end_orphan(keeper, pidfd)) {
-		log_fail("%s: take over: server %d doesn't end", mountpoint, (int)orphan->pid);
+		log_fail("%s: take over: server %d doesn't end", mountpoint, (int)pid);
 		return EXIT_CANNOT_SERVE;
 	}
-	log_info("%s: take over: from server %d, whose keeper has died", mountpoint,
-		 (int)orphan->pid);
-	return let_inherit(keeper, succession, died_us, false);
+	log_info("%s: take over: from server %d, whose keeper has died", mountpoint, (int)pid);
+	let_inherit(keeper, died_us, false, -1);
+	return 0;
+}
+
+/* The old keeper has died, and our server is prepared. */
+static int take_alone(struct keeper *keeper, struct succession *succession,
+		      const struct upgrade_message *last)
+{
+	pid_t server = succession->terms.server;
+
+	/* killed after all was copied; or it was dead from the beginning */
+	if (succession_follow(succession) < 0) {
+		if (last->word != UPGRADE_FETCH)
+			return EXIT_CANNOT_SERVE;
+		succeed(keeper, last);
+		return 0;
+	}
+	return take_from(keeper, succession, server);
+}
+
+/*
+ * Copies the descriptors of the old keeper, whose server is stopped, tells that, and waits for
+ * INHERIT or the old keeper's end, whatever has become of our server. Returns 0 or an exit code.
+ */
+static int fetch(struct keeper *keeper, struct succession *succession)
+{
+	const struct upgrade_message fetched = { .word = UPGRADE_FETCHED };
+	struct upgrade_message message = { .word = UPGRADE_FETCH, .died_us = keeper_now_us() };
+	struct pollfd fds[] = {
+		{ .fd = succession->fd, .events = POLLIN },
+		{ .fd = succession->keeper_fd, .events = POLLIN },
+	};
+	int r = succession_fetch(succession);
+
+	if (r < 0) {
+		log_fail("upgrade: copy descriptors: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	(void)upgrade_send(succession->fd, &fetched); /* or the old keeper has died */
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		;
+	if (!upgrade_receive(succession->fd, &message))
+		return take_alone(keeper, succession, &message);
+	succeed(keeper, &message); /* it can only be INHERIT */
+	return 0;
+}
+
+int keeper_inherit(struct keeper *keeper, struct succession *succession)
+{
+	const struct upgrade_message prepared = { .word = UPGRADE_PREPARED };
+	struct upgrade_message message = { 0 };
+	int code = start_inheriting(keeper, succession);
+	bool is_prepared = false;
+
+	while (!code) {
+		struct pollfd fds[] = {
+			{ .fd = succession->keeper_fd, .events = POLLIN },
+			{ .fd = succession->fd, .events = POLLIN },
+			{ .fd = keeper->server.fd, .events = POLLIN },
+			{ .fd = keeper->server.pidfd, .events = POLLIN },
+		};
+
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return EXIT_CANNOT_SERVE;
+		if (fds[2].revents && hear_prepared(keeper)) {
+			is_prepared = true;
+			(void)upgrade_send(succession->fd, &prepared); /* or it has died */
+		}
+		if (fds[3].revents)
+			return give_up(keeper, succession);
+		if (fds[1].revents && upgrade_receive(succession->fd, &message) &&
+		    message.word == UPGRADE_FETCH)
+			return fetch(keeper, succession);
+		if (fds[0].revents && is_prepared)
+			return take_alone(keeper, succession, &message);
+		if (fds[0].revents)
+			return EXIT_CANNOT_SERVE; /* the old keeper has died */
+	}
+	return code;
+}
+
+int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
+		       const struct orphan *orphan)
+{
+	int code = start_inheriting(keeper, succession);
+
+	if (code)
+		return code;
+	if (!await_prepared(keeper)) {
+		log_fail("%s: take over: the server could not be prepared",
+			 keeper->config->mountpoint);
+		return EXIT_CANNOT_SERVE;
+	}
+	return take_from(keeper, succession, orphan->pid);
 }

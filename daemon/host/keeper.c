@@ -11,7 +11,7 @@
  *
  * How they end each other:
  *
- *   first SIGTERM, SIGINT or SIGHUP    the keeper unmounts lazily and goes on waiting: the stack
+ *   first SIGTERM or SIGINT            the keeper unmounts lazily and goes on waiting: the stack
  *                                      above must not lose its storage when a service is stopped
  *   second                             the keeper says stop: the server finishes its requests and
  *                                      exits; clients that still use the mount get errors
@@ -24,7 +24,9 @@
  *                                      looks from time to time whether that is so
  *   the spare dies                     the keeper starts another one, later each time
  *   the keeper dies                    the server sees that by a pidfd and goes on serving until
- *                                      umount(8) ends it. So PR_SET_PDEATHSIG isn't set
+ *                                      umount(8) ends it, or another keeper goes on with it
+ *                                      (orphan.h). So PR_SET_PDEATHSIG is SIGCONT: the keeper may
+ *                                      have stopped it just then
  *
  * The server has these signals blocked: a terminal's ^C and a service manager's SIGTERM go to all
  * processes of the group, and the keeper decides.
@@ -40,6 +42,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <poll.h>
@@ -108,6 +111,16 @@ static void tell_manager(const struct keeper *keeper, bool stopping)
 		log_warn("service manager: notify: %s", strerror(-r));
 }
 
+/*
+ * Whether a signal asks for an upgrade: SIGHUP. But the kernel sends it when the terminal has gone,
+ * and a shell passes that on. caisson upgrade sends it by sigqueue(), as nobody else does.
+ */
+static bool asks_for_upgrade(const struct keeper *keeper, const struct signalfd_siginfo *info)
+{
+	return info->ssi_signo == SIGHUP &&
+	       (info->ssi_code == SI_QUEUE || (info->ssi_code == SI_USER && !keeper->has_terminal));
+}
+
 static void hear_signal(struct keeper *keeper)
 {
 	const char *mountpoint = keeper->config->mountpoint;
@@ -117,8 +130,7 @@ static void hear_signal(struct keeper *keeper)
 
 	if (read(keeper->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return; /* there was no signal */
-	/* the kernel sends it when the terminal has gone */
-	if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) {
+	if (asks_for_upgrade(keeper, &info)) {
 		keeper_begin_upgrade(keeper);
 		return;
 	}
@@ -154,8 +166,10 @@ static void hear_server(struct keeper *keeper)
 
 	if (!child_hear(&keeper->server, &message))
 		return;
-	if (message.word == KEEPER_LINK_SWEPT)
+	if (message.word == KEEPER_LINK_SWEPT) {
 		keeper->is_sweeping = false;
+		keeper_end_succession(keeper);
+	}
 	if (message.word != KEEPER_LINK_READY)
 		return;
 	keeper->arena_fd = message.fd;
@@ -203,9 +217,13 @@ static int reap(struct keeper *keeper, int *ret_status)
  */
 static bool hear_end(struct keeper *keeper, int *ret_code)
 {
+	keeper->died_us = keeper_now_us();
+	keeper_end_succession(keeper);
 	*ret_code = reap(keeper, &keeper->death);
 	if (keeper->upgrade.successor.pid)
-		keeper_end_upgrade(keeper, UPGRADE_LOST);
+		keeper_end_upgrade(keeper, keeper_leaves_an_estate(keeper, keeper->death)
+						   ? UPGRADE_LOST
+						   : UPGRADE_NOT_NOW);
 	return !keeper_goes_back(keeper, keeper->death) && !keeper_recover(keeper, keeper->death);
 }
 
@@ -257,6 +275,7 @@ static int keep(struct keeper *keeper)
 		    !keeper_recover(keeper, keeper->death))
 			return EXIT_CANNOT_SERVE;
 		keeper_start_spare(keeper);
+		keeper_forget_previous(keeper);
 		if (!keeper->is_sweeping)
 			keeper_look(keeper, &stuck);
 		else if (keeper_now_us() / 1000 - keeper->sweep_ms >
@@ -322,6 +341,8 @@ static void close_own(struct keeper *keeper, int code)
 	launcher_tell(&keeper->launcher_fd, code);
 	keeper_end(&keeper->spare);
 	child_forget(&keeper->server);
+	if (keeper->has_handed_over && !keeper->is_front)
+		keeper_pass_on_signals(keeper);
 	child_forget(&keeper->upgrade.successor);
 	close_fd(&keeper->upgrade.own_fd);
 	close_fd(&keeper->signal_fd);
@@ -370,6 +391,15 @@ static void forbid_core_dumps(void)
 	(void)setrlimit(RLIMIT_CORE, &limit);
 }
 
+/* Whether we run in the foreground on a terminal. */
+static bool has_terminal(const struct keeper_config *config)
+{
+	autoclose int fd = config->foreground ? open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
+					      : -1;
+
+	return fd >= 0;
+}
+
 static struct keeper make_keeper(const struct keeper_config *config)
 {
 	return (struct keeper){
@@ -378,6 +408,7 @@ static struct keeper make_keeper(const struct keeper_config *config)
 		.spare = CHILD_NONE,
 		.upgrade = { .program = config->program,
 			     .argv = config->argv,
+			     .to_syslog = config->log == LOG_TARGET_SYSLOG,
 			     .successor = CHILD_NONE,
 			     .own_fd = -1 },
 		.self_fd = -1,
@@ -386,6 +417,7 @@ static struct keeper make_keeper(const struct keeper_config *config)
 		.abort_fd = -1,
 		.launcher_fd = -1,
 		.previous_fd = -1,
+		.has_terminal = has_terminal(config),
 	};
 }
 

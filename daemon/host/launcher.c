@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
+#include "base/fd-marks.h"
 #include "base/log.h"
 #include "base/macro.h"
 
@@ -34,23 +35,6 @@ static int wait_for_code(int fd, int keeper_fd)
 	return EXIT_CANNOT_SERVE;
 }
 
-/*
- * Closes all descriptors but the standard ones, A and B: the launcher must not keep anything that
- * the daemon lets go of.
- */
-static void close_others(int a, int b)
-{
-	const int kept[] = { MIN(a, b), MAX(a, b) };
-	int first = STDERR_FILENO + 1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
-		if (kept[i] > first) /* can't fail with these */
-			(void)close_range((unsigned)first, (unsigned)kept[i] - 1, 0);
-		first = MAX(first, kept[i] + 1);
-	}
-	(void)close_range((unsigned)first, ~0u, 0);
-}
-
 int launcher_fork(int *ret_fd, int *ret_code)
 {
 	autoclose int read_fd = -1, write_fd = -1, keeper_fd = -1;
@@ -68,7 +52,8 @@ int launcher_fork(int *ret_fd, int *ret_code)
 	if (pid > 0) {
 		close_fd(&write_fd); /* or the end of all others wouldn't show */
 		keeper_fd = pidfd_open(pid, 0);
-		close_others(read_fd, keeper_fd);
+		/* it must not keep anything that the daemon lets go of */
+		fd_close_others(read_fd, keeper_fd);
 		*ret_code = wait_for_code(read_fd, keeper_fd);
 		return 1;
 	}

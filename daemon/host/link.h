@@ -12,7 +12,7 @@
 /* The messages of the link, with the fields that each uses. */
 #define KEEPER_LINK_BEGIN    'B' /* keeper to server, the first one; fd: the server's pidfd */
 #define KEEPER_LINK_PREPARED 'P' /* heir to keeper: it has made all that it can before a death */
-#define KEEPER_LINK_INHERIT  'I' /* keeper to heir; failed, died_us */
+#define KEEPER_LINK_INHERIT  'I' /* keeper to heir; failed, died_us; fd: to say TAKEN, or -1 */
 #define KEEPER_LINK_SWEPT    'C' /* heir to keeper: it has closed what it doesn't know */
 #define KEEPER_LINK_READY    'R' /* server to keeper; fd: the arena, for an heir, or -1 */
 #define KEEPER_LINK_SPARE    'N' /* keeper to server; fd: the PID of a spare, or 0: none */
@@ -28,7 +28,7 @@ struct keeper_message {
 };
 
 /* The most descriptors of the keeper that a server has to know. */
-#define KEEPER_FDS 16
+#define KEEPER_FDS 20
 
 /* The server's side of the link to its keeper. */
 struct keeper_link {

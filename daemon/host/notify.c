@@ -10,22 +10,28 @@
 
 #include "base/cleanup.h"
 
-bool notify_is_wanted(void)
+/* The socket's name, or NULL. */
+static const char *socket_name(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 
-	return path && *path;
+	return path && *path ? path : NULL;
+}
+
+bool notify_is_wanted(void)
+{
+	return socket_name();
 }
 
 int notify(const char *state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *path = getenv("NOTIFY_SOCKET");
+	const char *path = socket_name();
 	autoclose int fd = -1;
 	socklen_t address_len;
 	size_t len;
 
-	if (!notify_is_wanted())
+	if (!path)
 		return 0;
 	len = strlen(path);
 	if (path[0] != '/' && path[0] != '@')

@@ -85,14 +85,14 @@ static bool has_stopped(pid_t pid)
 	return stopped;
 }
 
-bool orphan_stop(const struct orphan *orphan, int pidfd)
+bool orphan_stop(pid_t pid, int pidfd)
 {
 	const struct timespec pause = { .tv_nsec = STOP_LOOK_MS * 1000000L };
 
 	if (pidfd_send_signal(pidfd, SIGSTOP, NULL, 0) < 0)
 		return false;
 	for (int look = 0; look < STOP_MS / STOP_LOOK_MS; look++) {
-		if (has_stopped(orphan->pid))
+		if (has_stopped(pid))
 			return true;
 		(void)nanosleep(&pause, NULL);
 	}

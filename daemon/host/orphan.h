@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An orphan: a server whose keeper has died. It serves on, but nobody would take over from it. A
- * caissond that is started for the same BACKING and MOUNTPOINT adopts the mount: its own server takes
- * over, as in an upgrade (upgrade.h), and it is the keeper.
+ * caissond that is started for the same BACKING and MOUNTPOINT adopts the mount: its own server
+ * takes over, as in an upgrade (upgrade.h), and it is the keeper.
  */
 #ifndef CAISSON_ORPHAN_H
 #define CAISSON_ORPHAN_H
@@ -31,7 +31,10 @@ int orphan_render(const struct orphan *orphan, char *text, size_t len);
  */
 int orphan_find(const char *mountpoint, struct orphan *ret_orphan);
 
-/* Stops the orphan, with all its threads, so that its descriptors stand still. Returns success. */
-bool orphan_stop(const struct orphan *orphan, int pidfd);
+/*
+ * Stops process PID, which PIDFD leads to, with all its threads, so that its descriptors stand
+ * still. Returns false if it can't be stopped: a thread of it waits in the kernel. Then it goes on.
+ */
+bool orphan_stop(pid_t pid, int pidfd);
 
 #endif

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/macro.h"
 #include "store/privdrop.h"
 
@@ -82,7 +81,8 @@ static int list(pid_t pid, struct numbers *ret_numbers)
 		numbers.fds[numbers.count++] = (uint32_t)strtoul(entry->d_name, NULL, 10);
 	}
 	(void)closedir(dir);
-	qsort(numbers.fds, numbers.count, sizeof(*numbers.fds), compare);
+	if (numbers.count)
+		qsort(numbers.fds, numbers.count, sizeof(*numbers.fds), compare);
 	*ret_numbers = numbers;
 	return 0;
 }
@@ -198,6 +198,8 @@ static int make_table(struct succession *succession, uint32_t count)
 		r = choose_region(succession, &numbers, count);
 	if (!r && succession->fd >= 0)
 		r = move(succession, &succession->fd);
+	if (!r && succession->server_fd >= 0)
+		r = move(succession, &succession->server_fd);
 	if (!r)
 		r = move(succession, &succession->keeper_fd);
 	if (!r)
@@ -210,29 +212,24 @@ static int make_table(struct succession *succession, uint32_t count)
 
 void succession_init(struct succession *succession, int fd)
 {
-	*succession = (struct succession){ .fd = fd, .keeper_fd = -1 };
+	*succession = (struct succession){ .fd = fd, .keeper_fd = -1, .server_fd = -1 };
 }
 
 int succession_begin(struct succession *succession, uint32_t count)
 {
 	int r = receive_terms(succession);
 
-	if (r < 0) {
-		log_fail("upgrade: read the terms of the old keeper: %s", strerror(-r));
-		return r;
+	if (!r && succession->terms.server) {
+		succession->server_fd = pidfd_open(succession->terms.server, 0);
+		r = succession->server_fd < 0 ? -errno : 0;
 	}
-	return succession_copy(succession, succession->terms.keeper, count);
+	return r < 0 ? r : succession_copy(succession, succession->terms.keeper, count);
 }
 
 int succession_copy(struct succession *succession, pid_t pid, uint32_t count)
 {
-	int r;
-
 	succession->keeper = pid;
-	r = make_table(succession, count);
-	if (r < 0)
-		log_fail("process %d: copy its descriptors: %s", (int)pid, strerror(-r));
-	return r;
+	return make_table(succession, count);
 }
 
 int succession_fetch(const struct succession *succession)
@@ -250,6 +247,18 @@ int succession_fetch(const struct succession *succession)
 	return r ? r : saved;
 }
 
+int succession_follow(struct succession *succession)
+{
+	struct pollfd end = { .fd = succession->server_fd, .events = POLLIN };
+
+	if (succession->server_fd < 0 || poll(&end, 1, 0) != 0)
+		return -ESRCH;
+	close_fd(&succession->keeper_fd);
+	succession->keeper_fd = steal_fd(&succession->server_fd);
+	succession->keeper = succession->terms.server;
+	return 0;
+}
+
 void succession_give_up(const struct succession *succession, enum upgrade_outcome outcome)
 {
 	const struct upgrade_message message = { .word = UPGRADE_GAVE_UP, .outcome = outcome };
@@ -261,4 +270,5 @@ void succession_end(struct succession *succession)
 {
 	close_fd(&succession->fd);
 	close_fd(&succession->keeper_fd);
+	close_fd(&succession->server_fd);
 }

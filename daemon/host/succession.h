@@ -12,6 +12,7 @@ struct succession {
 	int fd;		/* the link to the old keeper, for upgrade_send() and upgrade_receive() */
 	pid_t keeper;	/* the old keeper */
 	int keeper_fd;	/* its pidfd */
+	int server_fd;	/* that of its server, or -1: that was dead */
 	uint32_t first; /* the numbers of our own descriptors, and of our server's */
 	uint32_t count;
 	struct upgrade_terms terms;
@@ -23,7 +24,7 @@ void succession_init(struct succession *succession, int fd);
 /*
  * Reads the terms from the link, and makes a table of descriptors like the old keeper's, with
  * COUNT numbers or more for our own. To be called when only the standard descriptors and the link
- * are open. Returns 0 or -errno, logged.
+ * are open. Returns 0 or -errno.
  */
 int succession_begin(struct succession *succession, uint32_t count);
 
@@ -32,6 +33,12 @@ int succession_copy(struct succession *succession, pid_t pid, uint32_t count);
 
 /* Copies the old keeper's descriptors again. Its server is dead. Returns 0 or -errno. */
 int succession_fetch(const struct succession *succession);
+
+/*
+ * The old keeper has died: makes its server the process whose descriptors succession_fetch()
+ * copies. Returns 0 or -ESRCH: that is dead, too.
+ */
+int succession_follow(struct succession *succession);
 
 /* Tells the old keeper why there can be no upgrade. We are about to end. */
 void succession_give_up(const struct succession *succession, enum upgrade_outcome outcome);

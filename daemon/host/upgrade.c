@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -16,12 +15,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/exit-code.h"
+#include "base/fd-marks.h"
 
 /* Longest time for a successor to copy the descriptors while nobody serves, ms. */
 #define FETCH_MS 5000
 
 /* Longest wait for the end of a successor that is killed, ms. */
-#define END_MS 5000
+#define END_MS 200
 
 /* Longest time for a server to stop, ms, and how often to look. */
 #define STOP_MS	     1000
@@ -59,28 +60,27 @@ struct report {
 	pid_t pid;
 };
 
-/* Executes PROGRAM with the descriptor LINK_FD, and no other but the standard ones. */
-static struct report execute(struct upgrade *upgrade, const char *program, int link_fd)
+/* Executes PROGRAM with the descriptor LINK_FD. */
+__attribute__((noreturn)) static void execute(const struct upgrade *upgrade, const char *program,
+					      int program_fd, int link_fd)
 {
-	struct report report = { .error = ENOMEM };
-	posix_spawn_file_actions_t actions;
-	char word[sizeof(UPGRADE_WORD) + 12];
+	const struct upgrade_message failed = { .word = UPGRADE_GAVE_UP,
+						.outcome = UPGRADE_NOT_STARTED };
 
-	(void)snprintf(word, sizeof(word), UPGRADE_WORD "%d", link_fd); /* fits */
-	upgrade->argv[1] = word;
-	if (posix_spawn_file_actions_init(&actions) == 0 &&
-	    /* the same number: this clears FD_CLOEXEC in the child */
-	    posix_spawn_file_actions_adddup2(&actions, link_fd, link_fd) == 0)
-		report.error =
-			posix_spawn(&report.pid, program, &actions, NULL, upgrade->argv, environ);
-	return report;
+	/* now, as the execution may take long, and the old server's rings have to end meanwhile */
+	fd_close_others(link_fd, program_fd);
+	(void)fcntl(link_fd, F_SETFD, 0);
+	(void)execve(program, upgrade->argv, environ);
+	(void)upgrade_send(link_fd, &failed);
+	_exit(EXIT_CANNOT_SERVE);
 }
 
 /*
  * Starts PROGRAM as the child of a process that ends at once. So a service manager that adopts
- * orphans is its parent, and follows it when it becomes the main process.
+ * orphans is its parent, and follows it when it becomes the main process. Both are forked, as
+ * vfork() would wait for the execution.
  */
-static int spawn(struct upgrade *upgrade, const char *program, int link_fd)
+static int spawn(struct upgrade *upgrade, const char *program, int program_fd, int link_fd)
 {
 	struct report report = { .error = ECHILD };
 	pid_t between;
@@ -90,8 +90,11 @@ static int spawn(struct upgrade *upgrade, const char *program, int link_fd)
 		return -errno;
 	between = fork();
 	if (between == 0) {
+		report.pid = _Fork();
+		if (report.pid == 0)
+			execute(upgrade, program, program_fd, link_fd);
+		report.error = report.pid < 0 ? errno : 0;
 		(void)close(fds[0]);
-		report = execute(upgrade, program, link_fd);
 		(void)send(fds[1], &report, sizeof(report), MSG_NOSIGNAL);
 		(void)!read(fds[1], &report, 1); /* until its PID can't be another's any more */
 		_exit(0);
@@ -113,15 +116,21 @@ static int spawn(struct upgrade *upgrade, const char *program, int link_fd)
 	return -report.error;
 }
 
-int upgrade_start(struct upgrade *upgrade, const char *program, const struct upgrade_terms *terms)
+int upgrade_start(struct upgrade *upgrade, const char *program, int program_fd,
+		  const struct upgrade_terms *terms)
 {
 	struct child *successor = &upgrade->successor;
+	char word[sizeof(UPGRADE_WORD_SYSLOG) + 12];
 	int fds[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
 	*successor = (struct child){ .pidfd = -1, .fd = fds[0], .far_fd = fds[1] };
-	r = spawn(upgrade, program, fds[1]);
+	(void)snprintf(word, sizeof(word), "%s%d",
+		       upgrade->to_syslog ? UPGRADE_WORD_SYSLOG : UPGRADE_WORD, fds[1]); /* fits */
+	upgrade->argv[1] = word;
+	r = spawn(upgrade, program, program_fd, fds[1]);
+	upgrade->argv[1] = NULL;
 	close_fd(&successor->far_fd);
 	if (r < 0) {
 		upgrade_cancel(upgrade);
@@ -134,19 +143,53 @@ int upgrade_start(struct upgrade *upgrade, const char *program, const struct upg
 	return 0;
 }
 
+/* Kills SUCCESSOR, and waits a while for its end. Returns whether it has ended. */
+static bool end_successor(const struct child *successor, int ms)
+{
+	struct pollfd end = { .fd = successor->pidfd, .events = POLLIN };
+
+	return pidfd_send_signal(successor->pidfd, SIGKILL, NULL, 0) < 0 || poll(&end, 1, ms) == 1;
+}
+
 void upgrade_cancel(struct upgrade *upgrade)
 {
 	struct child *successor = &upgrade->successor;
-	struct pollfd end = { .fd = successor->pidfd, .events = POLLIN };
 
-	/* its copies of descriptors have gone when it is a zombie */
-	if (successor->pidfd >= 0 && pidfd_send_signal(successor->pidfd, SIGKILL, NULL, 0) == 0)
-		(void)poll(&end, 1, END_MS);
-	/* fails if it isn't ours to reap: see front.h */
-	if (successor->pid)
-		(void)waitpid(successor->pid, NULL, WNOHANG);
+	/*
+	 * When it has ended, its copies of descriptors have gone. If it can't, it is still in its
+	 * execution, and has none.
+	 */
+	if (successor->pidfd >= 0)
+		(void)end_successor(successor, END_MS);
+	/* who isn't ours to reap (front.h) gives an error */
+	if (upgrade->unreaped)
+		(void)waitpid(upgrade->unreaped, NULL, WNOHANG);
+	upgrade->unreaped = 0;
+	if (successor->pid && waitpid(successor->pid, NULL, WNOHANG) == 0)
+		upgrade->unreaped = successor->pid;
 	child_forget(successor);
 	close_fd(&upgrade->own_fd);
+}
+
+enum upgrade_answer upgrade_inherit(const struct upgrade *upgrade,
+				    const struct upgrade_message *inherit)
+{
+	const struct child *successor = &upgrade->successor;
+	struct pollfd link = { .fd = successor->fd, .events = POLLIN };
+	struct upgrade_message message;
+
+	if (upgrade_send(successor->fd, inherit) < 0)
+		return UPGRADE_ENDED;
+	/* not its pidfd: as long as its server lives, that may have been told, and say TAKEN */
+	for (int tries = 0; tries < 2; tries++) {
+		if (poll(&link, 1, FETCH_MS) == 1)
+			return upgrade_receive(successor->fd, &message) &&
+					       message.word == UPGRADE_TAKEN
+				       ? UPGRADE_HAS_TAKEN
+				       : UPGRADE_ENDED;
+		(void)end_successor(successor, END_MS);
+	}
+	return UPGRADE_SILENT;
 }
 
 bool upgrade_fetch(const struct upgrade *upgrade)
@@ -172,8 +215,12 @@ int upgrade_send(int fd, const struct upgrade_message *message)
 
 bool upgrade_receive(int fd, struct upgrade_message *ret_message)
 {
-	return recv(fd, ret_message, sizeof(*ret_message), MSG_DONTWAIT) ==
-	       (ssize_t)sizeof(*ret_message);
+	ssize_t n = recv(fd, ret_message, sizeof(*ret_message), MSG_DONTWAIT);
+
+	/* the other half has ended without reading everything: its messages come after the error */
+	if (n < 0 && errno == ECONNRESET)
+		n = recv(fd, ret_message, sizeof(*ret_message), MSG_DONTWAIT);
+	return n == (ssize_t)sizeof(*ret_message);
 }
 
 bool upgrade_stop(pid_t pid)

@@ -7,14 +7,28 @@
  *   starts it, sends struct terms   →  copies the table of descriptors, starts its server, which
  *                                      attaches the arena and makes its rings (like a spare)
  *                                   ←  PREPARED
- *   stops its server, kills it
+ *   stops its server
  *   FETCH                           →  copies the descriptors again
  *                                   ←  FETCHED
- *   INHERIT, and exits              →  has its server take over (takeover.h)
+ *   kills its server
+ *   INHERIT                         →
+ *                                   ←  TAKEN, by its server, which takes over (takeover.h)
+ *   exits
  *
- * Until the old server is killed nothing has happened to it, whatever the successor does. From then
- * to INHERIT the old keeper's spare would take over, as after any death. After INHERIT the old
- * keeper does nothing any more.
+ * Who can die, and what follows:
+ *
+ *   the successor before INHERIT    the old server goes on; or if that was killed already, the old
+ *                                   keeper's spare takes over
+ *   the successor after it          its server says TAKEN if it was told to take over, and goes on
+ *                                   without a keeper; otherwise it ends, and the old keeper's spare
+ *                                   takes over
+ *   its server before FETCH         the successor gives up
+ *   its server after FETCH          the successor says TAKEN, and an heir follows its server, as
+ *                                   after any death
+ *   the old server                  the upgrade is over, and the old keeper's spare takes over
+ *   the old keeper                  before PREPARED, the successor ends. Later it takes over from
+ *                                   the old server, as from any that has lost its keeper
+ *                                   (orphan.h). The kernel has sent that one SIGCONT
  *
  * A table of descriptors can't be shared across exec. So the successor has one of its own, with the
  * same files under the same numbers, which the arena refers to. Its own descriptors, and those of
@@ -31,7 +45,8 @@
 #include "host/child.h"
 
 /* The first argument of a successor, followed by the number of its link. */
-#define UPGRADE_WORD "--take-over="
+#define UPGRADE_WORD	    "--take-over="
+#define UPGRADE_WORD_SYSLOG "--take-over,syslog=" /* the same if that is where messages go */
 
 /* How an upgrade has ended. The values are told from keeper to server, also of another version. */
 enum upgrade_outcome {
@@ -63,7 +78,8 @@ const char *upgrade_outcome_text(uint32_t outcome);
 #define UPGRADE_GAVE_UP	 'G' /* successor, which ends; outcome */
 #define UPGRADE_FETCH	 'F' /* old keeper: its server is dead, copy what is new */
 #define UPGRADE_FETCHED	 'D' /* successor */
-#define UPGRADE_INHERIT	 'I' /* old keeper, and then no more; failed, died_us */
+#define UPGRADE_INHERIT	 'I' /* old keeper; failed, died_us */
+#define UPGRADE_TAKEN	 'T' /* successor or its server */
 
 struct upgrade_message {
 	int32_t word;
@@ -76,6 +92,7 @@ struct upgrade_message {
 struct upgrade_terms {
 	uint32_t version; /* UPGRADE_TERMS */
 	int32_t keeper;	  /* PID of the old keeper */
+	int32_t server;	  /* PID of its server, or 0: that is dead */
 	int32_t session_fd, root_fd, read_fd, lock_fd, arena_fd, abort_fd;
 	int32_t previous_fd; /* the program that the old keeper runs, O_PATH */
 	uint32_t mount_id, mount_major, mount_minor;
@@ -88,7 +105,9 @@ struct upgrade_terms {
 struct upgrade {
 	const char *program; /* path of the installed program */
 	char **argv;	     /* of a successor; argv[1] is free for UPGRADE_WORD */
+	bool to_syslog;	     /* as the old keeper's messages go */
 	struct child successor;
+	pid_t unreaped; /* a successor that was killed, and may still have to be reaped; or 0 */
 	uint64_t deadline_ms;	      /* CLOCK_MONOTONIC, by which it has to be prepared */
 	int own_fd;		      /* the program that we run, for a way back; or -1 */
 	uint32_t attempts;	      /* since the mount */
@@ -96,16 +115,28 @@ struct upgrade {
 };
 
 /*
- * Starts PROGRAM as the successor, and sends it TERMS. Returns 0 or -errno. The old keeper then
- * polls upgrade->successor, as it does other children.
+ * Starts PROGRAM as the successor, and sends it TERMS. PROGRAM_FD is a descriptor that its path
+ * leads to, or -1. Doesn't wait for its execution, which may need the storage that we serve.
+ * Returns 0 or -errno. The old keeper then polls upgrade->successor, as it does other children.
  */
-int upgrade_start(struct upgrade *upgrade, const char *program, const struct upgrade_terms *terms);
+int upgrade_start(struct upgrade *upgrade, const char *program, int program_fd,
+		  const struct upgrade_terms *terms);
 
 /* Ends the successor, if there is one, and closes what belongs to the attempt. */
 void upgrade_cancel(struct upgrade *upgrade);
 
 /* Has the successor copy the descriptors; the old server is dead. Waits for it. Returns success. */
 bool upgrade_fetch(const struct upgrade *upgrade);
+
+enum upgrade_answer {
+	UPGRADE_HAS_TAKEN, /* the old keeper has nothing to do any more */
+	UPGRADE_ENDED,	   /* the successor and its server have ended; nobody takes over */
+	UPGRADE_SILENT,	   /* it isn't known */
+};
+
+/* Sends INHERIT, and waits for TAKEN, or for the end of the successor and its server. */
+enum upgrade_answer upgrade_inherit(const struct upgrade *upgrade,
+				    const struct upgrade_message *inherit);
 
 /* Sends MESSAGE to the other half. Doesn't block. Returns 0 or -errno. */
 int upgrade_send(int fd, const struct upgrade_message *message);

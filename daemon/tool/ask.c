@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/exit-code.h"
@@ -12,6 +13,10 @@
 #include "host/control.h"
 #include "tool/status-print.h"
 #include "tool/tell.h"
+
+/* How often to ask if a server ends before it answers, and how long to wait before. */
+#define AGAIN	 3
+#define AGAIN_MS 50
 
 static const char *ask_error(int error)
 {
@@ -34,8 +39,15 @@ static const char *ask_error(int error)
 static const char *fetch(struct answer *answer)
 {
 	static char text[CONTROL_ANSWER_LEN + 1];
-	int r = control_ask(&answer->mount, "status", text, sizeof(text), &answer->server);
+	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
+	int r = -ECONNRESET;
 
+	/* one server may just have ended, and another taken over */
+	for (int i = 0; i < AGAIN && (r == -ECONNRESET || r == -ECONNREFUSED); i++) {
+		if (i)
+			(void)nanosleep(&pause, NULL);
+		r = control_ask(&answer->mount, "status", text, sizeof(text), &answer->server);
+	}
 	if (r < 0)
 		return ask_error(r);
 	if (strncmp(text, "error: ", 7) == 0) {

@@ -47,7 +47,8 @@ static const char *request(const struct answer *answer)
 		return "its version can't be upgraded while it serves";
 	if (!keeper || !ask_is_owners(answer, keeper))
 		return "its keeper has died, or isn't of this PID namespace";
-	return kill(keeper, SIGHUP) < 0 ? strerror(errno) : NULL;
+	/* not kill(): see asks_for_upgrade() in keeper.c */
+	return sigqueue(keeper, SIGHUP, (union sigval){ 0 }) < 0 ? strerror(errno) : NULL;
 }
 
 /* Waits until the daemon has tried more than TRIED upgrades. Returns whether it has. */

@@ -102,11 +102,17 @@ for ((round = 0; round < rounds; round++)); do
 	good "$CAISSOND" "$this"
 
 	# each server of it fails; the version before takes over again
-	install_program "$build_dir/tests/caissond-crash"
-	"$CAISSON" upgrade "$mnt" >"$scratch/said" 2>&1 || true
-	wait_until 30 has last_upgrade \
-		'the new server has failed: the previous version has taken over again'
-	has version "$this" || fail "version $(value version) has taken over"
+	for version in crash sweep; do
+		tried=$(value upgrades)
+		install_program "$build_dir/tests/caissond-$version"
+		"$CAISSON" upgrade "$mnt" >"$scratch/said" 2>&1 || true
+		wait_until 30 has last_upgrade \
+			'the new server has failed: the previous version has taken over again'
+		has version "$this" || fail "version $(value version) has taken over"
+		has upgrades $((tried + 1)) || fail "$(value upgrades) upgrades, not $((tried + 1))"
+		good "$build_dir/tests/caissond-next" next
+		good "$CAISSOND" "$this"
+	done
 	! process_is_gone "$load" || fail "fio has ended: $(tail -n 3 "$scratch/fio")"
 	! process_is_gone "$churn" || fail "the client that makes files has ended"
 done

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# In the middle of live upgrades one process is killed, at random moments: the old keeper, its
+# successor, or that one's server. Clients must not notice: a verified load, and one that comes then.
+#
+#@ packages: fio procps python3
+#@ transport: one
+#@ timeout: 180
+. "$(dirname "$0")/../lib/mount.sh"
+
+rounds=8
+((!${CAISSON_LONG:-0})) || rounds=100
+
+mkdir -p "$mnt"
+make_backing ext4 1G
+command=("$CAISSOND" -o "$(daemon_options log=stderr,recovery=on,recoveries=10000)" "$backing" "$mnt")
+"${command[@]}" 2>>"$daemon_log"
+defer unmount "$mnt"
+fio --name=load --directory="$mnt" --size=32M --rw=randwrite --bs=4k --ioengine=libaio \
+	--iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
+	--verify_state_save=0 --time_based --runtime=900 --eta=never >"$scratch/fio" 2>&1 &
+load=$!
+
+CAISSON=$CAISSON "$tests_dir/integration/upgrade-kills.py" $rounds "${command[@]}" 2>>"$daemon_log" ||
+	fail "$(tail -n 3 "$daemon_log")"
+! process_is_gone "$load" || fail "fio has ended: $(tail -n 3 "$scratch/fio")"
+kill -INT "$load"
+exits 128 wait "$load"
+! grep -qiE 'verify:|error=' "$scratch/fio" || fail "fio: $(grep -iE 'verify:|error=' "$scratch/fio" | head -n 1)"
+keeper=$("$CAISSON" status --json "$mnt" | sed -n 's/^ *"keeper_pid": *\([0-9]*\),*/\1/p')
+umount "$mnt"
+wait_until 30 process_is_gone "$keeper"
