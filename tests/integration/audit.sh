@@ -7,6 +7,7 @@
 #
 #@ packages: e2fsprogs python3 procps
 #@ sanitize: asan
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -8,6 +8,7 @@
 #@ packages: e2fsprogs python3 util-linux
 #@ sanitize: yes
 #@ timeout: 120
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 128M

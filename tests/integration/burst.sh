@@ -8,6 +8,7 @@
 #
 #@ packages: python3 e2fsprogs
 #@ sanitize: yes
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

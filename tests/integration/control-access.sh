@@ -6,6 +6,7 @@
 #
 #@ packages: e2fsprogs util-linux python3
 #@ transport: one
+#@ chaos: it looks at the socket of one server
 . "$(dirname "$0")/../lib/mount.sh"
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }

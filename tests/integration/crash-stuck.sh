@@ -7,6 +7,7 @@
 #
 #@ packages: e2fsprogs util-linux
 #@ timeout: 90
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 128M

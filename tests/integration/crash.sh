@@ -5,6 +5,7 @@
 # get errors, nobody hangs, and the next daemon finds all the files.
 #
 #@ packages: fio e2fsprogs procps python3
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 make_backing ext4 256M

@@ -8,6 +8,7 @@
 #
 #@ packages: fuse3 python3 util-linux
 #@ timeout: 120
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 reads=32

@@ -6,6 +6,7 @@
 # reason, and logs nothing about features that are available.
 #
 #@ packages: e2fsprogs util-linux
+#@ chaos: it is about recovery=off
 . "$(dirname "$0")/../lib/mount.sh"
 
 unset CAISSON_TEST_OPTIONS # each transport is asked for by name here

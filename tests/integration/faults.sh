@@ -7,6 +7,7 @@
 #
 #@ packages: fio strace xfsprogs e2fsprogs
 #@ timeout: 180
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 seconds=20

@@ -7,6 +7,7 @@
 #
 #@ packages: e2fsprogs fio python3 util-linux xfsprogs
 #@ timeout: 120
+#@ chaos: while the backing store is frozen, a dead server can't end
 . "$(dirname "$0")/../lib/mount.sh"
 
 thaw() { fsfreeze --unfreeze "$1" 2>/dev/null || true; }

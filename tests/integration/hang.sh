@@ -8,6 +8,7 @@
 #@ packages: e2fsprogs util-linux python3
 #@ transport: one
 #@ timeout: 90
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 thaw() { fsfreeze --unfreeze "$backing" 2>/dev/null || true; }

@@ -7,6 +7,7 @@
 #
 #@ packages: e2fsprogs util-linux
 #@ timeout: 180
+#@ chaos: the time of a lease begins anew with each server
 . "$(dirname "$0")/../lib/mount.sh"
 
 read_leases=3 write_leases=9 break_time=90

@@ -6,6 +6,7 @@
 #
 #@ packages: btrfs-progs e2fsprogs python3 util-linux xfsprogs
 #@ timeout: 300
+#@ chaos: a low RLIMIT_NOFILE leaves no room for an heir
 . "$(dirname "$0")/../lib/mount.sh"
 
 dirs=40

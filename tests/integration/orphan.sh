@@ -9,6 +9,7 @@
 #@ packages: fio util-linux procps python3
 #@ transport: one
 #@ timeout: 180
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 value() { "$CAISSON" status --json "$mnt" | python3 -c "import json, sys; print(json.load(sys.stdin)['$1'])"; }

@@ -8,6 +8,7 @@
 #
 #@ packages: python3 e2fsprogs util-linux
 #@ transport: one
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 thaw() { fsfreeze --unfreeze "$below" 2>/dev/null || true; }

@@ -9,6 +9,7 @@
 #@ packages: fuse3 e2fsprogs
 #@ transport: one
 #@ timeout: 120
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 slow=$scratch/slow

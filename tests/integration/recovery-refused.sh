@@ -7,6 +7,7 @@
 #@ packages: fuse3 procps
 #@ transport: one
 #@ timeout: 180
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 mkdir -p "$backing"

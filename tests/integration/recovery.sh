@@ -9,6 +9,7 @@
 #@ packages: fio e2fsprogs util-linux xfsprogs procps python3
 #@ transport: one
 #@ timeout: 900
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 kills=10

@@ -7,6 +7,7 @@
 #@ packages: fio procps python3
 #@ transport: one
 #@ timeout: 180
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 rounds=8

@@ -10,6 +10,7 @@
 #@ packages: fio util-linux xfsprogs procps python3
 #@ transport: one
 #@ timeout: 900
+#@ chaos: it kills servers itself
 . "$(dirname "$0")/../lib/mount.sh"
 
 rounds=1

@@ -7,6 +7,7 @@
 #
 #@ packages: fuse3 python3
 #@ timeout: 120
+#@ chaos: it watches one server, by its PID
 . "$(dirname "$0")/../lib/mount.sh"
 
 mkdir -p "$backing"

@@ -9,6 +9,7 @@
 #@ packages: python3 e2fsprogs attr strace
 #@ timeout: 240
 #@ sanitize: tsan
+#@ chaos: it counts what each server begins anew
 . "$(dirname "$0")/../lib/mount.sh"
 
 zones=$mnt/0

@@ -56,6 +56,11 @@ case_names() {
 		done
 		echo model/replay-uring
 		;;
+	chaos)
+		for file in "$tests_dir"/integration/*.sh; do
+			head_is "$file" chaos . || name_file chaos "$file"
+		done
+		;;
 	asan | tsan)
 		for file in "$tests_dir"/integration/*.sh; do
 			! head_is "$file" sanitize "^(yes|$1)$" || name_file "sanitize/$1" "$file"
@@ -104,7 +109,9 @@ case_find() {
 		file=$tests_dir/$1.pml case_limit=900
 		case_command=("$tests_dir/model/spin.py" "$file")
 		;;
-	integration/* | uring/* | sanitize/*/*) file=$tests_dir/integration/$name.sh case_limit=60 ;;
+	integration/* | uring/* | chaos/* | sanitize/*/*)
+		file=$tests_dir/integration/$name.sh case_limit=60
+		;;
 	vm/lab-quick)
 		case_limit=3600
 		case_command=("$tests_dir/vm/lab/run" --build "$build_dir" loop/naive loop/caisson-unprotected)
@@ -147,6 +154,8 @@ case_find() {
 		;;
 	# the guest's time begins after its kernel was fetched
 	vm/*) case_limit=$((case_limit * slow + 300)) ;;
+	# a server that is killed again and again, too
+	chaos/*) case_limit=$((case_limit * 4)) ;;
 	# the sanitizers make everything slower
 	sanitize/*) case_limit=$((case_limit * 4)) ;;
 	esac

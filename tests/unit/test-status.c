@@ -68,9 +68,8 @@ static void the_largest_fits_an_answer(void)
 	memset(path, '\n', sizeof(path) - 1);
 	status.version = status.cache = status.transport = "longer than any that there is";
 	status.recovery = "longer than any that there is";
-	status.last_upgrade =
-		"longer than any that there is: the longest of them would be shown in one line by a "
-		"terminal of an ordinary width, with room to spare for the name";
+	status.last_upgrade = "longer than any that there is: the longest of them would be shown "
+			      "in one line by a terminal of an ordinary width";
 	status.backing = status.mountpoint = path;
 	status.keeper_alive = status.safe_to_stack = true;
 	status.io_flusher_required = status.io_flusher = true;
