@@ -562,16 +562,18 @@ static char *find_program(void)
 	return strdup(path);
 }
 
-/* Notes the options that decide how the tables are laid out, as they are in force. */
+/* Notes the options that decide what is in the tables, as they are in force. */
 static void note_sizes(struct caissond *self)
 {
 	const struct serve_config *config = &self->options.serve;
 
 	(void)snprintf(self->sizes, sizeof(self->sizes),
 		       "queues=%u,queue_depth=%u,workers=%u,inodes=%u,files=%u,max_write=%u,"
-		       "extent_size_hint=%u",
+		       "extent_size_hint=%u,cache=%s,passthrough=%s",
 		       config->queues, config->queue_depth, config->workers, config->inodes,
-		       config->files, config->max_write, config->extent_size_hint);
+		       config->files, config->max_write, config->extent_size_hint,
+		       options_cache_name(config->cache),
+		       options_passthrough_name(config->passthrough));
 }
 
 /*

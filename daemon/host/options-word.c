@@ -181,6 +181,11 @@ const char *options_cache_name(enum cache_mode cache)
 	return cache_names[cache];
 }
 
+const char *options_passthrough_name(enum passthrough_mode passthrough)
+{
+	return passthrough_names[passthrough];
+}
+
 /* Whether LIST has WORD. An item that ends in "=" or "-" matches all words that begin with it. */
 static bool is_listed(const char *word, const char *const *list, size_t count)
 {

@@ -66,4 +66,7 @@ int options_fit(struct options *options, uint64_t nofile);
 /* "none", "writeback", "writethrough" */
 const char *options_cache_name(enum cache_mode cache);
 
+/* "off", "auto", "on" */
+const char *options_passthrough_name(enum passthrough_mode passthrough);
+
 #endif

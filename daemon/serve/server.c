@@ -184,6 +184,7 @@ static void save_terms(const struct server *server)
 	handover->dont_mask = fs->dont_mask;
 	handover->setxattr_ext = fs->setxattr_ext;
 	handover->passthrough = fs->passthrough;
+	handover->default_permissions = fs->default_permissions;
 }
 
 static void load_terms(struct server *server)
@@ -193,7 +194,7 @@ static void load_terms(struct server *server)
 
 	server->session = handover->session;
 	fs->posix_acl = handover->posix_acl;
-	fs->default_permissions |= handover->posix_acl; /* as in session_read() */
+	fs->default_permissions = handover->default_permissions; /* as the kernel checks */
 	fs->parallel_direct_writes = handover->parallel_direct_writes;
 	fs->killpriv_v2 = handover->killpriv_v2;
 	fs->dont_mask = handover->dont_mask;

@@ -58,7 +58,7 @@ struct handover_queue {
 struct handover {
 	struct session session;
 	bool posix_acl, parallel_direct_writes, killpriv_v2, dont_mask; /* as in struct fs */
-	bool setxattr_ext, passthrough;
+	bool setxattr_ext, passthrough, default_permissions;
 	struct handover_queue queue[SERVE_QUEUES_MAX];
 
 	/* since the mount, for status */
