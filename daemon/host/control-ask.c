@@ -7,27 +7,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mountinfo.h"
 #include "host/control-path.h"
 
 #define ASK_MS 5000
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Limits the next call on FD to DEADLINE_MS. */
 static int set_timeout(int fd, int option, int64_t deadline_ms)
 {
-	int64_t left_ms = deadline_ms - now_ms();
+	int64_t left_ms = deadline_ms - clock_ms();
 	struct timeval left = {
 		.tv_sec = left_ms / 1000,
 		.tv_usec = left_ms % 1000 * 1000,
@@ -132,13 +124,13 @@ int control_find_server(const struct mountinfo *mount, pid_t *ret_server)
 {
 	autoclose int fd = -1;
 
-	return open_any(mount, now_ms() + ASK_MS, &fd, ret_server);
+	return open_any(mount, clock_ms() + ASK_MS, &fd, ret_server);
 }
 
 int control_ask(const struct mountinfo *mount, const char *request, char *text, uint32_t len,
 		pid_t *ret_server)
 {
-	int64_t deadline_ms = now_ms() + ASK_MS;
+	int64_t deadline_ms = clock_ms() + ASK_MS;
 	autoclose int fd = -1;
 	int r;
 

@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/macro.h"
 #include "host/control-path.h"
 #include "host/status.h"
@@ -38,14 +38,6 @@ struct control_client {
 	char answer[CONTROL_ANSWER_LEN];
 	struct status status; /* too large for the stack */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* -- The socket -- */
 
@@ -184,7 +176,7 @@ static void client_accept(struct control *control)
 	client->fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (client->fd < 0)
 		return; /* the client has gone */
-	client->deadline_ms = now_ms() + CLIENT_MS;
+	client->deadline_ms = clock_ms() + CLIENT_MS;
 	client->request_len = client->answer_at = client->answer_len = 0;
 	client->answering = false;
 	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
@@ -287,7 +279,7 @@ static void serve_timer(struct control *control, const struct control_loop *loop
 	/* missed ticks are skipped */
 	if (read(control->timer_fd, &missed, sizeof(missed)) != (ssize_t)sizeof(missed))
 		return;
-	if (client->fd >= 0 && now_ms() >= client->deadline_ms)
+	if (client->fd >= 0 && clock_ms() >= client->deadline_ms)
 		client_end(client);
 	loop->tick(loop->arg);
 }

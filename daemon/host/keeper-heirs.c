@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/procfs.h"
 #include "caisson/reclaim.h"
@@ -30,14 +30,6 @@
 
 /* Looks in a row that have to find it so: a process of many threads takes some time to end. */
 #define STUCK_LOOKS 3
-
-uint64_t keeper_now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 int keeper_start(struct keeper *keeper, struct child *child)
 {
@@ -62,7 +54,7 @@ int keeper_start(struct keeper *keeper, struct child *child)
 /* The last spare was lost. The cause may be a lack of something, and pass. */
 static void put_off_spare(struct keeper *keeper)
 {
-	keeper->spare_ms = keeper_now_us() / 1000 + ((uint64_t)SPARE_MS << 4 * keeper->spares_lost);
+	keeper->spare_ms = clock_us() / 1000 + ((uint64_t)SPARE_MS << 4 * keeper->spares_lost);
 	if (++keeper->spares_lost == SPARES_LOST_MAX)
 		log_warn("%s: start a spare server: %u have died: none is started any more until "
 			 "the server dies",
@@ -75,7 +67,7 @@ void keeper_start_spare(struct keeper *keeper)
 
 	if (!keeper->config->spare || keeper->arena_fd < 0 || keeper->spare.pid ||
 	    keeper->is_recovering || keeper->state != SERVING ||
-	    keeper->spares_lost >= SPARES_LOST_MAX || keeper_now_us() / 1000 < keeper->spare_ms)
+	    keeper->spares_lost >= SPARES_LOST_MAX || clock_us() / 1000 < keeper->spare_ms)
 		return;
 	r = keeper_start(keeper, &keeper->spare);
 	if (r < 0) {
@@ -156,7 +148,7 @@ bool keeper_leaves_an_estate(const struct keeper *keeper, int status)
 /* Counts a recovery. Returns whether it is one too many. */
 static bool is_too_often(struct keeper *keeper)
 {
-	int64_t now = (int64_t)(keeper_now_us() / 1000);
+	int64_t now = (int64_t)(clock_us() / 1000);
 
 	if (now - keeper->minute_ms >= 60000) {
 		keeper->minute_ms = now;
@@ -255,7 +247,7 @@ void keeper_look(struct keeper *keeper, unsigned *looks)
 	*looks = server_is_stuck(keeper) ? *looks + 1 : 0;
 	if (!*looks)
 		return;
-	keeper->died_us = keeper_now_us();
+	keeper->died_us = clock_us();
 	/* why it died isn't known before it is reaped: no request is blamed */
 	if (keeper->arena_fd >= 0 && only_waits_for_clients(keeper) &&
 	    keeper_recover(keeper, SIGKILL)) {

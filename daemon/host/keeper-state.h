@@ -40,35 +40,37 @@ struct keeper {
 	const struct keeper_config *config;
 	struct own_mount mount;
 	enum keeper_state state;
+	int self_fd; /* pidfd of the keeper, for servers */
+	int signal_fd;
+	int abort_fd;	   /* the connection's, or -1 */
+	int launcher_fd;   /* pipe to the launcher; -1 after it was told the exit code */
+	bool has_terminal; /* SIGHUP from a shell is the terminal's end */
+	bool is_front;	   /* its exit code is waited for (front.h) */
+
+	/* keeper-heirs.c */
 	struct child server;
 	struct child spare;   /* an heir for when the server dies, or none */
-	uint64_t spare_ms;    /* before that, no spare is started; CLOCK_MONOTONIC */
+	uint64_t spare_ms;    /* before that, no spare is started; clock_ms() */
 	uint32_t spares_lost; /* since the last takeover */
-	int self_fd;	      /* pidfd of the keeper, for servers */
-	int signal_fd;
-	int arena_fd;	    /* what an heir takes over, as the last server has said; or -1 */
-	bool is_recovering; /* the server is an heir that isn't ready */
-	bool is_sweeping;   /* it closes descriptors that it doesn't know, so none may be opened */
-	uint64_t sweep_ms;  /* when that began, CLOCK_MONOTONIC */
-	uint32_t failures;  /* heirs in a row that failed before they were ready */
-	pid_t unreaped;	    /* a server that has an heir, but can't be reaped yet; or 0 */
-	int64_t minute_ms;  /* when the minute began in which the recoveries are counted */
+	int arena_fd;	      /* what an heir takes over, as the last server has said; or -1 */
+	int death;	      /* wait status of the last server's end */
+	uint64_t died_us;     /* when we noticed that, clock_us() */
+	bool is_recovering;   /* the server is an heir that isn't ready */
+	bool is_sweeping;  /* it closes descriptors that it doesn't know, so none may be opened */
+	uint64_t sweep_ms; /* when that began, clock_ms() */
+	uint32_t failures; /* heirs in a row that failed before they were ready */
+	pid_t unreaped;	   /* a server that has an heir, but can't be reaped yet; or 0 */
+	int64_t minute_ms; /* when the minute began in which the recoveries are counted */
 	uint32_t recoveries;
-	int abort_fd;	 /* the connection's, or -1 */
-	int launcher_fd; /* pipe to the launcher; -1 after it was told the exit code */
-	struct upgrade upgrade;
-	struct succession *succession; /* until our first server has taken over; or NULL */
-	uint64_t died_us;	       /* when we noticed it, CLOCK_MONOTONIC */
-	bool has_terminal;	       /* SIGHUP from a shell is the terminal's end */
-	int death;		       /* wait status of the last server's end */
-	bool is_front;		       /* its exit code is waited for (front.h) */
-	bool is_inherited;	       /* the mount was another keeper's, and is ours now */
-	bool has_handed_over;	       /* a successor has everything now */
-	int previous_fd;      /* the program of the previous version, to go back to; or -1 */
-	uint64_t previous_ms; /* until when we would, CLOCK_MONOTONIC */
-};
 
-uint64_t keeper_now_us(void);
+	/* keeper-upgrade.c */
+	struct upgrade upgrade;
+	bool has_handed_over;	       /* a successor has everything now */
+	struct succession *succession; /* until our first server has taken over; or NULL */
+	bool is_inherited;	       /* the mount was another keeper's, and is ours now */
+	int previous_fd;      /* the program of the previous version, to go back to; or -1 */
+	uint64_t previous_ms; /* until when we would, clock_ms() */
+};
 
 /* Starts CHILD: the first server, or an heir if there is something to take over. */
 int keeper_start(struct keeper *keeper, struct child *child);

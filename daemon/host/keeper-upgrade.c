@@ -24,12 +24,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/exit-code.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/procfs.h"
 #include "host/notify.h"
 #include "host/orphan.h"
+#include "host/stop.h"
 #include "host/succession.h"
 
 /* Longest time for a successor to be prepared, ms; and while nobody serves. */
@@ -105,7 +107,7 @@ static enum upgrade_outcome start_successor(struct keeper *keeper, const char *p
 		return UPGRADE_NOT_STARTED;
 	}
 	upgrade->deadline_ms =
-		keeper_now_us() / 1000 + (program_fd >= 0 ? PREPARE_TO_GO_BACK : PREPARE_MS);
+		clock_us() / 1000 + (program_fd >= 0 ? PREPARE_TO_GO_BACK : PREPARE_MS);
 	return UPGRADE_NONE;
 }
 
@@ -137,7 +139,7 @@ bool keeper_goes_back(struct keeper *keeper, int status)
 
 	if (keeper->previous_fd < 0 || keeper->arena_fd < 0 || was_killed ||
 	    !keeper_leaves_an_estate(keeper, status) || keeper->state != SERVING ||
-	    keeper_now_us() / 1000 > keeper->previous_ms)
+	    clock_us() / 1000 > keeper->previous_ms)
 		return false;
 	log_fail("%s: server %d has failed soon after an upgrade: going back to the version before",
 		 keeper->config->mountpoint, (int)keeper->server.pid);
@@ -180,8 +182,8 @@ static void hand_over(struct keeper *keeper)
 	pid_t server = keeper->server.pid;
 
 	if (server)
-		keeper->died_us = keeper_now_us();
-	if (server && !upgrade_stop(server)) {
+		keeper->died_us = clock_us();
+	if (server && !stop_process(server, keeper->server.pidfd)) {
 		keeper_end_upgrade(keeper, UPGRADE_BUSY);
 		return;
 	}
@@ -199,7 +201,7 @@ static void hand_over(struct keeper *keeper)
 	/* if the server is dead by now, an heir takes over */
 	keeper_end_upgrade(keeper, UPGRADE_FAILED);
 	if (keeper->server.pid)
-		(void)kill(server, SIGCONT); /* our child, not reaped yet */
+		stop_undo(keeper->server.pidfd);
 }
 
 void keeper_hear_successor(struct keeper *keeper)
@@ -218,14 +220,14 @@ void keeper_look_at_successor(struct keeper *keeper, bool has_ended)
 {
 	if (has_ended && !keeper->has_handed_over)
 		keeper_end_upgrade(keeper, UPGRADE_FAILED);
-	else if (keeper_now_us() / 1000 > keeper->upgrade.deadline_ms && !keeper->has_handed_over)
+	else if (clock_us() / 1000 > keeper->upgrade.deadline_ms && !keeper->has_handed_over)
 		keeper_end_upgrade(keeper, UPGRADE_LATE);
 }
 
 void keeper_forget_previous(struct keeper *keeper)
 {
 	if (keeper->previous_fd >= 0 && !keeper->is_recovering &&
-	    keeper_now_us() / 1000 > keeper->previous_ms)
+	    clock_us() / 1000 > keeper->previous_ms)
 		close_fd(&keeper->previous_fd);
 }
 
@@ -278,7 +280,7 @@ static void let_inherit(struct keeper *keeper, uint64_t died_us, bool failed, in
 
 	keeper->is_inherited = true;
 	keeper->is_recovering = keeper->is_sweeping = true;
-	keeper->sweep_ms = keeper_now_us() / 1000;
+	keeper->sweep_ms = clock_us() / 1000;
 	(void)child_tell(&keeper->server, &death); /* if it has died, it has an heir */
 	(void)kill(keeper->server.pid, SIGCONT);   /* as for any heir */
 }
@@ -300,7 +302,7 @@ static void succeed(struct keeper *keeper, const struct upgrade_message *message
 {
 	const struct succession *succession = keeper->succession;
 
-	keeper->previous_ms = keeper_now_us() / 1000 + GO_BACK_MS;
+	keeper->previous_ms = clock_us() / 1000 + GO_BACK_MS;
 	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
 	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
 		 keeper->config->version);
@@ -343,9 +345,9 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 {
 	const char *mountpoint = keeper->config->mountpoint;
 	int pidfd = succession->keeper_fd;
-	uint64_t died_us = keeper_now_us();
+	uint64_t died_us = clock_us();
 
-	if (!orphan_stop(pid, pidfd)) {
+	if (!stop_process(pid, pidfd)) {
 		log_fail("%s: take over: a thread of server %d waits in the kernel (is BACKING "
 			 "frozen?)",
 			 mountpoint, (int)pid);
@@ -354,7 +356,7 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 	if (succession_fetch(succession) < 0) {
 		log_fail("%s: take over: copy the descriptors of server %d: failed", mountpoint,
 			 (int)pid);
-		(void)pidfd_send_signal(pidfd, SIGCONT, NULL, 0);
+		stop_undo(pidfd);
 		return EXIT_CANNOT_SERVE;
 	}
 	if (!end_orphan(keeper, pidfd)) {
@@ -389,7 +391,7 @@ static int take_alone(struct keeper *keeper, struct succession *succession,
 static int fetch(struct keeper *keeper, struct succession *succession)
 {
 	const struct upgrade_message fetched = { .word = UPGRADE_FETCHED };
-	struct upgrade_message message = { .word = UPGRADE_FETCH, .died_us = keeper_now_us() };
+	struct upgrade_message message = { .word = UPGRADE_FETCH, .died_us = clock_us() };
 	struct pollfd fds[] = {
 		{ .fd = succession->fd, .events = POLLIN },
 		{ .fd = succession->keeper_fd, .events = POLLIN },

@@ -54,10 +54,10 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/exit-code.h"
 #include "base/macro.h"
 #include "base/printable.h"
@@ -217,7 +217,7 @@ static int reap(struct keeper *keeper, int *ret_status)
  */
 static bool hear_end(struct keeper *keeper, int *ret_code)
 {
-	keeper->died_us = keeper_now_us();
+	keeper->died_us = clock_us();
 	keeper_end_succession(keeper);
 	*ret_code = reap(keeper, &keeper->death);
 	if (keeper->upgrade.successor.pid)
@@ -278,8 +278,7 @@ static int keep(struct keeper *keeper)
 		keeper_forget_previous(keeper);
 		if (!keeper->is_sweeping)
 			keeper_look(keeper, &stuck);
-		else if (keeper_now_us() / 1000 - keeper->sweep_ms >
-			 keeper->config->recovery_timeout_ms)
+		else if (clock_us() / 1000 - keeper->sweep_ms > keeper->config->recovery_timeout_ms)
 			keeper_give_up_heir(keeper);
 	}
 }

@@ -7,7 +7,6 @@
 #ifndef CAISSON_ORPHAN_H
 #define CAISSON_ORPHAN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,11 +29,5 @@ int orphan_render(const struct orphan *orphan, char *text, size_t len);
  * -ENOENT: nothing is mounted there, or not by an orphan of the calling user; or another -errno.
  */
 int orphan_find(const char *mountpoint, struct orphan *ret_orphan);
-
-/*
- * Stops process PID, which PIDFD leads to, with all its threads, so that its descriptors stand
- * still. Returns false if it can't be stopped: a thread of it waits in the kernel. Then it goes on.
- */
-bool orphan_stop(pid_t pid, int pidfd);
 
 #endif

@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,10 +22,6 @@
 
 /* Longest wait for the end of a successor that is killed, ms. */
 #define END_MS 200
-
-/* Longest time for a server to stop, ms, and how often to look. */
-#define STOP_MS	     1000
-#define STOP_LOOK_NS 500000
 
 const char *upgrade_outcome_text(uint32_t outcome)
 {
@@ -221,22 +216,4 @@ bool upgrade_receive(int fd, struct upgrade_message *ret_message)
 	if (n < 0 && errno == ECONNRESET)
 		n = recv(fd, ret_message, sizeof(*ret_message), MSG_DONTWAIT);
 	return n == (ssize_t)sizeof(*ret_message);
-}
-
-bool upgrade_stop(pid_t pid)
-{
-	const struct timespec pause = { .tv_nsec = STOP_LOOK_NS };
-
-	(void)kill(pid, SIGSTOP); /* our child, not reaped yet */
-	for (int look = 0; look < STOP_MS * (1000000 / STOP_LOOK_NS); look++) {
-		siginfo_t info = { 0 };
-
-		/* tells it when all threads have stopped; or it has died, which is as good */
-		if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) == 0 &&
-		    info.si_pid == pid)
-			return true;
-		(void)nanosleep(&pause, NULL);
-	}
-	(void)kill(pid, SIGCONT);
-	return false;
 }

@@ -4,7 +4,7 @@
  * successor, the installed program, which prepares everything while the old server serves:
  *
  *   old keeper                         successor
- *   starts it, sends struct terms   →  copies the table of descriptors, starts its server, which
+ *   starts it, sends its terms      →  copies the table of descriptors, starts its server, which
  *                                      attaches the arena and makes its rings (like a spare)
  *                                   ←  PREPARED
  *   stops its server
@@ -65,7 +65,7 @@ enum upgrade_outcome {
 	UPGRADE_OUTCOMES
 };
 
-/* One line for users, such as "its program has ended before it was ready". */
+/* What users are told of OUTCOME, such as "the installed program wasn't ready in time". */
 const char *upgrade_outcome_text(uint32_t outcome);
 
 /* Exit code of a successor's server that can't attach the arena. */
@@ -76,7 +76,7 @@ const char *upgrade_outcome_text(uint32_t outcome);
 
 #define UPGRADE_PREPARED 'P' /* successor: its server is ready to take over */
 #define UPGRADE_GAVE_UP	 'G' /* successor, which ends; outcome */
-#define UPGRADE_FETCH	 'F' /* old keeper: its server is dead, copy what is new */
+#define UPGRADE_FETCH	 'F' /* old keeper: its server stands still, copy again */
 #define UPGRADE_FETCHED	 'D' /* successor */
 #define UPGRADE_INHERIT	 'I' /* old keeper; failed, died_us */
 #define UPGRADE_TAKEN	 'T' /* successor or its server */
@@ -125,7 +125,7 @@ int upgrade_start(struct upgrade *upgrade, const char *program, int program_fd,
 /* Ends the successor, if there is one, and closes what belongs to the attempt. */
 void upgrade_cancel(struct upgrade *upgrade);
 
-/* Has the successor copy the descriptors; the old server is dead. Waits for it. Returns success. */
+/* Has the successor copy the descriptors again, and waits for that. Returns success. */
 bool upgrade_fetch(const struct upgrade *upgrade);
 
 enum upgrade_answer {
@@ -143,11 +143,5 @@ int upgrade_send(int fd, const struct upgrade_message *message);
 
 /* Receives a message of the other half. Doesn't block. Returns whether there was one. */
 bool upgrade_receive(int fd, struct upgrade_message *ret_message);
-
-/*
- * Stops process PID, a child, so that it can be killed at once. Returns false if it can't be
- * stopped: a thread of it waits in the kernel. Then it goes on.
- */
-bool upgrade_stop(pid_t pid);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd-marks.h"
 #include "base/log.h"
 #include "base/macro.h"
@@ -438,14 +439,6 @@ int server_open(struct server *server, const struct serve_config *config, const 
 	return r;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /*
  * Notes the rings and sentinels of this server for its heir. Only now, as one that dies before it
  * has used its rings leaves those that it was waiting for.
@@ -466,7 +459,7 @@ static void note_rings(struct server *server)
 /* Step 2 of takeover.h. */
 static int await_io(struct server *server, int ms)
 {
-	int64_t end_ms = takeover_now_ms() + ms;
+	int64_t end_ms = clock_ms() + ms;
 	uint32_t slots = plan_slots(&server->plan);
 	int r = 0;
 
@@ -503,7 +496,7 @@ static int take_over_requests(struct server *server, const struct server_estate 
 	dropper_inherit(&server->dropper);
 	takeover_requests(&takeover);
 	handover->takeovers++;
-	handover->pause_us = now_us() - estate->died_us;
+	handover->pause_us = clock_us() - estate->died_us;
 	handover->worst_pause_us = MAX(handover->worst_pause_us, handover->pause_us);
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/pool.h"
@@ -20,14 +21,6 @@
 
 /* How often to look for results in a ring. */
 #define LOOK_NS 200000
-
-int64_t takeover_now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*
  * Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. Notes the errors of
@@ -58,7 +51,7 @@ static bool harvest(const struct arena *arena, const struct io_uring *ring, uint
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
 
 	while (!are_over(arena, ring, first, count)) {
-		if (takeover_now_ms() >= end_ms)
+		if (clock_ms() >= end_ms)
 			return false;
 		(void)nanosleep(&pause, NULL); /* or less, by a signal */
 	}
@@ -71,7 +64,7 @@ static int await_sentinel(int fd, int64_t end_ms)
 	struct pollfd sentinel = { .fd = fd };
 
 	for (;;) {
-		int64_t left = end_ms - takeover_now_ms();
+		int64_t left = end_ms - clock_ms();
 		int n = poll(&sentinel, 1, left > 0 ? (int)left : 0);
 
 		if (n < 0 && errno != EINTR)
@@ -159,7 +152,7 @@ int takeover_await(const struct arena *arena, struct handover *handover,
 {
 	struct io_uring *ring = rings->is_mapped[qid] ? &rings->ring[qid] : NULL;
 	struct handover_queue *queue = &handover->queue[qid];
-	int64_t now = takeover_now_ms();
+	int64_t now = clock_ms();
 	int r;
 
 	/* half of the time is for the sentinel */

@@ -84,9 +84,6 @@ struct takeover {
 	bool failed; /* the dead server has failed, and was not killed by somebody */
 };
 
-/* CLOCK_MONOTONIC, in milliseconds. */
-int64_t takeover_now_ms(void);
-
 /*
  * Maps the rings of the COUNT queues of HANDOVER, before its server has died or after. They are
  * locked memory, of which there may be too little. What isn't mapped has no results.
@@ -95,7 +92,7 @@ void takeover_map(struct takeover_rings *rings, const struct handover *handover,
 
 /*
  * Step 2: waits until all I/O of queue QID is over, which has COUNT slots from FIRST on, or until
- * END_MS. Unmaps and closes its ring. Returns 0, -ETIMEDOUT or another -errno.
+ * END_MS (clock_ms()). Unmaps and closes its ring. Returns 0, -ETIMEDOUT or another -errno.
  */
 int takeover_await(const struct arena *arena, struct handover *handover,
 		   struct takeover_rings *rings, uint32_t qid, uint32_t first, uint32_t count,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/macro.h"
 #include "serve/dropper.h"
 #include "serve/engine.h"
@@ -345,7 +346,7 @@ static void waits_for_io(void)
 	CHECK(arena_create(&arena) == 0);
 	requests = arena_table(&arena, ARENA_REQUESTS);
 	ios = arena_table(&arena, ARENA_IOS);
-	CHECK_EQ(await_queue(0, takeover_now_ms()), 0); /* no ring is left */
+	CHECK_EQ(await_queue(0, clock_ms()), 0); /* no ring is left */
 
 	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
 	CHECK(pipe2(fds, O_CLOEXEC) == 0);
@@ -355,17 +356,17 @@ static void waits_for_io(void)
 	request_inherit(&requests[1], REQUEST_RUN);
 	ios[0].ticket = 1ull << 32; /* the first submission, which the kernel hasn't taken */
 	ios[1].ticket = 1ull << 32 | 77;
-	CHECK_EQ(await_queue(0, takeover_now_ms()), 0);
+	CHECK_EQ(await_queue(0, clock_ms()), 0);
 	CHECK(queue->ring_fd == HANDOVER_OVER && !ios[0].ticket && !ios[1].ticket);
 
 	io_uring_prep_nop(io_uring_get_sqe(&ring));
 	CHECK(io_uring_submit(&ring) == 1);
 	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
 	ios[0].ticket = 2ull << 32; /* taken, and its result isn't in the ring */
-	CHECK_EQ(await_queue(0, takeover_now_ms() + 10), -ETIMEDOUT);
+	CHECK_EQ(await_queue(0, clock_ms() + 10), -ETIMEDOUT);
 	CHECK_EQ(queue->ring_fd, HANDOVER_CLOSED);
 	CHECK(pthread_create(&thread, NULL, hang_up, &fds[1]) == 0);
-	CHECK_EQ(await_queue(0, takeover_now_ms() + 20000), 0);
+	CHECK_EQ(await_queue(0, clock_ms() + 20000), 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 	CHECK(queue->ring_fd == HANDOVER_OVER && !ios[0].ticket);
 	CHECK(close(fds[0]) == 0);
@@ -397,7 +398,7 @@ static int32_t harvested(enum io_op op, enum io_step step, int fd)
 	io_uring_prep_fsync(sqe, fd, 0);
 	sqe->user_data = io->ticket; /* of row 0 */
 	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
-	CHECK_EQ(await_queue(0, takeover_now_ms() + 20000), 0);
+	CHECK_EQ(await_queue(0, clock_ms() + 20000), 0);
 	error = requests[0].sync_error;
 	io_uring_queue_exit(&ring);
 	arena_destroy(&arena);

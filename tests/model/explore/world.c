@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/stats.h"
 #include "explore.h"
 #include "handlers/op-zone.h"
@@ -329,7 +330,7 @@ static void take_over(void *arg, uint32_t number)
 	for (uint32_t qid = 0; qid < scenario->queues; qid++)
 		must(takeover_await(&world.arena, handover, &process->dead_rings, qid,
 				    qid * scenario->depth, scenario->depth,
-				    takeover_now_ms() + 600000) == 0,
+				    clock_ms() + 600000) == 0,
 		     "I/O that doesn't end");
 	note_rings(process);
 	worker_empty_inboxes(&process->workers);
