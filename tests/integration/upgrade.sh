@@ -35,7 +35,7 @@ good() {
 	"$CAISSON" upgrade "$mnt" >"$scratch/said" || fail "$(<"$scratch/said")"
 	matches "$(<"$scratch/said")" "done: version $2 serves" "what caisson says"
 	pauses+=("$(sed -E 's/.*pause ([0-9]+) ms/\1/' "$scratch/said")")
-	has version "$2" || fail "the status has another version than $2"
+	same "$(value version)" "$2" "version of the status"
 }
 
 # bad FILE WHY: nothing changes
