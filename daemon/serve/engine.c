@@ -486,14 +486,14 @@ static bool is_passing(int r)
 	return r == -EINTR || r == -EAGAIN || r == -EBUSY;
 }
 
-int engine_turn(struct engine *engine)
+int engine_turn(struct engine *engine, uint32_t answers)
 {
 	struct io_uring_cqe *cqes[REAP_BATCH];
 	unsigned n;
 	int r;
 
 	atomic_store_explicit(&engine->waits, true, memory_order_relaxed);
-	r = io_uring_submit_and_wait(&engine->ring, 1);
+	r = io_uring_submit_and_wait(&engine->ring, answers + 1);
 	atomic_store_explicit(&engine->waits, false, memory_order_relaxed);
 	stat_add(&engine->stats->turns, 1);
 	if (r < 0 && !is_passing(r))

@@ -199,10 +199,11 @@ void engine_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t cmd_op, cons
 uint64_t engine_user_data(enum engine_tag tag, uint32_t index);
 
 /*
- * Takes one turn of the loop: one io_uring_enter() sends all submissions and waits for at least one
- * completion; then the callbacks run. Returns 0, or -errno if the ring itself failed.
+ * Takes one turn of the loop: one io_uring_enter() sends all submissions and waits for one
+ * completion besides those of ANSWERS submissions, which complete as they are sent; then the
+ * callbacks run. Returns 0, or -errno if the ring itself failed.
  */
-int engine_turn(struct engine *engine);
+int engine_turn(struct engine *engine, uint32_t answers);
 
 /*
  * Sends all submissions and waits for nothing, at the end. Returns 0 or -errno, as engine_turn().

@@ -472,6 +472,16 @@ static void register_entries(struct queue *queue)
 	}
 }
 
+/*
+ * Takes one turn. The kernel takes answers at once, so their completions alone are no reason to
+ * return and to wait again. But they free slots. So the turn ends with them if no slot is on offer:
+ * then nothing else may come.
+ */
+static int turn(struct queue *queue)
+{
+	return engine_turn(&queue->engine, queue->dev.armed ? queue->dev.replies : 0);
+}
+
 /* Goes on with requests that a process had taken that has died. */
 static void go_on_with_inherited(struct queue *queue)
 {
@@ -506,7 +516,7 @@ int queue_run(struct queue *queue)
 			arm_wake(queue);
 		look_again(queue);
 		offer(queue);
-		r = engine_turn(&queue->engine);
+		r = turn(queue);
 		if (r < 0)
 			break;
 	}

@@ -100,7 +100,7 @@ static void submit(struct bench *bench, uint32_t index, struct io io)
 static void wait_for(struct bench *bench, unsigned count)
 {
 	while (bench->done < count)
-		CHECK(engine_turn(&bench->engine) == 0);
+		CHECK(engine_turn(&bench->engine, 0) == 0);
 }
 
 static int64_t run(struct bench *bench, struct io io)
@@ -182,7 +182,7 @@ static void goes_on_when_short(void)
 	CHECK(pipe(ends) == 0);
 	CHECK(write(ends[1], "aaaa", 4) == 4);
 	submit(&bench, 0, (struct io){ .op = IO_READ, .fd = ends[0], .len = 10 });
-	CHECK(engine_turn(&bench.engine) == 0);
+	CHECK(engine_turn(&bench.engine, 0) == 0);
 	CHECK(bench.done == 0);
 	CHECK(write(ends[1], "bbbbbb", 6) == 6);
 	wait_for(&bench, 1);
@@ -371,7 +371,7 @@ static void tells_the_user_of_a_tag(void)
 	sqe = engine_sqe(&bench.engine, ENGINE_WAKE, 77);
 	io_uring_prep_read(sqe, fd, &value, sizeof(value), 0);
 	while (!bench.others)
-		CHECK(engine_turn(&bench.engine) == 0);
+		CHECK(engine_turn(&bench.engine, 0) == 0);
 	CHECK(value == 5);
 	close(fd);
 	bench_close(&bench);

@@ -20,6 +20,7 @@ struct ring {
 	bool closed, dead;
 	int sentinel; /* write end of a pipe, or -1 */
 	unsigned sq_head, sq_tail, cq_head, cq_tail, flags;
+	unsigned wait_nr;			  /* completions that its thread waits for */
 	struct io_uring_sqe sqes[2 * RING_SLOTS]; /* of 128 bytes, where commands are sent */
 	struct io_uring_cqe cqes[2 * RING_SLOTS];
 };
@@ -247,7 +248,7 @@ static bool has_completions(void *arg)
 {
 	const struct ring *ring = arg;
 
-	return ring->cq_tail != ring->cq_head;
+	return ring->cq_tail - ring->cq_head >= ring->wait_nr;
 }
 
 int io_uring_submit_and_wait(struct io_uring *user, unsigned wait_nr)
@@ -257,6 +258,7 @@ int io_uring_submit_and_wait(struct io_uring *user, unsigned wait_nr)
 
 	for (; ring->sq_head != user->sq.sqe_tail; ring->sq_head++)
 		submit(ring, &ring->sqes[(ring->sq_head & user->sq.ring_mask) << shift]);
+	ring->wait_nr = wait_nr;
 	if (wait_nr)
 		fiber_wait(has_completions, ring, true,
 			   "waits for its ring: no completion will come");
