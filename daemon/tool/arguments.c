@@ -25,26 +25,17 @@ const char *arguments_refused(char **argv)
 	return letter;
 }
 
-static bool take_object(const char *operand, const char **object)
+bool arguments_parse_many(int argc, char **argv, const struct option *options, const char **values,
+			  size_t *ret_count)
 {
-	if (*object)
-		return complain(operand, "one argument is expected");
-	*object = operand;
-	return true;
-}
-
-bool arguments_parse(int argc, char **argv, const struct option *options, const char **values,
-		     const char **ret_object)
-{
-	const char *object = NULL;
+	size_t count = 0;
 	int c, i;
 
 	opterr = 0;
 	/* "-" gives operands as options of character 1, in order, whatever POSIXLY_CORRECT says. */
 	while ((c = getopt_long(argc, argv, "-:", options, &i)) != -1) {
 		if (c == 1) {
-			if (!take_object(optarg, &object))
-				return false;
+			argv[count++] = optarg;
 			continue;
 		}
 		if (c == ':')
@@ -57,13 +48,25 @@ bool arguments_parse(int argc, char **argv, const struct option *options, const 
 			return complain(options[i].name, "is given twice");
 		values[i] = optarg ? optarg : "";
 	}
-	for (; optind < argc; optind++) {
-		if (!take_object(argv[optind], &object))
-			return false;
-	}
-	if (!object || !*object)
-		return complain(argv[0], "an argument is missing; see caisson help");
-	*ret_object = object;
+	while (optind < argc)
+		argv[count++] = argv[optind++];
+	*ret_count = count;
+	return true;
+}
+
+bool arguments_parse(int argc, char **argv, const struct option *options, const char **values,
+		     const char **ret_object)
+{
+	const char *command = argv[0];
+	size_t count;
+
+	if (!arguments_parse_many(argc, argv, options, values, &count))
+		return false;
+	if (count > 1)
+		return complain(argv[1], "one argument is expected");
+	if (!count || !*argv[0])
+		return complain(command, "an argument is missing; see caisson help");
+	*ret_object = argv[0];
 	return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Rows for the options of arguments_parse(). The last row is { 0 }. */
@@ -19,10 +20,15 @@
 	}
 
 /*
- * Parses one object and any of OPTIONS, in any order. VALUES has an element for each option: its
- * value, "" for a flag that is given, or NULL. Returns false after an error, which it has printed.
- * The strings are argv's. To be called once in a process, as getopt_long() keeps its place.
+ * Parses any number of objects and any of OPTIONS, in any order. VALUES has an element for each
+ * option: its value, "" for a flag that is given, or NULL. The objects are moved to the beginning
+ * of ARGV, over the command's name. Returns false after an error, which it has printed. To be
+ * called once in a process, as getopt_long() keeps its place.
  */
+bool arguments_parse_many(int argc, char **argv, const struct option *options, const char **values,
+			  size_t *ret_count);
+
+/* The same for exactly one object. */
 bool arguments_parse(int argc, char **argv, const struct option *options, const char **values,
 		     const char **ret_object);
 

@@ -16,6 +16,7 @@
 #include "tool/arguments.h"
 #include "tool/ask.h"
 #include "tool/audit-print.h"
+#include "tool/doctor.h"
 #include "tool/json.h"
 #include "tool/run.h"
 #include "tool/status-print.h"
@@ -103,6 +104,13 @@ static int command_upgrade(int argc, char **argv)
 	return finish_output(upgrade_command(mountpoint));
 }
 
+static int command_doctor(int argc, char **argv)
+{
+	int code = doctor_command(argc, argv);
+
+	return finish_output(EXIT_FINE) == EXIT_FINE ? code : DOCTOR_CANNOT;
+}
+
 static int command_zoned(int argc, char **argv)
 {
 	return finish_output(zoned_command(argc, argv));
@@ -139,6 +147,8 @@ static const struct command {
 	  "locked" },
 	{ "upgrade", command_upgrade, "MOUNTPOINT",
 	  "have the installed version of caissond go on with a mount that is in use" },
+	{ "doctor", command_doctor, "[PATH|DEVICE|PID]... [--all] [--json|--dot]",
+	  "draw the storage stack below each, and judge where it can deadlock: any daemon's" },
 	{ "run", run_command,
 	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
 	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },

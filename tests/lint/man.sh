@@ -48,3 +48,11 @@ done < <("$CAISSON" --help | grep -oE -e '--[a-z-]+' | sed 's/^--//' | sort -u)
 while read -r command; do
 	"$CAISSON" --help | grep -q "^  $command " || fail "caisson --help lacks $command of caisson.8"
 done < <(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Cm \([a-z]\+\)$/\1/p' caisson.8 | sort -u)
+
+# the rules of `caisson doctor`
+rules=$(sed -n 's/^\t\[RULE_[A-Z_]*\] = { "\([a-z-]*\)".*/\1/p' ../daemon/stack/judge.c
+	sed -n '/^\t\[RULE_[A-Z_]*\] = {$/{n;s/^\t*"\([a-z-]*\)".*/\1/p}' ../daemon/stack/judge.c)
+more "$(wc -l <<<"$rules")" 20 "number of rules"
+for rule in $rules; do
+	grep -qE "^\.It ([a-z-]+ , )*$rule( ,|\$)" caisson.8 || fail "caisson.8 lacks the rule $rule"
+done

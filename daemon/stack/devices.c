@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Describes block devices by sysfs: what kind each is, and what it lies on. Devices whose requests
+ * a process answers (ublk, nbd, tcmu) are only named here; servers.c finds the process.
+ */
+#include "stack/stack.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/macro.h"
+
+/* Format and arguments of a path below a device's directory. */
+#define DEVICE	"sys/dev/block/%u:%u/"
+#define OF(dev) major(dev), minor(dev)
+
+static bool starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* The last part of a path. */
+static const char *last_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* The device that is named so below /sys/class/block, where "!" stands for "/". */
+static int number_of(const struct stack *stack, const char *name, dev_t *ret_dev)
+{
+	char own[NAME_MAX + 1];
+
+	(void)snprintf(own, sizeof(own), "%s", name);
+	for (char *at = own; *at; at++) {
+		if (*at == '/')
+			*at = '!';
+	}
+	return system_dev(stack->system, PATH("sys/class/block/%s/dev", own), ret_dev);
+}
+
+/* A search for a mapped device by its name. */
+struct mapped {
+	const struct stack *stack;
+	const char *name;
+	dev_t dev;
+};
+
+static int compare_mapped(void *arg, const char *device)
+{
+	struct mapped *search = arg;
+	char name[256];
+
+	if (!starts_with(device, "dm-") ||
+	    system_read(search->stack->system, PATH("sys/class/block/%s/dm/name", device), name,
+			sizeof(name)) < 0 ||
+	    strcmp(name, search->name) != 0)
+		return 0;
+	return number_of(search->stack, device, &search->dev) == 0;
+}
+
+int stack_device_number(const struct stack *stack, const char *path, dev_t *ret_dev)
+{
+	struct mapped search = { .stack = stack };
+	int r;
+
+	if (!starts_with(path, "/dev/"))
+		return -ENOENT;
+	if (!starts_with(path, "/dev/mapper/"))
+		return number_of(stack, path + strlen("/dev/"), ret_dev);
+	search.name = path + strlen("/dev/mapper/");
+	r = system_names(stack->system, "sys/class/block", compare_mapped, &search);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return -ENOENT;
+	*ret_dev = search.dev;
+	return 0;
+}
+
+uint32_t stack_device_named(struct stack *stack, const char *path)
+{
+	dev_t dev;
+
+	return stack_device_number(stack, path, &dev) < 0 ? GRAPH_NONE : stack_device(stack, dev);
+}
+
+/* --- kinds --- */
+
+static void type_of_mapped(const struct stack *stack, dev_t dev, char *type, size_t size)
+{
+	static const char *const kinds[][2] = {
+		{ "CRYPT-", "dm crypt" }, { "LVM-", "dm lvm" },	    { "mpath-", "dm multipath" },
+		{ "part", "dm part" },	  { "DMRAID-", "dm raid" },
+	};
+	char uuid[160];
+
+	(void)snprintf(type, size, "dm");
+	if (system_read(stack->system, PATH(DEVICE "dm/uuid", OF(dev)), uuid, sizeof(uuid)) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (starts_with(uuid, kinds[i][0]))
+			(void)snprintf(type, size, "%s", kinds[i][1]);
+	}
+}
+
+/* Writes what kind of device NAME is to TYPE. */
+static void type_of(const struct stack *stack, dev_t dev, const char *name, char *type, size_t size)
+{
+	static const char *const kinds[] = { "loop", "zram", "zloop", "nbd",   "ublk",
+					     "rbd",  "drbd", "ram",   "bcache" };
+	char value[32];
+	int64_t number;
+
+	if (system_number(stack->system, PATH(DEVICE "partition", OF(dev)), &number) == 0) {
+		(void)snprintf(type, size, "part");
+		return;
+	}
+	if (starts_with(name, "dm-")) {
+		type_of_mapped(stack, dev, type, size);
+		return;
+	}
+	if (system_read(stack->system, PATH(DEVICE "md/level", OF(dev)), value, sizeof(value)) >=
+	    0) {
+		(void)snprintf(type, size, "md %s", value);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (starts_with(name, kinds[i])) {
+			(void)snprintf(type, size, "%s", kinds[i]);
+			return;
+		}
+	}
+	(void)snprintf(type, size, "disk");
+}
+
+/* --- what a device lies on --- */
+
+struct parent {
+	struct stack *stack;
+	uint32_t node;
+	dev_t dev;
+};
+
+static int lie_on_slave(void *arg, const char *name)
+{
+	const struct parent *parent = arg;
+	dev_t slave;
+
+	if (system_dev(parent->stack->system, PATH(DEVICE "slaves/%s/dev", OF(parent->dev), name),
+		       &slave) == 0)
+		graph_connect(&parent->stack->graph, EDGE_ON, parent->node,
+			      stack_device(parent->stack, slave), "");
+	return 0;
+}
+
+/* A device or a file at PATH of our namespace. */
+static void lie_on_path(struct stack *stack, uint32_t node, char *path)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(path);
+	uint32_t device;
+
+	if (len > strlen(deleted) && strcmp(path + len - strlen(deleted), deleted) == 0)
+		path[len - strlen(deleted)] = '\0';
+	if (path[0] != '/')
+		return;
+	device = stack_device_named(stack, path);
+	if (device != GRAPH_NONE)
+		graph_connect(&stack->graph, EDGE_ON, node, device, "");
+	else
+		graph_connect(&stack->graph, EDGE_FILE, node, stack_filesystem_of(stack, path),
+			      path);
+}
+
+static void serve_from(struct stack *stack, uint32_t node, const char *address, const char *type,
+		       const char *evidence)
+{
+	uint64_t number = 0;
+
+	for (const char *at = address; *at; at++)
+		number = mix_bits(number ^ (uint8_t)*at);
+	graph_connect(&stack->graph, EDGE_SERVED, node,
+		      graph_add(&stack->graph, NODE_PEER, number, address, type), evidence);
+}
+
+/* A SCSI disk of an iSCSI session: its address is that of the session's first connection. */
+static void serve_from_target(struct stack *stack, uint32_t node, dev_t dev)
+{
+	char link[PATH_MAX], address[128];
+	const char *session;
+	unsigned number;
+
+	if (system_link(stack->system, PATH("sys/dev/block/%u:%u", OF(dev)), link, sizeof(link)) <
+	    0)
+		return;
+	session = strstr(link, "/session");
+	if (!session || sscanf(session, "/session%u", &number) != 1)
+		return;
+	if (system_read(
+		    stack->system,
+		    PATH("sys/class/iscsi_connection/connection%u:0/persistent_address", number),
+		    address, sizeof(address)) > 0)
+		serve_from(stack, node, address, "iscsi",
+			   "/sys/class/iscsi_connection/*/persistent_address");
+}
+
+/* An NVMe namespace over a network has an address "traddr=ADDRESS,…". */
+static void serve_from_controller(struct stack *stack, uint32_t node, dev_t dev)
+{
+	char address[256], transport[16], *end;
+
+	if (system_read(stack->system, PATH(DEVICE "device/transport", OF(dev)), transport,
+			sizeof(transport)) < 0 ||
+	    strcmp(transport, "pcie") == 0 ||
+	    system_read(stack->system, PATH(DEVICE "device/address", OF(dev)), address,
+			sizeof(address)) < 0 ||
+	    !starts_with(address, "traddr="))
+		return;
+	end = strchr(address, ',');
+	if (end)
+		*end = '\0';
+	serve_from(stack, node, address + strlen("traddr="), "nvme",
+		   "the controller's /sys/.../device/address");
+}
+
+static void link_device(struct stack *stack, uint32_t node, dev_t dev)
+{
+	struct parent parent = { .stack = stack, .node = node, .dev = dev };
+	static const char *const files[] = { "loop/backing_file", "backing_dev" };
+	char path[PATH_MAX];
+	int64_t number;
+	dev_t disk;
+
+	if (system_number(stack->system, PATH(DEVICE "partition", OF(dev)), &number) == 0 &&
+	    system_dev(stack->system, PATH(DEVICE "../dev", OF(dev)), &disk) == 0)
+		graph_connect(&stack->graph, EDGE_ON, node, stack_device(stack, disk), "");
+	(void)system_names(stack->system, PATH(DEVICE "slaves", OF(dev)), lie_on_slave, &parent);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (system_read(stack->system, PATH(DEVICE "%s", OF(dev), files[i]), path,
+				sizeof(path)) > 0)
+			lie_on_path(stack, node, path);
+	}
+	serve_from_target(stack, node, dev);
+	serve_from_controller(stack, node, dev);
+}
+
+uint32_t stack_device(struct stack *stack, dev_t dev)
+{
+	uint32_t node = graph_find(&stack->graph, NODE_DEVICE, dev);
+	char link[PATH_MAX], type[64];
+	const char *name;
+
+	if (node != GRAPH_NONE)
+		return node;
+	if (system_link(stack->system, PATH("sys/dev/block/%u:%u", OF(dev)), link, sizeof(link)) <
+	    0)
+		return GRAPH_NONE;
+	name = last_of(link);
+	type_of(stack, dev, name, type, sizeof(type));
+	node = graph_add(&stack->graph, NODE_DEVICE, dev, name, type);
+	if (node != GRAPH_NONE)
+		link_device(stack, node, dev);
+	return node;
+}
+
+/* Adds the device NAME if it lies on something: its kind has users besides mounts. */
+static int add_device(void *arg, const char *name)
+{
+	struct stack *stack = arg;
+	char path[PATH_MAX];
+	dev_t dev;
+
+	if (number_of(stack, name, &dev) < 0)
+		return 0;
+	if ((starts_with(name, "dm-") || starts_with(name, "md")) ||
+	    system_read(stack->system, PATH("sys/class/block/%s/loop/backing_file", name), path,
+			sizeof(path)) > 0)
+		(void)stack_device(stack, dev);
+	return 0;
+}
+
+void stack_read_devices(struct stack *stack)
+{
+	if (system_names(stack->system, "sys/class/block", add_device, stack) < 0)
+		stack_unseen(stack, "/sys/class/block: block devices that aren't mounted");
+}
+
+/* --- swap areas: "PATH TYPE SIZE USED PRIORITY" --- */
+
+void stack_read_swaps(struct stack *stack)
+{
+	struct system_lines lines;
+	char *line, *type, *name;
+	unsigned row = 0;
+
+	if (system_lines_open(stack->system, "proc/swaps", &lines) < 0)
+		return;
+	(void)system_lines_next(&lines); /* the headings */
+	while ((line = system_lines_next(&lines))) {
+		uint32_t node;
+
+		name = strsep(&line, " \t");
+		if (!line)
+			continue;
+		line += strspn(line, " \t");
+		type = strsep(&line, " \t");
+		node = graph_add(&stack->graph, NODE_SWAP, row++, name, type);
+		if (node != GRAPH_NONE)
+			lie_on_path(stack, node, name);
+	}
+	system_lines_close(&lines);
+}

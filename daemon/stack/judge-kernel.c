@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rules about the version of the kernel: known bugs in the pieces that a stack consists of. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "stack/judge.h"
+
+/* A version as a number: 6.1.116 is VERSION(6, 1, 116). */
+#define VERSION(major, minor, patch) ((major) << 20 | (minor) << 10 | (patch))
+
+static bool is_server(const struct node *node)
+{
+	return node->kind == NODE_PROCESS;
+}
+
+static bool is_server_with_rings(const struct node *node)
+{
+	return is_server(node) && node->has_rings;
+}
+
+static bool is_xfs(const struct node *node)
+{
+	return node->kind == NODE_FILESYSTEM && strcmp(node->type, "xfs") == 0;
+}
+
+static const struct bug {
+	uint32_t from, fixed; /* versions: the first with the bug, the first without */
+	bool (*meets)(const struct node *node);
+	enum severity severity;
+	const char *text;
+} bugs[] = {
+	{ 0, VERSION(5, 6, 0), is_server, SEVERITY_FAIL,
+	  "before 5.6 no process can be an I/O flusher: PR_SET_IO_FLUSHER is missing" },
+	{ 0, VERSION(5, 9, 0), is_xfs, SEVERITY_WARN,
+	  "before 5.9 reclaim of XFS inodes waits for their I/O" },
+	/* CVE-2024-53052: "io_uring/rw: fix missing NOWAIT check for O_DIRECT start write" */
+	{ VERSION(5, 16, 0), VERSION(6, 1, 116), is_server_with_rings, SEVERITY_WARN,
+	  "before 6.1.116 a direct write by io_uring to a frozen filesystem can deadlock" },
+	{ VERSION(6, 2, 0), VERSION(6, 6, 60), is_server_with_rings, SEVERITY_WARN,
+	  "before 6.6.60 a direct write by io_uring to a frozen filesystem can deadlock" },
+	{ VERSION(6, 7, 0), VERSION(6, 11, 7), is_server_with_rings, SEVERITY_WARN,
+	  "before 6.11.7 a direct write by io_uring to a frozen filesystem can deadlock" },
+};
+
+/*
+ * Reads the kernel's version into TEXT and returns it as a number, or 0. Debian's release, such as
+ * 6.1.0-57, is that of an interface. The version is in /proc/version, behind the last "Debian ",
+ * as that of the compiler comes first.
+ */
+static uint32_t version_of(const struct system *system, char *text, size_t size)
+{
+	unsigned major = 0, minor = 0, patch = 0;
+	char line[512], *at = NULL;
+
+	if (system_read(system, "proc/version", line, sizeof(line)) < 0)
+		return 0;
+	for (char *word = line; (word = strstr(word, "Debian ")); at = word)
+		word += strlen("Debian ");
+	if (!at)
+		at = line + strcspn(line, "0123456789");
+	if (sscanf(at, "%u.%u.%u", &major, &minor, &patch) < 2)
+		return 0;
+	(void)snprintf(text, size, "%u.%u.%u", major, minor, patch);
+	return VERSION(major, minor, MIN(patch, 1023u));
+}
+
+void judge_kernel(struct judge *judge, uint32_t node)
+{
+	char text[32];
+	uint32_t version = version_of(judge->stack->system, text, sizeof(text));
+
+	for (size_t i = 0; version && i < ARRAY_SIZE(bugs); i++) {
+		const struct bug *bug = &bugs[i];
+
+		if (version >= bug->from && version < bug->fixed &&
+		    bug->meets(&judge->stack->graph.nodes[node]))
+			judge_say(judge, RULE_KERNEL_BUG, bug->severity, node, "%s: %s", text,
+				  bug->text);
+	}
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/judge.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+
+static const struct rule rules[RULES] = {
+	[RULE_UNMARKED] = { "unmarked", "isn't marked as an I/O flusher",
+			    "caissond: without io_flusher=off; others: caisson run -- COMMAND" },
+	[RULE_PARTLY_MARKED] = { "partly-marked", "has tasks older than its mark as an I/O flusher",
+				 "have it marked before it makes threads or rings: caisson run" },
+	[RULE_UNLOCKED] = { "unlocked", "isn't locked in memory",
+			    "caissond: without mlock=off; others: caisson run -- COMMAND" },
+	[RULE_OOM_KILLABLE] = { "oom-killable", "can be killed when memory is short",
+				"oom_score_adj -1000: caisson run, or OOMScoreAdjust=-1000" },
+	[RULE_STOPPED] = { "stopped", "is stopped, and serves nothing", "send SIGCONT to it" },
+	[RULE_MEMORY_LIMIT] = { "memory-limit", "is in a control group with a limit of memory",
+				"move it to a group without one, such as a slice of its own" },
+	[RULE_IO_LIMIT] = { "io-limit", "is in a control group whose I/O is throttled",
+			    "move it to a group without a limit of I/O" },
+	[RULE_FROZEN] = { "frozen", "is in a frozen control group, and serves nothing",
+			  "thaw the group" },
+	[RULE_SUSPEND] = { "suspend", "is in user.slice, which systemd freezes before a suspend",
+			   "run it as a system service" },
+	[RULE_PROGRAM_ABOVE] = { "program-above", "runs a program that lies on what it serves",
+				 "install the program elsewhere" },
+	[RULE_CWD_ABOVE] = { "cwd-above", "has its working directory on what it serves",
+			     "start it in another directory, such as /" },
+	[RULE_FILE_ABOVE] = { "file-above", "has a file open that lies on what it serves",
+			      "keep its log, socket and data elsewhere" },
+	[RULE_CORE_ABOVE] = { "core-above", "would write a core dump to what it serves",
+			      "set kernel.core_pattern to a path elsewhere, or its limit to 0" },
+	[RULE_SWAP_ABOVE] = { "swap-above", "serves swap, and needs memory to do that",
+			      "swap to a device that the kernel serves itself" },
+	[RULE_CYCLE] = { "cycle", "needs itself", "take one of these layers away" },
+	[RULE_SERVED_HERE] = { "served-here", "is this machine: client and server share its memory",
+			       "use the server's storage directly, or another machine" },
+	[RULE_LOOP_BUFFERED] = { "loop-buffered",
+				 "caches pages of a file that user space or another machine serves",
+				 "losetup --direct-io=on" },
+	[RULE_LOOP_DELETED] = { "loop-deleted", "has a backing file that was deleted",
+				"copy the data away before the device is detached" },
+	[RULE_SPARSE_IMAGE] = { "sparse-image", "can grow beyond the space that is left for it",
+				"fallocate its file, or make it smaller" },
+	[RULE_NO_BARRIERS] = { "no-barriers", "doesn't flush the disk's cache",
+			       "mount it without nobarrier or barrier=0" },
+	[RULE_REQUEST_TIMEOUT] = { "request-timeout",
+				   "is aborted by the kernel if an answer takes too long",
+				   "sysctl fs.fuse.default_request_timeout=0 "
+				   "fs.fuse.max_request_timeout=0" },
+	[RULE_KERNEL_BUG] = { "kernel-bug", "meets a bug of this kernel", "use a newer kernel" },
+	[RULE_NOT_SEEN] = { "not-seen", "is not known well enough to be judged",
+			    "ask again as root, outside of containers" },
+};
+
+const struct rule *judge_rule(uint32_t index)
+{
+	return index < RULES ? &rules[index] : NULL;
+}
+
+const char *severity_name(enum severity severity)
+{
+	static const char *const names[] = {
+		[SEVERITY_INFO] = "info",
+		[SEVERITY_WARN] = "warn",
+		[SEVERITY_FAIL] = "fail",
+	};
+
+	return names[severity];
+}
+
+void judge_say(struct judge *judge, enum rule_index rule, enum severity severity, uint32_t node,
+	       const char *format, ...)
+{
+	char text[PATH_MAX + 256];
+	va_list args;
+
+	if (judge->count == JUDGE_VERDICTS_MAX) {
+		judge->left_off++;
+		return;
+	}
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	judge->verdicts[judge->count++] = (struct verdict){
+		.rule = &rules[rule],
+		.severity = severity,
+		.node = node,
+		.evidence = graph_text(&judge->stack->graph, text),
+	};
+}
+
+bool judge_is_stacked(const struct stack *stack, uint32_t node)
+{
+	graph_each_upper (&stack->graph, node, edge) {
+		if (edge->kind == EDGE_ON || edge->kind == EDGE_FILE)
+			return true;
+	}
+	return false;
+}
+
+/* --- cycles in the stack itself --- */
+
+/*
+ * Writes the names on a way from NODE to GOAL to TEXT. Returns whether there is one that leads by
+ * no node before GOAL, so that each cycle is found at its first node alone, and by no process, as a
+ * server that needs what it serves has rules of its own.
+ */
+static bool find_way(const struct judge *judge, uint32_t node, uint32_t goal, char *text,
+		     size_t size)
+{
+	const struct graph *graph = &judge->stack->graph;
+	size_t len = strlen(text);
+
+	graph_each_lower (graph, node, edge) {
+		const struct node *lower = &graph->nodes[edge->lower];
+
+		if (edge->lower < goal || judge->above[edge->lower] || lower->kind == NODE_PROCESS)
+			continue;
+		judge->above[edge->lower] = 1;
+		(void)snprintf(text + len, size - len, " → %s %s", lower->type, lower->name);
+		if (edge->lower == goal || find_way(judge, edge->lower, goal, text, size))
+			return true;
+		text[len] = '\0';
+	}
+	return false;
+}
+
+static void judge_cycle(struct judge *judge, uint32_t node)
+{
+	const struct node *first = &judge->stack->graph.nodes[node];
+	char text[1024];
+
+	memset(judge->above, 0, judge->stack->graph.node_count);
+	(void)snprintf(text, sizeof(text), "%s %s", first->type, first->name);
+	if (first->kind != NODE_PROCESS && find_way(judge, node, node, text, sizeof(text)))
+		judge_say(judge, RULE_CYCLE, SEVERITY_FAIL, node, "%s", text);
+}
+
+/* --- loop devices --- */
+
+/* Judges the image of loop device NODE, a file at PATH on a filesystem that can't hang. */
+static void judge_image(struct judge *judge, uint32_t node, const char *path)
+{
+	autoclose int fd = openat(judge->stack->system->root_fd, path + strspn(path, "/"),
+				  O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t allocated, space;
+	struct statfs fs;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return;
+	allocated = (uint64_t)st.st_blocks * 512;
+	space = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+	if ((uint64_t)st.st_size > allocated && (uint64_t)st.st_size - allocated > space)
+		judge_say(judge, RULE_SPARSE_IMAGE, SEVERITY_WARN, node,
+			  "%s: %" PRIu64 " of %" PRIu64 " bytes allocated, %" PRIu64 " left", path,
+			  allocated, (uint64_t)st.st_size, space);
+}
+
+static void judge_loop(struct judge *judge, uint32_t node)
+{
+	const struct stack *stack = judge->stack;
+	const struct node *loop = &stack->graph.nodes[node];
+	char path[PATH_MAX];
+	int64_t direct = 1;
+
+	(void)system_number(stack->system, PATH("sys/class/block/%s/loop/dio", loop->name),
+			    &direct);
+	graph_each_lower (&stack->graph, node, edge) {
+		bool is_local = stack_is_local(stack, edge->lower);
+
+		if (is_local && edge->kind == EDGE_FILE)
+			judge_image(judge, node, edge->text);
+		if (!direct && !is_local)
+			judge_say(judge, RULE_LOOP_BUFFERED, SEVERITY_WARN, node,
+				  "/sys/class/block/%s/loop/dio: 0; its file: %s", loop->name,
+				  edge->text);
+	}
+	if (system_read(stack->system, PATH("sys/class/block/%s/loop/backing_file", loop->name),
+			path, sizeof(path)) > 0 &&
+	    strstr(path, " (deleted)"))
+		judge_say(judge, RULE_LOOP_DELETED, SEVERITY_WARN, node,
+			  "/sys/class/block/%s/loop/backing_file: %s", loop->name, path);
+}
+
+/* --- FUSE --- */
+
+static void judge_fuse(struct judge *judge, uint32_t node)
+{
+	static const char *const files[] = { "default_request_timeout", "max_request_timeout" };
+	const struct stack *stack = judge->stack;
+	const struct node *fs = &stack->graph.nodes[node];
+	int64_t seconds = 0;
+
+	if (fs->first_lower == GRAPH_NONE)
+		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
+			  "no process is seen that has this connection of /dev/fuse open");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (system_number(stack->system, PATH("proc/sys/fs/fuse/%s", files[i]), &seconds) ==
+			    0 &&
+		    seconds > 0)
+			judge_say(judge, RULE_REQUEST_TIMEOUT,
+				  judge_is_stacked(stack, node) ? SEVERITY_WARN : SEVERITY_INFO,
+				  node, "/proc/sys/fs/fuse/%s: %lld", files[i], (long long)seconds);
+	}
+}
+
+/* --- network storage --- */
+
+/* Whether the kernel has ADDRESS (IPv4) as an address of this machine. */
+static bool is_own_ipv4(const struct system *system, const char *address)
+{
+	struct system_lines lines;
+	bool is_address = false, is_own = false;
+	char *line, *at;
+
+	if (system_lines_open(system, "proc/net/fib_trie", &lines) < 0)
+		return false;
+	/* "|-- 192.0.2.1" and then "/32 host LOCAL" */
+	while (!is_own && (line = system_lines_next(&lines))) {
+		at = strstr(line, "|-- ");
+		if (at)
+			is_address = strcmp(at + 4, address) == 0;
+		else
+			is_own = is_address && strstr(line, "host LOCAL");
+	}
+	system_lines_close(&lines);
+	return is_own;
+}
+
+/* The same for IPv6: 32 hexadecimal digits at the beginning of a line. */
+static bool is_own_ipv6(const struct system *system, const char *address)
+{
+	struct system_lines lines;
+	struct in6_addr binary;
+	char digits[33], *line;
+	bool is_own = false;
+
+	if (inet_pton(AF_INET6, address, &binary) != 1 ||
+	    system_lines_open(system, "proc/net/if_inet6", &lines) < 0)
+		return false;
+	for (unsigned i = 0; i < 16; i++)
+		(void)snprintf(digits + 2 * (size_t)i, 3, "%02x", binary.s6_addr[i]);
+	while (!is_own && (line = system_lines_next(&lines)))
+		is_own = strncmp(line, digits, 32) == 0;
+	system_lines_close(&lines);
+	return is_own;
+}
+
+static void judge_peer(struct judge *judge, uint32_t node)
+{
+	const struct system *system = judge->stack->system;
+	const char *address = judge->stack->graph.nodes[node].name;
+
+	if (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+	    is_own_ipv4(system, address) || is_own_ipv6(system, address))
+		judge_say(judge, RULE_SERVED_HERE, SEVERITY_WARN, node,
+			  "%s is an address of this machine (/proc/net/fib_trie, if_inet6)",
+			  address);
+}
+
+/* --- all --- */
+
+static bool is_fuse(const struct node *node)
+{
+	return strcmp(node->type, "fuse") == 0 || strncmp(node->type, "fuse.", 5) == 0 ||
+	       strcmp(node->type, "fuseblk") == 0;
+}
+
+static void judge_node(struct judge *judge, uint32_t index)
+{
+	const struct node *node = &judge->stack->graph.nodes[index];
+
+	switch (node->kind) {
+	case NODE_FILESYSTEM:
+		if (is_fuse(node))
+			judge_fuse(judge, index);
+		if (node->is_unflushed)
+			judge_say(judge, RULE_NO_BARRIERS, SEVERITY_WARN, index,
+				  "/proc/self/mountinfo: nobarrier or barrier=0");
+		break;
+	case NODE_DEVICE:
+		if (strcmp(node->type, "loop") == 0)
+			judge_loop(judge, index);
+		break;
+	case NODE_PROCESS:
+		judge_process(judge, index);
+		break;
+	case NODE_PEER:
+		judge_peer(judge, index);
+		break;
+	case NODE_SWAP:
+	case NODE_KINDS:
+		break;
+	}
+	judge_cycle(judge, index);
+	judge_kernel(judge, index);
+}
+
+static int by_severity(const void *a, const void *b)
+{
+	const struct verdict *left = a, *right = b;
+
+	if (left->severity != right->severity)
+		return left->severity < right->severity ? 1 : -1;
+	if (left->node != right->node)
+		return left->node < right->node ? -1 : 1;
+	return left->rule < right->rule ? -1 : left->rule > right->rule;
+}
+
+int judge_stack(struct judge *judge, struct stack *stack, const uint8_t *asked)
+{
+	*judge = (struct judge){ .stack = stack, .asked = asked };
+	judge->above = calloc(MAX(stack->graph.node_count, 1u), 1);
+	if (!judge->above)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
+		if (asked[i])
+			judge_node(judge, i);
+	}
+	free(judge->above);
+	judge->above = NULL;
+	qsort(judge->verdicts, judge->count, sizeof(*judge->verdicts), by_severity);
+	return 0;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads mountinfo, see proc_pid_mountinfo(5), and finds out what each filesystem lies on: by its
+ * device number, or, for filesystems that have none of their own device, by its source and options.
+ */
+#include "stack/stack.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/macro.h"
+
+/* A line of mountinfo, cut up. */
+struct line {
+	unsigned id, major, minor;
+	char *root, *point, *options, *type, *source, *super_options;
+};
+
+/* Filesystems that hold nothing on any storage. */
+static const char *const pseudo[] = {
+	"autofs",     "bdev",	    "binder",	 "binfmt_misc", "bpf",	    "cgroup",	"cgroup2",
+	"configfs",   "cpuset",	    "debugfs",	 "devpts",	"devtmpfs", "efivarfs", "fusectl",
+	"hugetlbfs",  "mqueue",	    "nfsd",	 "nsfs",	"proc",	    "pstore",	"resctrl",
+	"rpc_pipefs", "securityfs", "selinuxfs", "sysfs",	"tracefs",
+};
+
+static bool is_one_of(const char *word, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Undoes \ooo in place. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (; *text; text++) {
+		unsigned code;
+
+		if (text[0] == '\\' && sscanf(text + 1, "%3o", &code) == 1 &&
+		    strspn(text + 1, "01234567") >= 3) {
+			*out++ = (char)code;
+			text += 3;
+		} else {
+			*out++ = *text;
+		}
+	}
+	*out = '\0';
+}
+
+/* Cuts TEXT up. Returns false if it isn't a line of mountinfo. */
+static bool parse(char *text, struct line *ret_line)
+{
+	struct line line = { 0 };
+	char *field[6], *rest = text;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
+		field[i] = strsep(&rest, " ");
+		if (!rest)
+			return false;
+	}
+	if (sscanf(field[0], "%u", &line.id) != 1 ||
+	    sscanf(field[2], "%u:%u", &line.major, &line.minor) != 2)
+		return false;
+	line.root = field[3];
+	line.point = field[4];
+	line.options = field[5];
+	/* tags have a colon, so the dash is the first lone one */
+	rest = strncmp(rest, "- ", 2) == 0 ? rest + 2 : strstr(rest, " - ");
+	if (!rest)
+		return false;
+	if (*rest == ' ')
+		rest += 3;
+	line.type = strsep(&rest, " ");
+	line.source = strsep(&rest, " ");
+	if (!rest)
+		return false;
+	line.super_options = rest;
+	unescape(line.root);
+	unescape(line.point);
+	unescape(line.source);
+	*ret_line = line;
+	return true;
+}
+
+static bool has_option(const char *options, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		if (*at == ',')
+			at++;
+		if (strncmp(at, word, len) == 0 && (at[len] == ',' || !at[len]))
+			return true;
+	}
+	return false;
+}
+
+/* Copies the value of option KEY ("addr=") to VALUE. Returns false if there is none. */
+static bool option_value(const char *options, const char *key, char *value, size_t size)
+{
+	size_t len = strlen(key);
+
+	for (const char *at = options; at; at = strchr(at, ',')) {
+		if (*at == ',')
+			at++;
+		if (strncmp(at, key, len) == 0) {
+			(void)snprintf(value, size, "%.*s", (int)strcspn(at + len, ","), at + len);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_mount(struct stack *stack, const struct line *line, uint64_t ns)
+{
+	struct graph *graph = &stack->graph;
+	uint32_t node;
+
+	if (stack_mount(stack, line->id) || is_one_of(line->type, pseudo, ARRAY_SIZE(pseudo)))
+		return;
+	if (stack->mount_count == stack->mount_max) {
+		graph->left_off++;
+		return;
+	}
+	node = graph_add(graph, NODE_FILESYSTEM, makedev(line->major, line->minor), line->point,
+			 line->type);
+	if (node == GRAPH_NONE)
+		return;
+	graph->nodes[node].is_unflushed = has_option(line->super_options, "nobarrier") ||
+					  has_option(line->super_options, "barrier=0");
+	stack->mounts[stack->mount_count++] = (struct mount){
+		.id = line->id,
+		.filesystem = node,
+		.ns = ns,
+		.point = graph_text(graph, line->point),
+		.root = graph_text(graph, line->root),
+	};
+}
+
+static int open_mountinfo(const struct stack *stack, pid_t pid, struct system_lines *lines)
+{
+	return pid ? system_lines_open(stack->system, PATH("proc/%d/mountinfo", pid), lines)
+		   : system_lines_open(stack->system, "proc/self/mountinfo", lines);
+}
+
+int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns)
+{
+	struct system_lines lines;
+	struct line line;
+	char *text;
+	int r = open_mountinfo(stack, pid, &lines);
+
+	if (r < 0)
+		return r;
+	while ((text = system_lines_next(&lines))) {
+		if (parse(text, &line))
+			add_mount(stack, &line, ns);
+	}
+	system_lines_close(&lines);
+	return 0;
+}
+
+/* --- what a filesystem lies on --- */
+
+/* Connects NODE to the filesystem of each path of the list PATHS, which colons separate. */
+static void lie_on_paths(struct stack *stack, uint32_t node, const char *paths)
+{
+	char path[PATH_MAX];
+
+	while (*paths) {
+		size_t len = strcspn(paths, ":");
+
+		(void)snprintf(path, sizeof(path), "%.*s", (int)len, paths);
+		if (path[0] == '/')
+			graph_connect(&stack->graph, EDGE_FILE, node,
+				      stack_filesystem_of(stack, path), path);
+		paths += len + (paths[len] == ':');
+	}
+}
+
+static void lie_on_layers(struct stack *stack, uint32_t node, const struct line *line)
+{
+	static const char *const keys[] = { "upperdir=", "lowerdir=", "workdir=" };
+	char value[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (option_value(line->super_options, keys[i], value, sizeof(value)))
+			lie_on_paths(stack, node, value);
+	}
+}
+
+/* A search for the btrfs that a device belongs to. */
+struct btrfs {
+	struct stack *stack;
+	uint32_t node;
+	const char *uuid;
+	const char *name; /* of the device that is looked for, or NULL to add all */
+};
+
+static int btrfs_device(void *arg, const char *name)
+{
+	const struct btrfs *search = arg;
+	char path[NAME_MAX + 8];
+
+	if (search->name)
+		return strcmp(name, search->name) == 0;
+	(void)snprintf(path, sizeof(path), "/dev/%s", name);
+	graph_connect(&search->stack->graph, EDGE_ON, search->node,
+		      stack_device_named(search->stack, path), "");
+	return 0;
+}
+
+/* Adds all devices of the filesystem UUID if one of them is the device that is looked for. */
+static int btrfs_filesystem(void *arg, const char *uuid)
+{
+	struct btrfs *search = arg;
+	const struct system *system = search->stack->system;
+
+	if (system_names(system, PATH("sys/fs/btrfs/%s/devices", uuid), btrfs_device, search) != 1)
+		return 0;
+	search->name = NULL;
+	(void)system_names(system, PATH("sys/fs/btrfs/%s/devices", uuid), btrfs_device, search);
+	return 1;
+}
+
+static void lie_on_source(struct stack *stack, uint32_t node, const struct line *line)
+{
+	uint32_t device = stack_device_named(stack, line->source);
+	struct btrfs search = { .stack = stack, .node = node };
+
+	if (device == GRAPH_NONE)
+		return;
+	search.name = stack->graph.nodes[device].name;
+	if (strcmp(line->type, "btrfs") != 0 ||
+	    system_names(stack->system, "sys/fs/btrfs", btrfs_filesystem, &search) != 1)
+		graph_connect(&stack->graph, EDGE_ON, node, device, "");
+}
+
+/* Devices that hold a journal or the real-time data apart from the rest. */
+static void lie_on_more(struct stack *stack, uint32_t node, const struct line *line)
+{
+	static const char *const keys[] = { "logdev=", "rtdev=" };
+	char value[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (option_value(line->super_options, keys[i], value, sizeof(value)))
+			graph_connect(&stack->graph, EDGE_ON, node,
+				      stack_device_named(stack, value), "");
+	}
+}
+
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = 0;
+
+	for (; *text; text++)
+		hash = mix_bits(hash ^ (uint8_t)*text);
+	return hash;
+}
+
+static void serve_from(struct stack *stack, uint32_t node, const char *address, const char *type,
+		       const char *evidence)
+{
+	graph_connect(&stack->graph, EDGE_SERVED, node,
+		      graph_add(&stack->graph, NODE_PEER, hash_of(address), address, type),
+		      evidence);
+}
+
+/* The addresses of a CephFS are in its source: "ADDRESS:PORT[,ADDRESS:PORT…]:/PATH". */
+static void serve_from_monitors(struct stack *stack, uint32_t node, const struct line *line)
+{
+	char value[256], *rest = value, *one;
+
+	if (!option_value(line->super_options, "mon_addr=", value, sizeof(value)))
+		(void)snprintf(value, sizeof(value), "%.*s", (int)strcspn(line->source, "/"),
+			       line->source);
+	while ((one = strsep(&rest, ",/"))) {
+		char *port = strrchr(one, ':');
+
+		if (port)
+			*port = '\0';
+		if (*one)
+			serve_from(stack, node, one, "ceph", "the mount's options");
+	}
+}
+
+static void link_filesystem(struct stack *stack, uint32_t node, const struct line *line)
+{
+	char value[256];
+
+	if (line->major) {
+		graph_connect(&stack->graph, EDGE_ON, node,
+			      stack_device(stack, makedev(line->major, line->minor)), "");
+		lie_on_more(stack, node, line);
+	} else if (strcmp(line->type, "overlay") == 0) {
+		lie_on_layers(stack, node, line);
+	} else if (strcmp(line->type, "ecryptfs") == 0) {
+		lie_on_paths(stack, node, line->source);
+	} else if (strcmp(line->type, "ceph") == 0) {
+		serve_from_monitors(stack, node, line);
+	} else if (option_value(line->super_options, "addr=", value, sizeof(value))) {
+		serve_from(stack, node, value, line->type, "addr= of the mount");
+	} else if (strncmp(line->type, "fuse", 4) != 0) {
+		lie_on_source(stack, node, line);
+	}
+}
+
+/* Links what the lines of a mountinfo tell of filesystems that nothing is known of yet. */
+static void link_mountinfo(struct stack *stack, pid_t pid)
+{
+	struct system_lines lines;
+	struct line line;
+	char *text;
+
+	if (open_mountinfo(stack, pid, &lines) < 0)
+		return;
+	while ((text = system_lines_next(&lines))) {
+		uint32_t node;
+
+		if (!parse(text, &line))
+			continue;
+		node = graph_find(&stack->graph, NODE_FILESYSTEM, makedev(line.major, line.minor));
+		if (node != GRAPH_NONE && stack->graph.nodes[node].first_lower == GRAPH_NONE)
+			link_filesystem(stack, node, &line);
+	}
+	system_lines_close(&lines);
+}
+
+void stack_link_mounts(struct stack *stack, pid_t pid)
+{
+	link_mountinfo(stack, pid);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finds the filesystems and devices that a process needs in order to go on: where its open files
+ * are, its program and libraries, its sockets and its working directory.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macro.h"
+#include "stack/namespaces.h"
+#include "stack/stack.h"
+
+/* How long to wait for a process's list of mappings. */
+#define MAPS_MS 500
+
+struct needs {
+	struct stack *stack;
+	uint32_t node;
+	pid_t pid;
+	uint64_t ns;		    /* its mount namespace */
+	unsigned long sockets[128]; /* inode numbers */
+	uint32_t socket_count;
+};
+
+/* The file at PATH, as the process sees it. */
+static void need_path(const struct needs *needs, enum edge_kind kind, const char *path)
+{
+	const struct mount *mount = stack_mount_of(needs->stack, needs->ns, path);
+
+	if (mount)
+		graph_connect(&needs->stack->graph, kind, needs->node, mount->filesystem, path);
+}
+
+/* A device that it has open. What it serves isn't what it needs. */
+static void need_device(const struct needs *needs, const char *path)
+{
+	struct graph *graph = &needs->stack->graph;
+	uint32_t device = stack_device_named(needs->stack, path);
+
+	if (device == GRAPH_NONE)
+		return;
+	graph_each_lower (graph, device, edge) {
+		if (edge->kind == EDGE_SERVED && edge->lower == needs->node)
+			return;
+	}
+	graph_connect(graph, EDGE_OPEN, needs->node, device, path);
+}
+
+/* The file that it has open as FD: by its mount, as other mounts may hide it from its path. */
+static void need_file(const struct needs *needs, const char *fd, const char *path)
+{
+	struct stack *stack = needs->stack;
+	const struct mount *mount;
+	struct system_lines lines;
+	uint32_t id = 0;
+	char *line;
+
+	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%s", needs->pid, fd), &lines) < 0)
+		return;
+	while ((line = system_lines_next(&lines))) {
+		if (sscanf(line, "mnt_id: %u", &id) == 1)
+			break;
+	}
+	system_lines_close(&lines);
+	mount = stack_mount(stack, id);
+	if (mount)
+		graph_connect(&stack->graph, EDGE_OPEN, needs->node, mount->filesystem, path);
+}
+
+static int need_descriptor(void *arg, const char *fd)
+{
+	struct needs *needs = arg;
+	char link[PATH_MAX];
+	unsigned long inode;
+
+	if (system_link(needs->stack->system, PATH("proc/%d/fd/%s", needs->pid, fd), link,
+			sizeof(link)) < 0)
+		return 0;
+	if (strcmp(link, "anon_inode:[io_uring]") == 0)
+		needs->stack->graph.nodes[needs->node].has_rings = true;
+	else if (strncmp(link, "/dev/", strlen("/dev/")) == 0)
+		need_device(needs, link);
+	else if (link[0] == '/')
+		need_file(needs, fd, link);
+	else if (sscanf(link, "socket:[%lu]", &inode) == 1 &&
+		 needs->socket_count < ARRAY_SIZE(needs->sockets))
+		needs->sockets[needs->socket_count++] = inode;
+	return 0;
+}
+
+static bool has_socket(const struct needs *needs, unsigned long inode)
+{
+	for (uint32_t i = 0; i < needs->socket_count; i++) {
+		if (needs->sockets[i] == inode)
+			return true;
+	}
+	return false;
+}
+
+/* Sockets with a name: "ADDRESS: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH". */
+static void need_sockets(const struct needs *needs)
+{
+	struct system_lines lines;
+	unsigned long inode;
+	char *line;
+	int at;
+
+	if (!needs->socket_count ||
+	    system_lines_open(needs->stack->system, PATH("proc/%d/net/unix", needs->pid), &lines) <
+		    0)
+		return;
+	while ((line = system_lines_next(&lines))) {
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %n", &inode, &at) == 1 &&
+		    line[at] == '/' && has_socket(needs, inode))
+			need_path(needs, EDGE_OPEN, line + at);
+	}
+	system_lines_close(&lines);
+}
+
+static void need_link(const struct needs *needs, enum edge_kind kind, const char *name)
+{
+	char link[PATH_MAX];
+
+	if (system_link(needs->stack->system, PATH("proc/%d/%s", needs->pid, name), link,
+			sizeof(link)) > 0)
+		need_path(needs, kind, link);
+}
+
+/* --- libraries --- */
+
+/* Copies the process's list of mappings to OUT_FD. */
+_Noreturn static void copy_maps(const struct needs *needs, int out_fd)
+{
+	int fd = openat(needs->stack->system->root_fd, PATH("proc/%d/maps", needs->pid),
+			O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	ssize_t len;
+
+	while (fd >= 0 && (len = read(fd, text, sizeof(text))) > 0) {
+		if (write(out_fd, text, (size_t)len) != len)
+			break;
+	}
+	_exit(0);
+}
+
+/* Lines such as "7f00-7f10 r-xp 00000000 08:01 123    /usr/lib/libc.so.6" */
+static void need_mapped_files(const struct needs *needs, struct system_lines *lines)
+{
+	char *line, *path;
+
+	while ((line = system_lines_next(lines))) {
+		path = strchr(line, '/');
+		if (path && !strstr(path, " (deleted)") && strncmp(path, "/dev/", 5) != 0)
+			need_path(needs, EDGE_PROGRAM, path);
+	}
+}
+
+/*
+ * Reads the list of mappings in a child process. It takes the lock of the process's memory, which a
+ * process that hangs in a page fault can hold. The child then ends when that does.
+ */
+static void need_libraries(const struct needs *needs)
+{
+	struct system_lines lines = { .end_ms = clock_ms() + MAPS_MS };
+	autoclose int read_fd = -1, write_fd = -1;
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	read_fd = fds[0];
+	write_fd = fds[1];
+	child = fork();
+	if (child == 0)
+		copy_maps(needs, write_fd);
+	close_fd(&write_fd);
+	lines.fd = read_fd;
+	if (child > 0)
+		need_mapped_files(needs, &lines);
+	if (child < 0 || lines.is_late)
+		stack_unseen(needs->stack, "the libraries of process %d", needs->pid);
+	if (child <= 0)
+		return;
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, lines.is_late ? WNOHANG : 0);
+}
+
+void stack_read_needs(struct stack *stack, uint32_t process)
+{
+	pid_t pid = (pid_t)stack->graph.nodes[process].number;
+	struct needs needs = {
+		.stack = stack,
+		.node = process,
+		.pid = pid,
+		.ns = namespace_of(stack, pid),
+	};
+
+	if (system_names(stack->system, PATH("proc/%d/fd", pid), need_descriptor, &needs) < 0)
+		stack_unseen(stack, "the open files of process %d", pid);
+	need_sockets(&needs);
+	need_link(&needs, EDGE_PROGRAM, "exe");
+	need_libraries(&needs);
+	need_link(&needs, EDGE_CWD, "cwd");
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/stack.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Enough for a machine with thousands of mounts. All of it is about 6 MiB. */
+enum { NODES_MAX = 16384, EDGES_MAX = 65536, MOUNTS_MAX = 16384 };
+#define TEXT_MAX (2u << 20)
+
+int stack_create(struct stack *stack, const struct system *system)
+{
+	int r;
+
+	*stack = (struct stack){ .system = system, .mount_max = MOUNTS_MAX };
+	r = graph_create(&stack->graph, NODES_MAX, EDGES_MAX, TEXT_MAX);
+	if (r < 0)
+		return r;
+	stack->mounts = calloc(MOUNTS_MAX, sizeof(*stack->mounts));
+	if (stack->mounts)
+		return 0;
+	graph_destroy(&stack->graph);
+	return -ENOMEM;
+}
+
+void stack_destroy(struct stack *stack)
+{
+	graph_destroy(&stack->graph);
+	free(stack->mounts);
+	*stack = (struct stack){ 0 };
+}
+
+int stack_scan(struct stack *stack)
+{
+	int r = stack_read_mounts(stack, 0, 0);
+
+	if (r < 0)
+		return r;
+	r = stack_read_namespaces(stack);
+	if (r < 0)
+		return r;
+	stack_link_mounts(stack, 0);
+	stack_read_swaps(stack);
+	stack_read_devices(stack);
+	return stack_read_servers(stack);
+}
+
+void stack_unseen(struct stack *stack, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	for (uint32_t i = 0; i < stack->unseen_count; i++) {
+		if (strcmp(stack->unseen[i], text) == 0)
+			return;
+	}
+	if (stack->unseen_count == STACK_UNSEEN_MAX)
+		stack->graph.left_off++;
+	else
+		stack->unseen[stack->unseen_count++] = graph_text(&stack->graph, text);
+}
+
+const struct mount *stack_mount(const struct stack *stack, uint32_t id)
+{
+	for (uint32_t i = 0; i < stack->mount_count; i++) {
+		if (stack->mounts[i].id == id)
+			return &stack->mounts[i];
+	}
+	return NULL;
+}
+
+/* Whether PATH is POINT or below it. */
+static bool is_below(const char *path, const char *point)
+{
+	size_t len = strlen(point);
+
+	if (len == 1)
+		return true;
+	return strncmp(path, point, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+const struct mount *stack_mount_of(const struct stack *stack, uint64_t ns, const char *path)
+{
+	const struct mount *best = NULL;
+	size_t best_len = 0;
+
+	for (uint32_t i = 0; i < stack->mount_count; i++) {
+		const struct mount *mount = &stack->mounts[i];
+		size_t len = strlen(mount->point);
+
+		/* of two at one place, the later one is on top */
+		if (mount->ns == ns && len >= best_len && is_below(path, mount->point)) {
+			best = mount;
+			best_len = len;
+		}
+	}
+	return best;
+}
+
+uint32_t stack_filesystem_of(const struct stack *stack, const char *path)
+{
+	const struct mount *mount = stack_mount_of(stack, 0, path);
+
+	return mount ? mount->filesystem : GRAPH_NONE;
+}
+
+static bool is_served_elsewhere(const struct node *node)
+{
+	switch (node->kind) {
+	case NODE_PROCESS:
+	case NODE_PEER:
+		return true;
+	case NODE_FILESYSTEM:
+		return strncmp(node->type, "fuse", 4) == 0;
+	case NODE_DEVICE:
+		return strcmp(node->type, "nbd") == 0 || strcmp(node->type, "ublk") == 0 ||
+		       strcmp(node->type, "rbd") == 0;
+	case NODE_SWAP:
+	case NODE_KINDS:
+		break;
+	}
+	return false;
+}
+
+bool stack_is_local(const struct stack *stack, uint32_t node)
+{
+	uint8_t *seen = calloc(stack->graph.node_count, 1);
+	bool is_local = seen;
+
+	if (seen)
+		graph_mark_lower(&stack->graph, node, seen);
+	for (uint32_t i = 0; is_local && i < stack->graph.node_count; i++)
+		is_local = !seen[i] || !is_served_elsewhere(&stack->graph.nodes[i]);
+	free(seen);
+	return is_local;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The storage of this machine as a graph, read from /proc and /sys. Nothing on a mount is touched,
+ * so it can be read while mounts hang. What couldn't be seen is noted in `unseen`.
+ *
+ * stack_scan() first reads the mounts, then finds the processes that serve FUSE connections and
+ * block devices in user space, and then what these processes need. Devices are described when the
+ * first node that needs them is added.
+ */
+#ifndef CAISSON_STACK_H
+#define CAISSON_STACK_H
+
+#include "stack/graph.h"
+#include "stack/system.h"
+
+struct mount {
+	uint32_t id;	     /* mnt_id; no two mounts of a machine have the same at a time */
+	uint32_t filesystem; /* node */
+	uint64_t ns;	     /* its mount namespace (inode number); 0: ours */
+	const char *point;   /* where it is mounted, as its namespace sees that */
+	const char *root;    /* which directory of the filesystem is mounted */
+};
+
+#define STACK_UNSEEN_MAX 32
+
+struct stack {
+	const struct system *system;
+	struct graph graph;
+	struct mount *mounts;
+	uint32_t mount_count, mount_max;
+	uint64_t namespaces[64]; /* whose mounts were read */
+	uint32_t namespace_count;
+	const char *unseen[STACK_UNSEEN_MAX]; /* sentences without a full stop */
+	uint32_t unseen_count;
+};
+
+/* Returns 0 or -ENOMEM. SYSTEM must live as long as STACK. */
+int stack_create(struct stack *stack, const struct system *system);
+void stack_destroy(struct stack *stack);
+
+/* Reads everything. Returns 0 or -errno if /proc or /sys can't be read at all. */
+int stack_scan(struct stack *stack);
+
+/* Notes once that something couldn't be seen. */
+void stack_unseen(struct stack *stack, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * The mount of namespace NS on which the absolute path PATH lies, by its text; the topmost one if
+ * there are several. NULL if there is none.
+ */
+const struct mount *stack_mount_of(const struct stack *stack, uint64_t ns, const char *path);
+
+/* The filesystem on which PATH of our namespace lies, or GRAPH_NONE. */
+uint32_t stack_filesystem_of(const struct stack *stack, const char *path);
+
+/* The mount with ID, or NULL. */
+const struct mount *stack_mount(const struct stack *stack, uint32_t id);
+
+/* What the files of stack/ do for stack_scan(), in this order. */
+int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* PID 0: ours */
+void stack_link_mounts(struct stack *stack, pid_t pid);		    /* what filesystems lie on */
+void stack_read_swaps(struct stack *stack);
+void stack_read_devices(struct stack *stack); /* those that hold something, mounted or not */
+int stack_read_namespaces(struct stack *stack);
+int stack_read_servers(struct stack *stack);
+void stack_read_needs(struct stack *stack, uint32_t process); /* of each server */
+
+/*
+ * The node of a block device, which this describes, with what it lies on, when it is new.
+ * GRAPH_NONE if there is no such device or no room.
+ */
+uint32_t stack_device(struct stack *stack, dev_t dev);
+
+/* The same for a name such as "/dev/sda1" or "/dev/mapper/x", or GRAPH_NONE. */
+uint32_t stack_device_named(struct stack *stack, const char *path);
+
+/* The number of a block device by its name, without a look at /dev. Returns 0 or -errno. */
+int stack_device_number(const struct stack *stack, const char *path, dev_t *ret_dev);
+
+/*
+ * Finds what OBJECT means: a block device (/dev/NAME, also by a symlink), a swap area, or any path,
+ * for the filesystem that it is on. Symlinks are followed only on filesystems that can't hang
+ * (stack_is_local()). Returns GRAPH_NONE if nothing is known there.
+ */
+uint32_t stack_find(struct stack *stack, const char *object);
+
+/* Finds or adds process PID, with what it needs. GRAPH_NONE if there is none. */
+uint32_t stack_process(struct stack *stack, pid_t pid);
+
+/* Whether all that NODE needs is in the kernel and hardware of this machine. */
+bool stack_is_local(const struct stack *stack, uint32_t node);
+
+#endif

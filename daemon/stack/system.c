@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/system.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/procfs.h"
+
+struct system_path system_path(const char *format, ...)
+{
+	struct system_path path;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(path.text, sizeof(path.text), format, args);
+	va_end(args);
+	if (len < 0 || len >= (int)sizeof(path.text))
+		path.text[0] = '\0';
+	return path;
+}
+
+ssize_t system_read(const struct system *system, const char *path, char *text, size_t size)
+{
+	ssize_t len = procfs_read_text(system->root_fd, path, text, size);
+
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	return len;
+}
+
+int system_number(const struct system *system, const char *path, int64_t *ret_number)
+{
+	char text[32], *end;
+	ssize_t len = system_read(system, path, text, sizeof(text));
+	int64_t number;
+
+	if (len < 0)
+		return (int)len;
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (errno || end == text)
+		return -EINVAL;
+	*ret_number = number;
+	return 0;
+}
+
+int system_dev(const struct system *system, const char *path, dev_t *ret_dev)
+{
+	unsigned major, minor;
+	char text[32];
+	ssize_t len = system_read(system, path, text, sizeof(text));
+
+	if (len < 0)
+		return (int)len;
+	if (sscanf(text, "%u:%u", &major, &minor) != 2)
+		return -EINVAL;
+	*ret_dev = makedev(major, minor);
+	return 0;
+}
+
+ssize_t system_link(const struct system *system, const char *path, char *text, size_t size)
+{
+	ssize_t len = readlinkat(system->root_fd, path, text, size);
+
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == size)
+		return -ENAMETOOLONG;
+	text[len] = '\0';
+	return len;
+}
+
+static int open_path(const struct system *system, const char *path, int flags, int *ret_fd)
+{
+	int fd = openat(system->root_fd, path, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Calls EACH for the names of the LEN bytes of records at BUF. */
+static int each_record(const char *buf, size_t len, system_name_fn *each, void *arg)
+{
+	int r = 0;
+
+	for (size_t at = 0; at < len && r == 0;) {
+		const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
+
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = each(arg, entry->d_name);
+		at += entry->d_reclen;
+	}
+	return r;
+}
+
+int system_names(const struct system *system, const char *path, system_name_fn *each, void *arg)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	autoclose int fd = -1;
+	long len;
+	int r = open_path(system, path, O_RDONLY | O_DIRECTORY, &fd);
+
+	/* opendir() would allocate */
+	while (r == 0 && (len = syscall(SYS_getdents64, fd, buf, sizeof(buf))) != 0)
+		r = len < 0 ? -errno : each_record(buf, (size_t)len, each, arg);
+	return r;
+}
+
+int system_lines_open(const struct system *system, const char *path, struct system_lines *lines)
+{
+	lines->begin = lines->end = 0;
+	lines->end_ms = 0;
+	lines->is_late = false;
+	return open_path(system, path, O_RDONLY, &lines->fd);
+}
+
+/* Waits until there is something to read, if the time for that is limited. */
+static bool await(struct system_lines *lines)
+{
+	struct pollfd pipe = { .fd = lines->fd, .events = POLLIN };
+	int64_t left = lines->end_ms - clock_ms();
+
+	if (!lines->end_ms)
+		return true;
+	lines->is_late = left <= 0 || poll(&pipe, 1, (int)left) == 0;
+	return !lines->is_late;
+}
+
+/* Moves what is left to the front and reads more. Returns false at the end of the file. */
+static bool fill(struct system_lines *lines)
+{
+	ssize_t len;
+
+	memmove(lines->text, lines->text + lines->begin, lines->end - lines->begin);
+	lines->end -= lines->begin;
+	lines->begin = 0;
+	if (lines->end == sizeof(lines->text) - 1 || !await(lines))
+		return false;
+	len = read(lines->fd, lines->text + lines->end, sizeof(lines->text) - 1 - lines->end);
+	if (len <= 0)
+		return false;
+	lines->end += (size_t)len;
+	return true;
+}
+
+/* Drops the rest of a line of which the beginning was returned. */
+static void skip_line(struct system_lines *lines)
+{
+	char c = '\0';
+
+	while (c != '\n' && read(lines->fd, &c, 1) == 1)
+		;
+}
+
+char *system_lines_next(struct system_lines *lines)
+{
+	char *line, *newline;
+
+	for (;;) {
+		line = lines->text + lines->begin;
+		newline = memchr(line, '\n', lines->end - lines->begin);
+		if (newline) {
+			*newline = '\0';
+			lines->begin = (size_t)(newline + 1 - lines->text);
+			return line;
+		}
+		if (!fill(lines))
+			break;
+	}
+	if (lines->begin == lines->end)
+		return NULL;
+	if (lines->end == sizeof(lines->text) - 1)
+		skip_line(lines);
+	lines->text[lines->end] = '\0';
+	line = lines->text + lines->begin;
+	lines->begin = lines->end = 0;
+	return line;
+}
+
+void system_lines_close(struct system_lines *lines)
+{
+	close_fd(&lines->fd);
+}

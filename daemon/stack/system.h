@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Readers for /proc and /sys, below a root that a test can choose. They don't allocate. They open
+ * only files that the kernel makes up, never one on a mount that could hang. Any thread.
+ *
+ * Paths are relative to the root: system_number(system, PATH("proc/%d/oom_score_adj", pid), &n).
+ */
+#ifndef CAISSON_SYSTEM_H
+#define CAISSON_SYSTEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct system {
+	int root_fd; /* its caller's */
+};
+
+struct system_path {
+	char text[512];
+};
+
+/* Makes a path. One that is too long becomes "", which no function here finds (-ENOENT). */
+struct system_path system_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same as a string that lives as long as the expression that PATH() stands in. */
+#define PATH(...) (system_path(__VA_ARGS__).text)
+
+/*
+ * Reads the first SIZE - 1 bytes of a file into TEXT, without the newline at its end. Returns their
+ * number or -errno.
+ */
+ssize_t system_read(const struct system *system, const char *path, char *text, size_t size);
+
+/* Reads the decimal number at the beginning of a file. Returns 0, -EINVAL or -errno. */
+int system_number(const struct system *system, const char *path, int64_t *ret_number);
+
+/* Reads a file that holds "MAJOR:MINOR". Returns 0, -EINVAL or -errno. */
+int system_dev(const struct system *system, const char *path, dev_t *ret_dev);
+
+/* Reads a symbolic link into TEXT. Returns its length; -ENAMETOOLONG; or -errno. */
+ssize_t system_link(const struct system *system, const char *path, char *text, size_t size);
+
+/*
+ * Calls EACH with every name in a directory but "." and "..", until it returns non-zero. Returns
+ * what EACH returned last, or -errno.
+ */
+typedef int system_name_fn(void *arg, const char *name);
+int system_names(const struct system *system, const char *path, system_name_fn *each, void *arg);
+
+/* A file that is read line by line. */
+struct system_lines {
+	int fd;
+	size_t begin, end; /* what of text isn't returned yet */
+	int64_t end_ms;	   /* for a pipe: when to give up (clock_ms()), or 0 */
+	bool is_late;	   /* that time came */
+	char text[8192];
+};
+
+/* Returns 0, after which system_lines_close() is due, or -errno. */
+int system_lines_open(const struct system *system, const char *path, struct system_lines *lines);
+
+/* The next line, or NULL. Of a line that doesn't fit, the beginning. Valid until the next call. */
+char *system_lines_next(struct system_lines *lines);
+
+void system_lines_close(struct system_lines *lines);
+
+#endif

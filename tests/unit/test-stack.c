@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The storage stack as /proc and /sys show it, and its judgement. A directory stands for "/": a
+ * healthy machine with XFS on a loop device on a file that a FUSE server has on ext4. Each case
+ * plants one fault in it and finds that one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "base/macro.h"
+#include "stack/judge.h"
+#include "stack/stack.h"
+#include "test.h"
+
+/* The flags of a task that is marked, and of one that isn't. */
+#define MARKED	 "1573184" /* 0x180140 */
+#define UNMARKED "4194560"
+
+static char root[] = "/tmp/test-stack.XXXXXX";
+static struct system_root {
+	struct system system;
+} machine;
+
+static char path[PATH_MAX];
+
+/* The path of NAME below the root, with the directories that it takes. */
+static const char *below(const char *name)
+{
+	int len = snprintf(path, sizeof(path), "%s/%s", root, name);
+
+	CHECK(len < (int)sizeof(path));
+	for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+		*at = '/';
+	}
+	return path;
+}
+
+static void file(const char *name, const char *text)
+{
+	FILE *out = fopen(below(name), "we");
+
+	CHECK(out && fputs(text, out) >= 0 && fclose(out) == 0);
+}
+
+static void symlink_to(const char *name, const char *target)
+{
+	(void)unlink(below(name));
+	CHECK(symlink(target, below(name)) == 0);
+}
+
+static void directory(const char *name)
+{
+	char dir[PATH_MAX];
+
+	(void)snprintf(dir, sizeof(dir), "%s/.", name);
+	(void)below(dir);
+}
+
+/* A task of process PID. */
+static void task(int pid, int tid, const char *flags)
+{
+	char name[64], text[256];
+
+	(void)snprintf(name, sizeof(name), "proc/%d/task/%d/stat", pid, tid);
+	(void)snprintf(text, sizeof(text), "%d (a) b) S 1 1 1 0 -1 %s 0 0 0 0\n", tid, flags);
+	file(name, text);
+}
+
+static void device(const char *name, unsigned major, unsigned minor)
+{
+	char at[128], target[128], text[32];
+
+	(void)snprintf(at, sizeof(at), "sys/devices/%s/dev", name);
+	(void)snprintf(text, sizeof(text), "%u:%u\n", major, minor);
+	file(at, text);
+	(void)snprintf(at, sizeof(at), "sys/dev/block/%u:%u", major, minor);
+	(void)snprintf(target, sizeof(target), "../../devices/%s", name);
+	symlink_to(at, target);
+	(void)snprintf(at, sizeof(at), "sys/class/block/%s", name);
+	symlink_to(at, target);
+}
+
+#define MOUNTS                                                                                     \
+	"20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"                                           \
+	"21 20 0:5 / /proc rw - proc proc rw\n"                                                    \
+	"30 20 0:50 / /mnt/with\\040blank rw - fuse.server /srv rw,user_id=0\n"                    \
+	"31 20 7:0 / /mnt/top rw shared:1 - xfs /dev/loop0 rw,logbufs=8\n"
+
+/* Makes the healthy machine anew. */
+static void set_up(void)
+{
+	char command[PATH_MAX];
+
+	(void)snprintf(command, sizeof(command), "rm -rf %s/*", root);
+	CHECK(system(command) == 0);
+	file("proc/self/mountinfo", MOUNTS);
+	file("proc/swaps", "Filename Type Size Used Priority\n");
+	symlink_to("proc/self/ns/mnt", "mnt:[1]");
+	device("sda1", 8, 1);
+	file("sys/devices/sda1/partition", "1\n");
+	device("loop0", 7, 0);
+	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/image\n");
+	file("sys/devices/loop0/loop/dio", "1\n");
+
+	symlink_to("proc/100/ns/mnt", "mnt:[1]");
+	file("proc/100/comm", "server\n");
+	symlink_to("proc/100/fd/3", "/dev/fuse");
+	file("proc/100/fdinfo/3", "pos:\t0\nmnt_id:\t24\nfuse_connection:\t50\n");
+	symlink_to("proc/100/fd/4", "/srv");
+	file("proc/100/fdinfo/4", "pos:\t0\nmnt_id:\t20\n");
+	symlink_to("proc/100/exe", "/usr/sbin/server");
+	symlink_to("proc/100/cwd", "/");
+	file("proc/100/status", "Name:\tserver\nVmLck:\t  900 kB\nVmRSS:\t  800 kB\n");
+	file("proc/100/oom_score_adj", "-1000\n");
+	file("proc/100/cgroup", "0::/system.slice/server.service\n");
+	task(100, 100, MARKED);
+	task(100, 101, MARKED);
+}
+
+/* By the index of a rule: whether a case has seen its verdict. */
+static bool fired[RULES];
+
+/* All verdicts, as "severity rule node, ..." */
+static const char *verdicts(void)
+{
+	static char text[1024];
+	static struct judge judge;
+	uint8_t asked[64];
+	struct stack stack;
+
+	CHECK_EQ(stack_create(&stack, &machine.system), 0);
+	CHECK_EQ(stack_scan(&stack), 0);
+	CHECK(stack.graph.node_count < sizeof(asked));
+	memset(asked, 1, sizeof(asked));
+	CHECK_EQ(judge_stack(&judge, &stack, asked), 0);
+	text[0] = '\0';
+	for (uint32_t i = 0; i < judge.count; i++) {
+		const struct verdict *verdict = &judge.verdicts[i];
+		size_t len = strlen(text);
+
+		fired[verdict->rule - judge_rule(0)] = true;
+		(void)snprintf(text + len, sizeof(text) - len, "%s%s %s %s", i ? ", " : "",
+			       severity_name(verdict->severity), verdict->rule->id,
+			       stack.graph.nodes[verdict->node].name);
+	}
+	stack_destroy(&stack);
+	return text;
+}
+
+/* Whether KIND leads from UPPER to LOWER, which are named. */
+static bool leads(const struct stack *stack, enum edge_kind kind, const char *upper,
+		  const char *lower)
+{
+	for (uint32_t i = 0; i < stack->graph.edge_count; i++) {
+		const struct edge *edge = &stack->graph.edges[i];
+
+		if (edge->kind == kind &&
+		    strcmp(stack->graph.nodes[edge->upper].name, upper) == 0 &&
+		    strcmp(stack->graph.nodes[edge->lower].name, lower) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void draws_the_stack(void)
+{
+	struct stack stack;
+
+	set_up();
+	CHECK_EQ(stack_create(&stack, &machine.system), 0);
+	CHECK_EQ(stack_scan(&stack), 0);
+	CHECK(leads(&stack, EDGE_ON, "/mnt/top", "loop0"));
+	CHECK(leads(&stack, EDGE_FILE, "loop0", "/mnt/with blank"));
+	CHECK(leads(&stack, EDGE_SERVED, "/mnt/with blank", "server"));
+	CHECK(leads(&stack, EDGE_OPEN, "server", "/"));
+	CHECK(leads(&stack, EDGE_PROGRAM, "server", "/"));
+	CHECK(leads(&stack, EDGE_ON, "/", "sda1"));
+	CHECK_EQ(stack.graph.edge_count, 7u);
+	CHECK_EQ(stack.unseen_count, 0u);
+	CHECK(!stack_is_local(&stack, graph_find(&stack.graph, NODE_DEVICE, makedev(7, 0))));
+	CHECK(stack_is_local(&stack, graph_find(&stack.graph, NODE_DEVICE, makedev(8, 1))));
+	stack_destroy(&stack);
+}
+
+static void finds_nothing_on_a_healthy_machine(void)
+{
+	set_up();
+	CHECK_STR(verdicts(), "");
+}
+
+static void judges_marks(void)
+{
+	set_up();
+	task(100, 101, UNMARKED);
+	CHECK_STR(verdicts(), "fail partly-marked server");
+	task(100, 100, UNMARKED);
+	CHECK_STR(verdicts(), "fail unmarked server");
+	/* with nothing on it, the same is no more than a remark */
+	file("proc/self/mountinfo", "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+				    "30 20 0:50 / /mnt/x rw - fuse.server /srv rw,user_id=0\n");
+	CHECK(unlink(below("sys/devices/loop0/loop/backing_file")) == 0);
+	CHECK_STR(verdicts(), "info unmarked server");
+}
+
+static void judges_memory(void)
+{
+	set_up();
+	file("proc/100/status", "Name:\tserver\nVmLck:\t  0 kB\nVmRSS:\t  800 kB\n");
+	CHECK_STR(verdicts(), "warn unlocked server");
+	set_up();
+	file("proc/100/oom_score_adj", "0\n");
+	CHECK_STR(verdicts(), "warn oom-killable server");
+}
+
+static void judges_states(void)
+{
+	set_up();
+	file("proc/100/task/100/stat", "100 (a) T 1 1 1 0 -1 " MARKED " 0 0 0 0\n");
+	CHECK_STR(verdicts(), "fail stopped server");
+}
+
+static void judges_control_groups(void)
+{
+	set_up();
+	file("sys/fs/cgroup/system.slice/server.service/memory.max", "max\n");
+	file("sys/fs/cgroup/system.slice/server.service/io.max", "\n");
+	file("sys/fs/cgroup/system.slice/server.service/cgroup.freeze", "0\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/fs/cgroup/system.slice/memory.max", "1000000\n");
+	CHECK_STR(verdicts(), "warn memory-limit server");
+	file("sys/fs/cgroup/system.slice/server.service/cgroup.freeze", "1\n");
+	CHECK_STR(verdicts(), "fail frozen server, warn memory-limit server");
+	set_up();
+	file("sys/fs/cgroup/system.slice/server.service/io.max", "8:0 wbps=1000\n");
+	CHECK_STR(verdicts(), "warn io-limit server");
+	set_up();
+	file("proc/100/cgroup", "5:memory:/a/b\n4:freezer:/\n0::/\n");
+	file("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+	file("sys/fs/cgroup/freezer/freezer.state", "THAWED\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "64000000\n");
+	CHECK_STR(verdicts(), "warn memory-limit server");
+	set_up();
+	file("proc/100/cgroup", "0::/user.slice/user-0.slice/session-1.scope\n");
+	CHECK_STR(verdicts(), "info suspend server");
+}
+
+/* Things that a server needs, on the XFS that depends on it. */
+static void judges_needs(void)
+{
+	set_up();
+	symlink_to("proc/100/exe", "/mnt/top/bin/server");
+	CHECK_STR(verdicts(), "fail program-above server");
+	set_up();
+	symlink_to("proc/100/cwd", "/mnt/top");
+	CHECK_STR(verdicts(), "fail cwd-above server");
+	set_up();
+	symlink_to("proc/100/fd/5", "/mnt/top/log");
+	file("proc/100/fdinfo/5", "mnt_id:\t31\n");
+	CHECK_STR(verdicts(), "fail file-above server");
+	set_up();
+	symlink_to("proc/100/fd/5", "socket:[77]");
+	file("proc/100/net/unix", "Num RefCount Protocol Flags Type St Inode Path\n"
+				  "0: 00000002 00000000 00010000 0001 01 76 /mnt/top/other\n"
+				  "0: 00000002 00000000 00010000 0001 01 77 /run/own\n"
+				  "0: 00000002 00000000 00010000 0001 01 78\n");
+	CHECK_STR(verdicts(), "");
+	symlink_to("proc/100/fd/5", "socket:[76]");
+	CHECK_STR(verdicts(), "fail file-above server");
+	set_up();
+	file("proc/100/maps", "7f00-7f10 r-xp 00000000 08:01 123    /usr/lib/libc.so.6\n"
+			      "7f00-7f10 rw-p 00000000 00:00 0 \n");
+	CHECK_STR(verdicts(), "");
+	file("proc/100/maps", "7f00-7f10 r-xp 00000000 08:01 123    /mnt/top/libc.so.6\n");
+	CHECK_STR(verdicts(), "fail program-above server");
+	set_up();
+	file("proc/sys/kernel/core_pattern", "/mnt/top/core.%p\n");
+	CHECK_STR(verdicts(), "warn core-above server");
+	file("proc/sys/kernel/core_pattern", "/var/core.%p\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/sys/kernel/core_pattern", "|/mnt/top/core\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/swaps", "Filename Type Size Used Priority\n/mnt/top/swap\tfile\t1000\t0\t-2\n");
+	CHECK_STR(verdicts(), "fail swap-above server");
+	file("proc/swaps", "Filename Type Size Used Priority\n/swap file 1000 0 -2\n");
+	CHECK_STR(verdicts(), "");
+}
+
+static void judges_loop_devices(void)
+{
+	set_up();
+	file("sys/devices/loop0/loop/dio", "0\n");
+	CHECK_STR(verdicts(), "warn loop-buffered loop0");
+	/* on a disk of this machine that does no harm */
+	file("sys/devices/loop0/loop/backing_file", "/srv/image\n");
+	CHECK(!strstr(verdicts(), "loop-buffered"));
+	set_up();
+	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/image (deleted)\n");
+	CHECK_STR(verdicts(), "warn loop-deleted loop0");
+}
+
+static void judges_timeouts(void)
+{
+	set_up();
+	file("proc/sys/fs/fuse/default_request_timeout", "0\n");
+	file("proc/sys/fs/fuse/max_request_timeout", "0\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/sys/fs/fuse/max_request_timeout", "30\n");
+	CHECK_STR(verdicts(), "warn request-timeout /mnt/with blank");
+}
+
+static void judges_peers(void)
+{
+	static const char nfs[] = "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+				  "40 20 0:60 / /mnt/nfs rw - nfs4 host:/x rw,addr=%s\n";
+	char text[256];
+
+	set_up();
+	(void)snprintf(text, sizeof(text), nfs, "192.0.2.7");
+	file("proc/self/mountinfo", text);
+	CHECK(unlink(below("sys/devices/loop0/loop/backing_file")) == 0);
+	file("proc/net/fib_trie", "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.8\n"
+				  "        /32 host LOCAL\n     |-- 192.0.2.7\n"
+				  "        /32 link BROADCAST\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/net/fib_trie", "Local:\n     |-- 192.0.2.7\n        /32 host LOCAL\n");
+	CHECK_STR(verdicts(), "warn served-here 192.0.2.7");
+	(void)snprintf(text, sizeof(text), nfs, "2001:db8::1");
+	file("proc/self/mountinfo", text);
+	CHECK_STR(verdicts(), "");
+	file("proc/net/if_inet6", "20010db8000000000000000000000001 02 40 00 80 eth0\n");
+	CHECK_STR(verdicts(), "warn served-here 2001:db8::1");
+	(void)snprintf(text, sizeof(text), nfs, "127.0.0.1");
+	file("proc/self/mountinfo", text);
+	CHECK_STR(verdicts(), "warn served-here 127.0.0.1");
+}
+
+static void judges_images(void)
+{
+	struct statfs fs;
+
+	set_up();
+	file("sys/devices/loop0/loop/backing_file", "/srv/image\n");
+	file("srv/image", "");
+	CHECK(truncate(below("srv/image"), 1 << 20) == 0);
+	CHECK_STR(verdicts(), "");
+	CHECK(statfs(below("srv/image"), &fs) == 0);
+	CHECK(truncate(path, (off_t)(fs.f_bavail + 1000) * fs.f_bsize) == 0);
+	CHECK_STR(verdicts(), "warn sparse-image loop0");
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 8:2 / /mnt/a rw - ext4 /dev/sda2 rw,barrier=1\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/self/mountinfo", MOUNTS "40 20 8:2 / /mnt/a rw - ext4 /dev/sda2 rw,nobarrier\n");
+	CHECK_STR(verdicts(), "warn no-barriers /mnt/a");
+}
+
+static void judges_kernels(void)
+{
+	static const char ring[] = "anon_inode:[io_uring]";
+
+	set_up();
+	symlink_to("proc/100/fd/5", ring);
+	file("proc/version", "Linux version 6.18.44 (a@b) (gcc 12.2.0) #1 SMP\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/version", "Linux version 6.1.0-57-amd64 (debian-kernel) (gcc-12 (Debian "
+			     "12.2.0-14) 12.2.0) #1 SMP Debian 6.1.187-1 (2026-01-01)\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/version", "Linux version 6.1.0-25-amd64 (debian-kernel) (gcc-12 (Debian "
+			     "12.2.0-14) 12.2.0) #1 SMP Debian 6.1.106-1 (2024-01-01)\n");
+	CHECK_STR(verdicts(), "warn kernel-bug server");
+	CHECK(unlink(below("proc/100/fd/5")) == 0);
+	CHECK_STR(verdicts(), "");
+	file("proc/version", "Linux version 5.4.0 (a@b)\n");
+	CHECK_STR(verdicts(), "fail kernel-bug server, warn kernel-bug /mnt/top");
+}
+
+/* Kernels whose fdinfo doesn't tell the connection. */
+static void guesses_servers(void)
+{
+	set_up();
+	file("proc/100/fdinfo/3", "pos:\t0\nmnt_id:\t24\n");
+	task(100, 101, UNMARKED);
+	CHECK_STR(verdicts(), "fail partly-marked server");
+	/* another FUSE mount, which somebody else may serve */
+	file("proc/self/mountinfo", MOUNTS "32 20 0:51 / /mnt/other rw - fuse.other x rw\n");
+	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
+	symlink_to("proc/200/fd/3", "/dev/fuse");
+	file("proc/200/fdinfo/3", "mnt_id:\t24\n");
+	file("proc/200/comm", "other\n");
+	task(200, 200, MARKED);
+	CHECK_STR(verdicts(), "fail partly-marked server");
+	file("proc/200/comm", "unlike\n");
+	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
+}
+
+static void finds_cycles(void)
+{
+	set_up();
+	file("sys/devices/loop0/loop/backing_file", "/mnt/top/image\n");
+	CHECK_STR(verdicts(), "fail cycle /mnt/top");
+}
+
+static void reads_layers(void)
+{
+	struct stack stack;
+
+	set_up();
+	file("proc/self/mountinfo",
+	     MOUNTS "50 20 0:70 / /mnt/o rw - overlay o rw,lowerdir=/mnt/top/a:/b,upperdir=/c\n"
+		    "51 20 0:71 / /mnt/b rw - btrfs /dev/sda1 rw\n");
+	directory("sys/fs/btrfs/features");
+	file("sys/fs/btrfs/1234/devices/sda1/x", "");
+	file("sys/fs/btrfs/1234/devices/loop0/x", "");
+	CHECK_EQ(stack_create(&stack, &machine.system), 0);
+	CHECK_EQ(stack_scan(&stack), 0);
+	CHECK(leads(&stack, EDGE_FILE, "/mnt/o", "/mnt/top"));
+	CHECK(leads(&stack, EDGE_FILE, "/mnt/o", "/"));
+	CHECK(leads(&stack, EDGE_ON, "/mnt/b", "sda1"));
+	CHECK(leads(&stack, EDGE_ON, "/mnt/b", "loop0"));
+	stack_destroy(&stack);
+}
+
+/* Each rule has fired in a case above; finds_nothing_on_a_healthy_machine() has none of them. */
+static void tests_all_rules(void)
+{
+	for (uint32_t i = 0; i < RULES; i++) {
+		if (!fired[i])
+			test_fail(__FILE__, __LINE__, judge_rule(i)->id, " has no case");
+	}
+}
+
+int main(void)
+{
+	CHECK(mkdtemp(root));
+	machine.system.root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CHECK(machine.system.root_fd >= 0);
+	RUN(draws_the_stack);
+	RUN(finds_nothing_on_a_healthy_machine);
+	RUN(judges_marks);
+	RUN(judges_memory);
+	RUN(judges_states);
+	RUN(judges_control_groups);
+	RUN(judges_needs);
+	RUN(judges_loop_devices);
+	RUN(judges_timeouts);
+	RUN(judges_peers);
+	RUN(judges_images);
+	RUN(judges_kernels);
+	RUN(guesses_servers);
+	RUN(finds_cycles);
+	RUN(reads_layers);
+	RUN(tests_all_rules);
+	(void)snprintf(path, sizeof(path), "rm -rf %s", root);
+	CHECK(system(path) == 0);
+	return test_result();
+}
