@@ -108,6 +108,16 @@ static void type_of_mapped(const struct stack *stack, dev_t dev, char *type, siz
 	}
 }
 
+/* Whether a SCSI disk is one of the kernel's target that a process serves. */
+static bool is_from_user_space(const struct stack *stack, dev_t dev)
+{
+	char model[32];
+
+	return system_read(stack->system, PATH(DEVICE "device/model", OF(dev)), model,
+			   sizeof(model)) > 0 &&
+	       starts_with(model, "TCMU ");
+}
+
 /* Writes what kind of device NAME is to TYPE. */
 static void type_of(const struct stack *stack, dev_t dev, const char *name, char *type, size_t size)
 {
@@ -135,7 +145,7 @@ static void type_of(const struct stack *stack, dev_t dev, const char *name, char
 			return;
 		}
 	}
-	(void)snprintf(type, size, "disk");
+	(void)snprintf(type, size, "%s", is_from_user_space(stack, dev) ? "tcmu" : "disk");
 }
 
 /* --- what a device lies on --- */

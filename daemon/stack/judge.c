@@ -196,16 +196,37 @@ static void judge_loop(struct judge *judge, uint32_t node)
 			  "/sys/class/block/%s/loop/backing_file: %s", loop->name, path);
 }
 
-/* --- FUSE --- */
+/* --- what user space serves --- */
+
+static bool has_server(const struct graph *graph, uint32_t node)
+{
+	graph_each_lower (graph, node, edge) {
+		if (edge->kind == EDGE_SERVED)
+			return true;
+	}
+	return false;
+}
+
+/* Kinds of devices that are always served by a process or another machine. */
+static void judge_served_device(struct judge *judge, uint32_t node)
+{
+	static const char *const kinds[] = { "nbd", "ublk", "tcmu" };
+	const struct node *device = &judge->stack->graph.nodes[node];
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(device->type, kinds[i]) == 0 && !has_server(&judge->stack->graph, node))
+			judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
+				  "no process is seen that has its control device open");
+	}
+}
 
 static void judge_fuse(struct judge *judge, uint32_t node)
 {
 	static const char *const files[] = { "default_request_timeout", "max_request_timeout" };
 	const struct stack *stack = judge->stack;
-	const struct node *fs = &stack->graph.nodes[node];
 	int64_t seconds = 0;
 
-	if (fs->first_lower == GRAPH_NONE)
+	if (!has_server(&stack->graph, node))
 		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
 			  "no process is seen that has this connection of /dev/fuse open");
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -295,6 +316,7 @@ static void judge_node(struct judge *judge, uint32_t index)
 	case NODE_DEVICE:
 		if (strcmp(node->type, "loop") == 0)
 			judge_loop(judge, index);
+		judge_served_device(judge, index);
 		break;
 	case NODE_PROCESS:
 		judge_process(judge, index);

@@ -6,6 +6,7 @@
  *                the minor number of the filesystem's st_dev. Before, it takes a guess.
  *   /dev/ublkcN  ublk: the server of /dev/ublkbN
  *   /dev/nbdN    nbd: who serves, or who asks a server
+ *   /dev/uioN    TCM in user space (tcmu-runner): tcmu.c finds the disk
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,6 +17,7 @@
 
 #include "base/macro.h"
 #include "stack/stack.h"
+#include "stack/tcmu.h"
 
 #define COMM_SIZE 64
 
@@ -79,30 +81,34 @@ static void serve_fuse(struct pass *pass, const char *fd)
 	system_lines_close(&lines);
 }
 
-static void serve_device(struct pass *pass, const char *fd, const char *device)
+/* The process serves DEVICE, as its descriptor FD shows. */
+static void serve_device(const struct pass *pass, const char *fd, uint32_t device)
 {
 	char evidence[64];
 
 	(void)snprintf(evidence, sizeof(evidence), "/proc/%d/fd/%s", pass->pid, fd);
-	serve(pass->stack, stack_device_named(pass->stack, device), pass->pid, evidence);
+	serve(pass->stack, device, pass->pid, evidence);
 }
 
 static int look_for_service(void *arg, const char *fd)
 {
 	struct pass *pass = arg;
+	struct stack *stack = pass->stack;
 	char link[PATH_MAX], device[64];
 	unsigned number;
 
-	if (system_link(pass->stack->system, PATH("proc/%d/fd/%s", pass->pid, fd), link,
-			sizeof(link)) < 0)
+	if (system_link(stack->system, PATH("proc/%d/fd/%s", pass->pid, fd), link, sizeof(link)) <
+	    0)
 		return 0;
 	if (strcmp(link, "/dev/fuse") == 0) {
 		serve_fuse(pass, fd);
 	} else if (sscanf(link, "/dev/ublkc%u", &number) == 1) {
 		(void)snprintf(device, sizeof(device), "/dev/ublkb%u", number);
-		serve_device(pass, fd, device);
+		serve_device(pass, fd, stack_device_named(stack, device));
 	} else if (sscanf(link, "/dev/nbd%u", &number) == 1) {
-		serve_device(pass, fd, link);
+		serve_device(pass, fd, stack_device_named(stack, link));
+	} else if (sscanf(link, "/dev/uio%u", &number) == 1) {
+		serve_device(pass, fd, tcmu_disk(stack, number));
 	}
 	return 0;
 }

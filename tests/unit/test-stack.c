@@ -342,6 +342,28 @@ static void judges_peers(void)
 	CHECK_STR(verdicts(), "warn served-here 127.0.0.1");
 }
 
+/* A disk that tcmu-runner serves, below an ext4. */
+static void finds_tcmu(void)
+{
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 8:16 / /mnt/t rw - ext4 /dev/sdb rw\n");
+	device("sdb", 8, 16);
+	file("sys/devices/sdb/device/model", "TCMU device     \n");
+	CHECK_STR(verdicts(), "warn not-seen sdb");
+	file("proc/300/comm", "tcmu-runner\n");
+	symlink_to("proc/300/fd/9", "/dev/uio0");
+	task(300, 300, UNMARKED);
+	file("sys/class/uio/uio0/name", "tcm-user/1/zbc0/zbc//file\n");
+	CHECK_STR(verdicts(), "warn not-seen sdb");
+	file("sys/kernel/config/target/loopback/naa.5/tpgt_1/address", "2:0:1\n");
+	symlink_to("sys/kernel/config/target/loopback/naa.5/tpgt_1/lun/lun_0/port",
+		   "../../../../../../target/core/user_1/zbc0");
+	directory("sys/bus/scsi/devices/2:0:1:0/block/sdb");
+	CHECK_STR(verdicts(), "fail unmarked tcmu-runner");
+	file("sys/class/uio/uio0/name", "tcm-user/1/zbc00/zbc//file\n");
+	CHECK_STR(verdicts(), "warn not-seen sdb");
+}
+
 static void judges_images(void)
 {
 	struct statfs fs;
@@ -451,6 +473,7 @@ int main(void)
 	RUN(judges_loop_devices);
 	RUN(judges_timeouts);
 	RUN(judges_peers);
+	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_kernels);
 	RUN(guesses_servers);

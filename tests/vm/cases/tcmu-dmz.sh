@@ -4,6 +4,7 @@
 # The guest can put together the stack of the original report, without memory pressure and without
 # caisson: XFS on dm-zoned on tcmu-runner's host-managed disk, whose zones are in a file on ext4.
 #
+#@ build: caisson
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
 #@ packages: e2fsprogs xfsprogs fio kmod
 #@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
@@ -30,6 +31,14 @@ must "start dm-zoned" dmz_start "$tcmu_disk"
 say "$dmz_disk: $(zoned_model "$dmz_disk")"
 must "mkfs.xfs" mkfs.xfs -q "$dmz_disk"
 must "mount XFS" mount -t xfs "$dmz_disk" /mnt
+
+# the stack of the report, by name: who serves the disk, and that it isn't marked
+expect_status 3 "doctor fails it" run_with_timeout 60 caisson doctor /mnt
+caisson doctor /mnt >/run/doctor
+check "doctor knows the server" grep -q "tcmu-runner($tcmu_pid)  served by .*fail: unmarked" /run/doctor
+check "doctor knows the disk" grep -q "${tcmu_disk##*/}  tcmu" /run/doctor
+check "doctor knows what the server needs" grep -q '/backing  ext4  has open /backing/zbc.img' /run/doctor
+
 must "a write load" run_with_timeout 100 load --do_verify=0 --end_fsync=1
 drop_caches
 check "what was written reads back" run_with_timeout 100 load --verify_only
