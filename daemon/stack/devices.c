@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
+#include "stack/mapper.h"
 
 /* Format and arguments of a path below a device's directory. */
 #define DEVICE	"sys/dev/block/%u:%u/"
@@ -91,6 +92,7 @@ uint32_t stack_device_named(struct stack *stack, const char *path)
 
 /* --- kinds --- */
 
+/* Without root, the beginning of the uuid tells who has made a mapped device. */
 static void type_of_mapped(const struct stack *stack, dev_t dev, char *type, size_t size)
 {
 	static const char *const kinds[][2] = {
@@ -99,6 +101,8 @@ static void type_of_mapped(const struct stack *stack, dev_t dev, char *type, siz
 	};
 	char uuid[160];
 
+	if (mapper_type(stack->system, dev, type, size) == 0)
+		return;
 	(void)snprintf(type, size, "dm");
 	if (system_read(stack->system, PATH(DEVICE "dm/uuid", OF(dev)), uuid, sizeof(uuid)) < 0)
 		return;

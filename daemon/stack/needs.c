@@ -150,15 +150,24 @@ _Noreturn static void copy_maps(const struct needs *needs, int out_fd)
 	_exit(0);
 }
 
-/* Lines such as "7f00-7f10 r-xp 00000000 08:01 123    /usr/lib/libc.so.6" */
+/*
+ * Lines such as "7f00-7f10 r-xp 00000000 08:01 123    /usr/lib/libc.so.6". What is executable is a
+ * program or a library, what is shared is data.
+ */
 static void need_mapped_files(const struct needs *needs, struct system_lines *lines)
 {
-	char *line, *path;
+	char *line, *path, *rights;
 
 	while ((line = system_lines_next(lines))) {
 		path = strchr(line, '/');
-		if (path && !strstr(path, " (deleted)") && strncmp(path, "/dev/", 5) != 0)
+		rights = strchr(line, ' ');
+		if (!path || !rights || path - rights < 5 || strstr(path, " (deleted)") ||
+		    strncmp(path, "/dev/", strlen("/dev/")) == 0)
+			continue;
+		if (rights[3] == 'x')
 			need_path(needs, EDGE_PROGRAM, path);
+		else if (rights[4] == 's')
+			need_path(needs, EDGE_OPEN, path);
 	}
 }
 

@@ -35,6 +35,8 @@ must "mount XFS" mount -t xfs "$dmz_disk" /mnt
 # the stack of the report, by name: who serves the disk, and that it isn't marked
 expect_status 3 "doctor fails it" run_with_timeout 60 caisson doctor /mnt
 caisson doctor /mnt >/run/doctor
+sed 's/^/doctor: /' /run/doctor
+check "doctor knows the target" grep -q 'dm-[0-9]*  dm zoned' /run/doctor
 check "doctor knows the server" grep -q "tcmu-runner($tcmu_pid)  served by .*fail: unmarked" /run/doctor
 check "doctor knows the disk" grep -q "${tcmu_disk##*/}  tcmu" /run/doctor
 check "doctor knows what the server needs" grep -q '/backing  ext4  has open /backing/zbc.img' /run/doctor
