@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=dash
+#
+# `caisson doctor` sees that the server of a network storage is this machine itself: NFS, and a
+# disk by iSCSI, both from a file of the same ext4.
+#
+#@ build: caisson
+#@ programs: mkfs.ext4
+#@ packages: e2fsprogs
+#@ debs: nfs-kernel-server=exportfs,rpc.mountd,rpc.nfsd nfs-common=mount.nfs,mount.nfs4
+#@ debs: open-iscsi=iscsid,iscsiadm,iscsi-iname
+#@ modules: ext4 nfsd nfsv4 target_core_file iscsi_target_mod iscsi_tcp sd_mod crc32c?
+#@ disk: 512M
+#@ memory: 768
+#@ timeout: 240
+
+drawn() {
+	cat >/run/picture.wanted
+	run_with_timeout 30 caisson doctor "$2" >/run/picture.full
+	sed -e '/^     seen: /d' -e '/^     remedy: /d' /run/picture.full >/run/picture
+	sed 's/^/doctor: /' /run/picture.full
+	check "$1" cmp /run/picture /run/picture.wanted
+}
+
+mount_backing
+mkdir -p /backing/export /mnt/nfs /mnt/disk /var/lib/nfs /run/lock /etc/iscsi
+
+say "NFS from this machine"
+mount -t nfsd nfsd /proc/fs/nfsd
+: >/var/lib/nfs/etab
+must "export" exportfs -i -o rw,no_root_squash,fsid=0,insecure 127.0.0.1:/backing/export
+rpc.mountd --no-udp -N 3 || true
+must "nfsd" rpc.nfsd -N 3 -G 1 -L 1 2
+must "mount" run_with_timeout 60 mount -t nfs4 127.0.0.1:/ /mnt/nfs
+drawn "its server is here" /mnt/nfs <<-'END'
+END
+umount /mnt/nfs
+
+say "iSCSI to this machine"
+target=/sys/kernel/config/target
+iqn=iqn.2000-01.example:disk
+mount -t configfs configfs /sys/kernel/config
+truncate -s 64M /backing/disk.img
+mkdir -p $target/core/fileio_0/disk
+printf fd_dev_name=/backing/disk.img,fd_dev_size=67108864 >$target/core/fileio_0/disk/control
+echo 1 >$target/core/fileio_0/disk/enable
+tpg=$target/iscsi/$iqn/tpgt_1
+mkdir -p $tpg/np/127.0.0.1:3260 $tpg/lun/lun_0
+ln -s $target/core/fileio_0/disk $tpg/lun/lun_0/disk
+for word in authentication=0 generate_node_acls=1 demo_mode_write_protect=0; do
+	echo "${word#*=}" >"$tpg/attrib/${word%=*}"
+done
+echo 1 >$tpg/enable
+echo "InitiatorName=iqn.2000-01.example:here" >/etc/iscsi/initiatorname.iscsi
+echo "node.startup = manual" >/etc/iscsi/iscsid.conf
+iscsid || true
+must "discover" run_with_timeout 60 iscsiadm -m discovery -t sendtargets -p 127.0.0.1
+must "log in" run_with_timeout 60 iscsiadm -m node -T $iqn -l
+is_there() { [ -b /dev/sda ]; }
+must "the disk is there" wait_until 30 is_there
+drawn "its server is here" /dev/sda <<-'END'
+END
+run_with_timeout 60 iscsiadm -m node -T $iqn -u
