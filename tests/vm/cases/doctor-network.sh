@@ -26,13 +26,18 @@ mount_backing
 mkdir -p /backing/export /mnt/nfs /mnt/disk /var/lib/nfs /run/lock /etc/iscsi
 
 say "NFS from this machine"
+printf 'nfs 2049/tcp\nsunrpc 111/tcp\nsunrpc 111/udp\n' >/etc/services
+printf 'tcp 6 TCP\nudp 17 UDP\n' >/etc/protocols
 mount -t nfsd nfsd /proc/fs/nfsd
 : >/var/lib/nfs/etab
 must "export" exportfs -i -o rw,no_root_squash,fsid=0,insecure 127.0.0.1:/backing/export
 rpc.mountd --no-udp -N 3 || true
-must "nfsd" rpc.nfsd -N 3 -G 1 -L 1 2
+must "nfsd" rpc.nfsd -N 3 -G 10 -L 10 2
 must "mount" run_with_timeout 60 mount -t nfs4 127.0.0.1:/ /mnt/nfs
-drawn "its server is here" /mnt/nfs <<-'END'
+drawn "NFS is served here" /mnt/nfs <<-'END'
+	/mnt/nfs  nfs4
+	`-127.0.0.1  nfs4  served by  [warn: served-here]
+	warn served-here: 127.0.0.1 is this machine: client and server share its memory
 END
 umount /mnt/nfs
 
@@ -58,6 +63,9 @@ must "discover" run_with_timeout 60 iscsiadm -m discovery -t sendtargets -p 127.
 must "log in" run_with_timeout 60 iscsiadm -m node -T $iqn -l
 is_there() { [ -b /dev/sda ]; }
 must "the disk is there" wait_until 30 is_there
-drawn "its server is here" /dev/sda <<-'END'
+drawn "the disk is served here" /dev/sda <<-'END'
+	sda  disk
+	`-127.0.0.1  iscsi  served by  [warn: served-here]
+	warn served-here: 127.0.0.1 is this machine: client and server share its memory
 END
 run_with_timeout 60 iscsiadm -m node -T $iqn -u

@@ -100,15 +100,15 @@ debs_unmet() {
 }
 
 # debs_library_package SONAME PACKAGE_DIR...: the package that is named after the library as Debian
-# does (libfoo.so.2: libfoo2, libfoo2t64) among those that the others depend on.
+# does (libfoo.so.2: libfoo2, libfoo2t64 or libfoo) among those that the others depend on.
 debs_library_package() {
-	local name=${1,,}
+	local name=${1,,} bare
 	shift
-	name=${name/.so./}
+	bare=${name%.so.*} name=${name/.so./}
 	# libfoo-1.so.2 is in libfoo-1-2; a digit before the number is kept apart from it by a dash.
-	sort -u "${@/%//depends}" |
-		awk -v name="${name//-/}" '{ short = $0; sub(/t64$/, "", short); gsub(/-/, "", short) }
-			short == name { print; exit }'
+	sort -u "${@/%//depends}" | awk -v name="${name//-/}" -v bare="${bare//-/}" '
+		{ short = $0; sub(/t64$/, "", short); gsub(/-/, "", short) }
+		short == name || short == bare { print; exit }'
 }
 
 # debs_libraries STAGE SUITE PACKAGE_DIR: adds the libraries that nobody has yet.
