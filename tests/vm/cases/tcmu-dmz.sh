@@ -2,7 +2,8 @@
 # shellcheck shell=dash
 #
 # The guest can put together the stack of the original report, without memory pressure and without
-# caisson: XFS on dm-zoned on tcmu-runner's host-managed disk, whose zones are in a file on ext4.
+# caissond: XFS on dm-zoned on tcmu-runner's host-managed disk, whose zones are in a file on ext4.
+# `caisson doctor` names who serves the disk and what is wrong with that.
 #
 #@ build: caisson
 #@ programs: mkfs.ext4 mkfs.xfs xfs_repair fio depmod
@@ -48,6 +49,21 @@ check "it is in the file below" [ "$(stat -c %b /backing/zbc.img)" -gt $((24 << 
 must "unmount XFS" run_with_timeout 60 umount /mnt
 check "xfs_repair finds nothing" run_with_timeout 60 xfs_repair -n "$dmz_disk"
 must "stop dm-zoned" dmz_stop
+
+# the same, started as caisson-zoned(7) advises: marked, not locked
+must "remove the zoned disk" tcmu_remove_disk
+must "tcmu-runner ends" tcmu_stop
+must "start tcmu-runner marked" tcmu_start caisson run --mlock=off --
+must "make the zoned disk again" tcmu_make_disk /backing/zbc.img 1024 32 8
+must "start dm-zoned again" dmz_resume
+must "mount XFS again" mount -t xfs "$dmz_disk" /mnt
+expect_status 1 "doctor only warns" run_with_timeout 60 caisson doctor /mnt
+caisson doctor /mnt >/run/doctor
+sed 's/^/doctor: /' /run/doctor
+check "tcmu-runner is marked, but not locked" \
+	[ "$(sed -n 's/^\(warn [a-z-]*\): .*/\1/p' /run/doctor)" = "warn unlocked" ]
+must "unmount XFS again" run_with_timeout 60 umount /mnt
+must "stop dm-zoned again" dmz_stop
 
 # The guest's end doesn't wait for a disk that no longer answers (guest/init).
 must "freeze tcmu-runner" kill -STOP "$tcmu_pid"
