@@ -191,17 +191,6 @@ static void lie_on_path(struct stack *stack, uint32_t node, char *path)
 			      path);
 }
 
-static void serve_from(struct stack *stack, uint32_t node, const char *address, const char *type,
-		       const char *evidence)
-{
-	uint64_t number = 0;
-
-	for (const char *at = address; *at; at++)
-		number = mix_bits(number ^ (uint8_t)*at);
-	graph_connect(&stack->graph, EDGE_SERVED, node,
-		      graph_add(&stack->graph, NODE_PEER, number, address, type), evidence);
-}
-
 /* A SCSI disk of an iSCSI session: its address is that of the session's first connection. */
 static void serve_from_target(struct stack *stack, uint32_t node, dev_t dev)
 {
@@ -219,8 +208,8 @@ static void serve_from_target(struct stack *stack, uint32_t node, dev_t dev)
 		    stack->system,
 		    PATH("sys/class/iscsi_connection/connection%u:0/persistent_address", number),
 		    address, sizeof(address)) > 0)
-		serve_from(stack, node, address, "iscsi",
-			   "/sys/class/iscsi_connection/*/persistent_address");
+		stack_serve_remotely(stack, node, address, "iscsi",
+				     "/sys/class/iscsi_connection/*/persistent_address");
 }
 
 /* An NVMe namespace over a network has an address "traddr=ADDRESS,…". */
@@ -238,8 +227,8 @@ static void serve_from_controller(struct stack *stack, uint32_t node, dev_t dev)
 	end = strchr(address, ',');
 	if (end)
 		*end = '\0';
-	serve_from(stack, node, address + strlen("traddr="), "nvme",
-		   "the controller's /sys/.../device/address");
+	stack_serve_remotely(stack, node, address + strlen("traddr="), "nvme",
+			     "the controller's /sys/.../device/address");
 }
 
 static void link_device(struct stack *stack, uint32_t node, dev_t dev)

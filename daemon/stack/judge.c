@@ -198,15 +198,6 @@ static void judge_loop(struct judge *judge, uint32_t node)
 
 /* --- what user space serves --- */
 
-static bool has_server(const struct graph *graph, uint32_t node)
-{
-	graph_each_lower (graph, node, edge) {
-		if (edge->kind == EDGE_SERVED)
-			return true;
-	}
-	return false;
-}
-
 /* Kinds of devices that are always served by a process or another machine. */
 static void judge_served_device(struct judge *judge, uint32_t node)
 {
@@ -214,7 +205,7 @@ static void judge_served_device(struct judge *judge, uint32_t node)
 	const struct node *device = &judge->stack->graph.nodes[node];
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(device->type, kinds[i]) == 0 && !has_server(&judge->stack->graph, node))
+		if (strcmp(device->type, kinds[i]) == 0 && !stack_has_server(judge->stack, node))
 			judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
 				  "no process is seen that has its control device open");
 	}
@@ -226,7 +217,7 @@ static void judge_fuse(struct judge *judge, uint32_t node)
 	const struct stack *stack = judge->stack;
 	int64_t seconds = 0;
 
-	if (!has_server(&stack->graph, node))
+	if (!stack_has_server(stack, node))
 		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
 			  "no process is seen that has this connection of /dev/fuse open");
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -295,19 +286,13 @@ static void judge_peer(struct judge *judge, uint32_t node)
 
 /* --- all --- */
 
-static bool is_fuse(const struct node *node)
-{
-	return strcmp(node->type, "fuse") == 0 || strncmp(node->type, "fuse.", 5) == 0 ||
-	       strcmp(node->type, "fuseblk") == 0;
-}
-
 static void judge_node(struct judge *judge, uint32_t index)
 {
 	const struct node *node = &judge->stack->graph.nodes[index];
 
 	switch (node->kind) {
 	case NODE_FILESYSTEM:
-		if (is_fuse(node))
+		if (stack_is_fuse(node))
 			judge_fuse(judge, index);
 		if (node->is_unflushed)
 			judge_say(judge, RULE_NO_BARRIERS, SEVERITY_WARN, index,

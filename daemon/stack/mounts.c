@@ -258,23 +258,6 @@ static void lie_on_more(struct stack *stack, uint32_t node, const struct line *l
 	}
 }
 
-static uint64_t hash_of(const char *text)
-{
-	uint64_t hash = 0;
-
-	for (; *text; text++)
-		hash = mix_bits(hash ^ (uint8_t)*text);
-	return hash;
-}
-
-static void serve_from(struct stack *stack, uint32_t node, const char *address, const char *type,
-		       const char *evidence)
-{
-	graph_connect(&stack->graph, EDGE_SERVED, node,
-		      graph_add(&stack->graph, NODE_PEER, hash_of(address), address, type),
-		      evidence);
-}
-
 /* The addresses of a CephFS are in its source: "ADDRESS:PORT[,ADDRESS:PORT…]:/PATH". */
 static void serve_from_monitors(struct stack *stack, uint32_t node, const struct line *line)
 {
@@ -289,7 +272,7 @@ static void serve_from_monitors(struct stack *stack, uint32_t node, const struct
 		if (port)
 			*port = '\0';
 		if (*one)
-			serve_from(stack, node, one, "ceph", "the mount's options");
+			stack_serve_remotely(stack, node, one, "ceph", "the mount's options");
 	}
 }
 
@@ -308,8 +291,8 @@ static void link_filesystem(struct stack *stack, uint32_t node, const struct lin
 	} else if (strcmp(line->type, "ceph") == 0) {
 		serve_from_monitors(stack, node, line);
 	} else if (option_value(line->super_options, "addr=", value, sizeof(value))) {
-		serve_from(stack, node, value, line->type, "addr= of the mount");
-	} else if (strncmp(line->type, "fuse", 4) != 0) {
+		stack_serve_remotely(stack, node, value, line->type, "addr= of the mount");
+	} else if (!stack_is_fuse(&stack->graph.nodes[node])) {
 		lie_on_source(stack, node, line);
 	}
 }

@@ -3,22 +3,14 @@
  * Finds the filesystems and devices that a process needs in order to go on: where its open files
  * are, its program and libraries, its sockets and its working directory.
  */
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/macro.h"
+#include "stack/careful.h"
 #include "stack/namespaces.h"
 #include "stack/stack.h"
-
-/* How long to wait for a process's list of mappings. */
-#define MAPS_MS 500
 
 struct needs {
 	struct stack *stack;
@@ -135,21 +127,6 @@ static void need_link(const struct needs *needs, enum edge_kind kind, const char
 
 /* --- libraries --- */
 
-/* Copies the process's list of mappings to OUT_FD. */
-_Noreturn static void copy_maps(const struct needs *needs, int out_fd)
-{
-	int fd = openat(needs->stack->system->root_fd, PATH("proc/%d/maps", needs->pid),
-			O_RDONLY | O_CLOEXEC);
-	char text[4096];
-	ssize_t len;
-
-	while (fd >= 0 && (len = read(fd, text, sizeof(text))) > 0) {
-		if (write(out_fd, text, (size_t)len) != len)
-			break;
-	}
-	_exit(0);
-}
-
 /*
  * Lines such as "7f00-7f10 r-xp 00000000 08:01 123    /usr/lib/libc.so.6". What is executable is a
  * program or a library, what is shared is data.
@@ -171,34 +148,15 @@ static void need_mapped_files(const struct needs *needs, struct system_lines *li
 	}
 }
 
-/*
- * Reads the list of mappings in a child process. It takes the lock of the process's memory, which a
- * process that hangs in a page fault can hold. The child then ends when that does.
- */
 static void need_libraries(const struct needs *needs)
 {
-	struct system_lines lines = { .end_ms = clock_ms() + MAPS_MS };
-	autoclose int read_fd = -1, write_fd = -1;
-	int fds[2];
-	pid_t child;
+	struct careful maps;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (careful_open(needs->stack->system, PATH("proc/%d/maps", needs->pid), &maps) < 0)
 		return;
-	read_fd = fds[0];
-	write_fd = fds[1];
-	child = fork();
-	if (child == 0)
-		copy_maps(needs, write_fd);
-	close_fd(&write_fd);
-	lines.fd = read_fd;
-	if (child > 0)
-		need_mapped_files(needs, &lines);
-	if (child < 0 || lines.is_late)
-		stack_unseen(needs->stack, "the libraries of process %d", needs->pid);
-	if (child <= 0)
-		return;
-	(void)kill(child, SIGKILL);
-	(void)waitpid(child, NULL, lines.is_late ? WNOHANG : 0);
+	need_mapped_files(needs, &maps.lines);
+	if (careful_close(&maps) < 0)
+		stack_unseen(needs->stack, "the libraries of process %d: it hangs", needs->pid);
 }
 
 void stack_read_needs(struct stack *stack, uint32_t process)

@@ -2,8 +2,9 @@
 /*
  * Finds the processes that serve storage from user space, by the devices that they have open:
  *
- *   /dev/fuse    FUSE. Since Linux 6.18 fdinfo tells of which connection the descriptor is; that is
- *                the minor number of the filesystem's st_dev. Before, it takes a guess.
+ *   /dev/fuse    FUSE. On newer kernels (6.18 does it, 6.1 doesn't) fdinfo tells the connection's
+ *                number, which is the filesystem's st_dev: the major number in the upper 12 bits.
+ *                On others it takes a guess.
  *   /dev/ublkcN  ublk: the server of /dev/ublkbN
  *   /dev/nbdN    nbd: who serves, or who asks a server
  *   /dev/uioN    TCM in user space (tcmu-runner): tcmu.c finds the disk
@@ -16,6 +17,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
+#include "stack/careful.h"
 #include "stack/stack.h"
 #include "stack/tcmu.h"
 
@@ -33,12 +35,6 @@ struct candidates {
 	pid_t pid[256];
 	uint32_t count;
 };
-
-static bool is_fuse(const struct node *node)
-{
-	return node->kind == NODE_FILESYSTEM && strncmp(node->type, "fuse", 4) == 0 &&
-	       (!node->type[4] || node->type[4] == '.' || strncmp(node->type + 4, "blk", 3) == 0);
-}
 
 static uint32_t process_node(struct stack *stack, pid_t pid)
 {
@@ -71,7 +67,8 @@ static void serve_fuse(struct pass *pass, const char *fd)
 		if (sscanf(line, "fuse_connection: %u", &connection) != 1)
 			continue;
 		pass->guesses = false;
-		node = graph_find(&stack->graph, NODE_FILESYSTEM, makedev(0, connection));
+		node = graph_find(&stack->graph, NODE_FILESYSTEM,
+				  makedev(connection >> 20, connection & 0xfffff));
 		if (node == GRAPH_NONE)
 			continue;
 		(void)snprintf(evidence, sizeof(evidence), "/proc/%d/fdinfo/%s: fuse_connection %u",
@@ -151,39 +148,71 @@ static int look_at_process(void *arg, const char *name)
 	return 0;
 }
 
-/* Whether a process of the name COMM looks like the server of a filesystem of type "fuse.COMM". */
-static bool is_namesake(const struct node *node, const char *comm)
+/* The last part of a path. */
+static const char *last_of(const char *path)
 {
-	return node->type[4] == '.' && strncmp(node->type + 5, comm, strlen(comm)) == 0;
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
-/* Gives each FUSE filesystem that has no server yet the candidates that can be it. */
+/* Whether ARGUMENT of a command line is MOUNTPOINT, perhaps as a relative path. */
+static bool is_mountpoint(const char *argument, const char *mountpoint)
+{
+	if (argument[0] == '/')
+		return strcmp(argument, mountpoint) == 0;
+	return *argument && strcmp(last_of(argument), last_of(mountpoint)) == 0;
+}
+
+static bool has_argument(struct stack *stack, pid_t pid, const char *mountpoint)
+{
+	struct careful cmdline;
+	bool is_found = false;
+	char *argument;
+
+	if (careful_open(stack->system, PATH("proc/%d/cmdline", pid), &cmdline) < 0)
+		return false;
+	(void)system_lines_next(&cmdline.lines); /* the program's name */
+	while (!is_found && (argument = system_lines_next(&cmdline.lines)))
+		is_found = is_mountpoint(argument, mountpoint);
+	if (careful_close(&cmdline) < 0)
+		stack_unseen(stack, "the command line of process %d: it hangs", pid);
+	return is_found;
+}
+
+/* Finds the servers of the FUSE filesystem NODE among CANDIDATES. IS_ONLY: none else lacks one. */
+static void guess_servers(struct stack *stack, uint32_t node, const struct candidates *candidates,
+			  bool is_only)
+{
+	const char *mountpoint = stack->graph.nodes[node].name;
+
+	for (uint32_t i = 0; i < candidates->count; i++) {
+		pid_t pid = candidates->pid[i];
+
+		if (is_only)
+			serve(stack, node, pid,
+			      "it has /dev/fuse open, and this is the only mount");
+		else if (has_argument(stack, pid, mountpoint))
+			serve(stack, node, pid,
+			      "it has /dev/fuse open, and the mountpoint as argument");
+	}
+}
+
+static bool lacks_server(const struct stack *stack, uint32_t node)
+{
+	return stack_is_fuse(&stack->graph.nodes[node]) && !stack_has_server(stack, node);
+}
+
+/* Guesses the servers of the FUSE filesystems that have none yet. */
 static void guess(struct stack *stack, const struct candidates *candidates)
 {
-	uint32_t unserved = 0;
+	uint32_t count = stack->graph.node_count, lacking = 0;
 
-	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
-		const struct node *node = &stack->graph.nodes[i];
-
-		unserved += is_fuse(node) && node->first_lower == GRAPH_NONE;
-	}
-	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
-		const struct node *node = &stack->graph.nodes[i];
-
-		if (!is_fuse(node) || node->first_lower != GRAPH_NONE)
-			continue;
-		for (uint32_t c = 0; c < candidates->count; c++) {
-			char comm[COMM_SIZE] = "";
-
-			(void)system_read(stack->system, PATH("proc/%d/comm", candidates->pid[c]),
-					  comm, sizeof(comm));
-			if (unserved == 1)
-				serve(stack, i, candidates->pid[c],
-				      "the only FUSE mount, and the process has /dev/fuse open");
-			else if (*comm && is_namesake(node, comm))
-				serve(stack, i, candidates->pid[c],
-				      "the process has /dev/fuse open and the mount's name");
-		}
+	for (uint32_t i = 0; i < count; i++)
+		lacking += lacks_server(stack, i);
+	for (uint32_t i = 0; i < count && candidates->count; i++) {
+		if (lacks_server(stack, i))
+			guess_servers(stack, i, candidates, lacking == 1);
 	}
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
+
 /* Enough for a machine with thousands of mounts. All of it is about 6 MiB. */
 enum { NODES_MAX = 16384, EDGES_MAX = 65536, MOUNTS_MAX = 16384 };
 #define TEXT_MAX (2u << 20)
@@ -110,6 +112,33 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path)
 	return mount ? mount->filesystem : GRAPH_NONE;
 }
 
+void stack_serve_remotely(struct stack *stack, uint32_t node, const char *address, const char *type,
+			  const char *evidence)
+{
+	uint64_t number = 0;
+
+	for (const char *at = address; *at; at++)
+		number = mix_bits(number ^ (uint8_t)*at);
+	graph_connect(&stack->graph, EDGE_SERVED, node,
+		      graph_add(&stack->graph, NODE_PEER, number, address, type), evidence);
+}
+
+bool stack_is_fuse(const struct node *node)
+{
+	return node->kind == NODE_FILESYSTEM &&
+	       (strcmp(node->type, "fuse") == 0 || strncmp(node->type, "fuse.", 5) == 0 ||
+		strcmp(node->type, "fuseblk") == 0);
+}
+
+bool stack_has_server(const struct stack *stack, uint32_t node)
+{
+	graph_each_lower (&stack->graph, node, edge) {
+		if (edge->kind == EDGE_SERVED)
+			return true;
+	}
+	return false;
+}
+
 static bool is_served_elsewhere(const struct node *node)
 {
 	switch (node->kind) {
@@ -117,7 +146,7 @@ static bool is_served_elsewhere(const struct node *node)
 	case NODE_PEER:
 		return true;
 	case NODE_FILESYSTEM:
-		return strncmp(node->type, "fuse", 4) == 0;
+		return stack_is_fuse(node);
 	case NODE_DEVICE:
 		return strcmp(node->type, "nbd") == 0 || strcmp(node->type, "ublk") == 0 ||
 		       strcmp(node->type, "rbd") == 0;

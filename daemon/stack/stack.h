@@ -88,6 +88,16 @@ uint32_t stack_find(struct stack *stack, const char *object);
 /* Finds or adds process PID, with what it needs. GRAPH_NONE if there is none. */
 uint32_t stack_process(struct stack *stack, pid_t pid);
 
+/* NODE is served by the machine at ADDRESS, by the protocol TYPE. */
+void stack_serve_remotely(struct stack *stack, uint32_t node, const char *address, const char *type,
+			  const char *evidence);
+
+/* Whether a process serves this filesystem through /dev/fuse. */
+bool stack_is_fuse(const struct node *node);
+
+/* Whether it is known who serves NODE. */
+bool stack_has_server(const struct stack *stack, uint32_t node);
+
 /* Whether all that NODE needs is in the kernel and hardware of this machine. */
 bool stack_is_local(const struct stack *stack, uint32_t node);
 

@@ -39,7 +39,7 @@ static bool is_of_interest(const struct stack *stack, uint32_t index)
 	case NODE_KINDS:
 		return false;
 	}
-	if (node->first_lower == GRAPH_NONE && strncmp(node->type, "fuse", 4) != 0)
+	if (node->first_lower == GRAPH_NONE && !stack_is_fuse(node))
 		return false;
 	for (uint32_t i = 0; i < stack->mount_count; i++) {
 		if (stack->mounts[i].filesystem == index && stack->mounts[i].ns == 0)

@@ -49,6 +49,15 @@ static void file(const char *name, const char *text)
 	CHECK(out && fputs(text, out) >= 0 && fclose(out) == 0);
 }
 
+/* A command line of three arguments. */
+static void arguments(const char *name, const char *first, const char *second, const char *third)
+{
+	FILE *out = fopen(below(name), "we");
+
+	CHECK(out && fprintf(out, "%s%c%s%c%s%c", first, 0, second, 0, third, 0) > 0);
+	CHECK(fclose(out) == 0);
+}
+
 static void symlink_to(const char *name, const char *target)
 {
 	(void)unlink(below(name));
@@ -342,6 +351,24 @@ static void judges_peers(void)
 	CHECK_STR(verdicts(), "warn served-here 127.0.0.1");
 }
 
+/* A server of a disk: a filesystem of type fuseblk has the disk's number, and its server. */
+static void finds_fuseblk(void)
+{
+	struct stack stack;
+
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 8:16 / /mnt/n rw - fuseblk /dev/sdb rw\n");
+	device("sdb", 8, 16);
+	file("proc/300/comm", "ntfs-3g\n");
+	symlink_to("proc/300/fd/5", "/dev/fuse");
+	file("proc/300/fdinfo/5", "mnt_id:\t24\nfuse_connection:\t8388624\n"); /* 8 << 20 | 16 */
+	CHECK_EQ(stack_create(&stack, &machine.system), 0);
+	CHECK_EQ(stack_scan(&stack), 0);
+	CHECK(leads(&stack, EDGE_ON, "/mnt/n", "sdb"));
+	CHECK(leads(&stack, EDGE_SERVED, "/mnt/n", "ntfs-3g"));
+	stack_destroy(&stack);
+}
+
 /* A disk that tcmu-runner serves, below an ext4. */
 static void finds_tcmu(void)
 {
@@ -412,13 +439,16 @@ static void guesses_servers(void)
 	CHECK_STR(verdicts(), "fail partly-marked server");
 	/* another FUSE mount, which somebody else may serve */
 	file("proc/self/mountinfo", MOUNTS "32 20 0:51 / /mnt/other rw - fuse.other x rw\n");
+	CHECK_STR(verdicts(), "warn not-seen /mnt/with blank, warn not-seen /mnt/other");
+	arguments("proc/100/cmdline", "server", "-f", "/mnt/with blank");
 	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
 	symlink_to("proc/200/fd/3", "/dev/fuse");
 	file("proc/200/fdinfo/3", "mnt_id:\t24\n");
 	file("proc/200/comm", "other\n");
 	task(200, 200, MARKED);
+	arguments("proc/200/cmdline", "other", "x", "./other");
 	CHECK_STR(verdicts(), "fail partly-marked server");
-	file("proc/200/comm", "unlike\n");
+	arguments("proc/200/cmdline", "other", "x", "/other");
 	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
 }
 
@@ -473,6 +503,7 @@ int main(void)
 	RUN(judges_loop_devices);
 	RUN(judges_timeouts);
 	RUN(judges_peers);
+	RUN(finds_fuseblk);
 	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_kernels);
