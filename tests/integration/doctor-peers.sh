@@ -6,6 +6,7 @@
 # server whose files lie on what it serves.
 #
 #@ packages: e2fsprogs bindfs procps util-linux python3
+#@ alone: yes
 #@ chaos: it watches servers, by their PIDs
 #@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"

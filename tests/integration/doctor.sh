@@ -6,6 +6,7 @@
 # says what it couldn't see.
 #
 #@ packages: e2fsprogs xfsprogs python3 procps util-linux
+#@ alone: yes
 #@ chaos: it watches one server, by its PID
 #@ transport: one
 . "$(dirname "$0")/../lib/mount.sh"
