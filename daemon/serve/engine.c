@@ -345,6 +345,18 @@ bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t i
 	return false;
 }
 
+bool engine_is_answered(const struct io_uring *ring, uint32_t index)
+{
+	const struct io_uring_cq *cq = &ring->cq;
+
+	for (uint32_t at = *cq->khead; at != io_uring_smp_load_acquire(cq->ktail); at++) {
+		if (cq->cqes[at & *cq->kring_mask].user_data ==
+		    engine_user_data(ENGINE_REPLY, index))
+			return true;
+	}
+	return false;
+}
+
 /* Submits the rest of the io's current step. */
 static void issue(struct engine *engine, uint32_t index)
 {

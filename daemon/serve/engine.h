@@ -142,6 +142,12 @@ struct engine_config {
 bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
 		    int32_t *ret_error);
 
+/*
+ * Whether RING, that of a dead process, has the completion of the answer that INDEX stood for. The
+ * process didn't come to look at it.
+ */
+bool engine_is_answered(const struct io_uring *ring, uint32_t index);
+
 /* Whether the present step of IO syncs its file. */
 bool engine_is_sync(const struct io *io);
 

@@ -113,7 +113,8 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
 	if (request->drops && dropper_put(queue->dropper, request))
-		return; /* comes back, or is answered, by outbox_answer() */
+		return;		/* comes back, or is answered, by outbox_answer() */
+	request->drops = false; /* nor does an heir drop anything that answers it again */
 	send_reply(queue, request);
 }
 
@@ -474,8 +475,8 @@ static void register_entries(struct queue *queue)
 
 /*
  * Takes one turn. The kernel takes answers at once, so their completions alone are no reason to
- * return and to wait again. But they free slots. So the turn ends with them if no slot is on offer:
- * then nothing else may come.
+ * return and to wait again: their slots stay in state REPLY until something else comes. But if no
+ * slot is on offer, nothing else may come, so the turn ends with them.
  */
 static int turn(struct queue *queue)
 {

@@ -58,6 +58,22 @@ static bool harvest(const struct arena *arena, const struct io_uring *ring, uint
 	return true;
 }
 
+/*
+ * Frees the slots of which the kernel has taken the answer. The dead server didn't come to look at
+ * its completion: a queue that has nothing else to do doesn't (queue.c).
+ */
+static void free_answered(const struct arena *arena, const struct io_uring *ring, uint32_t first,
+			  uint32_t count)
+{
+	struct request *requests = arena_table(arena, ARENA_REQUESTS);
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (request_state(&requests[i]) == REQUEST_REPLY && engine_is_answered(ring, i))
+			request_inherit(&requests[i], REQUEST_FREE);
+	}
+	KILL_FENCE();
+}
+
 /* Waits until FD hangs up, or until END_MS. It never becomes readable: nobody writes to it. */
 static int await_sentinel(int fd, int64_t end_ms)
 {
@@ -121,6 +137,8 @@ static void end_ring(const struct arena *arena, struct handover_queue *queue, st
 	bool is_over = ring && harvest(arena, ring, first, count, end_ms);
 	int fd = queue->ring_fd;
 
+	if (ring)
+		free_answered(arena, ring, first, count);
 	if (is_over) {
 		cancel_all(ring);
 		void_tickets(arena, first, count);

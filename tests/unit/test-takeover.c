@@ -420,6 +420,34 @@ static void errors_of_syncs_are_harvested(void)
 	CHECK(close(good) == 0);
 }
 
+/* The kernel has taken the answer in slot 0, which the dead server didn't see, and not the other. */
+static void answers_are_harvested(void)
+{
+	struct handover_queue *queue = &handover.queue[0];
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+
+	queue->sentinel_fd = -1;
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 2, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 2, 64) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
+	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
+	request_inherit(&requests[0], REQUEST_REPLY);
+	request_inherit(&requests[1], REQUEST_REPLY);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_nop(sqe);
+	sqe->user_data = engine_user_data(ENGINE_REPLY, 0);
+	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
+	CHECK_EQ(await_queue(0, clock_ms() + 20000), 0);
+	CHECK_EQ((int)request_state(&requests[0]), REQUEST_FREE);
+	CHECK_EQ((int)request_state(&requests[1]), REQUEST_REPLY);
+	io_uring_queue_exit(&ring);
+	arena_destroy(&arena);
+}
+
 int main(void)
 {
 	RUN(nothing_under_way_leaves_all_slots_free);
@@ -431,5 +459,6 @@ int main(void)
 	RUN(failures_are_counted);
 	RUN(waits_for_io);
 	RUN(errors_of_syncs_are_harvested);
+	RUN(answers_are_harvested);
 	return test_result();
 }
