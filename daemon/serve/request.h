@@ -36,7 +36,7 @@
  *	QUEUED	→ RUN	 [worker]    a worker has taken it up
  *	QUEUED	→ RUN	 [main]      the main thread has it tried again
  *	RUN	→ REPLY	 [owner]     its answer is made; the transport or the dropper has it
- *	REPLY	→ FREE	 [owner]     the kernel has the answer; a queue may come to see that late
+ *	REPLY	→ FREE	 [owner]     the kernel has the answer (see turn() in queue.c)
  *	REPLY	→ FETCH	 [queue]     one command answers a ring entry and offers it again
  *
  * Invariants: FREE: the slot is in its pool, and nothing refers to it. FETCH: the transport may

@@ -10,27 +10,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define CAREFUL_MS 500
+#define CAREFUL_MS 1000
 
-/* Copies the file PATH to OUT_FD, with newlines for NULs. */
-_Noreturn static void copy(const struct system *system, const char *path, int out_fd)
-{
-	int fd = openat(system->root_fd, path, O_RDONLY | O_CLOEXEC);
-	char text[4096];
-	ssize_t len;
-
-	while (fd >= 0 && (len = read(fd, text, sizeof(text))) > 0) {
-		for (ssize_t i = 0; i < len; i++) {
-			if (!text[i])
-				text[i] = '\n';
-		}
-		if (write(out_fd, text, (size_t)len) != len)
-			break;
-	}
-	_exit(0);
-}
-
-int careful_open(const struct system *system, const char *path, struct careful *careful)
+int careful_run(const struct system *system, careful_fn *fn, const void *arg,
+		struct careful *careful)
 {
 	autoclose int read_fd = -1, write_fd = -1;
 	int fds[2];
@@ -42,11 +25,36 @@ int careful_open(const struct system *system, const char *path, struct careful *
 	*careful = (struct careful){ .child = fork() };
 	if (careful->child < 0)
 		return -errno;
-	if (careful->child == 0)
-		copy(system, path, write_fd);
+	if (careful->child == 0) {
+		fn(system, arg, write_fd);
+		_exit(0);
+	}
 	careful->lines.fd = steal_fd(&read_fd);
 	careful->lines.end_ms = clock_ms() + CAREFUL_MS;
 	return 0;
+}
+
+/* Copies the file ARG, with newlines for NULs. */
+static void copy(const struct system *system, const void *arg, int out_fd)
+{
+	const char *path = arg;
+	autoclose int fd = openat(system->root_fd, path, O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	ssize_t len;
+
+	while (fd >= 0 && (len = read(fd, text, sizeof(text))) > 0) {
+		for (ssize_t i = 0; i < len; i++) {
+			if (!text[i])
+				text[i] = '\n';
+		}
+		if (write(out_fd, text, (size_t)len) != len)
+			break;
+	}
+}
+
+int careful_open(const struct system *system, const char *path, struct careful *careful)
+{
+	return careful_run(system, copy, path, careful);
 }
 
 int careful_close(struct careful *careful)

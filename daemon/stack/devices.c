@@ -172,8 +172,38 @@ static int lie_on_slave(void *arg, const char *name)
 	return 0;
 }
 
-/* A device or a file at PATH of our namespace. */
-static void lie_on_path(struct stack *stack, uint32_t node, char *path)
+/* Whether st_dev of files differs from the number that mountinfo has (subvolumes, layers). */
+static bool has_numbers_of_its_own(const struct graph *graph, uint32_t filesystem)
+{
+	static const char *const types[] = { "bcachefs", "btrfs", "overlay" };
+
+	for (size_t i = 0; filesystem != GRAPH_NONE && i < ARRAY_SIZE(types); i++) {
+		if (strcmp(graph->nodes[filesystem].type, types[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The filesystem with the file of loop device DEV, whose path is PATH, or GRAPH_NONE. */
+static uint32_t filesystem_of_loop(const struct stack *stack, dev_t dev, const char *path)
+{
+	uint32_t by_path = stack_filesystem_of(stack, path);
+
+	for (uint32_t i = 0; i < stack->loop_count; i++) {
+		uint32_t found = GRAPH_NONE;
+
+		if (stack->loops[i].dev != dev)
+			continue;
+		found = graph_find(&stack->graph, NODE_FILESYSTEM, stack->loops[i].file_dev);
+		if (found == GRAPH_NONE && has_numbers_of_its_own(&stack->graph, by_path))
+			return by_path;
+		return found;
+	}
+	return by_path;
+}
+
+/* A device or a file at PATH, which it cuts. DEV: a loop device, or 0. */
+static void lie_on_path(struct stack *stack, uint32_t node, dev_t dev, char *path)
 {
 	static const char deleted[] = " (deleted)";
 	size_t len = strlen(path);
@@ -187,7 +217,9 @@ static void lie_on_path(struct stack *stack, uint32_t node, char *path)
 	if (device != GRAPH_NONE)
 		graph_connect(&stack->graph, EDGE_ON, node, device, "");
 	else
-		graph_connect(&stack->graph, EDGE_FILE, node, stack_filesystem_of(stack, path),
+		graph_connect(&stack->graph, EDGE_FILE, node,
+			      dev ? filesystem_of_loop(stack, dev, path)
+				  : stack_filesystem_of(stack, path),
 			      path);
 }
 
@@ -234,7 +266,6 @@ static void serve_from_controller(struct stack *stack, uint32_t node, dev_t dev)
 static void link_device(struct stack *stack, uint32_t node, dev_t dev)
 {
 	struct parent parent = { .stack = stack, .node = node, .dev = dev };
-	static const char *const files[] = { "loop/backing_file", "backing_dev" };
 	char path[PATH_MAX];
 	int64_t number;
 	dev_t disk;
@@ -243,11 +274,11 @@ static void link_device(struct stack *stack, uint32_t node, dev_t dev)
 	    system_dev(stack->system, PATH(DEVICE "../dev", OF(dev)), &disk) == 0)
 		graph_connect(&stack->graph, EDGE_ON, node, stack_device(stack, disk), "");
 	(void)system_names(stack->system, PATH(DEVICE "slaves", OF(dev)), lie_on_slave, &parent);
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		if (system_read(stack->system, PATH(DEVICE "%s", OF(dev), files[i]), path,
-				sizeof(path)) > 0)
-			lie_on_path(stack, node, path);
-	}
+	if (system_read(stack->system, PATH(DEVICE "loop/backing_file", OF(dev)), path,
+			sizeof(path)) > 0)
+		lie_on_path(stack, node, dev, path);
+	if (system_read(stack->system, PATH(DEVICE "backing_dev", OF(dev)), path, sizeof(path)) > 0)
+		lie_on_path(stack, node, 0, path); /* zram */
 	serve_from_target(stack, node, dev);
 	serve_from_controller(stack, node, dev);
 }
@@ -312,9 +343,10 @@ void stack_read_swaps(struct stack *stack)
 			continue;
 		line += strspn(line, " \t");
 		type = strsep(&line, " \t");
+		system_unescape(name);
 		node = graph_add(&stack->graph, NODE_SWAP, row++, name, type);
 		if (node != GRAPH_NONE)
-			lie_on_path(stack, node, name);
+			lie_on_path(stack, node, 0, name);
 	}
 	system_lines_close(&lines);
 }

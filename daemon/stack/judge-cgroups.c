@@ -17,7 +17,7 @@ struct group {
 	struct judge *judge;
 	uint32_t node;
 	enum severity severity;
-	const char *mount;   /* below /sys/fs/cgroup: "" for version 2, or "memory" and the like */
+	char mount[256];     /* where its hierarchy is mounted, without a slash in front */
 	char path[PATH_MAX]; /* the group, cut to each of its ancestors in turn; "" for the root */
 };
 
@@ -26,8 +26,7 @@ static bool has_value(const struct group *group, const char *file, const char *n
 		      size_t size)
 {
 	ssize_t len = system_read(group->judge->stack->system,
-				  PATH("sys/fs/cgroup/%s%s/%s", group->mount, group->path, file),
-				  value, size);
+				  PATH("%s%s/%s", group->mount, group->path, file), value, size);
 
 	return len > 0 && strcmp(value, none) != 0;
 }
@@ -35,8 +34,8 @@ static bool has_value(const struct group *group, const char *file, const char *n
 static void say(const struct group *group, enum rule_index rule, enum severity severity,
 		const char *file, const char *value)
 {
-	judge_say(group->judge, rule, severity, group->node, "/sys/fs/cgroup/%s%s/%s: %s",
-		  group->mount, group->path, file, value);
+	judge_say(group->judge, rule, severity, group->node, "/%s%s/%s: %s", group->mount,
+		  group->path, file, value);
 }
 
 static void judge_unified(const struct group *group)
@@ -94,6 +93,7 @@ void judge_cgroups(struct judge *judge, uint32_t node, enum severity severity)
 {
 	struct group group = { .judge = judge, .node = node, .severity = severity };
 	pid_t pid = (pid_t)judge->stack->graph.nodes[node].number;
+	const char *unified = judge->stack->cgroup2;
 	char *line, *controller, *rest;
 	struct system_lines lines;
 
@@ -109,8 +109,15 @@ void judge_cgroups(struct judge *judge, uint32_t node, enum severity severity)
 		if (strncmp(rest, "/user.slice", 11) == 0 && (!*controller || *controller == 'n'))
 			judge_say(judge, RULE_SUSPEND, SEVERITY_INFO, node, "/proc/%d/cgroup: %s",
 				  pid, rest);
-		group.mount = controller;
-		judge_ancestors(&group, *controller ? judge_version_1 : judge_unified);
+		if (*controller) {
+			(void)snprintf(group.mount, sizeof(group.mount), "sys/fs/cgroup/%s",
+				       controller);
+			judge_ancestors(&group, judge_version_1);
+		} else {
+			(void)snprintf(group.mount, sizeof(group.mount), "%s",
+				       *unified ? unified + 1 : "sys/fs/cgroup");
+			judge_ancestors(&group, judge_unified);
+		}
 	}
 	system_lines_close(&lines);
 }

@@ -133,12 +133,33 @@ static void judge_needs(struct judge *judge, uint32_t node)
 	}
 }
 
+/* Whether the process's limit lets it dump core: "Max core file size  SOFT  HARD  bytes". */
+static bool may_dump(const struct system *system, pid_t pid)
+{
+	static const char key[] = "Max core file size";
+	struct system_lines lines;
+	char *line, soft[32];
+	bool may = true;
+
+	if (system_lines_open(system, PATH("proc/%d/limits", pid), &lines) < 0)
+		return true;
+	while ((line = system_lines_next(&lines))) {
+		if (strncmp(line, key, strlen(key)) == 0)
+			may = sscanf(line + strlen(key), "%31s", soft) != 1 ||
+			      strcmp(soft, "0") != 0;
+	}
+	system_lines_close(&lines);
+	return may;
+}
+
 static void judge_core(struct judge *judge, uint32_t node)
 {
+	pid_t pid = (pid_t)judge->stack->graph.nodes[node].number;
 	char path[PATH_MAX];
 	uint32_t filesystem;
 
-	if (system_read(judge->stack->system, "proc/sys/kernel/core_pattern", path, sizeof(path)) <
+	if (!may_dump(judge->stack->system, pid) ||
+	    system_read(judge->stack->system, "proc/sys/kernel/core_pattern", path, sizeof(path)) <
 		    0 ||
 	    path[0] != '/')
 		return;
@@ -148,30 +169,38 @@ static void judge_core(struct judge *judge, uint32_t node)
 			  "/proc/sys/kernel/core_pattern: %s", path);
 }
 
-/* How bad a fault of the process is: by what is stacked on what it serves. */
-static enum severity severity_of(const struct judge *judge, uint32_t node)
+/*
+ * How bad a fault of the process is. ABOVE marks what it serves and all that depends on it: is any
+ * of that stacked on?
+ */
+static enum severity severity_of(const struct judge *judge)
 {
-	enum severity severity = SEVERITY_INFO;
-
-	graph_each_upper (&judge->stack->graph, node, edge) {
-		if (edge->kind == EDGE_SERVED && judge_is_stacked(judge->stack, edge->upper))
-			severity = SEVERITY_FAIL;
+	for (uint32_t i = 0; i < judge->stack->graph.node_count; i++) {
+		if (judge->above[i] && judge_is_stacked(judge->stack, i))
+			return SEVERITY_FAIL;
 	}
-	return severity;
+	return SEVERITY_INFO;
 }
 
 void judge_process(struct judge *judge, uint32_t node)
 {
-	enum severity severity = severity_of(judge, node);
-	enum severity lower = severity == SEVERITY_FAIL ? SEVERITY_WARN : SEVERITY_INFO;
 	const struct graph *graph = &judge->stack->graph;
+	enum severity severity, lower;
+	bool is_server = false;
 
+	memset(judge->above, 0, graph->node_count);
+	graph_each_upper (graph, node, edge) {
+		is_server |= edge->kind == EDGE_SERVED;
+		if (edge->kind == EDGE_SERVED)
+			graph_mark_upper(graph, edge->upper, judge->above);
+	}
+	if (!is_server)
+		return;
+	severity = severity_of(judge);
+	lower = severity == SEVERITY_FAIL ? SEVERITY_WARN : SEVERITY_INFO;
 	judge_marks(judge, node, severity);
 	judge_memory(judge, node, lower);
 	judge_cgroups(judge, node, lower);
-	memset(judge->above, 0, graph->node_count);
-	graph_each_upper (graph, node, edge)
-		graph_mark_upper(graph, edge->upper, judge->above);
 	judge_needs(judge, node);
 	judge_core(judge, node);
 }

@@ -6,12 +6,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
@@ -62,7 +65,7 @@ static const struct rule rules[RULES] = {
 				   "fs.fuse.max_request_timeout=0" },
 	[RULE_KERNEL_BUG] = { "kernel-bug", "meets a bug of this kernel", "use a newer kernel" },
 	[RULE_NOT_SEEN] = { "not-seen", "is not known well enough to be judged",
-			    "ask again as root, outside of containers" },
+			    "more can be seen by root, and outside of containers" },
 };
 
 const struct rule *judge_rule(uint32_t index)
@@ -81,25 +84,34 @@ const char *severity_name(enum severity severity)
 	return names[severity];
 }
 
+/* Where the next verdict of SEVERITY goes: when there is no room, in place of a lesser one. */
+static struct verdict *room_for(struct judge *judge, enum severity severity)
+{
+	if (judge->count < JUDGE_VERDICTS_MAX)
+		return &judge->verdicts[judge->count++];
+	judge->left_off++;
+	for (uint32_t i = 0; i < judge->count; i++) {
+		if (judge->verdicts[i].severity < severity)
+			return &judge->verdicts[i];
+	}
+	return NULL;
+}
+
 void judge_say(struct judge *judge, enum rule_index rule, enum severity severity, uint32_t node,
 	       const char *format, ...)
 {
-	char text[PATH_MAX + 256];
+	struct verdict *verdict = room_for(judge, severity);
 	va_list args;
 
-	if (judge->count == JUDGE_VERDICTS_MAX) {
-		judge->left_off++;
+	judge->worst = MAX(judge->worst, severity);
+	if (!verdict)
 		return;
-	}
+	verdict->rule = &rules[rule];
+	verdict->severity = severity;
+	verdict->node = node;
 	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
+	(void)vsnprintf(verdict->evidence, sizeof(verdict->evidence), format, args);
 	va_end(args);
-	judge->verdicts[judge->count++] = (struct verdict){
-		.rule = &rules[rule],
-		.severity = severity,
-		.node = node,
-		.evidence = graph_text(&judge->stack->graph, text),
-	};
 }
 
 bool judge_is_stacked(const struct stack *stack, uint32_t node)
@@ -151,11 +163,29 @@ static void judge_cycle(struct judge *judge, uint32_t node)
 
 /* --- loop devices --- */
 
-/* Judges the image of loop device NODE, a file at PATH on a filesystem that can't hang. */
-static void judge_image(struct judge *judge, uint32_t node, const char *path)
+/*
+ * Opens the file PATH on the filesystem NODE, if it is still there. The kernel has it in its
+ * caches, as the loop device has it open, so nothing is asked. Returns -1 if it isn't there.
+ */
+static int open_image(const struct stack *stack, const char *path, uint32_t node)
 {
-	autoclose int fd = openat(judge->stack->system->root_fd, path + strspn(path, "/"),
-				  O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED,
+	};
+	autoclose int fd = (int)syscall(SYS_openat2, stack->system->root_fd,
+					path + strspn(path, "/"), &how, sizeof(how));
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != stack->graph.nodes[node].number)
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* Judges the image at PATH on the filesystem LOWER, which can't hang. */
+static void judge_image(struct judge *judge, uint32_t node, uint32_t lower, const char *path)
+{
+	autoclose int fd = open_image(judge->stack, path, lower);
 	uint64_t allocated, space;
 	struct statfs fs;
 	struct stat st;
@@ -170,6 +200,14 @@ static void judge_image(struct judge *judge, uint32_t node, const char *path)
 			  allocated, (uint64_t)st.st_size, space);
 }
 
+static bool is_deleted(const char *path)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(path);
+
+	return len > strlen(deleted) && strcmp(path + len - strlen(deleted), deleted) == 0;
+}
+
 static void judge_loop(struct judge *judge, uint32_t node)
 {
 	const struct stack *stack = judge->stack;
@@ -177,23 +215,27 @@ static void judge_loop(struct judge *judge, uint32_t node)
 	char path[PATH_MAX];
 	int64_t direct = 1;
 
+	if (system_read(stack->system, PATH("sys/class/block/%s/loop/backing_file", loop->name),
+			path, sizeof(path)) <= 0)
+		return;
+	if (is_deleted(path))
+		judge_say(judge, RULE_LOOP_DELETED, SEVERITY_WARN, node,
+			  "/sys/class/block/%s/loop/backing_file: %s", loop->name, path);
+	if (loop->first_lower == GRAPH_NONE)
+		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
+			  "its file %s is on no mount that is seen", path);
 	(void)system_number(stack->system, PATH("sys/class/block/%s/loop/dio", loop->name),
 			    &direct);
 	graph_each_lower (&stack->graph, node, edge) {
 		bool is_local = stack_is_local(stack, edge->lower);
 
-		if (is_local && edge->kind == EDGE_FILE)
-			judge_image(judge, node, edge->text);
+		if (is_local && edge->kind == EDGE_FILE && !is_deleted(path))
+			judge_image(judge, node, edge->lower, edge->text);
 		if (!direct && !is_local)
 			judge_say(judge, RULE_LOOP_BUFFERED, SEVERITY_WARN, node,
 				  "/sys/class/block/%s/loop/dio: 0; its file: %s", loop->name,
 				  edge->text);
 	}
-	if (system_read(stack->system, PATH("sys/class/block/%s/loop/backing_file", loop->name),
-			path, sizeof(path)) > 0 &&
-	    strstr(path, " (deleted)"))
-		judge_say(judge, RULE_LOOP_DELETED, SEVERITY_WARN, node,
-			  "/sys/class/block/%s/loop/backing_file: %s", loop->name, path);
 }
 
 /* --- what user space serves --- */

@@ -22,7 +22,7 @@ struct verdict {
 	const struct rule *rule;
 	enum severity severity;
 	uint32_t node;
-	const char *evidence; /* the files and values that were read */
+	char evidence[1024]; /* the files and values that were read */
 };
 
 #define JUDGE_VERDICTS_MAX 1024
@@ -33,6 +33,7 @@ struct judge {
 	uint8_t *above;	      /* room for a byte for each node */
 	struct verdict verdicts[JUDGE_VERDICTS_MAX];
 	uint32_t count, left_off;
+	enum severity worst; /* of all verdicts, also of those that were left off */
 };
 
 /* All rules, in the order of their documentation; NULL after the last one. */

@@ -21,9 +21,9 @@ static int read_table(const struct system *system, dev_t dev, struct reply *repl
 {
 	autoclose int fd = openat(system->root_fd, "dev/mapper/control", O_RDWR | O_CLOEXEC);
 
+	memset(reply, 0, sizeof(*reply));
 	if (fd < 0)
 		return -errno;
-	memset(reply, 0, sizeof(*reply));
 	reply->head = (struct dm_ioctl){
 		.version = { DM_VERSION_MAJOR, 0, 0 },
 		.data_size = sizeof(*reply),

@@ -17,16 +17,22 @@
 /* A line of mountinfo, cut up. */
 struct line {
 	unsigned id, major, minor;
+	uint64_t ns; /* of the mount */
 	char *root, *point, *options, *type, *source, *super_options;
 };
 
+#define NAMESPACE_MOUNTS_MAX 1024
+
 /* Filesystems that hold nothing on any storage. */
 static const char *const pseudo[] = {
-	"autofs",     "bdev",	    "binder",	 "binfmt_misc", "bpf",	    "cgroup",	"cgroup2",
-	"configfs",   "cpuset",	    "debugfs",	 "devpts",	"devtmpfs", "efivarfs", "fusectl",
-	"hugetlbfs",  "mqueue",	    "nfsd",	 "nsfs",	"proc",	    "pstore",	"resctrl",
-	"rpc_pipefs", "securityfs", "selinuxfs", "sysfs",	"tracefs",
+	"bdev",	      "binder",	   "binfmt_misc", "bpf",      "cgroup",	  "cgroup2", "configfs",
+	"cpuset",     "debugfs",   "devpts",	  "devtmpfs", "efivarfs", "fusectl", "hugetlbfs",
+	"mqueue",     "nfsd",	   "nsfs",	  "proc",     "pstore",	  "resctrl", "rpc_pipefs",
+	"securityfs", "selinuxfs", "sysfs",	  "tracefs",
 };
+
+/* Filesystems on devices whose number isn't that of a device. The source names one. */
+static const char *const pooled[] = { "bcachefs", "btrfs" };
 
 static bool is_one_of(const char *word, const char *const *words, size_t count)
 {
@@ -35,25 +41,6 @@ static bool is_one_of(const char *word, const char *const *words, size_t count)
 			return true;
 	}
 	return false;
-}
-
-/* Undoes \ooo in place. */
-static void unescape(char *text)
-{
-	char *out = text;
-
-	for (; *text; text++) {
-		unsigned code;
-
-		if (text[0] == '\\' && sscanf(text + 1, "%3o", &code) == 1 &&
-		    strspn(text + 1, "01234567") >= 3) {
-			*out++ = (char)code;
-			text += 3;
-		} else {
-			*out++ = *text;
-		}
-	}
-	*out = '\0';
 }
 
 /* Cuts TEXT up. Returns false if it isn't a line of mountinfo. */
@@ -84,9 +71,9 @@ static bool parse(char *text, struct line *ret_line)
 	if (!rest)
 		return false;
 	line.super_options = rest;
-	unescape(line.root);
-	unescape(line.point);
-	unescape(line.source);
+	system_unescape(line.root);
+	system_unescape(line.point);
+	system_unescape(line.source);
 	*ret_line = line;
 	return true;
 }
@@ -114,18 +101,21 @@ static bool option_value(const char *options, const char *key, char *value, size
 			at++;
 		if (strncmp(at, key, len) == 0) {
 			(void)snprintf(value, size, "%.*s", (int)strcspn(at + len, ","), at + len);
+			system_unescape(value);
 			return true;
 		}
 	}
 	return false;
 }
 
-static void add_mount(struct stack *stack, const struct line *line, uint64_t ns)
+static void add_mount(struct stack *stack, const struct line *line)
 {
 	struct graph *graph = &stack->graph;
 	uint32_t node;
 
-	if (stack_mount(stack, line->id) || is_one_of(line->type, pseudo, ARRAY_SIZE(pseudo)))
+	if (strcmp(line->type, "cgroup2") == 0 && !line->ns && !*stack->cgroup2)
+		stack->cgroup2 = graph_text(graph, line->point);
+	if (is_one_of(line->type, pseudo, ARRAY_SIZE(pseudo)))
 		return;
 	if (stack->mount_count == stack->mount_max) {
 		graph->left_off++;
@@ -140,7 +130,7 @@ static void add_mount(struct stack *stack, const struct line *line, uint64_t ns)
 	stack->mounts[stack->mount_count++] = (struct mount){
 		.id = line->id,
 		.filesystem = node,
-		.ns = ns,
+		.ns = line->ns,
 		.point = graph_text(graph, line->point),
 		.root = graph_text(graph, line->root),
 	};
@@ -152,18 +142,35 @@ static int open_mountinfo(const struct stack *stack, pid_t pid, struct system_li
 		   : system_lines_open(stack->system, "proc/self/mountinfo", lines);
 }
 
+/*
+ * Whether there is room for another mount of a namespace that has COUNT so far. Others may fill
+ * theirs with anything: they get half of the room, and so much each.
+ */
+static bool has_room(const struct stack *stack, uint64_t ns, uint32_t count)
+{
+	return !ns || (count < NAMESPACE_MOUNTS_MAX && stack->mount_count < stack->mount_max / 2 &&
+		       stack->graph.text_len < stack->graph.text_max / 2);
+}
+
 int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 {
 	struct system_lines lines;
 	struct line line;
+	uint32_t count = 0;
 	char *text;
 	int r = open_mountinfo(stack, pid, &lines);
 
 	if (r < 0)
 		return r;
 	while ((text = system_lines_next(&lines))) {
-		if (parse(text, &line))
-			add_mount(stack, &line, ns);
+		if (!has_room(stack, ns, count++)) {
+			stack_unseen(stack, "some mounts of the namespace of process %d", pid);
+			break;
+		}
+		if (!parse(text, &line))
+			continue;
+		line.ns = ns;
+		add_mount(stack, &line);
 	}
 	system_lines_close(&lines);
 	return 0;
@@ -171,18 +178,35 @@ int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 
 /* --- what a filesystem lies on --- */
 
-/* Connects NODE to the filesystem of each path of the list PATHS, which colons separate. */
-static void lie_on_paths(struct stack *stack, uint32_t node, const char *paths)
+/* The length of the first path of a list. Colons separate paths; "\\:" is a colon in one. */
+static size_t path_len(const char *paths)
 {
-	char path[PATH_MAX];
+	size_t len = 0;
+
+	while (paths[len] && paths[len] != ':')
+		len += paths[len] == '\\' && paths[len + 1] ? 2 : 1;
+	return len;
+}
+
+/* Connects NODE to the filesystem of each path of the list PATHS in namespace NS. */
+static void lie_on_paths(struct stack *stack, uint32_t node, const char *paths, uint64_t ns)
+{
+	char path[PATH_MAX], *out;
 
 	while (*paths) {
-		size_t len = strcspn(paths, ":");
+		size_t len = path_len(paths);
+		const struct mount *mount;
 
-		(void)snprintf(path, sizeof(path), "%.*s", (int)len, paths);
-		if (path[0] == '/')
-			graph_connect(&stack->graph, EDGE_FILE, node,
-				      stack_filesystem_of(stack, path), path);
+		out = path;
+		for (size_t i = 0; i < len && i < sizeof(path) - 1; i++) {
+			if (paths[i] == '\\' && i + 1 < len)
+				i++;
+			*out++ = paths[i];
+		}
+		*out = '\0';
+		mount = path[0] == '/' ? stack_mount_of(stack, ns, path) : NULL;
+		if (mount)
+			graph_connect(&stack->graph, EDGE_FILE, node, mount->filesystem, path);
 		paths += len + (paths[len] == ':');
 	}
 }
@@ -194,7 +218,7 @@ static void lie_on_layers(struct stack *stack, uint32_t node, const struct line 
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (option_value(line->super_options, keys[i], value, sizeof(value)))
-			lie_on_paths(stack, node, value);
+			lie_on_paths(stack, node, value, line->ns);
 	}
 }
 
@@ -234,9 +258,13 @@ static int btrfs_filesystem(void *arg, const char *uuid)
 
 static void lie_on_source(struct stack *stack, uint32_t node, const struct line *line)
 {
-	uint32_t device = stack_device_named(stack, line->source);
+	/* of a list, as bcachefs has it, the first */
+	char first[PATH_MAX];
+	uint32_t device;
 	struct btrfs search = { .stack = stack, .node = node };
 
+	(void)snprintf(first, sizeof(first), "%.*s", (int)strcspn(line->source, ":"), line->source);
+	device = stack_device_named(stack, first);
 	if (device == GRAPH_NONE)
 		return;
 	search.name = stack->graph.nodes[device].name;
@@ -287,18 +315,17 @@ static void link_filesystem(struct stack *stack, uint32_t node, const struct lin
 	} else if (strcmp(line->type, "overlay") == 0) {
 		lie_on_layers(stack, node, line);
 	} else if (strcmp(line->type, "ecryptfs") == 0) {
-		lie_on_paths(stack, node, line->source);
+		lie_on_paths(stack, node, line->source, line->ns);
 	} else if (strcmp(line->type, "ceph") == 0) {
 		serve_from_monitors(stack, node, line);
 	} else if (option_value(line->super_options, "addr=", value, sizeof(value))) {
 		stack_serve_remotely(stack, node, value, line->type, "addr= of the mount");
-	} else if (!stack_is_fuse(&stack->graph.nodes[node])) {
+	} else if (is_one_of(line->type, pooled, ARRAY_SIZE(pooled))) {
 		lie_on_source(stack, node, line);
 	}
 }
 
-/* Links what the lines of a mountinfo tell of filesystems that nothing is known of yet. */
-static void link_mountinfo(struct stack *stack, pid_t pid)
+void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 {
 	struct system_lines lines;
 	struct line line;
@@ -311,14 +338,10 @@ static void link_mountinfo(struct stack *stack, pid_t pid)
 
 		if (!parse(text, &line))
 			continue;
+		line.ns = ns;
 		node = graph_find(&stack->graph, NODE_FILESYSTEM, makedev(line.major, line.minor));
 		if (node != GRAPH_NONE && stack->graph.nodes[node].first_lower == GRAPH_NONE)
 			link_filesystem(stack, node, &line);
 	}
 	system_lines_close(&lines);
-}
-
-void stack_link_mounts(struct stack *stack, pid_t pid)
-{
-	link_mountinfo(stack, pid);
 }

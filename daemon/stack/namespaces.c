@@ -23,7 +23,7 @@ uint64_t namespace_of(const struct stack *stack, pid_t pid)
 static bool is_known(const struct stack *stack, uint64_t ns)
 {
 	for (uint32_t i = 0; i < stack->namespace_count; i++) {
-		if (stack->namespaces[i] == ns)
+		if (stack->namespaces[i].number == ns)
 			return true;
 	}
 	return ns == 0;
@@ -42,9 +42,8 @@ static int read_namespace(void *arg, const char *name)
 			     ARRAY_SIZE(stack->namespaces));
 		return 1;
 	}
-	stack->namespaces[stack->namespace_count++] = ns;
 	if (stack_read_mounts(stack, pid, ns) == 0)
-		stack_link_mounts(stack, pid);
+		stack->namespaces[stack->namespace_count++] = (struct namespace){ ns, pid };
 	return 0;
 }
 

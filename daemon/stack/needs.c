@@ -30,19 +30,20 @@ static void need_path(const struct needs *needs, enum edge_kind kind, const char
 		graph_connect(&needs->stack->graph, kind, needs->node, mount->filesystem, path);
 }
 
-/* A device that it has open. What it serves isn't what it needs. */
-static void need_device(const struct needs *needs, const char *path)
+/* A device that it has open. What it serves isn't what it needs. Returns false if it is none. */
+static bool need_device(const struct needs *needs, const char *path)
 {
 	struct graph *graph = &needs->stack->graph;
 	uint32_t device = stack_device_named(needs->stack, path);
 
 	if (device == GRAPH_NONE)
-		return;
+		return false;
 	graph_each_lower (graph, device, edge) {
 		if (edge->kind == EDGE_SERVED && edge->lower == needs->node)
-			return;
+			return true;
 	}
 	graph_connect(graph, EDGE_OPEN, needs->node, device, path);
+	return true;
 }
 
 /* The file that it has open as FD: by its mount, as other mounts may hide it from its path. */
@@ -77,9 +78,7 @@ static int need_descriptor(void *arg, const char *fd)
 		return 0;
 	if (strcmp(link, "anon_inode:[io_uring]") == 0)
 		needs->stack->graph.nodes[needs->node].has_rings = true;
-	else if (strncmp(link, "/dev/", strlen("/dev/")) == 0)
-		need_device(needs, link);
-	else if (link[0] == '/')
+	else if (link[0] == '/' && !need_device(needs, link))
 		need_file(needs, fd, link);
 	else if (sscanf(link, "socket:[%lu]", &inode) == 1 &&
 		 needs->socket_count < ARRAY_SIZE(needs->sockets))

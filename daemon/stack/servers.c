@@ -28,6 +28,7 @@ struct pass {
 	struct stack *stack;
 	pid_t pid;
 	bool guesses; /* a descriptor of /dev/fuse doesn't tell its connection */
+	bool knows;   /* one does: this kernel can tell */
 };
 
 /* Processes that have /dev/fuse open, and nothing tells for which filesystem. */
@@ -67,6 +68,7 @@ static void serve_fuse(struct pass *pass, const char *fd)
 		if (sscanf(line, "fuse_connection: %u", &connection) != 1)
 			continue;
 		pass->guesses = false;
+		pass->knows = true;
 		node = graph_find(&stack->graph, NODE_FILESYSTEM,
 				  makedev(connection >> 20, connection & 0xfffff));
 		if (node == GRAPH_NONE)
@@ -87,6 +89,19 @@ static void serve_device(const struct pass *pass, const char *fd, uint32_t devic
 	serve(pass->stack, device, pass->pid, evidence);
 }
 
+/* Others may have the disk open, too. The kernel knows which thread waits in it for its end. */
+static void serve_nbd(const struct pass *pass, const char *fd, unsigned number)
+{
+	struct stack *stack = pass->stack;
+	char comm[COMM_SIZE];
+	int64_t tid;
+
+	if (system_number(stack->system, PATH("sys/class/block/nbd%u/pid", number), &tid) == 0 &&
+	    system_read(stack->system, PATH("proc/%d/task/%lld/comm", pass->pid, (long long)tid),
+			comm, sizeof(comm)) > 0)
+		serve_device(pass, fd, stack_device_named(stack, PATH("/dev/nbd%u", number)));
+}
+
 static int look_for_service(void *arg, const char *fd)
 {
 	struct pass *pass = arg;
@@ -103,7 +118,7 @@ static int look_for_service(void *arg, const char *fd)
 		(void)snprintf(device, sizeof(device), "/dev/ublkb%u", number);
 		serve_device(pass, fd, stack_device_named(stack, device));
 	} else if (sscanf(link, "/dev/nbd%u", &number) == 1) {
-		serve_device(pass, fd, stack_device_named(stack, link));
+		serve_nbd(pass, fd, number);
 	} else if (sscanf(link, "/dev/uio%u", &number) == 1) {
 		serve_device(pass, fd, tcmu_disk(stack, number));
 	}
@@ -129,6 +144,7 @@ struct search {
 	struct stack *stack;
 	struct candidates candidates;
 	uint32_t closed; /* processes whose open files can't be read */
+	bool knows;	 /* the kernel tells whose descriptors of /dev/fuse are */
 };
 
 static int look_at_process(void *arg, const char *name)
@@ -143,6 +159,7 @@ static int look_at_process(void *arg, const char *name)
 			 &pass);
 	if (r == -EACCES || r == -EPERM)
 		search->closed++;
+	search->knows |= pass.knows;
 	if (pass.guesses && search->candidates.count < ARRAY_SIZE(search->candidates.pid))
 		search->candidates.pid[search->candidates.count++] = pass.pid;
 	return 0;
@@ -191,7 +208,7 @@ static void guess_servers(struct stack *stack, uint32_t node, const struct candi
 
 		if (is_only)
 			serve(stack, node, pid,
-			      "it has /dev/fuse open, and this is the only mount");
+			      "it has /dev/fuse open, and no other mount lacks a server");
 		else if (has_argument(stack, pid, mountpoint))
 			serve(stack, node, pid,
 			      "it has /dev/fuse open, and the mountpoint as argument");
@@ -223,7 +240,8 @@ int stack_read_servers(struct stack *stack)
 
 	if (r < 0)
 		return r;
-	guess(stack, &search.candidates);
+	if (!search.knows)
+		guess(stack, &search.candidates);
 	if (search.closed)
 		stack_unseen(stack, "the open files of %u processes of other users", search.closed);
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {

@@ -17,14 +17,15 @@ int stack_create(struct stack *stack, const struct system *system)
 {
 	int r;
 
-	*stack = (struct stack){ .system = system, .mount_max = MOUNTS_MAX };
+	*stack = (struct stack){ .system = system, .mount_max = MOUNTS_MAX, .cgroup2 = "" };
 	r = graph_create(&stack->graph, NODES_MAX, EDGES_MAX, TEXT_MAX);
 	if (r < 0)
 		return r;
 	stack->mounts = calloc(MOUNTS_MAX, sizeof(*stack->mounts));
-	if (stack->mounts)
+	stack->loops = calloc(STACK_LOOPS_MAX, sizeof(*stack->loops));
+	if (stack->mounts && stack->loops)
 		return 0;
-	graph_destroy(&stack->graph);
+	stack_destroy(stack);
 	return -ENOMEM;
 }
 
@@ -32,6 +33,7 @@ void stack_destroy(struct stack *stack)
 {
 	graph_destroy(&stack->graph);
 	free(stack->mounts);
+	free(stack->loops);
 	*stack = (struct stack){ 0 };
 }
 
@@ -41,10 +43,15 @@ int stack_scan(struct stack *stack)
 
 	if (r < 0)
 		return r;
+	if (!stack_mount_of(stack, 0, "/"))
+		stack_unseen(stack, "mounts outside of this root directory");
 	r = stack_read_namespaces(stack);
 	if (r < 0)
 		return r;
-	stack_link_mounts(stack, 0);
+	stack_read_loops(stack);
+	stack_link_mounts(stack, 0, 0);
+	for (uint32_t i = 0; i < stack->namespace_count; i++)
+		stack_link_mounts(stack, stack->namespaces[i].pid, stack->namespaces[i].number);
 	stack_read_swaps(stack);
 	stack_read_devices(stack);
 	return stack_read_servers(stack);
@@ -139,18 +146,30 @@ bool stack_has_server(const struct stack *stack, uint32_t node)
 	return false;
 }
 
-static bool is_served_elsewhere(const struct node *node)
+/* Whether NODE itself can't wait for a process or another machine, whatever lies below it. */
+static bool is_local(const struct node *node)
 {
+	static const char *const filesystems[] = {
+		"bcachefs", "btrfs",   "erofs",	   "exfat", "ext2",   "ext3",	 "ext4",
+		"f2fs",	    "iso9660", "jfs",	   "ntfs3", "nilfs2", "overlay", "ramfs",
+		"reiserfs", "rootfs",  "squashfs", "tmpfs", "udf",    "vfat",	 "xfs",
+	};
+	static const char *const served[] = { "drbd", "nbd", "rbd", "tcmu", "ublk" };
+	bool is_listed = false;
+
 	switch (node->kind) {
+	case NODE_FILESYSTEM:
+		for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++)
+			is_listed |= strcmp(node->type, filesystems[i]) == 0;
+		return is_listed;
+	case NODE_DEVICE:
+		for (size_t i = 0; i < ARRAY_SIZE(served); i++)
+			is_listed |= strcmp(node->type, served[i]) == 0;
+		return !is_listed;
+	case NODE_SWAP:
+		return true;
 	case NODE_PROCESS:
 	case NODE_PEER:
-		return true;
-	case NODE_FILESYSTEM:
-		return stack_is_fuse(node);
-	case NODE_DEVICE:
-		return strcmp(node->type, "nbd") == 0 || strcmp(node->type, "ublk") == 0 ||
-		       strcmp(node->type, "rbd") == 0;
-	case NODE_SWAP:
 	case NODE_KINDS:
 		break;
 	}
@@ -160,12 +179,13 @@ static bool is_served_elsewhere(const struct node *node)
 bool stack_is_local(const struct stack *stack, uint32_t node)
 {
 	uint8_t *seen = calloc(stack->graph.node_count, 1);
-	bool is_local = seen;
+	/* a mount that found no room would count as a part of another */
+	bool result = seen && !stack->graph.left_off;
 
 	if (seen)
 		graph_mark_lower(&stack->graph, node, seen);
-	for (uint32_t i = 0; is_local && i < stack->graph.node_count; i++)
-		is_local = !seen[i] || !is_served_elsewhere(&stack->graph.nodes[i]);
+	for (uint32_t i = 0; result && i < stack->graph.node_count; i++)
+		result = !seen[i] || is_local(&stack->graph.nodes[i]);
 	free(seen);
-	return is_local;
+	return result;
 }

@@ -21,17 +21,34 @@ struct mount {
 	const char *root;    /* which directory of the filesystem is mounted */
 };
 
-#define STACK_UNSEEN_MAX 32
+/* A mount namespace other than ours, and a process that is in it. */
+struct namespace
+{
+	uint64_t number;
+	pid_t pid;
+};
+
+/* A loop device and the device number of the filesystem that its file is on. */
+struct loop {
+	dev_t dev, file_dev;
+};
+
+#define STACK_NAMESPACES_MAX 64
+#define STACK_LOOPS_MAX	     4096
+#define STACK_UNSEEN_MAX     32
 
 struct stack {
 	const struct system *system;
 	struct graph graph;
 	struct mount *mounts;
 	uint32_t mount_count, mount_max;
-	uint64_t namespaces[64]; /* whose mounts were read */
+	struct namespace namespaces[STACK_NAMESPACES_MAX]; /* whose mounts were read */
 	uint32_t namespace_count;
 	const char *unseen[STACK_UNSEEN_MAX]; /* sentences without a full stop */
 	uint32_t unseen_count;
+	const char *cgroup2; /* where control groups of version 2 are mounted, or "" */
+	struct loop *loops;  /* see loops.c */
+	uint32_t loop_count;
 };
 
 /* Returns 0 or -ENOMEM. SYSTEM must live as long as STACK. */
@@ -58,8 +75,9 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path);
 const struct mount *stack_mount(const struct stack *stack, uint32_t id);
 
 /* What the files of stack/ do for stack_scan(), in this order. */
-int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* PID 0: ours */
-void stack_link_mounts(struct stack *stack, pid_t pid);		    /* what filesystems lie on */
+int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns);  /* PID 0: ours */
+void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* what these lie on */
+void stack_read_loops(struct stack *stack);
 void stack_read_swaps(struct stack *stack);
 void stack_read_devices(struct stack *stack); /* those that hold something, mounted or not */
 int stack_read_namespaces(struct stack *stack);

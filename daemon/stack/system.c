@@ -31,6 +31,24 @@ struct system_path system_path(const char *format, ...)
 	return path;
 }
 
+void system_unescape(char *text)
+{
+	char *out = text;
+
+	for (; *text; text++) {
+		unsigned code;
+
+		if (text[0] == '\\' && sscanf(text + 1, "%3o", &code) == 1 &&
+		    strspn(text + 1, "01234567") >= 3) {
+			*out++ = (char)code;
+			text += 3;
+		} else {
+			*out++ = *text;
+		}
+	}
+	*out = '\0';
+}
+
 ssize_t system_read(const struct system *system, const char *path, char *text, size_t size)
 {
 	ssize_t len = procfs_read_text(system->root_fd, path, text, size);

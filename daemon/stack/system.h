@@ -18,7 +18,7 @@ struct system {
 };
 
 struct system_path {
-	char text[512];
+	char text[2048];
 };
 
 /* Makes a path. One that is too long becomes "", which no function here finds (-ENOENT). */
@@ -26,6 +26,9 @@ struct system_path system_path(const char *format, ...) __attribute__((format(pr
 
 /* The same as a string that lives as long as the expression that PATH() stands in. */
 #define PATH(...) (system_path(__VA_ARGS__).text)
+
+/* Undoes the \ooo in place by which the kernel writes blanks and the like in its tables. */
+void system_unescape(char *text);
 
 /*
  * Reads the first SIZE - 1 bytes of a file into TEXT, without the newline at its end. Returns their

@@ -16,6 +16,7 @@
 #include "tool/json.h"
 
 #define LINE_SIZE (PATH_MAX + 512)
+#define DEPTH_MAX 100
 
 static const char *const edge_names[EDGE_KINDS] = {
 	[EDGE_ON] = "on",	  [EDGE_FILE] = "file",	      [EDGE_SERVED] = "served by",
@@ -63,8 +64,10 @@ __attribute__((format(printf, 2, 3))) static void put(FILE *out, const char *for
 struct tree {
 	FILE *out;
 	const struct doctor_report *report;
-	uint8_t *shown;	  /* a byte for each node */
-	char prefix[512]; /* of the present line */
+	uint8_t *shown;	      /* a byte for each node */
+	char prefix[512];     /* of the present line */
+	char line[LINE_SIZE]; /* room for it, which would be much in a recursion */
+	uint32_t depth;
 	const char *branch, *last, *down, *gap;
 };
 
@@ -136,25 +139,33 @@ static void add_edges_of(const struct graph *graph, const struct edge *edge, cha
 	}
 }
 
-static void show(struct tree *tree, uint32_t index, const struct edge *edge, bool is_last)
+/* Makes the line of NODE, to which EDGE has led, without its prefix. */
+static void make_line(struct tree *tree, uint32_t index, const struct edge *edge, bool is_again)
 {
 	const struct graph *graph = &tree->report->stack->graph;
 	const struct node *node = &graph->nodes[index];
-	size_t len = strlen(tree->prefix);
-	char line[LINE_SIZE], name[PATH_MAX];
-	bool is_again = tree->shown[index] && node->first_lower != GRAPH_NONE;
+	char name[PATH_MAX];
 
 	name_of(node, name, sizeof(name));
-	(void)snprintf(line, sizeof(line), "%s%s%s%s", name, *node->type ? "  " : "", node->type,
-		       is_again ? "  (see above)" : "");
+	(void)snprintf(tree->line, sizeof(tree->line), "%s%s%s%s", name, *node->type ? "  " : "",
+		       node->type, is_again ? "  (see above)" : "");
 	if (edge)
-		add_edges_of(graph, edge, line, sizeof(line));
-	add_marks(tree, index, line, sizeof(line));
+		add_edges_of(graph, edge, tree->line, sizeof(tree->line));
+	add_marks(tree, index, tree->line, sizeof(tree->line));
+}
+
+static void show(struct tree *tree, uint32_t index, const struct edge *edge, bool is_last)
+{
+	const struct node *node = &tree->report->stack->graph.nodes[index];
+	size_t len = strlen(tree->prefix);
+	bool is_again = tree->shown[index] && node->first_lower != GRAPH_NONE;
+
+	make_line(tree, index, edge, is_again);
 	put(tree->out, "%s%s%s", tree->prefix,
 	    !edge     ? ""
 	    : is_last ? tree->last
 		      : tree->branch,
-	    line);
+	    tree->line);
 	if (is_again)
 		return;
 	tree->shown[index] = 1;
@@ -162,7 +173,11 @@ static void show(struct tree *tree, uint32_t index, const struct edge *edge, boo
 		       !edge	 ? ""
 		       : is_last ? tree->gap
 				 : tree->down);
-	show_lower(tree, index);
+	if (tree->depth++ < DEPTH_MAX)
+		show_lower(tree, index);
+	else
+		put(tree->out, "%s...", tree->prefix);
+	tree->depth--;
 	tree->prefix[len] = '\0';
 }
 
@@ -220,7 +235,7 @@ static void print_unseen(FILE *out, const struct doctor_report *report)
 
 void doctor_print_tree(FILE *out, const struct doctor_report *report)
 {
-	struct tree tree = { .out = out, .report = report, .branch = "|-", .last = "`-" };
+	struct tree tree = { .out = out, .report = report };
 	bool is_utf8;
 
 	(void)setlocale(LC_CTYPE, "");

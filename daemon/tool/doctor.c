@@ -66,10 +66,24 @@ static uint32_t find_object(struct stack *stack, const char *object)
 	return stack_find(stack, object);
 }
 
-/* Marks what OBJECT needs; of a process, also what needs it. */
+/* Marks what process NODE needs, and all that needs it, with what that needs. */
+static bool ask_for_process(const struct stack *stack, uint32_t node, uint8_t *asked)
+{
+	autofree uint8_t *upper = calloc(stack->graph.node_count, 1);
+
+	if (!upper)
+		return false;
+	graph_mark_upper(&stack->graph, node, upper);
+	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
+		if (upper[i])
+			graph_mark_lower(&stack->graph, i, asked);
+	}
+	return true;
+}
+
 static bool ask_for(struct stack *stack, const char *object, uint8_t *asked)
 {
-	uint32_t node = find_object(stack, object);
+	uint32_t node = *object ? find_object(stack, object) : GRAPH_NONE;
 
 	if (node == GRAPH_NONE) {
 		tell("%s: find: no mount, block device, swap area or process is seen there",
@@ -77,25 +91,24 @@ static bool ask_for(struct stack *stack, const char *object, uint8_t *asked)
 		return false;
 	}
 	if (stack->graph.nodes[node].kind == NODE_PROCESS)
-		graph_mark_upper(&stack->graph, node, asked);
-	asked[node] = 0; /* it may be marked as an upper one */
+		return ask_for_process(stack, node, asked);
 	graph_mark_lower(&stack->graph, node, asked);
 	return true;
 }
 
-static int exit_code(const struct judge *judge)
+static int exit_code(const struct stack *stack, const struct judge *judge)
 {
-	if (!judge->count)
-		return DOCTOR_FINE;
-	switch (judge->verdicts[0].severity) { /* the worst one */
-	case SEVERITY_INFO:
-		break;
-	case SEVERITY_WARN:
-		return DOCTOR_WARN;
+	switch (judge->worst) {
 	case SEVERITY_FAIL:
 		return DOCTOR_FAIL;
+	case SEVERITY_WARN:
+		return DOCTOR_WARN;
+	case SEVERITY_INFO:
+		break;
 	}
-	return DOCTOR_FINE;
+	/* what isn't seen may be wrong */
+	return stack->unseen_count || stack->graph.left_off || judge->left_off ? DOCTOR_WARN
+									       : DOCTOR_FINE;
 }
 
 static int report(struct stack *stack, const uint8_t *asked, const char *const *values)
@@ -113,7 +126,7 @@ static int report(struct stack *stack, const uint8_t *asked, const char *const *
 		doctor_print_dot(stdout, &report);
 	else
 		doctor_print_tree(stdout, &report);
-	return exit_code(judge);
+	return exit_code(stack, judge);
 }
 
 static int examine(struct stack *stack, char **objects, size_t count, const char *const *values)

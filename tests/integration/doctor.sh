@@ -38,6 +38,7 @@ truncate -s 500M "$mnt/image"
 make_filesystem xfs "$mnt/image"
 attach "$mnt/image" --direct-io=on
 mount_loop "$loop" "$top" -t xfs
+stacked=${loop#/dev/}
 
 say "a stack: each layer, and who serves it"
 doctor "$CAISSON" doctor "$top" --json
@@ -72,6 +73,24 @@ losetup --direct-io=on "$loop"
 doctor "$CAISSON" doctor "$top"
 says_not loop-buffered
 
+say "a loop device whose file has gone, where a symlink to the mount is now"
+mkdir "$scratch/lost"
+truncate -s 64M "$scratch/lost/image"
+attach "$scratch/lost/image"
+rm -r "$scratch/lost"
+ln -s "$mnt" "$scratch/lost"
+
+say "one whose file another mount hides by now: its number tells on what it is"
+mkdir "$scratch/hidden"
+mount -t tmpfs under "$scratch/hidden"
+defer unmount "$scratch/hidden"
+truncate -s 64M "$scratch/hidden/image"
+attach "$scratch/hidden/image"
+mount -t ramfs over "$scratch/hidden"
+defer umount "$scratch/hidden"
+doctor "$CAISSON" doctor "$loop"
+says "tmpfs  file $scratch/hidden/image"
+
 say "the server is stopped, and the mount hangs"
 kill -STOP "$server"
 defer kill -CONT "$server"
@@ -93,7 +112,7 @@ doctor setpriv --reuid=65534 --regid=65534 --clear-groups "$CAISSON" doctor "$to
 status_is 1
 says "^not seen: the open files of"
 says "^warn not-seen: $mnt "
-says "${loop#/dev/}  loop"
+says "$stacked  loop"
 doctor unshare --mount sh -c 'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid=65534 \
 	--regid=65534 --clear-groups "$@"' sh "$CAISSON" doctor "$top"
 says "^warn not-seen: $mnt "

@@ -218,6 +218,24 @@ static void judges_marks(void)
 	CHECK_STR(verdicts(), "info unmarked server");
 }
 
+/* A server below another one matters as much as what is stacked on the upper one. */
+static void judges_lower_servers(void)
+{
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 0:60 / /srv rw - fuse.lower /data rw\n");
+	file("proc/100/fdinfo/4", "mnt_id:\t40\n");
+	file("proc/200/comm", "lower\n");
+	symlink_to("proc/200/fd/3", "/dev/fuse");
+	file("proc/200/fdinfo/3", "mnt_id:\t24\nfuse_connection:\t60\n");
+	task(200, 200, UNMARKED);
+	CHECK_STR(verdicts(), "fail unmarked lower");
+	/* it has no connection, and this kernel tells of which each is */
+	symlink_to("proc/300/fd/3", "/dev/fuse");
+	file("proc/300/fdinfo/3", "mnt_id:\t24\n");
+	CHECK(unlink(below("proc/200/fd/3")) == 0);
+	CHECK_STR(verdicts(), "warn not-seen /srv");
+}
+
 static void judges_memory(void)
 {
 	set_up();
@@ -249,6 +267,11 @@ static void judges_control_groups(void)
 	set_up();
 	file("sys/fs/cgroup/system.slice/server.service/io.max", "8:0 wbps=1000\n");
 	CHECK_STR(verdicts(), "warn io-limit server");
+	set_up();
+	file("proc/self/mountinfo",
+	     MOUNTS "25 20 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+	file("sys/fs/cgroup/unified/system.slice/server.service/cgroup.freeze", "1\n");
+	CHECK_STR(verdicts(), "fail frozen server");
 	set_up();
 	file("proc/100/cgroup", "5:memory:/a/b\n4:freezer:/\n0::/\n");
 	file("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
@@ -292,11 +315,19 @@ static void judges_needs(void)
 	set_up();
 	file("proc/sys/kernel/core_pattern", "/mnt/top/core.%p\n");
 	CHECK_STR(verdicts(), "warn core-above server");
+	file("proc/100/limits", "Limit  Soft Limit  Hard Limit  Units\n"
+				"Max core file size        0       unlimited      bytes\n");
+	CHECK_STR(verdicts(), "");
+	file("proc/100/limits", "Max core file size        unlimited  unlimited      bytes\n");
+	CHECK_STR(verdicts(), "warn core-above server");
 	file("proc/sys/kernel/core_pattern", "/var/core.%p\n");
 	CHECK_STR(verdicts(), "");
 	file("proc/sys/kernel/core_pattern", "|/mnt/top/core\n");
 	CHECK_STR(verdicts(), "");
 	file("proc/swaps", "Filename Type Size Used Priority\n/mnt/top/swap\tfile\t1000\t0\t-2\n");
+	CHECK_STR(verdicts(), "fail swap-above server");
+	file("proc/swaps",
+	     "Filename Type Size Used Priority\n/mnt/top/a\\040b\tfile\t1000\t0\t-2\n");
 	CHECK_STR(verdicts(), "fail swap-above server");
 	file("proc/swaps", "Filename Type Size Used Priority\n/swap file 1000 0 -2\n");
 	CHECK_STR(verdicts(), "");
@@ -310,6 +341,12 @@ static void judges_loop_devices(void)
 	/* on a disk of this machine that does no harm */
 	file("sys/devices/loop0/loop/backing_file", "/srv/image\n");
 	CHECK(!strstr(verdicts(), "loop-buffered"));
+	set_up();
+	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/x (deleted)/image\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/devices/loop0/loop/backing_file", "/nowhere/image\n");
+	file("proc/self/mountinfo", "31 20 7:0 / /mnt/top rw shared:1 - xfs /dev/loop0 rw\n");
+	CHECK_STR(verdicts(), "warn not-seen loop0");
 	set_up();
 	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/image (deleted)\n");
 	CHECK_STR(verdicts(), "warn loop-deleted loop0");
@@ -369,6 +406,23 @@ static void finds_fuseblk(void)
 	stack_destroy(&stack);
 }
 
+/* A thread of the server waits in the disk for its end. Others have it open, too. */
+static void finds_nbd(void)
+{
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
+	device("nbd0", 43, 0);
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+	file("sys/devices/nbd0/pid", "301\n");
+	file("proc/300/comm", "qemu-nbd\n");
+	symlink_to("proc/300/fd/9", "/dev/nbd0");
+	task(300, 300, UNMARKED);
+	file("proc/300/task/301/comm", "qemu-nbd\n");
+	symlink_to("proc/400/fd/9", "/dev/nbd0");
+	task(400, 400, UNMARKED);
+	CHECK_STR(verdicts(), "fail unmarked qemu-nbd");
+}
+
 /* A disk that tcmu-runner serves, below an ext4. */
 static void finds_tcmu(void)
 {
@@ -393,9 +447,16 @@ static void finds_tcmu(void)
 
 static void judges_images(void)
 {
+	char text[256];
 	struct statfs fs;
+	struct stat st;
 
 	set_up();
+	/* the image is on the filesystem that the files of this machine are on */
+	CHECK(stat(root, &st) == 0);
+	(void)snprintf(text, sizeof(text), "20 1 %u:%u / / rw - ext4 /dev/sda1 rw\n",
+		       major(st.st_dev), minor(st.st_dev));
+	file("proc/self/mountinfo", text);
 	file("sys/devices/loop0/loop/backing_file", "/srv/image\n");
 	file("srv/image", "");
 	CHECK(truncate(below("srv/image"), 1 << 20) == 0);
@@ -403,6 +464,11 @@ static void judges_images(void)
 	CHECK(statfs(below("srv/image"), &fs) == 0);
 	CHECK(truncate(path, (off_t)(fs.f_bavail + 1000) * fs.f_bsize) == 0);
 	CHECK_STR(verdicts(), "warn sparse-image loop0");
+	file("sys/devices/loop0/loop/backing_file", "/srv/image (deleted)\n");
+	CHECK_STR(verdicts(), "warn loop-deleted loop0");
+	CHECK(symlink("image", below("srv/link")) == 0);
+	file("sys/devices/loop0/loop/backing_file", "/srv/link\n");
+	CHECK_STR(verdicts(), "");
 	set_up();
 	file("proc/self/mountinfo", MOUNTS "40 20 8:2 / /mnt/a rw - ext4 /dev/sda2 rw,barrier=1\n");
 	CHECK_STR(verdicts(), "");
@@ -465,7 +531,9 @@ static void reads_layers(void)
 
 	set_up();
 	file("proc/self/mountinfo",
-	     MOUNTS "50 20 0:70 / /mnt/o rw - overlay o rw,lowerdir=/mnt/top/a:/b,upperdir=/c\n"
+	     MOUNTS "50 20 0:70 / /mnt/o rw - overlay o rw,"
+		    "lowerdir=/mnt/top/a:/mnt/with\\040blank/\\:x,upperdir=/c\n"
+		    "52 20 0:72 / /mnt/t rw - tmpfs /dev/sda1 rw\n"
 		    "51 20 0:71 / /mnt/b rw - btrfs /dev/sda1 rw\n");
 	directory("sys/fs/btrfs/features");
 	file("sys/fs/btrfs/1234/devices/sda1/x", "");
@@ -473,7 +541,9 @@ static void reads_layers(void)
 	CHECK_EQ(stack_create(&stack, &machine.system), 0);
 	CHECK_EQ(stack_scan(&stack), 0);
 	CHECK(leads(&stack, EDGE_FILE, "/mnt/o", "/mnt/top"));
+	CHECK(leads(&stack, EDGE_FILE, "/mnt/o", "/mnt/with blank"));
 	CHECK(leads(&stack, EDGE_FILE, "/mnt/o", "/"));
+	CHECK(!leads(&stack, EDGE_ON, "/mnt/t", "sda1"));
 	CHECK(leads(&stack, EDGE_ON, "/mnt/b", "sda1"));
 	CHECK(leads(&stack, EDGE_ON, "/mnt/b", "loop0"));
 	stack_destroy(&stack);
@@ -496,6 +566,7 @@ int main(void)
 	RUN(draws_the_stack);
 	RUN(finds_nothing_on_a_healthy_machine);
 	RUN(judges_marks);
+	RUN(judges_lower_servers);
 	RUN(judges_memory);
 	RUN(judges_states);
 	RUN(judges_control_groups);
@@ -504,6 +575,7 @@ int main(void)
 	RUN(judges_timeouts);
 	RUN(judges_peers);
 	RUN(finds_fuseblk);
+	RUN(finds_nbd);
 	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_kernels);

@@ -420,7 +420,7 @@ static void errors_of_syncs_are_harvested(void)
 	CHECK(close(good) == 0);
 }
 
-/* The kernel has taken the answer in slot 0, which the dead server didn't see, and not the other. */
+/* The kernel has taken the answer in slot 0, which the dead server didn't see; not in slot 1. */
 static void answers_are_harvested(void)
 {
 	struct handover_queue *queue = &handover.queue[0];
