@@ -18,7 +18,7 @@
 struct line {
 	unsigned id, major, minor;
 	uint64_t ns; /* of the mount */
-	char *root, *point, *options, *type, *source, *super_options;
+	char *point, *options, *type, *source, *super_options;
 };
 
 #define NAMESPACE_MOUNTS_MAX 1024
@@ -57,7 +57,6 @@ static bool parse(char *text, struct line *ret_line)
 	if (sscanf(field[0], "%u", &line.id) != 1 ||
 	    sscanf(field[2], "%u:%u", &line.major, &line.minor) != 2)
 		return false;
-	line.root = field[3];
 	line.point = field[4];
 	line.options = field[5];
 	/* tags have a colon, so the dash is the first lone one */
@@ -71,7 +70,6 @@ static bool parse(char *text, struct line *ret_line)
 	if (!rest)
 		return false;
 	line.super_options = rest;
-	system_unescape(line.root);
 	system_unescape(line.point);
 	system_unescape(line.source);
 	*ret_line = line;
@@ -132,7 +130,6 @@ static void add_mount(struct stack *stack, const struct line *line)
 		.filesystem = node,
 		.ns = line->ns,
 		.point = graph_text(graph, line->point),
-		.root = graph_text(graph, line->root),
 	};
 }
 

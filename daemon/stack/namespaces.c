@@ -43,7 +43,7 @@ static int read_namespace(void *arg, const char *name)
 		return 1;
 	}
 	if (stack_read_mounts(stack, pid, ns) == 0)
-		stack->namespaces[stack->namespace_count++] = (struct namespace){ ns, pid };
+		stack->namespaces[stack->namespace_count++] = (struct mount_namespace){ ns, pid };
 	return 0;
 }
 

@@ -18,12 +18,10 @@ struct mount {
 	uint32_t filesystem; /* node */
 	uint64_t ns;	     /* its mount namespace (inode number); 0: ours */
 	const char *point;   /* where it is mounted, as its namespace sees that */
-	const char *root;    /* which directory of the filesystem is mounted */
 };
 
 /* A mount namespace other than ours, and a process that is in it. */
-struct namespace
-{
+struct mount_namespace {
 	uint64_t number;
 	pid_t pid;
 };
@@ -42,7 +40,7 @@ struct stack {
 	struct graph graph;
 	struct mount *mounts;
 	uint32_t mount_count, mount_max;
-	struct namespace namespaces[STACK_NAMESPACES_MAX]; /* whose mounts were read */
+	struct mount_namespace namespaces[STACK_NAMESPACES_MAX]; /* whose mounts were read */
 	uint32_t namespace_count;
 	const char *unseen[STACK_UNSEEN_MAX]; /* sentences without a full stop */
 	uint32_t unseen_count;
@@ -75,12 +73,12 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path);
 const struct mount *stack_mount(const struct stack *stack, uint32_t id);
 
 /* What the files of stack/ do for stack_scan(), in this order. */
-int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns);  /* PID 0: ours */
-void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* what these lie on */
+int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* PID 0: ours */
+int stack_read_namespaces(struct stack *stack);			    /* others, of all processes */
 void stack_read_loops(struct stack *stack);
+void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* what these lie on */
 void stack_read_swaps(struct stack *stack);
 void stack_read_devices(struct stack *stack); /* those that hold something, mounted or not */
-int stack_read_namespaces(struct stack *stack);
 int stack_read_servers(struct stack *stack);
 void stack_read_needs(struct stack *stack, uint32_t process); /* of each server */
 
