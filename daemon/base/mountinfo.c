@@ -19,34 +19,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "base/procfs.h"
 
 /* Linux 6.8 */
 #define STATX_MNT_ID_UNIQUE_ 0x4000u
 
 #define SYMLINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
-
-static int octal(char c)
-{
-	return c >= '0' && c <= '7' ? c - '0' : -1;
-}
-
-/* Undoes \ooo in place. */
-static void unescape(char *text)
-{
-	char *out = text;
-
-	while (*text) {
-		if (text[0] == '\\' && octal(text[1]) >= 0 && octal(text[2]) >= 0 &&
-		    octal(text[3]) >= 0) {
-			*out++ = (char)(octal(text[1]) << 6 | octal(text[2]) << 3 | octal(text[3]));
-			text += 4;
-		} else {
-			*out++ = *text++;
-		}
-	}
-	*out = '\0';
-}
 
 /* N of FUSE's user_id=N among the super options, or 0. */
 static uid_t read_owner(char *super_options)
@@ -60,43 +39,63 @@ static uid_t read_owner(char *super_options)
 	return 0;
 }
 
-static bool is_fuse_type(const char *type)
+bool mountinfo_is_fuse(const char *type)
 {
 	return strncmp(type, "fuse", 4) == 0 &&
 	       (type[4] == '\0' || type[4] == '.' || strncmp(type + 4, "blk", 3) == 0);
 }
 
-/* Parses LINE, which it cuts up. *RET_MOUNTPOINT is a part of it. Returns false on an error. */
-static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mountpoint)
+bool mountinfo_parse(char *line, struct mountinfo_line *ret_line)
 {
-	struct mountinfo info = { 0 };
-	char *field[5], *rest = line, *type, *super_options;
+	struct mountinfo_line cut = { 0 };
+	char *field[6], *rest = line;
 
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
 		field[i] = strsep(&rest, " ");
 		if (!rest)
 			return false;
 	}
-	unescape(field[4]);
-	if (sscanf(field[0], "%u", &info.id) != 1 ||
-	    sscanf(field[2], "%u:%u", &info.major, &info.minor) != 2)
+	if (sscanf(field[0], "%u", &cut.id) != 1 ||
+	    sscanf(field[2], "%u:%u", &cut.major, &cut.minor) != 2)
 		return false;
-	/* no earlier field is a lone dash: options come first, and tags have a colon */
-	rest = strstr(rest, " - ");
+	cut.root = field[3];
+	cut.point = field[4];
+	cut.options = field[5];
+	/* tags have a colon, so the first lone dash ends them; without tags, it comes at once */
+	rest = strncmp(rest, "- ", 2) == 0 ? rest - 1 : strstr(rest, " - ");
 	if (!rest)
 		return false;
 	rest += strlen(" - ");
-	type = strsep(&rest, " ");
-	(void)strsep(&rest, " "); /* the source */
-	super_options = rest;
+	cut.type = strsep(&rest, " ");
+	cut.source = strsep(&rest, " ");
+	if (!rest)
+		return false;
+	cut.super_options = rest;
+	procfs_unescape(cut.root);
+	procfs_unescape(cut.point);
+	procfs_unescape(cut.source);
+	*ret_line = cut;
+	return true;
+}
 
-	info.is_whole = strcmp(field[3], "/") == 0;
-	info.is_fuse = is_fuse_type(type);
+/* Parses LINE, which it cuts up. *RET_MOUNTPOINT is a part of it. Returns false on an error. */
+static bool parse(char *line, struct mountinfo *ret_info, const char **ret_mountpoint)
+{
+	struct mountinfo_line cut;
+	struct mountinfo info = { 0 };
+
+	if (!mountinfo_parse(line, &cut))
+		return false;
+	info.id = cut.id;
+	info.major = cut.major;
+	info.minor = cut.minor;
+	info.is_whole = strcmp(cut.root, "/") == 0;
+	info.is_fuse = mountinfo_is_fuse(cut.type);
 	if (info.is_fuse)
-		info.owner = read_owner(super_options);
-	(void)snprintf(info.type, sizeof(info.type), "%s", type); /* a long one is cut */
+		info.owner = read_owner(cut.super_options);
+	(void)snprintf(info.type, sizeof(info.type), "%s", cut.type); /* a long one is cut */
 	*ret_info = info;
-	*ret_mountpoint = field[4];
+	*ret_mountpoint = cut.point;
 	return true;
 }
 

@@ -19,6 +19,19 @@ struct mountinfo {
 	char type[32];
 };
 
+/* A line of mountinfo, cut up. The fields are parts of the line. */
+struct mountinfo_line {
+	uint32_t id, major, minor;
+	char *root, *point, *options; /* without escapes; the options are the mount's own */
+	char *type, *source, *super_options;
+};
+
+/* Cuts up LINE, which has no newline. Returns false if it isn't a line of mountinfo. */
+bool mountinfo_parse(char *line, struct mountinfo_line *ret_line);
+
+/* Whether filesystems of TYPE are served through /dev/fuse: fuse, fuse.X or fuseblk. */
+bool mountinfo_is_fuse(const char *type);
+
 /*
  * Finds the topmost mount at the absolute path MOUNTPOINT, which is compared as text. Returns 0,
  * -ENOENT if nothing is mounted there, or -errno.

@@ -126,6 +126,27 @@ ssize_t procfs_read_text(int dir_fd, const char *path, char *text, size_t size)
 	return (ssize_t)used;
 }
 
+static int octal(char c)
+{
+	return c >= '0' && c <= '7' ? c - '0' : -1;
+}
+
+void procfs_unescape(char *text)
+{
+	char *out = text;
+
+	while (*text) {
+		if (text[0] == '\\' && octal(text[1]) >= 0 && octal(text[2]) >= 0 &&
+		    octal(text[3]) >= 0) {
+			*out++ = (char)(octal(text[1]) << 6 | octal(text[2]) << 3 | octal(text[3]));
+			text += 4;
+		} else {
+			*out++ = *text++;
+		}
+	}
+	*out = '\0';
+}
+
 char *procfs_put_number(uint32_t number, char *at)
 {
 	char digits[10];

@@ -29,6 +29,9 @@ int procfs_read_setting(const char *path, uint64_t *ret_number);
  */
 ssize_t procfs_read_text(int dir_fd, const char *path, char *text, size_t size);
 
+/* Undoes in place the \ooo by which the kernel writes blanks and the like in its tables. */
+void procfs_unescape(char *text);
+
 /* Writes NUMBER to AT, at most ten digits without a NUL. Returns the end of the digits. */
 char *procfs_put_number(uint32_t number, char *at);
 

@@ -113,8 +113,10 @@ static void reply(struct queue *queue, struct request *request, int error, uint3
 {
 	(void)request_reply(queue->arena, request, error, body_len); /* the transport finds it */
 	if (request->drops && dropper_put(queue->dropper, request))
-		return;		/* comes back, or is answered, by outbox_answer() */
-	request->drops = false; /* nor does an heir drop anything that answers it again */
+		return; /* comes back, or is answered, by outbox_answer() */
+
+	/* an heir that answers it again has nothing to drop */
+	request->drops = false;
 	send_reply(queue, request);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
+#include "base/procfs.h"
 #include "stack/mapper.h"
 
 /* Format and arguments of a path below a device's directory. */
@@ -21,14 +22,6 @@
 static bool starts_with(const char *text, const char *start)
 {
 	return strncmp(text, start, strlen(start)) == 0;
-}
-
-/* The last part of a path. */
-static const char *last_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 /* The device that is named so below /sys/class/block, where "!" stands for "/". */
@@ -205,12 +198,10 @@ static uint32_t filesystem_of_loop(const struct stack *stack, dev_t dev, const c
 /* A device or a file at PATH, which it cuts. DEV: a loop device, or 0. */
 static void lie_on_path(struct stack *stack, uint32_t node, dev_t dev, char *path)
 {
-	static const char deleted[] = " (deleted)";
-	size_t len = strlen(path);
 	uint32_t device;
 
-	if (len > strlen(deleted) && strcmp(path + len - strlen(deleted), deleted) == 0)
-		path[len - strlen(deleted)] = '\0';
+	if (system_is_deleted(path))
+		path[strlen(path) - strlen(SYSTEM_DELETED)] = '\0';
 	if (path[0] != '/')
 		return;
 	device = stack_device_named(stack, path);
@@ -294,7 +285,7 @@ uint32_t stack_device(struct stack *stack, dev_t dev)
 	if (system_link(stack->system, PATH("sys/dev/block/%u:%u", OF(dev)), link, sizeof(link)) <
 	    0)
 		return GRAPH_NONE;
-	name = last_of(link);
+	name = basename(link);
 	type_of(stack, dev, name, type, sizeof(type));
 	node = graph_add(&stack->graph, NODE_DEVICE, dev, name, type);
 	if (node != GRAPH_NONE)
@@ -343,7 +334,7 @@ void stack_read_swaps(struct stack *stack)
 			continue;
 		line += strspn(line, " \t");
 		type = strsep(&line, " \t");
-		system_unescape(name);
+		procfs_unescape(name);
 		node = graph_add(&stack->graph, NODE_SWAP, row++, name, type);
 		if (node != GRAPH_NONE)
 			lie_on_path(stack, node, 0, name);

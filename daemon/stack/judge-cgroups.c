@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macro.h"
 #include "stack/judge.h"
 
 /* A memory limit of version 1 that is none: the largest multiple of a page, or nearly. */
@@ -65,7 +66,7 @@ static void judge_version_1(const struct group *group)
 	if (has_value(group, "memory.limit_in_bytes", "", value, sizeof(value)) &&
 	    strtoll(value, NULL, 10) < NO_LIMIT_BYTES)
 		say(group, RULE_MEMORY_LIMIT, group->severity, "memory.limit_in_bytes", value);
-	for (size_t i = 0; i < sizeof(throttles) / sizeof(throttles[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(throttles); i++) {
 		if (has_value(group, throttles[i], "", value, sizeof(value)))
 			say(group, RULE_IO_LIMIT, group->severity, throttles[i], value);
 	}

@@ -8,6 +8,7 @@
 
 /* A version as a number: 6.1.116 is VERSION(6, 1, 116). */
 #define VERSION(major, minor, patch) ((major) << 20 | (minor) << 10 | (patch))
+#define PART_MAX		     1023u
 
 static bool is_server(const struct node *node)
 {
@@ -44,11 +45,10 @@ static const struct bug {
 };
 
 /*
- * Reads the kernel's version into TEXT and returns it as a number, or 0. Debian's release, such as
- * 6.1.0-57, is that of an interface. The version is in /proc/version, behind the last "Debian ",
- * as that of the compiler comes first.
+ * Debian's release, such as 6.1.0-57, is that of an interface. The version is in /proc/version,
+ * behind the last "Debian ", as that of the compiler comes first.
  */
-static uint32_t version_of(const struct system *system, char *text, size_t size)
+uint32_t judge_kernel_version(const struct system *system)
 {
 	unsigned major = 0, minor = 0, patch = 0;
 	char line[512], *at = NULL;
@@ -61,21 +61,20 @@ static uint32_t version_of(const struct system *system, char *text, size_t size)
 		at = line + strcspn(line, "0123456789");
 	if (sscanf(at, "%u.%u.%u", &major, &minor, &patch) < 2)
 		return 0;
-	(void)snprintf(text, size, "%u.%u.%u", major, minor, patch);
-	return VERSION(major, minor, MIN(patch, 1023u));
+	return VERSION(major, minor, MIN(patch, PART_MAX));
 }
 
 void judge_kernel(struct judge *judge, uint32_t node)
 {
-	char text[32];
-	uint32_t version = version_of(judge->stack->system, text, sizeof(text));
+	uint32_t version = judge->kernel;
 
 	for (size_t i = 0; version && i < ARRAY_SIZE(bugs); i++) {
 		const struct bug *bug = &bugs[i];
 
 		if (version >= bug->from && version < bug->fixed &&
 		    bug->meets(&judge->stack->graph.nodes[node]))
-			judge_say(judge, RULE_KERNEL_BUG, bug->severity, node, "%s: %s", text,
+			judge_say(judge, RULE_KERNEL_BUG, bug->severity, node, "%u.%u.%u: %s",
+				  version >> 20, version >> 10 & PART_MAX, version & PART_MAX,
 				  bug->text);
 	}
 }

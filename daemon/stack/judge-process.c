@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "caisson/reclaim.h"
 #include "stack/judge.h"
-
-/* Of a task's flags, in field 9 of its stat file (include/linux/sched.h). */
-#define PF_MEMALLOC_NOIO  0x00080000u
-#define PF_LOCAL_THROTTLE 0x00100000u
-#define FLUSHER_FLAGS	  (PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE)
 
 #define OOM_NEVER (-1000)
 
@@ -40,7 +36,7 @@ static int look_at_task(void *arg, const char *name)
 	tasks->count++;
 	if (atoi(name) == tasks->pid)
 		tasks->state = state;
-	if ((flags & FLUSHER_FLAGS) != FLUSHER_FLAGS) {
+	if (!caisson_flags_are_marked(flags)) {
 		tasks->unmarked++;
 		tasks->unmarked_tid = atoi(name);
 		tasks->unmarked_flags = flags;
@@ -64,7 +60,7 @@ static void judge_marks(struct judge *judge, uint32_t node, enum severity severi
 			  severity, node,
 			  "%u of %u tasks; /proc/%d/task/%d/stat: flags %#x lack %#x",
 			  tasks.unmarked, tasks.count, tasks.pid, tasks.unmarked_tid,
-			  tasks.unmarked_flags, FLUSHER_FLAGS & ~tasks.unmarked_flags);
+			  tasks.unmarked_flags, CAISSON_FLUSHER_MASK & ~tasks.unmarked_flags);
 	if (tasks.state == 'T' || tasks.state == 't')
 		judge_say(judge, RULE_STOPPED, SEVERITY_FAIL, node, "/proc/%d/stat: state %c",
 			  tasks.pid, tasks.state);

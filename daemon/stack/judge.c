@@ -200,14 +200,6 @@ static void judge_image(struct judge *judge, uint32_t node, uint32_t lower, cons
 			  allocated, (uint64_t)st.st_size, space);
 }
 
-static bool is_deleted(const char *path)
-{
-	static const char deleted[] = " (deleted)";
-	size_t len = strlen(path);
-
-	return len > strlen(deleted) && strcmp(path + len - strlen(deleted), deleted) == 0;
-}
-
 static void judge_loop(struct judge *judge, uint32_t node)
 {
 	const struct stack *stack = judge->stack;
@@ -218,7 +210,7 @@ static void judge_loop(struct judge *judge, uint32_t node)
 	if (system_read(stack->system, PATH("sys/class/block/%s/loop/backing_file", loop->name),
 			path, sizeof(path)) <= 0)
 		return;
-	if (is_deleted(path))
+	if (system_is_deleted(path))
 		judge_say(judge, RULE_LOOP_DELETED, SEVERITY_WARN, node,
 			  "/sys/class/block/%s/loop/backing_file: %s", loop->name, path);
 	if (loop->first_lower == GRAPH_NONE)
@@ -229,7 +221,7 @@ static void judge_loop(struct judge *judge, uint32_t node)
 	graph_each_lower (&stack->graph, node, edge) {
 		bool is_local = stack_is_local(stack, edge->lower);
 
-		if (is_local && edge->kind == EDGE_FILE && !is_deleted(path))
+		if (is_local && edge->kind == EDGE_FILE && !system_is_deleted(path))
 			judge_image(judge, node, edge->lower, edge->text);
 		if (!direct && !is_local)
 			judge_say(judge, RULE_LOOP_BUFFERED, SEVERITY_WARN, node,
@@ -372,7 +364,10 @@ static int by_severity(const void *a, const void *b)
 
 int judge_stack(struct judge *judge, struct stack *stack, const uint8_t *asked)
 {
-	*judge = (struct judge){ .stack = stack, .asked = asked };
+	*judge = (struct judge){
+		.stack = stack,
+		.kernel = judge_kernel_version(stack->system),
+	};
 	judge->above = calloc(MAX(stack->graph.node_count, 1u), 1);
 	if (!judge->above)
 		return -ENOMEM;

@@ -29,8 +29,8 @@ struct verdict {
 
 struct judge {
 	struct stack *stack;
-	const uint8_t *asked; /* a byte for each node: whether it is to be judged */
-	uint8_t *above;	      /* room for a byte for each node */
+	uint8_t *above;	 /* room for a byte for each node */
+	uint32_t kernel; /* its version (judge-kernel.c) */
 	struct verdict verdicts[JUDGE_VERDICTS_MAX];
 	uint32_t count, left_off;
 	enum severity worst; /* of all verdicts, also of those that were left off */
@@ -83,7 +83,8 @@ void judge_say(struct judge *judge, enum rule_index rule, enum severity severity
 /* Whether a filesystem, a device or swap lies on NODE. */
 bool judge_is_stacked(const struct stack *stack, uint32_t node);
 
-/* Judges NODE by the kernel's version. */
+/* The kernel's version as a number, or 0; and what NODE meets of its bugs. */
+uint32_t judge_kernel_version(const struct system *system);
 void judge_kernel(struct judge *judge, uint32_t node);
 
 /* Judges the process NODE. */

@@ -13,13 +13,8 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
-
-/* A line of mountinfo, cut up. */
-struct line {
-	unsigned id, major, minor;
-	uint64_t ns; /* of the mount */
-	char *point, *options, *type, *source, *super_options;
-};
+#include "base/mountinfo.h"
+#include "base/procfs.h"
 
 #define NAMESPACE_MOUNTS_MAX 1024
 
@@ -41,39 +36,6 @@ static bool is_one_of(const char *word, const char *const *words, size_t count)
 			return true;
 	}
 	return false;
-}
-
-/* Cuts TEXT up. Returns false if it isn't a line of mountinfo. */
-static bool parse(char *text, struct line *ret_line)
-{
-	struct line line = { 0 };
-	char *field[6], *rest = text;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
-		field[i] = strsep(&rest, " ");
-		if (!rest)
-			return false;
-	}
-	if (sscanf(field[0], "%u", &line.id) != 1 ||
-	    sscanf(field[2], "%u:%u", &line.major, &line.minor) != 2)
-		return false;
-	line.point = field[4];
-	line.options = field[5];
-	/* tags have a colon, so the dash is the first lone one */
-	rest = strncmp(rest, "- ", 2) == 0 ? rest + 2 : strstr(rest, " - ");
-	if (!rest)
-		return false;
-	if (*rest == ' ')
-		rest += 3;
-	line.type = strsep(&rest, " ");
-	line.source = strsep(&rest, " ");
-	if (!rest)
-		return false;
-	line.super_options = rest;
-	system_unescape(line.point);
-	system_unescape(line.source);
-	*ret_line = line;
-	return true;
 }
 
 static bool has_option(const char *options, const char *word)
@@ -99,19 +61,19 @@ static bool option_value(const char *options, const char *key, char *value, size
 			at++;
 		if (strncmp(at, key, len) == 0) {
 			(void)snprintf(value, size, "%.*s", (int)strcspn(at + len, ","), at + len);
-			system_unescape(value);
+			procfs_unescape(value);
 			return true;
 		}
 	}
 	return false;
 }
 
-static void add_mount(struct stack *stack, const struct line *line)
+static void add_mount(struct stack *stack, const struct mountinfo_line *line, uint64_t ns)
 {
 	struct graph *graph = &stack->graph;
 	uint32_t node;
 
-	if (strcmp(line->type, "cgroup2") == 0 && !line->ns && !*stack->cgroup2)
+	if (strcmp(line->type, "cgroup2") == 0 && !ns && !*stack->cgroup2)
 		stack->cgroup2 = graph_text(graph, line->point);
 	if (is_one_of(line->type, pseudo, ARRAY_SIZE(pseudo)))
 		return;
@@ -128,7 +90,7 @@ static void add_mount(struct stack *stack, const struct line *line)
 	stack->mounts[stack->mount_count++] = (struct mount){
 		.id = line->id,
 		.filesystem = node,
-		.ns = line->ns,
+		.ns = ns,
 		.point = graph_text(graph, line->point),
 	};
 }
@@ -152,7 +114,7 @@ static bool has_room(const struct stack *stack, uint64_t ns, uint32_t count)
 int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 {
 	struct system_lines lines;
-	struct line line;
+	struct mountinfo_line line;
 	uint32_t count = 0;
 	char *text;
 	int r = open_mountinfo(stack, pid, &lines);
@@ -164,10 +126,8 @@ int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 			stack_unseen(stack, "some mounts of the namespace of process %d", pid);
 			break;
 		}
-		if (!parse(text, &line))
-			continue;
-		line.ns = ns;
-		add_mount(stack, &line);
+		if (mountinfo_parse(text, &line))
+			add_mount(stack, &line, ns);
 	}
 	system_lines_close(&lines);
 	return 0;
@@ -208,14 +168,15 @@ static void lie_on_paths(struct stack *stack, uint32_t node, const char *paths, 
 	}
 }
 
-static void lie_on_layers(struct stack *stack, uint32_t node, const struct line *line)
+static void lie_on_layers(struct stack *stack, uint32_t node, const struct mountinfo_line *line,
+			  uint64_t ns)
 {
 	static const char *const keys[] = { "upperdir=", "lowerdir=", "workdir=" };
 	char value[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (option_value(line->super_options, keys[i], value, sizeof(value)))
-			lie_on_paths(stack, node, value, line->ns);
+			lie_on_paths(stack, node, value, ns);
 	}
 }
 
@@ -253,7 +214,7 @@ static int btrfs_filesystem(void *arg, const char *uuid)
 	return 1;
 }
 
-static void lie_on_source(struct stack *stack, uint32_t node, const struct line *line)
+static void lie_on_source(struct stack *stack, uint32_t node, const struct mountinfo_line *line)
 {
 	/* of a list, as bcachefs has it, the first */
 	char first[PATH_MAX];
@@ -271,7 +232,7 @@ static void lie_on_source(struct stack *stack, uint32_t node, const struct line 
 }
 
 /* Devices that hold a journal or the real-time data apart from the rest. */
-static void lie_on_more(struct stack *stack, uint32_t node, const struct line *line)
+static void lie_on_more(struct stack *stack, uint32_t node, const struct mountinfo_line *line)
 {
 	static const char *const keys[] = { "logdev=", "rtdev=" };
 	char value[PATH_MAX];
@@ -284,7 +245,8 @@ static void lie_on_more(struct stack *stack, uint32_t node, const struct line *l
 }
 
 /* The addresses of a CephFS are in its source: "ADDRESS:PORT[,ADDRESS:PORT…]:/PATH". */
-static void serve_from_monitors(struct stack *stack, uint32_t node, const struct line *line)
+static void serve_from_monitors(struct stack *stack, uint32_t node,
+				const struct mountinfo_line *line)
 {
 	char value[256], *rest = value, *one;
 
@@ -301,7 +263,8 @@ static void serve_from_monitors(struct stack *stack, uint32_t node, const struct
 	}
 }
 
-static void link_filesystem(struct stack *stack, uint32_t node, const struct line *line)
+static void link_filesystem(struct stack *stack, uint32_t node, const struct mountinfo_line *line,
+			    uint64_t ns)
 {
 	char value[256];
 
@@ -310,9 +273,9 @@ static void link_filesystem(struct stack *stack, uint32_t node, const struct lin
 			      stack_device(stack, makedev(line->major, line->minor)), "");
 		lie_on_more(stack, node, line);
 	} else if (strcmp(line->type, "overlay") == 0) {
-		lie_on_layers(stack, node, line);
+		lie_on_layers(stack, node, line, ns);
 	} else if (strcmp(line->type, "ecryptfs") == 0) {
-		lie_on_paths(stack, node, line->source, line->ns);
+		lie_on_paths(stack, node, line->source, ns);
 	} else if (strcmp(line->type, "ceph") == 0) {
 		serve_from_monitors(stack, node, line);
 	} else if (option_value(line->super_options, "addr=", value, sizeof(value))) {
@@ -325,7 +288,7 @@ static void link_filesystem(struct stack *stack, uint32_t node, const struct lin
 void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 {
 	struct system_lines lines;
-	struct line line;
+	struct mountinfo_line line;
 	char *text;
 
 	if (open_mountinfo(stack, pid, &lines) < 0)
@@ -333,12 +296,11 @@ void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns)
 	while ((text = system_lines_next(&lines))) {
 		uint32_t node;
 
-		if (!parse(text, &line))
+		if (!mountinfo_parse(text, &line))
 			continue;
-		line.ns = ns;
 		node = graph_find(&stack->graph, NODE_FILESYSTEM, makedev(line.major, line.minor));
 		if (node != GRAPH_NONE && stack->graph.nodes[node].first_lower == GRAPH_NONE)
-			link_filesystem(stack, node, &line);
+			link_filesystem(stack, node, &line, ns);
 	}
 	system_lines_close(&lines);
 }

@@ -6,7 +6,7 @@
  *                number, which is the filesystem's st_dev: the major number in the upper 12 bits.
  *                On others it takes a guess.
  *   /dev/ublkcN  ublk: the server of /dev/ublkbN
- *   /dev/nbdN    nbd: who serves, or who asks a server
+ *   /dev/nbdN    nbd: the process whose thread waits in the disk for its end
  *   /dev/uioN    TCM in user space (tcmu-runner): tcmu.c finds the disk
  */
 #include <errno.h>
@@ -165,20 +165,12 @@ static int look_at_process(void *arg, const char *name)
 	return 0;
 }
 
-/* The last part of a path. */
-static const char *last_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* Whether ARGUMENT of a command line is MOUNTPOINT, perhaps as a relative path. */
 static bool is_mountpoint(const char *argument, const char *mountpoint)
 {
 	if (argument[0] == '/')
 		return strcmp(argument, mountpoint) == 0;
-	return *argument && strcmp(last_of(argument), last_of(mountpoint)) == 0;
+	return *argument && strcmp(basename(argument), basename(mountpoint)) == 0;
 }
 
 static bool has_argument(struct stack *stack, pid_t pid, const char *mountpoint)

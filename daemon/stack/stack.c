@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "base/mountinfo.h"
 
 /* Enough for a machine with thousands of mounts. All of it is about 6 MiB. */
 enum { NODES_MAX = 16384, EDGES_MAX = 65536, MOUNTS_MAX = 16384 };
@@ -132,9 +133,7 @@ void stack_serve_remotely(struct stack *stack, uint32_t node, const char *addres
 
 bool stack_is_fuse(const struct node *node)
 {
-	return node->kind == NODE_FILESYSTEM &&
-	       (strcmp(node->type, "fuse") == 0 || strncmp(node->type, "fuse.", 5) == 0 ||
-		strcmp(node->type, "fuseblk") == 0);
+	return node->kind == NODE_FILESYSTEM && mountinfo_is_fuse(node->type);
 }
 
 bool stack_has_server(const struct stack *stack, uint32_t node)

@@ -31,24 +31,6 @@ struct system_path system_path(const char *format, ...)
 	return path;
 }
 
-void system_unescape(char *text)
-{
-	char *out = text;
-
-	for (; *text; text++) {
-		unsigned code;
-
-		if (text[0] == '\\' && sscanf(text + 1, "%3o", &code) == 1 &&
-		    strspn(text + 1, "01234567") >= 3) {
-			*out++ = (char)code;
-			text += 3;
-		} else {
-			*out++ = *text;
-		}
-	}
-	*out = '\0';
-}
-
 ssize_t system_read(const struct system *system, const char *path, char *text, size_t size)
 {
 	ssize_t len = procfs_read_text(system->root_fd, path, text, size);
@@ -98,6 +80,13 @@ ssize_t system_link(const struct system *system, const char *path, char *text, s
 		return -ENAMETOOLONG;
 	text[len] = '\0';
 	return len;
+}
+
+bool system_is_deleted(const char *path)
+{
+	size_t len = strlen(path), end = strlen(SYSTEM_DELETED);
+
+	return len > end && strcmp(path + len - end, SYSTEM_DELETED) == 0;
 }
 
 static int open_path(const struct system *system, const char *path, int flags, int *ret_fd)

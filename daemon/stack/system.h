@@ -27,9 +27,6 @@ struct system_path system_path(const char *format, ...) __attribute__((format(pr
 /* The same as a string that lives as long as the expression that PATH() stands in. */
 #define PATH(...) (system_path(__VA_ARGS__).text)
 
-/* Undoes the \ooo in place by which the kernel writes blanks and the like in its tables. */
-void system_unescape(char *text);
-
 /*
  * Reads the first SIZE - 1 bytes of a file into TEXT, without the newline at its end. Returns their
  * number or -errno.
@@ -44,6 +41,10 @@ int system_dev(const struct system *system, const char *path, dev_t *ret_dev);
 
 /* Reads a symbolic link into TEXT. Returns its length; -ENAMETOOLONG; or -errno. */
 ssize_t system_link(const struct system *system, const char *path, char *text, size_t size);
+
+/* What the kernel adds to the path of a file that has no name any more; and whether PATH has it. */
+#define SYSTEM_DELETED " (deleted)"
+bool system_is_deleted(const char *path);
 
 /*
  * Calls EACH with every name in a directory but "." and "..", until it returns non-zero. Returns

@@ -148,7 +148,8 @@ static const struct command {
 	{ "upgrade", command_upgrade, "MOUNTPOINT",
 	  "have the installed version of caissond go on with a mount that is in use" },
 	{ "doctor", command_doctor, "[PATH|DEVICE|PID]... [--all] [--json|--dot]",
-	  "draw the storage stack below each, and judge where it can deadlock: any daemon's" },
+	  "draw the storage stack below each and judge where it can deadlock, whatever daemons "
+	  "serve it" },
 	{ "run", run_command,
 	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
 	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },

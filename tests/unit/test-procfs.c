@@ -76,6 +76,14 @@ static void reads_settings(void)
 	CHECK_EQ(procfs_read_setting("/nonexistent", &number), -ENOENT);
 }
 
+static void undoes_escapes(void)
+{
+	char text[] = "a\\040b\\134\\0\\0408\\9";
+
+	procfs_unescape(text);
+	CHECK_STR(text, "a b\\\\0 8\\9");
+}
+
 static void writes_paths(void)
 {
 	char number[11], fd_path[PROCFS_FD_PATH_LEN], expected[64];
@@ -107,6 +115,7 @@ int main(void)
 	RUN(reads_numbers);
 	RUN(reads_text);
 	RUN(reads_settings);
+	RUN(undoes_escapes);
 	RUN(writes_paths);
 	CHECK(unlink(path) == 0);
 	return test_result();

@@ -330,6 +330,16 @@ static int await_queue(uint32_t qid, int64_t end_ms)
 	return takeover_await(&arena, &handover, &rings, qid, 0, count, end_ms);
 }
 
+/* An arena with nothing but COUNT requests and their I/O. */
+static void make_rows(uint64_t count)
+{
+	arena_init(&arena);
+	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), count, 64) == 0);
+	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), count, 64) == 0);
+	CHECK(arena_create(&arena) == 0);
+	requests = arena_table(&arena, ARENA_REQUESTS);
+}
+
 /* A ring of which nothing is known is over when its sentinel says so. */
 static void waits_for_io(void)
 {
@@ -340,11 +350,7 @@ static void waits_for_io(void)
 	int fds[2];
 
 	*queue = (struct handover_queue){ .ring_fd = HANDOVER_OVER, .sentinel_fd = -1 };
-	arena_init(&arena);
-	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 2, 64) == 0);
-	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 2, 64) == 0);
-	CHECK(arena_create(&arena) == 0);
-	requests = arena_table(&arena, ARENA_REQUESTS);
+	make_rows(2);
 	ios = arena_table(&arena, ARENA_IOS);
 	CHECK_EQ(await_queue(0, clock_ms()), 0); /* no ring is left */
 
@@ -384,11 +390,7 @@ static int32_t harvested(enum io_op op, enum io_step step, int fd)
 	struct io *io;
 
 	queue->sentinel_fd = -1;
-	arena_init(&arena);
-	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 1, 64) == 0);
-	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 1, 64) == 0);
-	CHECK(arena_create(&arena) == 0);
-	requests = arena_table(&arena, ARENA_REQUESTS);
+	make_rows(1);
 	io = arena_table(&arena, ARENA_IOS);
 	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
 	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
@@ -428,11 +430,7 @@ static void answers_are_harvested(void)
 	struct io_uring ring;
 
 	queue->sentinel_fd = -1;
-	arena_init(&arena);
-	CHECK(arena_plan(&arena, ARENA_REQUESTS, sizeof(struct request), 2, 64) == 0);
-	CHECK(arena_plan(&arena, ARENA_IOS, sizeof(struct io), 2, 64) == 0);
-	CHECK(arena_create(&arena) == 0);
-	requests = arena_table(&arena, ARENA_REQUESTS);
+	make_rows(2);
 	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
 	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
 	request_inherit(&requests[0], REQUEST_REPLY);

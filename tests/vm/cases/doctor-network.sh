@@ -14,13 +14,8 @@
 #@ memory: 768
 #@ timeout: 240
 
-drawn() {
-	cat >/run/picture.wanted
-	run_with_timeout 30 caisson doctor "$2" >/run/picture.full
-	sed -e '/^     seen: /d' -e '/^     remedy: /d' /run/picture.full >/run/picture
-	sed 's/^/doctor: /' /run/picture.full
-	check "$1" cmp /run/picture /run/picture.wanted
-}
+# shellcheck source=tests/vm/guest/doctor.sh
+. /vm/doctor.sh
 
 mount_backing
 mkdir -p /backing/export /mnt/nfs /mnt/disk /var/lib/nfs /run/lock /etc/iscsi

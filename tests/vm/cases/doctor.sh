@@ -16,18 +16,8 @@
 #@ memory: 768
 #@ timeout: 240
 
-# picture OBJECT: the tree, and the verdicts' first lines, without numbers of processes
-picture() {
-	run_with_timeout 30 caisson doctor "$1" >/run/picture.full
-	sed -e '/^     seen: /d' -e '/^     remedy: /d' -e 's/([0-9]*)/(N)/g' /run/picture.full
-}
-# drawn WHAT OBJECT: its picture is what stands in the input
-drawn() {
-	cat >/run/picture.wanted
-	picture "$2" >/run/picture
-	sed 's/^/doctor: /' /run/picture
-	check "$1" cmp /run/picture /run/picture.wanted
-}
+# shellcheck source=tests/vm/guest/doctor.sh
+. /vm/doctor.sh
 
 mount_backing
 mkdir -p /backing/store /run/store /mnt/crypt /mnt/disk /var/lock
