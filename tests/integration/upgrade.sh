@@ -67,7 +67,7 @@ make_filesystem xfs "$loop"
 mount_loop "$loop" "$scratch/xfs" -t xfs
 fio --name=load --directory="$scratch/xfs" --size=48M --rw=randwrite --bs=4k --ioengine=libaio \
 	--iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1 --verify_backlog=256 \
-	--verify_state_save=0 --time_based --runtime=900 --eta=never >"$scratch/fio" 2>&1 &
+	--verify_state_save=0 --time_based --runtime=7200 --eta=never >"$scratch/fio" 2>&1 &
 load=$!
 # makes, opens, renames and removes: what is opened while a successor copies must come with it
 (
