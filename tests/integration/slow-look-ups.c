@@ -5,20 +5,32 @@
  *	file		1 MiB that is read at once
  *	late-*		1 MiB of which each read takes two seconds
  *	slow-*		nothing, which takes two seconds to find out
+ *	held-*		nothing, which takes ten seconds, or until who asks is killed
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>
 #include <fuse.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_BYTES (1 << 20)
+#define HELD_MS	   10000
 
 static bool is_late(const char *path)
 {
 	return strncmp(path, "/late-", 6) == 0;
+}
+
+static void hold(void)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+
+	for (unsigned ms = 0; ms < HELD_MS && !fuse_interrupted(); ms += 10)
+		(void)nanosleep(&step, NULL);
 }
 
 static int get_attributes(const char *path, struct stat *st, struct fuse_file_info *info)
@@ -26,6 +38,10 @@ static int get_attributes(const char *path, struct stat *st, struct fuse_file_in
 	(void)info;
 	if (strncmp(path, "/slow-", 6) == 0) {
 		sleep(2);
+		return -ENOENT;
+	}
+	if (strncmp(path, "/held-", 6) == 0) {
+		hold();
 		return -ENOENT;
 	}
 	*st = (struct stat){ .st_mode = S_IFREG | 0644, .st_nlink = 1 };
@@ -61,8 +77,15 @@ static int read_file(const char *path, char *data, size_t len, off_t off,
 static void *begin(struct fuse_conn_info *connection, struct fuse_config *config)
 {
 	connection->max_background = 64; /* reads by O_DIRECT, too */
+	config->intr = 1;
 	config->attr_timeout = config->entry_timeout = config->negative_timeout = 0;
 	return NULL;
+}
+
+/* What libfuse interrupts a thread with. */
+static void wake(int number)
+{
+	(void)number;
 }
 
 int main(int argc, char **argv)
@@ -74,5 +97,6 @@ int main(int argc, char **argv)
 		.read = read_file,
 	};
 
+	(void)signal(SIGUSR1, wake);
 	return fuse_main(argc, argv, &operations, NULL);
 }
