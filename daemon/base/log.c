@@ -31,7 +31,7 @@
 
 #define LINES	     256u
 #define TEXT_LEN     512u /* includes the NUL */
-#define PREFIX	     "caissond: "
+#define NAME_LEN     32u
 #define STACK_LEN    (256u << 10) /* small, because MCL_FUTURE locks all of it */
 #define STOP_WAIT_MS 1000
 
@@ -56,8 +56,11 @@ static struct {
 	int done_fd; /* eventfd that tells that the log thread has ended or changed its target */
 	enum log_target target; /* log thread only */
 	enum log_level split;	/* lines less urgent than this go to syslog; log thread only */
+	const char *name;	/* of the program */
 	pthread_t thread;
-} ring = { .wake_fd = -1, .done_fd = -1, .syslog_fd = -1, .split = LOG_LEVEL_INFO };
+} ring = {
+	.wake_fd = -1, .done_fd = -1, .syslog_fd = -1, .split = LOG_LEVEL_INFO, .name = "caissond"
+};
 
 /* Held while the C library has a lock of its own, which a child would inherit for ever. */
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
@@ -75,8 +78,8 @@ __attribute__((format(printf, 2, 0))) static void format_line(char text[static T
 /* Returns false if the line was lost. */
 static bool write_stderr(const char *text)
 {
-	char line[sizeof(PREFIX) + TEXT_LEN];
-	size_t len = (size_t)snprintf(line, sizeof(line), PREFIX "%s\n", text);
+	char line[NAME_LEN + TEXT_LEN];
+	size_t len = (size_t)snprintf(line, sizeof(line), "%s: %s\n", ring.name, text);
 	size_t at = 0;
 
 	while (at < len) {
@@ -116,7 +119,7 @@ static bool write_syslog(enum log_level level, const char *text)
 		[LOG_LEVEL_WARN] = 4, /* warning */
 		[LOG_LEVEL_INFO] = 6, /* informational */
 	};
-	char when[32], packet[TEXT_LEN + 80];
+	char when[32], packet[NAME_LEN + TEXT_LEN + 80];
 	time_t now = time(NULL);
 	struct tm tm;
 	bool known;
@@ -127,8 +130,8 @@ static bool write_syslog(enum log_level level, const char *text)
 	mutex_unlock(&library);
 	if (!known)
 		return false;
-	len = snprintf(packet, sizeof(packet), "<%d>%s caissond[%d]: %s",
-		       FACILITY_DAEMON | severity[level], when, (int)getpid(), text);
+	len = snprintf(packet, sizeof(packet), "<%d>%s %s[%d]: %s",
+		       FACILITY_DAEMON | severity[level], when, ring.name, (int)getpid(), text);
 	if (send(ring.syslog_fd, packet, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return true;
 	if (errno == EAGAIN)
@@ -297,6 +300,11 @@ void log_split(enum log_level level)
 	if (ring.syslog_fd < 0)
 		(void)open_syslog();
 	ring.split = level;
+}
+
+void log_name(const char *name)
+{
+	ring.name = name;
 }
 
 void log_early(enum log_target target)

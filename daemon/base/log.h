@@ -16,6 +16,9 @@ enum log_level { LOG_LEVEL_FAIL, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG };
 
+/* Lines begin with NAME, "caissond" by default: at most 29 bytes that outlive the log. */
+void log_name(const char *name);
+
 /* Before log_start(), lines go to TARGET at once. LOG_TARGET_STDERR closes the socket of syslog. */
 void log_early(enum log_target target);
 

@@ -99,6 +99,11 @@ static void look_for_hangs(struct duties *duties)
 	duties->hangs |= hang_look(&duties->hang, duties->server, duties->mountpoint);
 }
 
+static void look_for_old_requests(struct duties *duties)
+{
+	oldest_look(&duties->oldest, duties->server, duties->mountpoint);
+}
+
 static const struct duty {
 	uint32_t period_ms; /* a multiple of CONTROL_TICK_MS */
 	void (*run)(struct duties *duties);
@@ -111,6 +116,7 @@ static const struct duty {
 	{ 1000, log_counters },
 	{ 1000, check_free_space },
 	{ 1000, look_for_hangs },
+	{ 1000, look_for_old_requests },
 };
 
 void duties_tick(struct duties *duties)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "host/hang.h"
+#include "host/oldest.h"
 
 struct self_audit;
 struct server;
@@ -25,7 +26,8 @@ struct duty_counters {
 
 struct duties {
 	/* set by the caller */
-	struct hang hang; /* its limit */
+	struct hang hang;     /* its limit */
+	struct oldest oldest; /* created */
 	struct server *server;
 	struct self_audit *audit;
 	const char *mountpoint; /* for messages */

@@ -98,6 +98,7 @@ static void fill_status(void *arg, struct status *status)
 	status->tasks = audit->tasks;
 	status->tasks_unmarked = audit->tasks_unmarked;
 	status->alarms = audit->alarms;
+	status->oldest_request_s = self->duties.oldest.age_s;
 	status->log_dropped = log_dropped();
 	status_fill_process(status);
 	status_judge(status);
@@ -350,6 +351,10 @@ static int serve_with_server(struct process *self)
 		return UPGRADE_EXIT_LAYOUT;
 	if (r < 0 || (!link->is_heir && drop_capabilities() < 0))
 		return EXIT_CANNOT_SERVE;
+	if (oldest_create(&self->duties.oldest, &self->server) < 0) {
+		log_fail("%s: start: %s", options->mountpoint, strerror(ENOMEM));
+		return EXIT_CANNOT_SERVE;
+	}
 	code = audit(self);
 	if (code)
 		return code;
@@ -378,6 +383,7 @@ static int serve_with_server(struct process *self)
 		; /* if it takes longer, the duties go on with it */
 
 	self->duties = (struct duties){
+		.oldest = self->duties.oldest,
 		.hang.limit = (uint32_t)((options->hang_timeout_ns + 999999999) / 1000000000),
 		.server = &self->server,
 		.logged = duties_count(&self->server),
@@ -473,6 +479,7 @@ int server_process_run(const struct server_process *given, const struct keeper_l
 	server_join(&self->server);
 	store_close(self->given->store);
 	server_close(&self->server);
+	oldest_destroy(&self->duties.oldest);
 	control_close(&self->control);
 	creds_destroy();
 	log_stop();

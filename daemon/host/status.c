@@ -72,6 +72,7 @@ static const struct field fields[] = {
 	{ "files_limit", OFF(files_limit), KIND_NUMBER },
 	{ "zone_refusals", OFF(zone_refusals), KIND_NUMBER },
 	{ "log_dropped", OFF(log_dropped), KIND_NUMBER },
+	{ "oldest_request_s", OFF(oldest_request_s), KIND_NUMBER },
 	{ "meta_calls", OFF(meta_calls), KIND_NUMBER },
 	{ "meta_errors", OFF(meta_errors), KIND_NUMBER },
 	{ "meta_lost", OFF(meta_lost), KIND_NUMBER },

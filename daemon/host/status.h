@@ -62,6 +62,7 @@ struct status {
 	uint64_t inodes_used, inodes_limit, inodes_refused, files_used, files_limit;
 	uint64_t zone_refusals;
 	uint64_t log_dropped;
+	uint64_t oldest_request_s; /* how long it has waited for its answer */
 
 	uint64_t meta_calls, meta_errors, meta_lost;
 	uint64_t meta_free_slots, meta_shortages;

@@ -36,6 +36,7 @@ void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_
 void request_begin(const struct arena *arena, struct request *request)
 {
 	memset(request_message(arena, request), 0, sizeof(struct fuse_in_header));
+	request_count(request);
 	request->zoned = false;
 	request->begun = false;
 	request->deaths = 0;

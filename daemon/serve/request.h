@@ -72,6 +72,7 @@ enum request_state {
 
 /* Lives in the arena: no pointers. */
 struct request {
+	_Atomic uint32_t turn; /* another number for each message; any thread may read it */
 	_Atomic uint8_t state; /* enum request_state; only request_move() writes it */
 	uint8_t meta;	       /* this is a metadata slot */
 	uint8_t zoned;	       /* a WRITE that zone_write_begin() has allowed */
@@ -128,6 +129,14 @@ void request_init(struct request *request, uint32_t index, uint16_t qid, uint64_
  * zero then until one is read, so that a process that takes over sees whether one was.
  */
 void request_begin(const struct arena *arena, struct request *request);
+
+/* Has `turn` tell that another message is in REQUEST. Its owner. */
+static inline void request_count(struct request *request)
+{
+	uint32_t turn = atomic_load_explicit(&request->turn, memory_order_relaxed);
+
+	atomic_store_explicit(&request->turn, turn + 1, memory_order_relaxed);
+}
 
 /*
  * Sets the state of REQUEST, a row that a process has left that died, to what it is now. Before

@@ -148,6 +148,7 @@ struct request *worker_adopt(struct worker_set *set, const struct request *reque
 	if (index == POOL_NONE)
 		return NULL;
 	slot = &set->requests[index];
+	request_count(slot);
 	slot->qid = request->qid;
 	slot->unique = request->unique;
 	slot->opcode = request->opcode;

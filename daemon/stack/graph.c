@@ -30,6 +30,22 @@ void graph_destroy(struct graph *graph)
 	*graph = (struct graph){ 0 };
 }
 
+void graph_clear(struct graph *graph)
+{
+	graph->node_count = graph->edge_count = graph->left_off = 0;
+	graph->text_len = 0;
+}
+
+const char *graph_kind_name(enum node_kind kind)
+{
+	static const char *const names[NODE_KINDS] = {
+		[NODE_FILESYSTEM] = "filesystem", [NODE_DEVICE] = "device", [NODE_SWAP] = "swap",
+		[NODE_PROCESS] = "process",	  [NODE_PEER] = "peer",
+	};
+
+	return names[kind];
+}
+
 const char *graph_text(struct graph *graph, const char *text)
 {
 	size_t size = strlen(text) + 1;

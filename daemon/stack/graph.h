@@ -66,6 +66,12 @@ struct graph {
 int graph_create(struct graph *graph, uint32_t nodes, uint32_t edges, size_t text_len);
 void graph_destroy(struct graph *graph);
 
+/* Forgets all nodes, edges and texts, and keeps the memory. */
+void graph_clear(struct graph *graph);
+
+/* "filesystem", "device" ... */
+const char *graph_kind_name(enum node_kind kind);
+
 /* Copies TEXT, which is then valid as long as GRAPH. Without room for it, the copy is "". */
 const char *graph_text(struct graph *graph, const char *text);
 

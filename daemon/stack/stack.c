@@ -38,6 +38,13 @@ void stack_destroy(struct stack *stack)
 	*stack = (struct stack){ 0 };
 }
 
+void stack_clear(struct stack *stack)
+{
+	graph_clear(&stack->graph);
+	stack->mount_count = stack->namespace_count = stack->unseen_count = stack->loop_count = 0;
+	stack->cgroup2 = "";
+}
+
 int stack_scan(struct stack *stack)
 {
 	int r = stack_read_mounts(stack, 0, 0);

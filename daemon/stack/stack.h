@@ -53,7 +53,13 @@ struct stack {
 int stack_create(struct stack *stack, const struct system *system);
 void stack_destroy(struct stack *stack);
 
-/* Reads everything. Returns 0 or -errno if /proc or /sys can't be read at all. */
+/* Forgets all that was read, and keeps the memory. */
+void stack_clear(struct stack *stack);
+
+/*
+ * Reads everything. STACK is new or clear. Returns 0 or -errno if /proc or /sys can't be read at
+ * all.
+ */
 int stack_scan(struct stack *stack);
 
 /* Notes once that something couldn't be seen. */

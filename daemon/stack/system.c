@@ -40,6 +40,37 @@ ssize_t system_read(const struct system *system, const char *path, char *text, s
 	return len;
 }
 
+static int open_path(const struct system *system, const char *path, int flags, int *ret_fd)
+{
+	int fd = openat(system->root_fd, path, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
+		       size_t size)
+{
+	autoclose int fd = -1;
+	size_t at = 0;
+	int r = open_path(system, path, O_RDONLY, &fd);
+
+	while (r == 0 && at < size - 1) {
+		ssize_t len = pread(fd, text + at, size - 1 - at, (off_t)(off + at));
+
+		if (len <= 0)
+			r = len < 0 && !at ? -errno : 1;
+		else
+			at += (size_t)len;
+	}
+	if (r < 0)
+		return r;
+	text[at] = '\0';
+	return (ssize_t)at;
+}
+
 int system_number(const struct system *system, const char *path, int64_t *ret_number)
 {
 	char text[32], *end;
@@ -87,16 +118,6 @@ bool system_is_deleted(const char *path)
 	size_t len = strlen(path), end = strlen(SYSTEM_DELETED);
 
 	return len > end && strcmp(path + len - end, SYSTEM_DELETED) == 0;
-}
-
-static int open_path(const struct system *system, const char *path, int flags, int *ret_fd)
-{
-	int fd = openat(system->root_fd, path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
 }
 
 /* Calls EACH for the names of the LEN bytes of records at BUF. */

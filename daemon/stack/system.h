@@ -33,6 +33,10 @@ struct system_path system_path(const char *format, ...) __attribute__((format(pr
  */
 ssize_t system_read(const struct system *system, const char *path, char *text, size_t size);
 
+/* Reads up to SIZE - 1 bytes at OFF, and adds a NUL. Returns their number or -errno. */
+ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
+		       size_t size);
+
 /* Reads the decimal number at the beginning of a file. Returns 0, -EINVAL or -errno. */
 int system_number(const struct system *system, const char *path, int64_t *ret_number);
 

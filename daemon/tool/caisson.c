@@ -23,6 +23,7 @@
 #include "tool/tell.h"
 #include "tool/umount.h"
 #include "tool/upgrade-mount.h"
+#include "tool/watch.h"
 #include "tool/zoned.h"
 
 /* The options of `status` and `audit`. */
@@ -111,6 +112,13 @@ static int command_doctor(int argc, char **argv)
 	return finish_output(EXIT_FINE) == EXIT_FINE ? code : DOCTOR_CANNOT;
 }
 
+static int command_watch(int argc, char **argv)
+{
+	int code = watch_command(argc, argv);
+
+	return finish_output(EXIT_FINE) == EXIT_FINE ? code : WATCH_CANNOT;
+}
+
 static int command_zoned(int argc, char **argv)
 {
 	return finish_output(zoned_command(argc, argv));
@@ -150,6 +158,8 @@ static const struct command {
 	{ "doctor", command_doctor, "[PATH|DEVICE|PID]... [--all] [--json|--dot]",
 	  "draw the storage stack below each and judge where it can deadlock, whatever daemons "
 	  "serve it" },
+	{ "watch", command_watch, "[--stall SECONDS] [--once] [--json] [--exec COMMAND] [--syslog]",
+	  "say who waits for whom when storage hangs, whatever daemons serve it" },
 	{ "run", run_command,
 	  "[--io-flusher=require|off] [--mlock=require|off] [--] COMMAND [ARGUMENT...]",
 	  "execute another storage daemon marked, locked, and last for the OOM killer to take" },

@@ -23,11 +23,6 @@ static const char *const edge_names[EDGE_KINDS] = {
 	[EDGE_OPEN] = "has open", [EDGE_PROGRAM] = "program", [EDGE_CWD] = "directory",
 };
 
-static const char *const node_names[NODE_KINDS] = {
-	[NODE_FILESYSTEM] = "filesystem", [NODE_DEVICE] = "device", [NODE_SWAP] = "swap",
-	[NODE_PROCESS] = "process",	  [NODE_PEER] = "peer",
-};
-
 /* Writes how NODE is called to NAME. */
 static void name_of(const struct node *node, char *name, size_t size)
 {
@@ -273,7 +268,7 @@ static void add_nodes(struct json_object *document, const struct doctor_report *
 			continue;
 		object = json_object_new_object();
 		json_add(object, "id", json_object_new_int64(i));
-		json_add(object, "kind", text_of(node_names[node->kind]));
+		json_add(object, "kind", text_of(graph_kind_name(node->kind)));
 		json_add(object, "name", text_of(node->name));
 		json_add(object, "type", text_of(node->type));
 		if (node->kind == NODE_FILESYSTEM || node->kind == NODE_DEVICE) {

@@ -71,6 +71,7 @@ static const struct shown {
 	{ "files_limit", "files limit", KIND_NUMBER },
 	{ "zone_refusals", "zone refusals", KIND_NUMBER },
 	{ "log_dropped", "log lines dropped", KIND_NUMBER },
+	{ "oldest_request_s", "oldest request, s", KIND_NUMBER },
 	{ "meta_calls", "metadata calls", KIND_NUMBER },
 	{ "meta_errors", "metadata errors", KIND_NUMBER },
 	{ "meta_lost", "metadata lost", KIND_NUMBER },

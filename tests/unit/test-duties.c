@@ -21,7 +21,7 @@ static struct stats_queue stats[QUEUES];
 static struct queue queues[QUEUES];
 static struct server server;
 static struct self_audit self_audit;
-static unsigned affinities, drops, audits, looks, lines;
+static unsigned affinities, drops, audits, looks, ages, lines;
 static char last_line[512];
 static int refusal;
 
@@ -55,6 +55,12 @@ void prealloc_look(struct prealloc *prealloc, int root_fd)
 	looks++;
 }
 
+void oldest_look(struct oldest *oldest, const struct server *looked_at, const char *mountpoint)
+{
+	CHECK(oldest->count == 3 && looked_at == &server && mountpoint);
+	ages++;
+}
+
 void log_message(enum log_level level, const char *format, ...)
 {
 	va_list args;
@@ -82,9 +88,14 @@ static struct duties make(void)
 	server.fs.store.root_fd = 55;
 	for (uint32_t qid = 0; qid < QUEUES; qid++)
 		queues[qid].stats = &stats[qid];
-	affinities = drops = audits = looks = lines = 0;
+	affinities = drops = audits = looks = ages = lines = 0;
 	refusal = 0;
-	return (struct duties){ .server = &server, .audit = &self_audit, .mountpoint = "/mnt" };
+	return (struct duties){
+		.oldest.count = 3,
+		.server = &server,
+		.audit = &self_audit,
+		.mountpoint = "/mnt",
+	};
 }
 
 static void tick(struct duties *duties, unsigned times)
@@ -102,6 +113,7 @@ static void keeps_to_the_periods(void)
 	CHECK_EQ(drops, 20u);
 	CHECK_EQ(audits, 10u);
 	CHECK_EQ(looks, 10u);
+	CHECK_EQ(ages, 10u);
 	CHECK_EQ(lines, 0u);
 }
 

@@ -13,10 +13,11 @@ directory = tempfile.TemporaryDirectory()
 failures = []
 
 
-def log_of(*, seconds, mib, end=None, stuck=False, upto=None, gap=None, tail=()):
+def log_of(*, seconds, mib, end=None, stuck=False, upto=None, gap=None, tail=(), watched=True):
     """A console log: MIB written evenly in the first UPTO of SECONDS, sampled each half second but
     in GAP (from, to)."""
     start, lines, upto = 10.0, [], upto or seconds
+    lines.append((start - 1, "caisson: watch: begin: " if watched else "no watch"))
     lines.append((start, "lab: load start"))
     for half in range(int(seconds * 2) + 1):
         time = half / 2
@@ -34,14 +35,16 @@ def log_of(*, seconds, mib, end=None, stuck=False, upto=None, gap=None, tail=())
 
 WATCHED = "lab: stacks looked=100 throttle=0 reclaim=0"
 FINISHED = dict(seconds=10, mib=100, upto=None, end=0, tail=[WATCHED])
-STUCK = dict(seconds=60, mib=10, upto=1, stuck=True, tail=[WATCHED])
+NAMED = ("caisson: CYCLE for 11 s: lab-load(1) writes xfs /mnt -> loop0 -> fuse /run/store -> naive(2) "
+         "-> its task 3 (naive) waits until there are fewer dirty pages (balance_dirty_pages) -> xfs /mnt")
+STUCK = dict(seconds=60, mib=10, upto=1, stuck=True, tail=[WATCHED, NAMED])
 
 
 def arm_of(name, kind, log, **values):
     """What evidence.py makes of LOG."""
     pairs = {"scenario": "s", "kernel": "k", "arm": name, "kind": kind, "limit": "60",
              "pause": "20", "round": "1", "order": "1", "title": "t", "ended": "0",
-             "complaint": "", "verdict": "pass passed=3 failed=0 skipped=0", "green": ""}
+             "complaint": "", "handler": "naive", "verdict": "pass passed=3 failed=0 skipped=0", "green": ""}
     pairs.update(values)
     paths = [os.path.join(directory.name, name + suffix) for suffix in (".log", ".json")]
     with open(paths[0], "w") as file:
@@ -92,12 +95,19 @@ green("it has no verdict", "fail", "finished", "without a verdict", values={"ver
 green("its guest doesn't end", "fail", "finished", "did not end", values={"ended": "124"})
 green("nobody watched it for a while", "fail", "finished", "not watched", seconds=30, upto=30,
       gap=(5, 20))
+green("caisson watch says that it hangs", "fail", "finished", "a false alarm", tail=[WATCHED, NAMED])
+green("caisson watch isn't there", "fail", "finished", "didn't begin", watched=False)
 expect("it never starts", arm_of("g", "green", "[ 1.0] vm: booted\n"), "fail", "none", "never")
 
 arm_of("good", "green", log_of(**FINISHED))
 red("a red arm that hangs", "pass", "hang", "nothing for 59 s")
 red("its guest doesn't end either", "pass", "hang", values={"ended": "124", "verdict": ""})
 red("it stalls", "pass", "stall", "12 % of green's in 10.0 s", mib=90, upto=75)
+red("caisson watch doesn't say why", "fail", "hang", "didn't name the cycle: nothing", tail=[WATCHED])
+red("caisson watch names another cycle", "fail", "hang", "didn't name the cycle: CYCLE",
+    tail=[WATCHED, NAMED.replace("naive(2)", "other(2)")])
+red("caisson watch finds no cycle", "fail", "hang", "didn't name the cycle: no cycle",
+    tail=[WATCHED, NAMED.replace("CYCLE", "no cycle, but a hang")])
 red("it finishes", "fail", "finished", "must not get through",
     **dict(FINISHED, stuck=False))
 red("it finishes late", "fail", "crawl", "must not get through",

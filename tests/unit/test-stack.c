@@ -1,53 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The storage stack as /proc and /sys show it, and its judgement. A directory stands for "/": a
- * healthy machine with XFS on a loop device on a file that a FUSE server has on ext4. Each case
- * plants one fault in it and finds that one.
+ * The storage stack as /proc and /sys show it, and its judgement: each case plants one fault in a
+ * healthy machine, and finds that one.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include "base/macro.h"
 #include "stack/judge.h"
 #include "stack/stack.h"
-#include "test.h"
-
-/* The flags of a task that is marked, and of one that isn't. */
-#define MARKED	 "1573184" /* 0x180140 */
-#define UNMARKED "4194560"
-
-static char root[] = "/tmp/test-stack.XXXXXX";
-static struct system_root {
-	struct system system;
-} machine;
-
-static char path[PATH_MAX];
-
-/* The path of NAME below the root, with the directories that it takes. */
-static const char *below(const char *name)
-{
-	int len = snprintf(path, sizeof(path), "%s/%s", root, name);
-
-	CHECK(len < (int)sizeof(path));
-	for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
-		*at = '\0';
-		CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
-		*at = '/';
-	}
-	return path;
-}
-
-static void file(const char *name, const char *text)
-{
-	FILE *out = fopen(below(name), "we");
-
-	CHECK(out && fputs(text, out) >= 0 && fclose(out) == 0);
-}
+#include "machine-fixture.h"
 
 /* A command line of three arguments. */
 static void arguments(const char *name, const char *first, const char *second, const char *third)
@@ -58,79 +21,12 @@ static void arguments(const char *name, const char *first, const char *second, c
 	CHECK(fclose(out) == 0);
 }
 
-static void symlink_to(const char *name, const char *target)
-{
-	(void)unlink(below(name));
-	CHECK(symlink(target, below(name)) == 0);
-}
-
 static void directory(const char *name)
 {
 	char dir[PATH_MAX];
 
 	(void)snprintf(dir, sizeof(dir), "%s/.", name);
 	(void)below(dir);
-}
-
-/* A task of process PID. */
-static void task(int pid, int tid, const char *flags)
-{
-	char name[64], text[256];
-
-	(void)snprintf(name, sizeof(name), "proc/%d/task/%d/stat", pid, tid);
-	(void)snprintf(text, sizeof(text), "%d (a) b) S 1 1 1 0 -1 %s 0 0 0 0\n", tid, flags);
-	file(name, text);
-}
-
-static void device(const char *name, unsigned major, unsigned minor)
-{
-	char at[128], target[128], text[32];
-
-	(void)snprintf(at, sizeof(at), "sys/devices/%s/dev", name);
-	(void)snprintf(text, sizeof(text), "%u:%u\n", major, minor);
-	file(at, text);
-	(void)snprintf(at, sizeof(at), "sys/dev/block/%u:%u", major, minor);
-	(void)snprintf(target, sizeof(target), "../../devices/%s", name);
-	symlink_to(at, target);
-	(void)snprintf(at, sizeof(at), "sys/class/block/%s", name);
-	symlink_to(at, target);
-}
-
-#define MOUNTS                                                                                     \
-	"20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"                                           \
-	"21 20 0:5 / /proc rw - proc proc rw\n"                                                    \
-	"30 20 0:50 / /mnt/with\\040blank rw - fuse.server /srv rw,user_id=0\n"                    \
-	"31 20 7:0 / /mnt/top rw shared:1 - xfs /dev/loop0 rw,logbufs=8\n"
-
-/* Makes the healthy machine anew. */
-static void set_up(void)
-{
-	char command[PATH_MAX];
-
-	(void)snprintf(command, sizeof(command), "rm -rf %s/*", root);
-	CHECK(system(command) == 0);
-	file("proc/self/mountinfo", MOUNTS);
-	file("proc/swaps", "Filename Type Size Used Priority\n");
-	symlink_to("proc/self/ns/mnt", "mnt:[1]");
-	device("sda1", 8, 1);
-	file("sys/devices/sda1/partition", "1\n");
-	device("loop0", 7, 0);
-	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/image\n");
-	file("sys/devices/loop0/loop/dio", "1\n");
-
-	symlink_to("proc/100/ns/mnt", "mnt:[1]");
-	file("proc/100/comm", "server\n");
-	symlink_to("proc/100/fd/3", "/dev/fuse");
-	file("proc/100/fdinfo/3", "pos:\t0\nmnt_id:\t24\nfuse_connection:\t50\n");
-	symlink_to("proc/100/fd/4", "/srv");
-	file("proc/100/fdinfo/4", "pos:\t0\nmnt_id:\t20\n");
-	symlink_to("proc/100/exe", "/usr/sbin/server");
-	symlink_to("proc/100/cwd", "/");
-	file("proc/100/status", "Name:\tserver\nVmLck:\t  900 kB\nVmRSS:\t  800 kB\n");
-	file("proc/100/oom_score_adj", "-1000\n");
-	file("proc/100/cgroup", "0::/system.slice/server.service\n");
-	task(100, 100, MARKED);
-	task(100, 101, MARKED);
 }
 
 /* By the index of a rule: whether a case has seen its verdict. */
@@ -560,9 +456,7 @@ static void tests_all_rules(void)
 
 int main(void)
 {
-	CHECK(mkdtemp(root));
-	machine.system.root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	CHECK(machine.system.root_fd >= 0);
+	make_machine();
 	RUN(draws_the_stack);
 	RUN(finds_nothing_on_a_healthy_machine);
 	RUN(judges_marks);
@@ -583,7 +477,6 @@ int main(void)
 	RUN(finds_cycles);
 	RUN(reads_layers);
 	RUN(tests_all_rules);
-	(void)snprintf(path, sizeof(path), "rm -rf %s", root);
-	CHECK(system(path) == 0);
+	remove_machine();
 	return test_result();
 }

@@ -109,6 +109,7 @@ static void prints_text(void)
 			"files limit          0\n"
 			"zone refusals        0\n"
 			"log lines dropped    0\n"
+			"oldest request, s    0\n"
 			"metadata calls       0\n"
 			"metadata errors      0\n"
 			"metadata lost        0\n"
@@ -135,7 +136,7 @@ static void prints_json(void)
 	CHECK(strstr(text, "\n  \"oom_score_adj\": -1000,\n"));
 	CHECK(strstr(text, "\"requests\": 18446744073709551615,\n"));
 	/* all of the table but "queue" itself, and 18 of each queue */
-	CHECK_EQ(json_object_object_length(document), 51);
+	CHECK_EQ(json_object_object_length(document), 52);
 	CHECK_EQ(json_object_array_length(queues), (size_t)2);
 	CHECK_EQ(json_object_object_length(json_object_array_get_idx(queues, 1)), 18);
 	json_object_put(document);

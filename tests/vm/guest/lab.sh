@@ -18,7 +18,7 @@
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
 #	lab: note TEXT						shown beside the arm's outcome
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
-: "${lab_mark:=}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}" "${lab_chaos:=}"
+: "${lab_mark:=}" "${lab_stall:=10}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}" "${lab_chaos:=}"
 : "${caissond_pid:=}" "${caissond_log:=}" # set by caissond.sh
 
 lab_store=/backing/store # what is served
@@ -178,6 +178,8 @@ lab_watch() {
 	# shellcheck disable=SC2086 # a process a word
 	lab-watch ${2:+"$2"} "$1" $lab_pid &
 	lab_watch_pid=$!
+	caisson watch --stall "$lab_stall" 2>/dev/kmsg &
+	lab_namer_pid=$!
 }
 lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }
 lab_has_written_more() { [ "$(lab_written)" -gt $((lab_sectors + 8192)) ]; }
@@ -215,8 +217,9 @@ lab_run() {
 	lab_status=$?
 	tell "load end $lab_status"
 	! is_green || must "the load" [ "$lab_status" -eq 0 ]
-	kill "$lab_watch_pid"
+	kill "$lab_watch_pid" "$lab_namer_pid"
 	wait "$lab_watch_pid"
+	wait "$lab_namer_pid"
 	ok "the load ended"
 	lab_end_chaos
 }

@@ -10,7 +10,7 @@
 
 KEYs of an arm: scenario, title, arm, kind, control (hangs or fails), kernel, accel, options, revision (of caisson), cpus (of
 this machine), pause (bound in seconds), limit, ended (0: the guest ended by itself), complaint (what the kernel complained of that isn't
-part of the scenario), verdict (the guest's own), green (OUT.json of the green arm to compare with).
+part of the scenario), handler (the name of its process), verdict (the guest's own), green (OUT.json of the green arm to compare with).
 
 An arm's outcome: `pass` and `fail` are the harness's words for whether it was as it must be; beside
 that stands what happened:
@@ -24,6 +24,10 @@ that stands what happened:
 
 A control must hang or stall, unless `control` says that its load fails. Lines `lab: note TEXT` go
 beside the outcome.
+
+`caisson watch` looks on in each arm. In a green one it must be silent. In a control that
+writes nothing for a while it must name the cycle: from the handler's task to the filesystem or swap
+above it.
 
 What was not watched proves nothing: an arm of any kind fails if the guest went wrong in a way that
 isn't the scenario's, if a check of its own did, or if the samples have a gap.
@@ -39,12 +43,17 @@ import time as clock
 STALL_PERCENT = 25  # of green's progress in the same time
 HANG_SECONDS = 30  # without any progress
 GAP_SECONDS = 10  # between two samples, of which there is one each half a second
+NAME_SECONDS = 12  # such a pause `caisson watch --stall 10` must have named: a look takes a second
 MIB_SECTORS = 2048
 
 LINE = re.compile(r"^\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? (.*)$")
 SAMPLE = re.compile(r"lab: sample sectors=(\d+) dirty_kib=(\d+) writeback_kib=(\d+)")
 HUNG = re.compile(r"INFO: task (\S+):\d+ blocked for more than")
 FRAME = re.compile(r"^ (\w[\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+
+
+WATCH = re.compile(r"caisson: ((?:CYCLE|no cycle, but a hang) for (\d+) s: .*)")
+CYCLE = r"CYCLE .* -> %s\(\d+\) -> its task \d+ .* -> (?:(?:xfs|ext4|btrfs) /mnt|swap \S+)$"
 
 
 def read_lines(path):
@@ -107,10 +116,16 @@ def read_arm(log):
     start = end = None
     stuck = False
     status, samples, stacks, notes, sums = None, [], [], [], {}
+    is_watched, named = False, []
     for time, text in lines:
         sample = SAMPLE.search(text)
+        watch = WATCH.search(text)
         if sample:
             samples.append((time, int(sample[1]) / MIB_SECTORS))
+        elif watch:
+            named.append(watch[1])
+        elif "caisson: watch: begin" in text:
+            is_watched = True
         elif "lab: load start" in text:
             start = time
         elif "lab: load end" in text:
@@ -124,7 +139,7 @@ def read_arm(log):
         elif "lab: stacks " in text:
             sums = dict(re.findall(r"(\w+)=(\d+)", text))
     arm = {"start": start, "status": status, "stuck": stuck, "stacks": stacks,
-           "notes": notes}
+           "notes": notes, "watched": is_watched, "named": named}
     arm["hung"] = hung_task(lines)
     arm["stack_counts"] = {key: int(value) for key, value in sums.items()}
     if start is None:
@@ -155,6 +170,8 @@ def trouble_of_any(arm):
         return arm["verdict"] or "ended without a verdict"
     if arm["gap"] > GAP_SECONDS:
         return "not watched for %.0f s" % arm["gap"]
+    if not arm["watched"]:
+        return "caisson watch didn't begin"
     return ""
 
 
@@ -169,6 +186,8 @@ def trouble_of_green(arm):
         return "a task of the handler was throttled or in reclaim; which, was not told"
     if counts.get("looked", 0) == 0:
         return "no stack was looked at"
+    if arm["named"]:
+        return "a false alarm: " + arm["named"][0]
     if arm["pause"] > float(arm["bound"]):
         return "a pause of %.1f s, more than %s s" % (arm["pause"], arm["bound"])
     return ""
@@ -180,6 +199,12 @@ def share_of(arm, green):
     # green's last sample may be from just after its end
     green_mib = green["mib"] if time == green["seconds"] else mib_at(green["samples"], time)
     return round(100 * mib_at(arm["samples"], time) / max(green_mib, 0.1)), time
+
+
+def cycle_of(arm):
+    """The first right word of `caisson watch` about a control that hangs, or None."""
+    pattern = re.compile(CYCLE % re.escape(arm["handler"]))
+    return next((text for text in arm["named"] if pattern.match(text)), None)
 
 
 def must_fail(arm):
@@ -228,6 +253,8 @@ def judge(arm, green):
             trouble = "no green arm to compare with"
         elif arm["happened"] not in (("error",) if must_fail(arm) else ("hang", "stall")):
             trouble = "the control must not get through: " + (arm["detail"] or arm["happened"])
+        elif not must_fail(arm) and arm["pause"] >= NAME_SECONDS and not cycle_of(arm):
+            trouble = "caisson watch didn't name the cycle: " + "; ".join(arm["named"] or ["nothing"])
     arm["outcome"] = "fail" if trouble else "pass"
     arm["detail"] = "; ".join(filter(None, [trouble or arm["detail"], *arm["notes"]]))
     if arm["kind"] == "probe" and arm["stacks"]:
@@ -353,6 +380,21 @@ def table(arms):
             max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"))
 
 
+def watch_table(arms):
+    """Markdown lines: what `caisson watch` said of each control that hangs."""
+    yield "| scenario | kernel | arm | named | what it said |"
+    yield "|---|---|---|---|---|"
+    for rounds in rounds_of(arms):
+        if rounds[0]["kind"] != "red" or must_fail(rounds[0]):
+            continue
+        # a control may have been slow all the time, and never stood still
+        said = [cycle_of(arm) for arm in rounds if cycle_of(arm) or arm["pause"] >= NAME_SECONDS]
+        yield "| %s | %s | %s | %d of %d | %s |" % (
+            rounds[0]["scenario"], rounds[0]["kernel"], rounds[0]["arm"],
+            sum(text is not None for text in said), len(said),
+            next(filter(None, said), "nothing").replace("|", "/"))
+
+
 def read_arms(directory):
     """All arms of a results directory, scenario by scenario."""
     arms = []
@@ -369,6 +411,7 @@ def command_report(directory):
     arms = read_arms(directory)
     out = ["# The lab's evidence", ""]
     out += table(arms)
+    out += ["", "## What `caisson watch` said of the controls", "", *watch_table(arms)]
     groups = {}
     for arm in arms:
         groups.setdefault((arm["scenario"], arm["kernel"]), []).append(arm)
@@ -390,6 +433,8 @@ def command_report(directory):
                 out += ["  ```", ""]
             for stack in arm["stacks"][:3]:
                 out += ["", "  Seen in the handler: `%s`" % stack]
+            for text in arm["named"][:1]:
+                out += ["", "  `caisson watch`: `%s`" % text]
     with open(os.path.join(directory, "report.md"), "w") as file:
         file.write("\n".join(out) + "\n")
     return 0
@@ -414,6 +459,9 @@ def command_page(directory):
           "with the fastest and the slowest round. The pause is the longest of all rounds.\n" % tuple(
               ", ".join(sorted({arm.get(key, "unknown") for arm in arms})) for key in ("revision", "cpus", "accel")))
     print("\n".join(table(arms)))
+    print("\n## What `caisson watch` said of the controls\n\nIt looked on in each arm, with --stall 10, "
+          "and said nothing in the green ones.\n")
+    print("\n".join(watch_table(arms)))
     return 0
 
 
@@ -426,6 +474,8 @@ def command_summary(directory):
             print("      %d stacks of the handler's tasks looked at: %d in the dirty throttle, %d"
                   " in reclaim of a filesystem" % tuple(
                       arm["stack_counts"].get(key, 0) for key in ("looked", "throttle", "reclaim")))
+        for text in arm["named"][:1]:
+            print("      caisson watch says: " + text)
         for stack in arm["stacks"][:1]:
             task, _, frames = stack.partition(": ")
             print("      the handler (%s) stood in" % task.split(" ", 1)[1])

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who waits for whom: finds what hangs, follows it down through the stack to what it waits for, and
+ * says whether that waits for it again.
+ *
+ * A place (a device, a FUSE mount) hangs if requests are under way there and none was answered for
+ * the stall time; a task, if it hasn't run for that time. A process that serves such a place, or
+ * something below it, or has such a task, is in a cycle if one of its tasks waits meanwhile for
+ * what is above:
+ *
+ *   for fewer dirty pages, unless it is marked: those above can only be written through it;
+ *   for memory, unless it is marked or swap is above: reclaim waits for what is above;
+ *   for I/O, a lock or an answer of what is above.
+ *
+ * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
+ */
+#ifndef CAISSON_CHAIN_H
+#define CAISSON_CHAIN_H
+
+#include "stack/flow.h"
+#include "stack/waiters.h"
+
+#define CHAIN_HOPS_MAX	32
+#define CHAINS_MAX	16
+#define CHAIN_TEXT_SIZE 2048
+
+enum chain_end {
+	END_CYCLE,   /* the last task waits for `back`, which is above it */
+	END_DEVICE,  /* the last node is a device that doesn't answer */
+	END_STOPPED, /* the last process is stopped by a signal */
+	END_FROZEN,  /* the last process is in a frozen control group */
+	END_THAW,    /* the last node is a frozen filesystem */
+	END_SERVER,  /* the last process doesn't answer; why can't be told */
+	END_PEER,    /* the last node is another machine, which doesn't answer */
+	END_NOBODY,  /* no process is seen that serves the last node */
+	END_TASK,    /* what the last task waits for isn't known */
+	END_KINDS,
+};
+
+/* A step: a task, or a node if that is NULL. */
+struct hop {
+	const struct waiter *waiter;
+	uint32_t node;
+};
+
+struct chain {
+	struct hop hops[CHAIN_HOPS_MAX];
+	uint32_t count;
+	enum chain_end end;
+	uint32_t back;	/* for END_CYCLE, a node; otherwise GRAPH_NONE */
+	int64_t for_ms; /* since when it hangs */
+};
+
+struct chains {
+	const struct stack *stack;
+	const struct flow *flow;
+	const struct waiters *waiters;
+	int64_t now_ms, stall_ms;
+	struct chain chain[CHAINS_MAX];
+	uint32_t count;
+	uint8_t *above; /* room for a byte for each of stack's nodes, twice */
+	uint8_t *seen;
+};
+
+/* Finds all that hangs, by what was seen at the last look. The cycles come first. */
+void chains_find(struct chains *chains);
+
+/* Writes CHAIN as a sentence to TEXT, such as "fio(812) writes /mnt/x -> xfs /mnt/x -> ...". */
+void chain_text(const struct chains *chains, const struct chain *chain, char *text, size_t size);
+
+/* "cycle", "device" ... */
+const char *chain_end_name(enum chain_end end);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How requests flow through the block devices and FUSE mounts of a stack: how many are under way,
+ * and since when none was completed. Read from /sys. One thread uses a flow.
+ */
+#ifndef CAISSON_FLOW_H
+#define CAISSON_FLOW_H
+
+#include "stack/stack.h"
+
+#define FLOW_MAX 4096
+
+struct place {
+	enum node_kind kind;	  /* NODE_DEVICE, or NODE_FILESYSTEM for a FUSE mount */
+	uint64_t number;	  /* of the node */
+	uint64_t under_way, done; /* requests; done is 0 for FUSE, as the kernel doesn't tell */
+	int64_t since_ms;	  /* since when requests are under way and none was done, or 0 */
+	int64_t seen_ms;
+};
+
+struct flow {
+	struct place place[FLOW_MAX];
+	uint32_t count;
+};
+
+/*
+ * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS. Returns whether
+ * requests may be stuck somewhere: under way at the last look as well, and none done.
+ */
+bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms);
+
+/* The counters of NODE, or NULL. */
+const struct place *flow_of(const struct flow *flow, const struct node *node);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads files of /proc whose reader may hang, in threads that are left alone if they do:
+ * /proc/PID/stack and syscall take a lock of the process that a task may hold while it waits in
+ * execve(2), and mem the lock of its memory. One thread uses a reader.
+ */
+#ifndef CAISSON_READER_H
+#define CAISSON_READER_H
+
+#include <pthread.h>
+
+#include "stack/system.h"
+
+#define READER_THREADS	 4
+#define READER_TEXT_SIZE 4096
+
+/* A thread, and what it is asked for. */
+struct reader_thread {
+	struct reader *reader;
+	pthread_t thread;
+	enum { READER_IDLE, READER_ASKED, READER_DONE } state;
+	bool is_lost; /* it was given up; idle again when it is done */
+	struct system_path path;
+	uint64_t off;
+	ssize_t len; /* of text, or -errno */
+	char text[READER_TEXT_SIZE];
+};
+
+struct reader {
+	const struct system *system;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	bool is_ending;
+	uint32_t threads; /* that were started */
+	struct reader_thread thread[READER_THREADS];
+};
+
+/* Starts the threads. Returns 0 or -errno. SYSTEM must live as long as READER. */
+int reader_start(struct reader *reader, const struct system *system);
+
+/* Ends the threads that don't hang. The memory of READER must stay if it returns false. */
+bool reader_stop(struct reader *reader);
+
+/*
+ * Reads a file from OFF on, as system_read_at() does. -ETIMEDOUT: it takes longer than 200 ms, and
+ * its thread is lost until it is done. -EAGAIN: all threads are lost.
+ */
+ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size);
+
+#endif

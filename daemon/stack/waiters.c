@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/waiters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "caisson/reclaim.h"
+#include "stack/namespaces.h"
+
+/* Which argument of a system call is the path, and which the descriptor; -1: none. */
+struct call {
+	long number;
+	int fd, path;
+	const char *action;
+};
+
+static const struct call calls[] = {
+	{ SYS_read, 0, -1, "reads" },
+	{ SYS_pread64, 0, -1, "reads" },
+	{ SYS_readv, 0, -1, "reads" },
+	{ SYS_preadv, 0, -1, "reads" },
+	{ SYS_preadv2, 0, -1, "reads" },
+	{ SYS_write, 0, -1, "writes" },
+	{ SYS_pwrite64, 0, -1, "writes" },
+	{ SYS_writev, 0, -1, "writes" },
+	{ SYS_pwritev, 0, -1, "writes" },
+	{ SYS_pwritev2, 0, -1, "writes" },
+	{ SYS_sendfile, 0, -1, "writes" },
+	{ SYS_fsync, 0, -1, "syncs" },
+	{ SYS_fdatasync, 0, -1, "syncs" },
+	{ SYS_sync_file_range, 0, -1, "syncs" },
+	{ SYS_syncfs, 0, -1, "syncs" },
+	{ SYS_ftruncate, 0, -1, "truncates" },
+	{ SYS_fallocate, 0, -1, "allocates in" },
+	{ SYS_getdents64, 0, -1, "lists" },
+	{ SYS_fstat, 0, -1, "looks at" },
+	{ SYS_ioctl, 0, -1, "controls" },
+	{ SYS_close, 0, -1, "closes" },
+	{ SYS_openat, 0, 1, "opens in" },
+	{ SYS_openat2, 0, 1, "opens in" },
+	{ SYS_newfstatat, 0, 1, "looks at" },
+	{ SYS_statx, 0, 1, "looks at" },
+	{ SYS_faccessat, 0, 1, "looks at" },
+	{ SYS_faccessat2, 0, 1, "looks at" },
+	{ SYS_readlinkat, 0, 1, "looks at" },
+	{ SYS_mkdirat, 0, 1, "creates in" },
+	{ SYS_mknodat, 0, 1, "creates in" },
+	{ SYS_symlinkat, 1, 2, "creates in" },
+	{ SYS_unlinkat, 0, 1, "removes from" },
+	{ SYS_renameat, 0, 1, "renames in" },
+	{ SYS_renameat2, 0, 1, "renames in" },
+	{ SYS_linkat, 0, 1, "renames in" },
+	{ SYS_fchmodat, 0, 1, "changes" },
+	{ SYS_fchownat, 0, 1, "changes" },
+	{ SYS_utimensat, 0, 1, "changes" },
+	{ SYS_truncate, -1, 0, "truncates" },
+	{ SYS_statfs, -1, 0, "looks at" },
+	{ SYS_chdir, -1, 0, "looks at" },
+	{ SYS_getxattr, -1, 0, "looks at" },
+	{ SYS_lgetxattr, -1, 0, "looks at" },
+	{ SYS_setxattr, -1, 0, "changes" },
+	{ SYS_lsetxattr, -1, 0, "changes" },
+	{ SYS_execve, -1, 0, "executes from" },
+	{ SYS_umount2, -1, 0, "unmounts" },
+#ifdef SYS_open /* newer architectures lack these */
+	{ SYS_open, -1, 0, "opens in" },
+	{ SYS_creat, -1, 0, "creates in" },
+	{ SYS_stat, -1, 0, "looks at" },
+	{ SYS_lstat, -1, 0, "looks at" },
+	{ SYS_access, -1, 0, "looks at" },
+	{ SYS_readlink, -1, 0, "looks at" },
+	{ SYS_mkdir, -1, 0, "creates in" },
+	{ SYS_mknod, -1, 0, "creates in" },
+	{ SYS_symlink, -1, 1, "creates in" },
+	{ SYS_unlink, -1, 0, "removes from" },
+	{ SYS_rmdir, -1, 0, "removes from" },
+	{ SYS_rename, -1, 0, "renames in" },
+	{ SYS_link, -1, 0, "renames in" },
+	{ SYS_chmod, -1, 0, "changes" },
+	{ SYS_chown, -1, 0, "changes" },
+	{ SYS_lchown, -1, 0, "changes" },
+#endif
+};
+
+static const struct call *call_of(long number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (calls[i].number == number)
+			return &calls[i];
+	}
+	return NULL;
+}
+
+const char *waiter_action(const struct waiter *waiter)
+{
+	const struct call *call = call_of(waiter->call);
+
+	return call ? call->action : "uses";
+}
+
+bool waiter_is_of_kernel(const struct waiter *waiter)
+{
+	return waiter->flags & CAISSON_PF_KTHREAD;
+}
+
+/* --- where a task waits --- */
+
+/* What lies directly below NODE, or GRAPH_NONE. */
+static uint32_t below(const struct stack *stack, uint32_t node)
+{
+	const struct edge *edge = graph_edge(&stack->graph, stack->graph.nodes[node].first_lower);
+
+	return edge ? edge->lower : GRAPH_NONE;
+}
+
+/* A device by its name, or a device or filesystem by its number, as flushers are named. */
+static uint32_t node_named(const struct graph *graph, const char *name)
+{
+	unsigned major, minor;
+	uint32_t node;
+
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (graph->nodes[i].kind == NODE_DEVICE && strcmp(graph->nodes[i].name, name) == 0)
+			return i;
+	}
+	if (sscanf(name, "%u:%u", &major, &minor) != 2)
+		return GRAPH_NONE;
+	node = graph_find(graph, NODE_DEVICE, makedev(major, minor));
+	if (node == GRAPH_NONE)
+		node = graph_find(graph, NODE_FILESYSTEM, makedev(major, minor));
+	return node;
+}
+
+/* The device that a worker of the kernel is named after, "kworker/u4:1+loop0"; or GRAPH_NONE. */
+static uint32_t device_of_worker(const struct graph *graph, const char *comm)
+{
+	const char *work = strchr(comm, '+');
+
+	return node_named(graph, work ? work + 1 : comm);
+}
+
+/*
+ * Where a task of the kernel waits, by its name: "kworker/u4:1+flush-7:0", "xfsaild/loop0",
+ * "jbd2/loop0-8". A device's own worker waits for what is below the device.
+ */
+static uint32_t place_of_worker(const struct stack *stack, const char *comm)
+{
+	uint32_t node = device_of_worker(&stack->graph, comm);
+	const char *at = strrchr(comm, '/'), *flush = strstr(comm, "flush-");
+	char name[64], *end;
+
+	if (node != GRAPH_NONE)
+		return below(stack, node);
+	if (flush)
+		at = flush + strlen("flush-") - 1;
+	(void)snprintf(name, sizeof(name), "%s", at ? at + 1 : comm);
+	node = node_named(&stack->graph, name);
+	end = strrchr(name, '-');
+	if (node != GRAPH_NONE || !end)
+		return node;
+	*end = '\0'; /* a journal's thread has the inode number of the journal */
+	return node_named(&stack->graph, name);
+}
+
+/* The filesystem or device that descriptor FD of the process is of. */
+static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, int fd)
+{
+	struct system_lines lines;
+	char link[PATH_MAX], *line;
+	const struct mount *mount;
+	uint32_t id = 0, device;
+
+	if (system_link(stack->system, PATH("proc/%d/fd/%d", waiter->pid, fd), link, sizeof(link)) <
+	    0)
+		return GRAPH_NONE;
+	device = stack_device_named(stack, link);
+	if (device != GRAPH_NONE)
+		return device;
+	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%d", waiter->pid, fd), &lines) <
+	    0)
+		return GRAPH_NONE;
+	while ((line = system_lines_next(&lines))) {
+		if (sscanf(line, "mnt_id: %u", &id) == 1)
+			break;
+	}
+	system_lines_close(&lines);
+	mount = stack_mount(stack, id);
+	return mount ? mount->filesystem : GRAPH_NONE;
+}
+
+/* The directory from which a relative path goes: descriptor FD, or the working directory. */
+static bool base_of(const struct stack *stack, pid_t pid, int fd, char *base, size_t size)
+{
+	if (fd == AT_FDCWD)
+		return system_link(stack->system, PATH("proc/%d/cwd", pid), base, size) > 0;
+	return system_link(stack->system, PATH("proc/%d/fd/%d", pid, fd), base, size) > 0;
+}
+
+/*
+ * The filesystem of the path that CALL has as an argument, by its text: a symlink on the way may
+ * lead elsewhere.
+ */
+static uint32_t place_of_path(struct waiters *waiters, const struct waiter *waiter,
+			      const struct call *call)
+{
+	const struct stack *stack = waiters->stack;
+	int fd = call->fd < 0 ? AT_FDCWD : (int)waiter->arguments[call->fd];
+	char path[PATH_MAX], base[PATH_MAX] = "", whole[2 * PATH_MAX];
+	const struct mount *mount;
+
+	if (reader_read(&waiters->reader, PATH("proc/%d/mem", waiter->pid),
+			waiter->arguments[call->path], path, sizeof(path)) <= 0 ||
+	    (path[0] != '/' && !base_of(stack, waiter->pid, fd, base, sizeof(base))))
+		return GRAPH_NONE;
+	(void)snprintf(whole, sizeof(whole), "%s%s%s", base, *base ? "/" : "", path);
+	mount = stack_mount_of(stack, namespace_of(stack, waiter->pid), whole);
+	return mount ? mount->filesystem : GRAPH_NONE;
+}
+
+/* Where the system call of WAITER is at work, or GRAPH_NONE. */
+static uint32_t place_of_call(struct waiters *waiters, const struct waiter *waiter)
+{
+	const struct call *call = call_of(waiter->call);
+
+	if (!call)
+		return GRAPH_NONE;
+	return call->path < 0
+		       ? place_of_fd(waiters->stack, waiter, (int)waiter->arguments[call->fd])
+		       : place_of_path(waiters, waiter, call);
+}
+
+/* The filesystem of TYPE, if there is only one. */
+static uint32_t only_one(const struct stack *stack, const char *type)
+{
+	uint32_t found = GRAPH_NONE;
+
+	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
+		const struct node *node = &stack->graph.nodes[i];
+
+		if (node->kind != NODE_FILESYSTEM ||
+		    !(strcmp(type, "fuse") == 0 ? stack_is_fuse(node)
+						: strcmp(node->type, type) == 0))
+			continue;
+		if (found != GRAPH_NONE)
+			return GRAPH_NONE;
+		found = i;
+	}
+	return found;
+}
+
+/* The FUSE mount that a task waits for whose call is at work on NODE; or GRAPH_NONE. */
+static uint32_t fuse_at(const struct stack *stack, uint32_t node)
+{
+	if (node == GRAPH_NONE || stack_is_fuse(&stack->graph.nodes[node]))
+		return node;
+	/* such as an overlay */
+	graph_each_lower (&stack->graph, node, edge) {
+		if (stack_is_fuse(&stack->graph.nodes[edge->lower]))
+			return edge->lower;
+	}
+	return GRAPH_NONE;
+}
+
+static void place(struct waiters *waiters, struct waiter *waiter)
+{
+	struct stack *stack = waiters->stack;
+	bool is_of_kernel = waiter_is_of_kernel(waiter);
+	uint32_t node = is_of_kernel ? place_of_worker(stack, waiter->comm)
+				     : place_of_call(waiters, waiter);
+
+	if (waiter->wait.kind == WAIT_FUSE)
+		node = fuse_at(stack, node);
+	if (node == GRAPH_NONE && *waiter->wait.filesystem)
+		node = only_one(stack, waiter->wait.filesystem);
+	/* zloop doesn't tell where its files are */
+	if (node != GRAPH_NONE && is_of_kernel && waiter->wait.kind == WAIT_FUSE)
+		graph_connect(&stack->graph, EDGE_FILE,
+			      device_of_worker(&stack->graph, waiter->comm), node, "");
+	waiter->place = node;
+}
+
+void waiters_place(struct waiters *waiters)
+{
+	for (uint32_t i = 0; i < waiters->count; i++)
+		place(waiters, &waiters->waiter[i]);
+}
+
+/* --- a look at a task --- */
+
+/* What stat tells of a task. */
+struct sight {
+	pid_t tid;
+	char comm[64], state;
+	unsigned flags, threads;
+	uint64_t started;
+};
+
+static bool see(const struct system *system, const char *path, struct sight *sight)
+{
+	char text[1024], *begin, *end;
+
+	if (system_read(system, path, text, sizeof(text)) < 0)
+		return false;
+	begin = strchr(text, '(');
+	end = strrchr(text, ')');
+	if (!begin || !end ||
+	    sscanf(end,
+		   ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d "
+		   "%" SCNu64,
+		   &sight->state, &sight->flags, &sight->threads, &sight->started) != 4)
+		return false;
+	sight->tid = atoi(text);
+	(void)snprintf(sight->comm, sizeof(sight->comm), "%.*s", (int)(end - begin - 1), begin + 1);
+	return true;
+}
+
+static struct waiter *find(struct waiters *waiters, const struct sight *sight)
+{
+	for (uint32_t i = 0; i < waiters->count; i++) {
+		struct waiter *waiter = &waiters->waiter[i];
+
+		if (waiter->tid == sight->tid && waiter->started == sight->started)
+			return waiter;
+	}
+	return NULL;
+}
+
+static struct waiter *find_or_add(struct waiters *waiters, const struct sight *sight)
+{
+	struct waiter *waiter = find(waiters, sight);
+
+	if (waiter)
+		return waiter;
+	if (waiters->count == WAITERS_MAX) {
+		waiters->left_off++;
+		return NULL;
+	}
+	waiter = &waiters->waiter[waiters->count++];
+	*waiter = (struct waiter){
+		.pid = waiters->pid,
+		.tid = sight->tid,
+		.started = sight->started,
+		.call = -1,
+		.since_ms = waiters->now_ms,
+		.still_ms = waiters->now_ms,
+		.place = GRAPH_NONE,
+	};
+	return waiter;
+}
+
+/* The task's file NAME, by the reader. */
+static ssize_t read_of(struct waiters *waiters, const struct waiter *waiter, const char *name,
+		       char *text, size_t size)
+{
+	ssize_t len = reader_read(&waiters->reader,
+				  PATH("proc/%d/task/%d/%s", waiter->pid, waiter->tid, name), 0,
+				  text, size);
+
+	waiters->unread += len == -ETIMEDOUT || len == -EAGAIN;
+	return len;
+}
+
+/* Reads what WAITER waits for. WCHAN is its innermost function, or "". */
+static struct wait read_wait(struct waiters *waiters, struct waiter *waiter, const char *wchan)
+{
+	char text[READER_TEXT_SIZE];
+
+	waiter->is_guess = read_of(waiters, waiter, "stack", text, sizeof(text)) <= 0;
+	return wait_classify(waiter->is_guess ? wchan : text);
+}
+
+/* How often the task has run: "TIME_ON_CPU TIME_WAITING RUNS". */
+static uint64_t read_runs(const struct waiters *waiters, const struct waiter *waiter)
+{
+	char text[128];
+	uint64_t runs = 0;
+
+	if (system_read(waiters->stack->system,
+			PATH("proc/%d/task/%d/schedstat", waiter->pid, waiter->tid), text,
+			sizeof(text)) < 0 ||
+	    sscanf(text, "%*u %*u %" SCNu64, &runs) != 1)
+		return 0;
+	return runs;
+}
+
+/* Reads the system call: its number, its first arguments. */
+static void read_call(struct waiters *waiters, struct waiter *waiter)
+{
+	char text[256];
+
+	waiter->call = -1;
+	if (!waiter_is_of_kernel(waiter) &&
+	    read_of(waiters, waiter, "syscall", text, sizeof(text)) > 0)
+		(void)sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64, &waiter->call,
+			     &waiter->arguments[0], &waiter->arguments[1], &waiter->arguments[2]);
+}
+
+/* Notes that the task waits. */
+static void note(struct waiters *waiters, const struct sight *sight, const char *wchan)
+{
+	struct waiter *waiter = find_or_add(waiters, sight);
+	bool has_moved;
+	struct wait wait;
+	uint64_t runs;
+
+	if (!waiter)
+		return;
+	waiter->flags = sight->flags;
+	(void)snprintf(waiter->comm, sizeof(waiter->comm), "%s", sight->comm);
+	runs = read_runs(waiters, waiter);
+	has_moved = !waiter->seen_ms || waiter->runs != runs;
+	/* a task that hasn't run waits for what it did */
+	wait = has_moved || !runs ? read_wait(waiters, waiter, wchan) : waiter->wait;
+	if (has_moved || wait.kind != waiter->wait.kind)
+		waiter->still_ms = waiters->now_ms;
+	if (wait.kind != waiter->wait.kind)
+		waiter->since_ms = waiters->now_ms;
+	waiter->wait = wait;
+	waiter->runs = runs;
+	waiter->seen_ms = waiters->now_ms;
+	if (has_moved) {
+		read_call(waiters, waiter);
+		place(waiters, waiter);
+	}
+}
+
+static void look_at(struct waiters *waiters, const struct sight *sight)
+{
+	char wchan[64] = "";
+
+	if (sight->state != 'D' && (sight->state != 'S' || !waiters->with_sleepers))
+		return;
+	(void)system_read(waiters->stack->system,
+			  PATH("proc/%d/task/%d/wchan", waiters->pid, sight->tid), wchan,
+			  sizeof(wchan));
+	if (sight->state == 'D' || wait_classify(wchan).kind == WAIT_FUSE)
+		note(waiters, sight, wchan);
+}
+
+static int look_at_task(void *arg, const char *name)
+{
+	struct waiters *waiters = arg;
+	struct sight sight;
+
+	if (see(waiters->stack->system, PATH("proc/%d/task/%s/stat", waiters->pid, name), &sight))
+		look_at(waiters, &sight);
+	return 0;
+}
+
+static int look_at_process(void *arg, const char *name)
+{
+	struct waiters *waiters = arg;
+	struct sight sight;
+
+	waiters->pid = atoi(name);
+	if (waiters->pid <= 0 || waiters->pid == getpid() ||
+	    !see(waiters->stack->system, PATH("proc/%d/stat", waiters->pid), &sight))
+		return 0;
+	if (sight.threads == 1)
+		look_at(waiters, &sight);
+	else
+		(void)system_names(waiters->stack->system, PATH("proc/%d/task", waiters->pid),
+				   look_at_task, waiters);
+	return 0;
+}
+
+/* A look may miss a task that wakes up for a moment: two looks don't. */
+static void forget_old(struct waiters *waiters, int64_t last_ms)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < waiters->count; i++) {
+		if (waiters->waiter[i].seen_ms >= last_ms)
+			waiters->waiter[kept++] = waiters->waiter[i];
+	}
+	waiters->count = kept;
+}
+
+int waiters_look(struct waiters *waiters, int64_t now_ms)
+{
+	int64_t last_ms = waiters->now_ms;
+	int r;
+
+	waiters->now_ms = now_ms;
+	waiters->left_off = waiters->unread = 0;
+	r = system_names(waiters->stack->system, "proc", look_at_process, waiters);
+	forget_old(waiters, last_ms);
+	return r;
+}

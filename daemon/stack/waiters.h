@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tasks of the machine that wait in the kernel for storage: in state D, or for the answer to a
+ * FUSE request. Each look notes what every one waits for, and since when. One thread uses it.
+ */
+#ifndef CAISSON_WAITERS_H
+#define CAISSON_WAITERS_H
+
+#include "stack/reader.h"
+#include "stack/stack.h"
+#include "stack/wait.h"
+
+#define WAITERS_MAX 4096
+
+struct waiter {
+	pid_t pid, tid;
+	uint64_t started; /* when the task was: nobody else with this TID was then */
+	char comm[64];	  /* a worker of the kernel tells what it works for: "kworker/0:1+loop0" */
+	unsigned flags;	  /* of the task (stat) */
+	struct wait wait;
+	bool is_guess;	  /* the stack can't be read: `wait` is by its innermost function */
+	uint64_t runs;	  /* how often it has run, or 0 */
+	int64_t since_ms; /* since when it was seen with this kind of wait at each look */
+	int64_t still_ms; /* since when it hasn't run */
+	int64_t seen_ms;
+	long call;	       /* the number of its system call, or -1 */
+	uint64_t arguments[3]; /* of that, the first */
+	uint32_t place;	       /* the node that it waits for or is in, or GRAPH_NONE */
+};
+
+struct waiters {
+	struct stack *stack;
+	struct reader reader;
+	struct waiter waiter[WAITERS_MAX];
+	uint32_t count;
+	uint32_t left_off;  /* of the last look: tasks for which there was no room */
+	uint32_t unread;    /* of the last look: tasks of which nothing can be read in time */
+	bool with_sleepers; /* tasks in state S are looked at, too: some wait for FUSE */
+	int64_t now_ms;	    /* of the look that is under way */
+	pid_t pid;	    /* whose tasks are looked at */
+};
+
+/* Looks at all tasks but those of this process, at the time NOW_MS. Returns 0 or -errno. */
+int waiters_look(struct waiters *waiters, int64_t now_ms);
+
+/* Finds out again where each waits: STACK was read anew. */
+void waiters_place(struct waiters *waiters);
+
+/* Whether the task is the kernel's own. */
+bool waiter_is_of_kernel(const struct waiter *waiter);
+
+/* What it does, such as "writes", by its system call; "uses" if that isn't known. */
+const char *waiter_action(const struct waiter *waiter);
+
+#endif

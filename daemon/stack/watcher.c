@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/watcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/macro.h"
+
+/* The stack is read again after this time, in case something was changed that nothing tells. */
+#define SCAN_MS 120000
+
+/* One part in so many of a CPU's time is for reading tasks: idle, and if something may be stuck. */
+#define IDLE_SHARE  250
+#define STUCK_SHARE 25
+#define LOOK_MIN_MS 900 /* a look a second */
+#define LOOK_MAX_MS 10000
+
+int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms)
+{
+	struct watcher *watcher = calloc(1, sizeof(*watcher));
+	int r = -ENOMEM;
+
+	if (!watcher)
+		return r;
+	watcher->system.root_fd = root_fd;
+	watcher->is_stale = true;
+	r = stack_create(&watcher->stack, &watcher->system);
+	watcher->chains = (struct chains){
+		.stack = &watcher->stack,
+		.flow = &watcher->flow,
+		.waiters = &watcher->waiters,
+		.stall_ms = stall_ms,
+		.above = r < 0 ? NULL : calloc(watcher->stack.graph.node_max, 1),
+		.seen = r < 0 ? NULL : calloc(watcher->stack.graph.node_max, 1),
+	};
+	watcher->waiters.stack = &watcher->stack;
+	if (r == 0 && (!watcher->chains.above || !watcher->chains.seen))
+		r = -ENOMEM;
+	if (r == 0)
+		r = reader_start(&watcher->waiters.reader, &watcher->system);
+	if (r == 0) {
+		*ret_watcher = watcher;
+		return 0;
+	}
+	stack_destroy(&watcher->stack);
+	free(watcher->chains.above);
+	free(watcher->chains.seen);
+	free(watcher);
+	return r;
+}
+
+void watcher_destroy(struct watcher *watcher)
+{
+	if (!watcher || !reader_stop(&watcher->waiters.reader))
+		return;
+	stack_destroy(&watcher->stack);
+	free(watcher->chains.above);
+	free(watcher->chains.seen);
+	free(watcher);
+}
+
+static int scan(struct watcher *watcher, int64_t now_ms)
+{
+	int r;
+
+	stack_clear(&watcher->stack);
+	r = stack_scan(&watcher->stack);
+	if (r < 0)
+		return r;
+	watcher->is_stale = false;
+	watcher->scanned_ms = now_ms;
+	waiters_place(&watcher->waiters);
+	return 0;
+}
+
+/* Whether a FUSE mount has requests under way, or its count can't be read. */
+static bool may_have_sleepers(const struct watcher *watcher)
+{
+	for (uint32_t i = 0; i < watcher->stack.graph.node_count; i++) {
+		const struct node *node = &watcher->stack.graph.nodes[i];
+		const struct place *place = flow_of(&watcher->flow, node);
+
+		if (stack_is_fuse(node) && (!place || place->under_way))
+			return true;
+	}
+	return false;
+}
+
+/* CPU time of this process. */
+static int64_t used_ms(void)
+{
+	struct timespec used;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used); /* can't fail for this clock */
+	return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_stuck)
+{
+	int64_t used = used_ms(), pause;
+	int r;
+
+	watcher->waiters.with_sleepers = may_have_sleepers(watcher);
+	r = waiters_look(&watcher->waiters, now_ms);
+	used = used_ms() - used;
+	pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * IDLE_SHARE));
+	if (may_be_stuck || watcher->waiters.count)
+		pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * STUCK_SHARE));
+	watcher->next_full_ms = now_ms + pause;
+	return r;
+}
+
+int watcher_look(struct watcher *watcher, int64_t now_ms)
+{
+	bool is_due = now_ms >= watcher->next_full_ms, may_be_stuck;
+	int r = 0;
+
+	if (watcher->is_stale ||
+	    (now_ms - watcher->scanned_ms > SCAN_MS && !watcher->waiters.count)) {
+		is_due = true; /* the chains name nodes of what was read before */
+		r = scan(watcher, now_ms);
+	}
+	if (r < 0)
+		return r;
+	may_be_stuck = flow_look(&watcher->flow, &watcher->stack, now_ms);
+	if (!is_due && !(may_be_stuck && !watcher->waiters.count))
+		return 0;
+	watcher->chains.now_ms = now_ms;
+	r = look_at_tasks(watcher, now_ms, may_be_stuck);
+	if (r == 0)
+		chains_find(&watcher->chains);
+	return r;
+}

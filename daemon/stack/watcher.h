@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Watches the machine's storage for what hangs. All memory, about 12 MiB, is allocated by
+ * watcher_create(). One thread uses a watcher.
+ *
+ * A look reads the counters of devices and FUSE mounts, which is cheap. It reads all tasks as well
+ * if requests may be stuck, and otherwise as often as a small share of a CPU's time allows.
+ */
+#ifndef CAISSON_WATCHER_H
+#define CAISSON_WATCHER_H
+
+#include "stack/chain.h"
+
+struct watcher {
+	struct system system;
+	struct stack stack;
+	struct flow flow;
+	struct waiters waiters;
+	struct chains chains;
+	bool is_stale;	    /* mounts or swap areas have changed: set it, and the next look scans */
+	int64_t scanned_ms; /* when the stack was read */
+	int64_t next_full_ms; /* when to read all tasks again */
+};
+
+/* ROOT_FD, the directory "/", must stay open. Returns 0 or -errno. Starts threads. */
+int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms);
+/* Leaves the memory if one of its threads hangs. */
+void watcher_destroy(struct watcher *watcher);
+
+/*
+ * Looks, at the time NOW_MS (clock_ms()); once a second. What hangs is then in `chains`. Returns 0
+ * or -errno.
+ */
+int watcher_look(struct watcher *watcher, int64_t now_ms);
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What it needs is there before it watches: memory (locked), threads, the process that runs the
+ * command. The log never blocks it (log.h).
+ */
+#include "tool/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/macro.h"
+#include "caisson/reclaim.h"
+#include "reclaim/oom.h"
+#include "stack/watcher.h"
+#include "tool/arguments.h"
+#include "tool/tell.h"
+#include "tool/watch-alert.h"
+#include "tool/watch-print.h"
+
+#define STALL_DEFAULT_S 20
+#define STALL_MAX_S	3600
+#define LOOK_MS		1000
+#define REPORTS_MAX	64
+#define HEAP_LEN	((size_t)1 << 20) /* for JSON documents */
+#define STACK_LEN	((size_t)256 << 10)
+
+enum { OPTION_STALL, OPTION_ONCE, OPTION_JSON, OPTION_EXEC, OPTION_SYSLOG, OPTION_COUNT };
+
+static const struct option options[] = {
+	[OPTION_STALL] = ARGUMENTS_VALUE("stall"),  [OPTION_ONCE] = ARGUMENTS_FLAG("once"),
+	[OPTION_JSON] = ARGUMENTS_FLAG("json"),	    [OPTION_EXEC] = ARGUMENTS_VALUE("exec"),
+	[OPTION_SYSLOG] = ARGUMENTS_FLAG("syslog"), [OPTION_COUNT] = { 0 },
+};
+
+/* A chain that was reported. It is reported again when it has lasted twice as long. */
+struct report {
+	uint64_t key;
+	int64_t told_ms; /* how long it had lasted then */
+	int64_t seen_ms; /* when it was last seen */
+};
+
+struct watch {
+	struct watcher *watcher;
+	int64_t stall_ms;
+	bool is_json;
+	struct alert alert;
+	struct report reports[REPORTS_MAX];
+	uint32_t count;
+	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
+	int signal_fd, mounts_fd, swaps_fd;
+};
+
+/* --- reports --- */
+
+/* What makes CHAIN the same as at an earlier look: its end, and the last process or device. */
+static uint64_t key_of(const struct chains *chains, const struct chain *chain)
+{
+	uint64_t key = (uint64_t)chain->end;
+
+	for (uint32_t i = 0; i < chain->count; i++) {
+		const struct hop *hop = &chain->hops[i];
+
+		if (hop->waiter && i + 1 == chain->count)
+			key = mix_bits(key ^ (uint64_t)hop->waiter->pid);
+		else if (!hop->waiter)
+			key = mix_bits(key ^ chains->stack->graph.nodes[hop->node].number);
+	}
+	return key;
+}
+
+/* The report of KEY, which is made if there is none; or NULL. */
+static struct report *report_of(struct watch *watch, uint64_t key)
+{
+	for (uint32_t i = 0; i < watch->count; i++) {
+		if (watch->reports[i].key == key)
+			return &watch->reports[i];
+	}
+	if (watch->count == REPORTS_MAX)
+		return NULL;
+	watch->reports[watch->count] = (struct report){ .key = key };
+	return &watch->reports[watch->count++];
+}
+
+static void tell_chain(struct watch *watch, const struct chain *chain)
+{
+	const struct chains *chains = &watch->watcher->chains;
+	char text[CHAIN_TEXT_SIZE];
+
+	chain_text(chains, chain, text, sizeof(text));
+	log_fail("%s", text);
+	if (watch->is_json) {
+		watch_print_json(stdout, chains, chain);
+		(void)fflush(stdout);
+	}
+	alert_send(&watch->alert, text);
+}
+
+/* What can't be told about the tasks of the last look. */
+static void tell_limits(const struct waiters *waiters)
+{
+	uint32_t guesses = 0;
+
+	for (uint32_t i = 0; i < waiters->count; i++)
+		guesses += waiters->waiter[i].is_guess;
+	if (guesses)
+		log_warn("watch: read the stacks of %u of %u waiting tasks: not permitted: what "
+			 "they wait for is a guess",
+			 guesses, waiters->count);
+	if (waiters->unread)
+		log_warn("watch: read /proc: %u files didn't come in time", waiters->unread);
+	if (waiters->left_off)
+		log_warn("watch: %u more tasks wait than there is room for", waiters->left_off);
+}
+
+static void report(struct watch *watch, int64_t now_ms)
+{
+	const struct chains *chains = &watch->watcher->chains;
+	bool is_new = false;
+
+	for (uint32_t i = 0; i < chains->count; i++) {
+		const struct chain *chain = &chains->chain[i];
+		struct report *report = report_of(watch, key_of(chains, chain));
+
+		watch->worst = MIN(watch->worst, chain->end);
+		if (!report)
+			continue;
+		report->seen_ms = now_ms;
+		if (report->told_ms && chain->for_ms < 2 * report->told_ms)
+			continue;
+		report->told_ms = MAX(chain->for_ms, 1);
+		tell_chain(watch, chain);
+		is_new = true;
+	}
+	if (is_new)
+		tell_limits(&watch->watcher->waiters);
+}
+
+/* Forgets what is over. It may come again in a moment, and isn't reported twice then. */
+static void forget_old(struct watch *watch, int64_t now_ms)
+{
+	uint32_t kept = 0, had = watch->count;
+
+	for (uint32_t i = 0; i < watch->count; i++) {
+		if (now_ms - watch->reports[i].seen_ms <= watch->stall_ms)
+			watch->reports[kept++] = watch->reports[i];
+	}
+	watch->count = kept;
+	if (had && !kept)
+		log_info("watch: what hung goes on");
+}
+
+/* --- the loop --- */
+
+/* Waits until it is time for the next look. Returns false after a signal to end. */
+static bool await_look(struct watch *watch, int64_t next_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = watch->signal_fd, .events = POLLIN },
+		{ .fd = watch->mounts_fd, .events = POLLPRI },
+		{ .fd = watch->swaps_fd, .events = POLLPRI },
+	};
+	int64_t left;
+
+	while ((left = next_ms - clock_ms()) > 0) {
+		if (poll(fds, ARRAY_SIZE(fds), (int)left) <= 0)
+			continue;
+		if (fds[0].revents)
+			return false;
+		/* until the next look they don't count any more */
+		watch->watcher->is_stale = true;
+		fds[1].fd = fds[2].fd = -1;
+	}
+	return true;
+}
+
+static int look(struct watch *watch)
+{
+	int64_t now_ms = clock_ms();
+	int r = watcher_look(watch->watcher, now_ms);
+
+	if (r < 0) {
+		log_fail("/proc and /sys: read: %s", strerror(-r));
+		return r;
+	}
+	report(watch, now_ms);
+	forget_old(watch, now_ms);
+	return 0;
+}
+
+static int exit_code(const struct watch *watch)
+{
+	if (watch->worst == END_KINDS)
+		return WATCH_FINE;
+	return watch->worst == END_CYCLE ? WATCH_CYCLE : WATCH_HANG;
+}
+
+/* Tells once what is watched. */
+static void tell_begin(const struct watch *watch)
+{
+	const struct graph *graph = &watch->watcher->stack.graph;
+	uint32_t counts[NODE_KINDS] = { 0 };
+	char text[256];
+
+	for (uint32_t i = 0; i < graph->node_count; i++)
+		counts[graph->nodes[i].kind]++;
+	if (system_read(&watch->watcher->system, "proc/thread-self/stack", text, sizeof(text)) < 0)
+		log_warn("watch: read stacks: not permitted: what tasks wait for will be a guess, "
+			 "and some that wait for FUSE won't be seen");
+	log_info("watch: begin: %u filesystems, %u devices, %u servers; a hang is %lld s or more",
+		 counts[NODE_FILESYSTEM], counts[NODE_DEVICE], counts[NODE_PROCESS],
+		 (long long)(watch->stall_ms / 1000));
+}
+
+/* Looks once a second, until a signal; or, if IS_ONCE, until the first report or END_MS. */
+static int run(struct watch *watch, bool is_once)
+{
+	int64_t next_ms = clock_ms(), end_ms = next_ms + watch->stall_ms + 2 * LOOK_MS;
+
+	if (look(watch) < 0)
+		return WATCH_CANNOT;
+	tell_begin(watch);
+	do {
+		if (look(watch) < 0)
+			return WATCH_CANNOT;
+		if (is_once && (watch->worst != END_KINDS || clock_ms() >= end_ms))
+			break;
+		next_ms = MAX(next_ms + LOOK_MS, clock_ms());
+	} while (await_look(watch, next_ms));
+	return exit_code(watch);
+}
+
+/* --- the start --- */
+
+/* Has the heap grow now, for as much as will be needed. */
+static int grow_heap(void)
+{
+	void *block;
+
+	(void)mallopt(M_MMAP_MAX, 0);
+	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+	block = malloc(HEAP_LEN);
+	if (!block)
+		return -ENOMEM;
+	free(block);
+	return 0;
+}
+
+/* Makes this process one that goes on when memory is short. What isn't allowed is told. */
+static void protect(void)
+{
+	struct caisson_scope scope; /* never left */
+	int r = caisson_flusher_enter(&scope);
+
+	if (r < 0)
+		log_warn("watch: mark as an I/O flusher: %s: it may wait for memory itself",
+			 strerror(-r));
+	r = oom_protect();
+	if (r < 0)
+		log_warn("watch: protect from the OOM killer: %s", strerror(-r));
+}
+
+static void lock_memory(void)
+{
+	int r = grow_heap();
+
+	if (r == 0)
+		r = caisson_memory_lock(0);
+	if (r == 0)
+		r = caisson_stack_prefault(STACK_LEN);
+	if (r < 0)
+		log_warn("watch: lock its memory: %s: it may hang with the rest", strerror(-r));
+}
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int start(struct watch *watch, int root_fd, const char *const *values)
+{
+	int r = 0;
+
+	watch->alert.fd = -1;
+	watch->signal_fd = open_signals();
+	watch->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	watch->swaps_fd = open("/proc/swaps", O_RDONLY | O_CLOEXEC); /* without it, none is told */
+	if (watch->signal_fd < 0 || watch->mounts_fd < 0)
+		return -errno;
+	if (values[OPTION_EXEC])
+		r = alert_start(&watch->alert, values[OPTION_EXEC]);
+	if (r < 0)
+		return r;
+	protect();
+	r = watcher_create(&watch->watcher, root_fd, watch->stall_ms);
+	if (r == 0)
+		r = log_start(values[OPTION_SYSLOG] ? LOG_TARGET_SYSLOG : LOG_TARGET_STDERR, NULL);
+	if (r == 0)
+		lock_memory();
+	return r;
+}
+
+static void stop(struct watch *watch)
+{
+	log_stop();
+	watcher_destroy(watch->watcher);
+	alert_stop(&watch->alert);
+	close_fd(&watch->signal_fd);
+	close_fd(&watch->mounts_fd);
+	close_fd(&watch->swaps_fd);
+}
+
+static bool parse(int argc, char **argv, const char **values, int64_t *ret_stall_ms)
+{
+	uint64_t seconds = STALL_DEFAULT_S;
+	size_t count;
+
+	if (!arguments_parse_many(argc, argv, options, values, &count))
+		return false;
+	if (count) {
+		tell("%s: parse: watch takes no object", argv[0]);
+		return false;
+	}
+	if (values[OPTION_STALL] &&
+	    (arguments_number(values[OPTION_STALL], STALL_MAX_S, &seconds) < 0 || !seconds)) {
+		tell("--stall=%s: parse: seconds are expected, 1 to %d", values[OPTION_STALL],
+		     STALL_MAX_S);
+		return false;
+	}
+	*ret_stall_ms = (int64_t)seconds * 1000;
+	return true;
+}
+
+int watch_command(int argc, char **argv)
+{
+	const char *values[OPTION_COUNT] = { NULL };
+	struct watch watch = { .worst = END_KINDS };
+	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r, code = WATCH_CANNOT;
+
+	if (!parse(argc, argv, values, &watch.stall_ms))
+		return WATCH_CANNOT;
+	watch.is_json = values[OPTION_JSON];
+	log_name("caisson");
+	r = start(&watch, root_fd, values);
+	if (r < 0)
+		tell("watch: start: %s", strerror(-r));
+	else
+		code = run(&watch, values[OPTION_ONCE]);
+	stop(&watch);
+	return code;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What hangs, as a watch sees it: each case plants what closes a cycle, or another hang, in a
+ * healthy machine, and finds that; without any part of it, it finds nothing.
+ *
+ * The clock is the test's: a look a second.
+ */
+#include <sys/sysmacros.h>
+
+#include "base/macro.h"
+#include "machine-fixture.h"
+#include "stack/watcher.h"
+
+#define STALL_S 5
+
+static struct watcher *watcher;
+static int64_t now_ms;
+
+/* Counters of a device: requests that are done, and under way. */
+static void counters(const char *name, unsigned done, unsigned under_way)
+{
+	char at[64], text[128];
+
+	(void)snprintf(at, sizeof(at), "sys/devices/%s/stat", name);
+	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 0 0 %u 0 0 0 0 0 0 0 0\n", done,
+		       under_way);
+	file(at, text);
+}
+
+/* Task TID of process PID waits in STATE, in FUNCTION, and was on a CPU so many times. */
+static void waits(int pid, int tid, char state, const char *flags, const char *function,
+		  unsigned runs)
+{
+	char at[64], text[512];
+
+	task_in(pid, tid, state, flags);
+	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/stack", pid, tid);
+	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n[<0>] do_syscall_64+0x3/0x4\n",
+		       function);
+	file(at, text);
+	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/wchan", pid, tid);
+	file(at, function);
+	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/schedstat", pid, tid);
+	(void)snprintf(text, sizeof(text), "1 1 %u\n", runs);
+	file(at, text);
+}
+
+/* Process PID of one task waits in a system call on descriptor 3, which is a file of mount ID. */
+static void client(int pid, char state, const char *function, const char *call, const char *id)
+{
+	char at[64], text[128];
+
+	waits(pid, pid, state, UNMARKED, function, 1);
+	(void)snprintf(at, sizeof(at), "proc/%d/stat", pid);
+	(void)snprintf(text, sizeof(text),
+		       "%d (writer) %c 1 1 1 0 -1 %s 0 0 0 0 0 0 0 0 20 0 1 0 600 0\n", pid, state,
+		       UNMARKED);
+	file(at, text);
+	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/syscall", pid, pid);
+	file(at, call);
+	(void)snprintf(at, sizeof(at), "proc/%d/fd/3", pid);
+	symlink_to(at, "/any");
+	(void)snprintf(at, sizeof(at), "proc/%d/fdinfo/3", pid);
+	(void)snprintf(text, sizeof(text), "pos:\t0\nmnt_id:\t%s\n", id);
+	file(at, text);
+}
+
+#define WRITES "1 0x3 0x0 0x0 0x0 0x0 0x0 0x7ff 0x7fe\n"
+
+static void set_up_watcher(void)
+{
+	watcher_destroy(watcher);
+	set_up();
+	task(100, 100, MARKED);
+	file("proc/100/stat", "100 (server) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 500 0\n");
+	counters("sda1", 7, 0);
+	counters("loop0", 7, 0);
+	file("sys/fs/fuse/connections/50/waiting", "0\n");
+	now_ms = 1000;
+	CHECK_EQ(watcher_create(&watcher, machine.system.root_fd, STALL_S * 1000), 0);
+}
+
+static void look(void)
+{
+	watcher->next_full_ms = 0; /* a test may be slow */
+	CHECK_EQ(watcher_look(watcher, now_ms), 0);
+	now_ms += 1000;
+}
+
+/* Looks for SECONDS, and returns what is found at the end. */
+static const char *found(int seconds)
+{
+	static char text[2 * CHAIN_TEXT_SIZE];
+	const struct chains *chains = &watcher->chains;
+
+	for (int i = 0; i <= seconds; i++)
+		look();
+	text[0] = '\0';
+	for (uint32_t i = 0; i < chains->count; i++) {
+		size_t len = strlen(text);
+
+		CHECK(len + CHAIN_TEXT_SIZE < sizeof(text));
+		(void)snprintf(text + len, sizeof(text) - len, "%s", i ? "; " : "");
+		len = strlen(text);
+		chain_text(chains, &chains->chain[i], text + len, sizeof(text) - len);
+	}
+	return text;
+}
+
+/* The loop device has requests under way, which its server doesn't do: one of its tasks is in
+ * FUNCTION, with FLAGS. */
+static void plant(const char *flags, const char *function)
+{
+	set_up_watcher();
+	counters("loop0", 7, 4);
+	file("sys/fs/fuse/connections/50/waiting", "4\n");
+	waits(100, 101, 'D', flags, function, 3);
+	client(300, 'D', "balance_dirty_pages", WRITES, "31");
+}
+
+#define CYCLE                                                                                      \
+	"CYCLE for 5 s: writer(300) writes xfs /mnt/top -> loop0 -> fuse.server /mnt/with blank "  \
+	"-> server(100) -> its task 101 (a) b) waits until there are fewer dirty pages "           \
+	"(balance_dirty_pages) -> xfs /mnt/top"
+
+static void finds_the_throttle(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	CHECK_STR(found(STALL_S - 1), "");
+	CHECK_STR(found(0), CYCLE);
+	/* a throttled task wakes up now and then, and a look may miss it */
+	task(100, 101, UNMARKED);
+	CHECK(strstr(found(0), "CYCLE for 6 s"));
+	waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 9);
+	CHECK(strstr(found(0), "CYCLE for 7 s"));
+	/* but one that was away for longer isn't held there */
+	task(100, 101, UNMARKED);
+	CHECK(!strstr(found(2), "CYCLE"));
+}
+
+/* Without any part of the cycle there is none. */
+static void finds_no_cycle_without_an_edge(void)
+{
+	/* the server is marked */
+	plant(MARKED, "balance_dirty_pages");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* requests are done, slowly */
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters("loop0", 7 + i / 2, 4);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
+	/* nothing lies on what it serves */
+	plant(UNMARKED, "balance_dirty_pages");
+	file("proc/self/mountinfo", "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+				    "30 20 0:50 / /mnt/x rw - fuse.server /srv rw,user_id=0\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* another process has the mount */
+	plant(UNMARKED, "balance_dirty_pages");
+	CHECK(unlink(below("proc/100/fd/3")) == 0);
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* it is another process's task */
+	plant(UNMARKED, "balance_dirty_pages");
+	task(100, 101, UNMARKED);
+	waits(200, 201, 'D', UNMARKED, "balance_dirty_pages", 3);
+	file("proc/200/stat", "200 (a) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 500 0\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+}
+
+static void finds_reclaim(void)
+{
+	plant(UNMARKED, "try_to_free_pages");
+	CHECK(strstr(found(STALL_S), "(try_to_free_pages) -> xfs /mnt/top"));
+	/* though a request is done now and then: this one isn't */
+	plant(UNMARKED, "try_to_free_pages");
+	for (unsigned i = 0; i <= STALL_S; i++) {
+		counters("loop0", 7 + i, 4);
+		look();
+	}
+	CHECK(strstr(found(0), "CYCLE for 6 s"));
+	/* marked: reclaim doesn't enter what is above */
+	plant(MARKED, "mempool_alloc");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* but nobody gets memory if swap is above */
+	plant(MARKED, "mempool_alloc");
+	file("proc/swaps", "Filename Type Size Used Priority\n/dev/loop0\tpartition\t9\t0\t-2\n");
+	CHECK(strstr(found(STALL_S), "(mempool_alloc) -> swap /dev/loop0"));
+}
+
+/* A task of the server uses what depends on the server. */
+static void finds_a_file_above(void)
+{
+	static const char *const calls[] = {
+		"1 0x5 0x0 0x0\n",	     /* write(5, ...) */
+		"87 0x10 0x0 0x0\n",	     /* unlink("/mnt/top/log") */
+		"263 0x5 0x19 0x0\n",	     /* unlinkat(5, "log") */
+		"263 0xffffff9c 0x19 0x0\n", /* unlinkat(AT_FDCWD, "log") */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		plant(MARKED, "folio_wait_bit_common");
+		symlink_to("proc/100/fd/5", i == 2 ? "/mnt/top" : "/mnt/top/log");
+		symlink_to("proc/100/cwd", i == 3 ? "/mnt/top" : "/");
+		file("proc/100/fdinfo/5", "mnt_id:\t31\n");
+		file("proc/100/mem", "................/mnt/top/log");
+		file("proc/100/task/101/syscall", calls[i]);
+		CHECK(strstr(found(STALL_S), "its task 101 (a) b) waits for I/O "
+					     "(folio_wait_bit_common) -> xfs /mnt/top"));
+	}
+}
+
+/* What is below the server is slow, or doesn't answer. */
+static void tells_slow_from_dead(void)
+{
+	set_up_watcher();
+	counters("loop0", 7, 4);
+	client(300, 'D', "folio_wait_bit_common", WRITES, "31");
+	waits(100, 101, 'D', MARKED, "io_schedule", 3);
+	file("proc/100/task/101/syscall", "1 0x4 0x0\n");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters("sda1", 7 + i / 2, 1);
+		CHECK_STR(found(0), "");
+	}
+	counters("sda1", 99, 2);
+	CHECK_STR(found(STALL_S),
+		  "no cycle, but a hang for 5 s: writer(300) writes xfs /mnt/top -> loop0 -> "
+		  "fuse.server /mnt/with blank -> server(100) -> its task 101 (a) b) waits for I/O "
+		  "(io_schedule) -> ext4 / -> sda1 (part), the end: 2 requests under way, none "
+		  "done");
+}
+
+static void finds_servers_that_do_nothing(void)
+{
+	static const char start[] = "no cycle, but a hang for 5 s: writer(300) reads fuse.server "
+				    "/mnt/with blank";
+	char wanted[512];
+
+	/* it sleeps, as a task of FUSE's client does at first */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
+	(void)snprintf(wanted, sizeof(wanted),
+		       "%s -> server(100), which doesn't answer; none of its tasks waits for "
+		       "storage",
+		       start);
+	CHECK_STR(found(STALL_S), wanted);
+	/* it is stopped */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
+	task_in(100, 100, 'T', MARKED);
+	task_in(100, 101, 'T', MARKED);
+	(void)snprintf(wanted, sizeof(wanted),
+		       "%s -> server(100), which is stopped by a signal (T)", start);
+	CHECK_STR(found(STALL_S), wanted);
+	/* nobody serves it */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	CHECK(unlink(below("proc/100/fd/3")) == 0);
+	client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
+	(void)snprintf(wanted, sizeof(wanted), "%s, which nobody is seen to serve", start);
+	CHECK_STR(found(STALL_S), wanted);
+	/* a request at a time is answered: the client has run between */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
+		waits(300, 300, 'S', UNMARKED, "request_wait_answer", i / 2);
+		CHECK_STR(found(0), "");
+	}
+	/* somebody else has locked a file: he may */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	client(300, 'S', "request_wait_answer", "72 0x3 0x0\n", "30");
+	file("proc/300/task/300/stack", "[<0>] request_wait_answer+0x1/0x2\n"
+					"[<0>] fuse_setlk+0x1/0x2\n");
+	CHECK_STR(found(3 * STALL_S), "");
+}
+
+static void finds_what_nobody_wakes(void)
+{
+	/* a frozen filesystem */
+	set_up_watcher();
+	client(300, 'D', "percpu_rwsem_wait", WRITES, "31");
+	CHECK_STR(found(STALL_S), "no cycle, but a hang for 5 s: writer(300) writes xfs /mnt/top, "
+				  "which is frozen (fsfreeze)");
+	/* a lock, while the disk has nothing to do */
+	set_up_watcher();
+	client(300, 'D', "rwsem_down_write_slowpath", WRITES, "31");
+	CHECK_STR(found(STALL_S), "no cycle, but a hang for 5 s: writer(300) writes xfs /mnt/top: "
+				  "waits for a lock (rwsem_down_write_slowpath), for whom isn't "
+				  "known");
+	/* and while it has */
+	set_up_watcher();
+	client(300, 'D', "rwsem_down_write_slowpath", WRITES, "31");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters("sda1", 7 + i, 1);
+		CHECK_STR(found(0), "");
+	}
+}
+
+/* Workers of the kernel tell by their names what they work for. */
+static void places_workers(void)
+{
+	static const struct {
+		const char *comm, *place;
+	} workers[] = {
+		{ "kworker/u4:1+loop0", "/mnt/with blank" },
+		{ "kworker/u4:1+flush-7:0", "loop0" },
+		{ "kworker/0:2+xfs-buf/loop0", "loop0" },
+		{ "xfsaild/loop0", "loop0" },
+		{ "jbd2/sda1-8", "sda1" },
+		{ "kworker/0:1+events", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
+		char text[160];
+		uint32_t place;
+
+		set_up_watcher();
+		waits(60, 60, 'D', "2097216", "something", 1); /* 0x200040: the kernel's */
+		(void)snprintf(text, sizeof(text),
+			       "60 (%s) D 2 0 0 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 1 0 5 0\n",
+			       workers[i].comm);
+		file("proc/60/stat", text);
+		look();
+		CHECK_EQ(watcher->waiters.count, 1u);
+		place = watcher->waiters.waiter[0].place;
+		if (workers[i].place) {
+			CHECK(place != GRAPH_NONE);
+			CHECK_STR(watcher->stack.graph.nodes[place].name, workers[i].place);
+		} else {
+			CHECK_EQ(place, GRAPH_NONE);
+		}
+	}
+}
+
+/* A stack can't be read: the innermost function has to do. */
+static void guesses_without_stacks(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	CHECK(unlink(below("proc/100/task/101/stack")) == 0);
+	CHECK_STR(found(STALL_S), CYCLE);
+	CHECK(watcher->waiters.waiter[0].is_guess || watcher->waiters.waiter[1].is_guess);
+}
+
+/* What hung goes on. */
+static void sees_the_end(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	CHECK_STR(found(STALL_S), CYCLE);
+	counters("loop0", 8, 4);
+	waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 4);
+	CHECK_STR(found(0), "");
+}
+
+/* A stack that is made while the watch runs. */
+static void reads_the_stack_again(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	file("proc/self/mountinfo", "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+				    "30 20 0:50 / /mnt/with\\040blank rw - fuse.server /srv rw\n");
+	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	file("proc/self/mountinfo", MOUNTS);
+	watcher->is_stale = true;
+	CHECK(strstr(found(0), "CYCLE"));
+}
+
+int main(void)
+{
+	make_machine();
+	RUN(finds_the_throttle);
+	RUN(finds_no_cycle_without_an_edge);
+	RUN(finds_reclaim);
+	RUN(finds_a_file_above);
+	RUN(tells_slow_from_dead);
+	RUN(finds_servers_that_do_nothing);
+	RUN(finds_what_nobody_wakes);
+	RUN(places_workers);
+	RUN(guesses_without_stacks);
+	RUN(sees_the_end);
+	RUN(reads_the_stack_again);
+	watcher_destroy(watcher);
+	remove_machine();
+	return test_result();
+}
