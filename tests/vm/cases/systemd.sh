@@ -4,11 +4,13 @@
 # caissond as a service of systemd, marked, by the unit of caissond(8): the program is replaced while
 # a verified load runs, `systemctl reload` has the new version go on, and systemd follows it to its
 # end. A program that is no good changes nothing, and the reload fails. After the keeper's death
-# `systemctl restart` goes on with its server. systemd runs as the first process of a PID namespace.
+# `systemctl restart` goes on with its server. caisson-watch.service is marked and locked, and names a
+# server that is stopped. systemd runs as the first process of a PID namespace.
 #
 #@ build: caissond caissond-next caisson
 #@ programs: /usr/lib/systemd/systemd systemctl unshare nsenter fio mkfs.ext4 false
 #@ packages: systemd coreutils util-linux fio e2fsprogs
+#@ tree: daemon/tool/caisson-watch.service.in
 #@ modules: fuse ext4
 #@ disk: 1G
 #@ memory: 1024
@@ -104,6 +106,29 @@ has_spare() { is recovery on; }
 check "somebody would" wait_until 30 has_spare
 is_fine "restart" next
 sed 's/^/log: /' /run/caissond.log
+
+sed 's,@bindir@,/usr/bin,' /vm/caisson-watch.service.in >/etc/systemd/system/caisson-watch.service
+mkdir /etc/systemd/system/caisson-watch.service.d
+cat >/etc/systemd/system/caisson-watch.service.d/test.conf <<-'END'
+	[Service]
+	ExecStart=
+	ExecStart=/usr/bin/caisson watch --stall 5
+	StandardError=append:/run/watch.log
+END
+sd systemctl daemon-reload
+must "start the watch" sd systemctl start caisson-watch
+watch=$(sd systemctl show -P MainPID caisson-watch)
+watches() { grep -q 'watch: begin' /run/watch.log; }
+check "it watches" wait_until 30 watches
+check "marked and locked" sd caisson audit "$watch"
+server=$(value pid)
+sd kill -STOP "$server"
+names_it() { grep -q "caissond($server), which is stopped by a signal" /run/watch.log; }
+check "it names a server that is stopped" wait_until 60 names_it
+sd kill -CONT "$server"
+sd systemctl stop caisson-watch
+check "it ends well" [ "$(sd systemctl show -P Result caisson-watch)" = success ]
+sed 's/^/watch: /' /run/watch.log
 
 kill -INT "$(child_of $load)" # nsenter passes no signals on
 expect_status 128 "the load" wait_job 60 $load

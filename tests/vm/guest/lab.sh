@@ -17,10 +17,12 @@
 #	lab: load start / lab: load end STATUS / lab: load stuck
 #	lab: sample ... / lab: stack ... / lab: stacks ...	of lab-watch
 #	lab: note TEXT						shown beside the arm's outcome
+#	caisson: ...						of `caisson watch`, which names what hangs
 : "${lab_kind:=green}" "${lab_handler:=caisson}" "${lab_options:=}" "${lab_limit:=120}"
 : "${lab_mark:=}" "${lab_stall:=10}" "${lab_threads:=1}" "${lab_direct:=}" "${lab_no_sync:=}" "${lab_chaos:=}"
 : "${caissond_pid:=}" "${caissond_log:=}" # set by caissond.sh
 
+lab_below=/dev/vda       # what the filesystem below is on
 lab_store=/backing/store # what is served
 lab_served=/run/store    # where
 lab_image=$lab_served/disk.img
@@ -35,7 +37,7 @@ is_green() { [ "$lab_kind" = green ]; }
 
 # lab_prepare MIB: the filesystem below, with an image in it
 lab_prepare() {
-	mount_backing
+	mount_backing "$lab_below"
 	mkdir -p "$lab_store" "$lab_served"
 	truncate -s "$1M" "$lab_store/disk.img"
 }
@@ -249,7 +251,7 @@ lab_verify() {
 	lab_audit "at the end"
 	must "the handler ends" "stop_$lab_handler"
 	must "unmount the backing store" umount /backing
-	must "mount it again" mount -t ext4 /dev/vda /backing
+	must "mount it again" mount -t ext4 "$lab_below" /backing
 	must "the handler serves again" "start_$lab_handler"
 	lab_up
 	check "and reads back after remounting everything" run_with_timeout "$lab_limit" "$@"

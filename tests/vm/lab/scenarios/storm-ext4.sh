@@ -24,7 +24,7 @@ lab_prepare 1024
 lab_serve
 lab_loop_stack ext4
 lab_dirty_limits 1
-lab_pressure 220
+lab_pressure 208
 lab_watch loop0
 lab_run lab_storm storm 1500
 lab_end_pressure

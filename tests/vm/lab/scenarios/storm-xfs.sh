@@ -29,7 +29,7 @@ lab_prepare 1024
 lab_serve
 lab_loop_stack xfs
 lab_dirty_limits 1
-lab_pressure 220
+lab_pressure 208
 lab_watch loop0
 lab_run lab_storm storm 400
 lab_end_pressure
