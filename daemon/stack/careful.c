@@ -38,7 +38,7 @@ int careful_run(const struct system *system, careful_fn *fn, const void *arg,
 static void copy(const struct system *system, const void *arg, int out_fd)
 {
 	const char *path = arg;
-	autoclose int fd = openat(system->root_fd, path, O_RDONLY | O_CLOEXEC);
+	autoclose int fd = system_openat(system, path, O_RDONLY);
 	char text[4096];
 	ssize_t len;
 

@@ -27,6 +27,12 @@ static bool is_there(const struct chains *chains, const struct waiter *waiter)
 	       waiter->wait.kind == WAIT_RECLAIM || waiter->wait.kind == WAIT_MEMORY;
 }
 
+/* A read of a FUSE file that reads ahead waits for a page, and another for the lock of a file. */
+static bool is_for_an_answer(enum wait_kind kind)
+{
+	return kind == WAIT_FUSE || kind == WAIT_IO || kind == WAIT_LOCK;
+}
+
 /* Since when no request was answered at a node, or 0 if all is well there. */
 static int64_t stuck_since(const struct chains *chains, uint32_t index)
 {
@@ -42,7 +48,7 @@ static int64_t stuck_since(const struct chains *chains, uint32_t index)
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 
-		if (waiter->place == index && waiter->wait.kind == WAIT_FUSE &&
+		if (waiter->place == index && is_for_an_answer(waiter->wait.kind) &&
 		    is_there(chains, waiter) && (!since || waiter->still_ms < since))
 			since = waiter->still_ms;
 	}
@@ -62,6 +68,17 @@ static uint64_t under_way(const struct chains *chains, uint32_t index)
 	const struct place *place = flow_of(chains->flow, node_at(chains, index));
 
 	return place ? place->under_way : 0;
+}
+
+/* Whether a device answers requests. A throttled control group may have none under way. */
+static bool gets_on(const struct chains *chains, uint32_t index)
+{
+	const struct place *place = flow_of(chains->flow, node_at(chains, index));
+
+	if (!place || place->kind != NODE_DEVICE)
+		return false;
+	return (place->under_way && !is_stuck(chains, index)) ||
+	       (place->moved_ms && chains->now_ms - place->moved_ms < chains->stall_ms);
 }
 
 /* Of the nodes that MARKED marks, the one that is stuck for the longest time, or GRAPH_NONE. */
@@ -94,8 +111,10 @@ static struct chain *add_chain(struct chains *chains)
 {
 	struct chain *chain;
 
-	if (chains->count == CHAINS_MAX)
+	if (chains->count == CHAINS_MAX) {
+		chains->left_off++;
 		return NULL;
+	}
 	chain = &chains->chain[chains->count++];
 	chain->count = 0;
 	chain->back = GRAPH_NONE;
@@ -171,6 +190,35 @@ static uint32_t holder_above(const struct chains *chains, bool with_files)
 	return found;
 }
 
+/* A search for a task that waits for work. */
+struct idle {
+	const struct chains *chains;
+	pid_t pid;
+	bool is_found;
+};
+
+static int look_for_idle(void *arg, const char *tid)
+{
+	static const char *const names[] = { "fuse_dev_do_read", "io_cqring_wait" };
+	struct idle *idle = arg;
+	char wchan[64] = "";
+
+	(void)reader_read(idle->chains->stack->reader,
+			  PATH("proc/%d/task/%s/wchan", idle->pid, tid), 0, wchan, sizeof(wchan));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		idle->is_found |= strncmp(wchan, names[i], strlen(names[i])) == 0;
+	return idle->is_found;
+}
+
+/* Whether the process has a task that waits for work: what another waits for can be done. */
+static bool has_idle_task(const struct chains *chains, pid_t pid)
+{
+	struct idle idle = { .chains = chains, .pid = pid };
+
+	(void)system_names(chains->stack->system, PATH("proc/%d/task", pid), look_for_idle, &idle);
+	return idle.is_found;
+}
+
 /* What WAITER, a task of the server, waits for that is above; or GRAPH_NONE. */
 static uint32_t back_of(const struct chains *chains, const struct waiter *waiter)
 {
@@ -188,7 +236,8 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 	case WAIT_FREEZE:
 	case WAIT_IO:
 	case WAIT_LOCK:
-		if (waiter->place != GRAPH_NONE && chains->above[waiter->place])
+		if (waiter->place != GRAPH_NONE && chains->above[waiter->place] &&
+		    !has_idle_task(chains, waiter->pid))
 			return waiter->place;
 		break;
 	case WAIT_UNKNOWN:
@@ -295,47 +344,55 @@ static void look_for_cycle(struct chains *chains, uint32_t process)
 
 /* What the tasks of a process are in. */
 struct condition {
-	const struct system *system;
+	const struct stack *stack;
 	pid_t pid;
-	uint32_t tasks, stopped, frozen;
+	uint32_t tasks, stopped;
+	bool is_frozen; /* one of them says so */
 };
 
 static int look_at_state(void *arg, const char *tid)
 {
 	struct condition *condition = arg;
-	char text[512], wchan[64] = "", *at;
+	char text[256], wchan[64] = "", *at;
 
-	if (system_read(condition->system, PATH("proc/%d/task/%s/stat", condition->pid, tid), text,
+	if (system_read(condition->stack->system,
+			PATH("proc/%d/task/%s/status", condition->pid, tid), text,
 			sizeof(text)) < 0)
 		return 0;
-	at = strrchr(text, ')');
-	if (!at || strlen(at) < 3 || at[2] == 'Z' || at[2] == 'X')
+	at = strstr(text, "\nState:\t");
+	if (!at)
 		return 0;
-	(void)system_read(condition->system, PATH("proc/%d/task/%s/wchan", condition->pid, tid),
-			  wchan, sizeof(wchan));
+	at += strlen("\nState:\t");
+	if (*at == 'Z' || *at == 'X')
+		return 0;
 	condition->tasks++;
-	condition->stopped += at[2] == 'T' || at[2] == 't';
-	condition->frozen += strcmp(wchan, "do_freezer_trap") == 0 ||
-			     strcmp(wchan, "__refrigerator") == 0;
+	condition->stopped += *at == 'T' || *at == 't';
+	if (condition->is_frozen || *at == 'R')
+		return 0;
+	(void)reader_read(condition->stack->reader,
+			  PATH("proc/%d/task/%s/wchan", condition->pid, tid), 0, wchan,
+			  sizeof(wchan));
+	condition->is_frozen = strcmp(wchan, "do_freezer_trap") == 0 ||
+			       strcmp(wchan, "__refrigerator") == 0;
 	return 0;
 }
 
 static struct condition condition_of(const struct chains *chains, uint32_t process)
 {
 	struct condition condition = {
-		.system = chains->stack->system,
+		.stack = chains->stack,
 		.pid = (pid_t)node_at(chains, process)->number,
 	};
 
-	(void)system_names(condition.system, PATH("proc/%d/task", condition.pid), look_at_state,
-			   &condition);
+	(void)system_names(condition.stack->system, PATH("proc/%d/task", condition.pid),
+			   look_at_state, &condition);
 	return condition;
 }
 
 /* Whether all tasks are stopped or frozen. */
 static bool is_halted(const struct condition *condition)
 {
-	return condition->tasks && condition->stopped + condition->frozen >= condition->tasks;
+	return condition->tasks && (condition->is_frozen || condition->stopped == condition->tasks);
 }
 
 /* The task of the process NODE that has waited longest for something known, or NULL. */
@@ -347,7 +404,8 @@ static const struct waiter *waiter_of(const struct chains *chains, uint32_t node
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 
 		if ((uint64_t)waiter->pid == node_at(chains, node)->number &&
-		    waiter->place != GRAPH_NONE && waits_long(chains, waiter) &&
+		    waiter->place != GRAPH_NONE && waiter->wait.kind != WAIT_FINE &&
+		    waiter->wait.kind != WAIT_UNKNOWN && waits_long(chains, waiter) &&
 		    (!best || waiter->since_ms < best->since_ms))
 			best = waiter;
 	}
@@ -370,10 +428,10 @@ static uint32_t server_of(const struct chains *chains, uint32_t node)
 		if (edge->kind != EDGE_SERVED || node_at(chains, edge->lower)->kind != NODE_PROCESS)
 			continue;
 		condition = condition_of(chains, edge->lower);
-		rank = condition.tasks + 1;
+		rank = condition.tasks; /* 0: it has ended */
 		if (is_halted(&condition))
 			rank = UINT32_MAX - 1;
-		if (waiter_of(chains, edge->lower))
+		if (rank && waiter_of(chains, edge->lower))
 			rank = UINT32_MAX;
 		if (rank > best) {
 			best = rank;
@@ -407,13 +465,65 @@ static uint32_t worst_below(const struct chains *chains, uint32_t node)
 	return found;
 }
 
-/* Whether anything below NODE has requests under way. `seen` is overwritten. */
-static bool is_busy_below(const struct chains *chains, uint32_t node)
+/* Marks what NODE's data is on, in the kernel. The recursion is as deep as a chain is long. */
+static void mark_storage(const struct graph *graph, uint32_t node, uint8_t *seen)
 {
-	memset(chains->seen, 0, chains->stack->graph.node_count);
-	graph_mark_lower(&chains->stack->graph, node, chains->seen);
+	if (seen[node])
+		return;
+	seen[node] = 1;
+	graph_each_lower (graph, node, edge) {
+		if (edge->kind == EDGE_ON || edge->kind == EDGE_FILE)
+			mark_storage(graph, edge->lower, seen);
+	}
+}
+
+/* Whether NODE, or what its data is on, gets on. `seen` is overwritten. */
+static bool storage_gets_on(const struct chains *chains, uint32_t node)
+{
+	const struct graph *graph = &chains->stack->graph;
+
+	memset(chains->seen, 0, graph->node_count);
+	mark_storage(graph, node, chains->seen);
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (chains->seen[i] && gets_on(chains, i))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether anything below NODE, or NODE, gets on, or is stuck and so was told, or was found to be
+ * slow. `seen` is overwritten.
+ */
+static bool is_explained_below(const struct chains *chains, uint32_t node)
+{
+	const struct graph *graph = &chains->stack->graph;
+
+	memset(chains->seen, 0, graph->node_count);
+	graph_mark_lower(graph, node, chains->seen);
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (chains->seen[i] && (gets_on(chains, i) || is_stuck(chains, i)))
+			return true;
+	}
+	return false;
+}
+
+static bool any_gets_on(const struct chains *chains)
+{
 	for (uint32_t i = 0; i < chains->stack->graph.node_count; i++) {
-		if (chains->seen[i] && i != node && under_way(chains, i))
+		if (gets_on(chains, i))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a server whose I/O no task waits for, by io_uring, has files on what gets on. */
+static bool works_by_rings(const struct chains *chains, uint32_t process)
+{
+	if (!node_at(chains, process)->has_rings)
+		return false;
+	graph_each_lower (&chains->stack->graph, process, edge) {
+		if (edge->kind == EDGE_OPEN && storage_gets_on(chains, edge->lower))
 			return true;
 	}
 	return false;
@@ -431,11 +541,12 @@ static bool leave_process(const struct chains *chains, struct chain *chain, uint
 
 	*ret_next = GRAPH_NONE;
 	if (is_halted(&condition)) {
-		chain->end = condition.frozen ? END_FROZEN : END_STOPPED;
+		chain->end = condition.is_frozen ? END_FROZEN : END_STOPPED;
 		return true;
 	}
 	waiter = waiter_of(chains, process);
-	if (waiter) {
+	/* no cycle if another task can go on with it (back_of()) */
+	if (waiter && (!has_node(chain, waiter->place) || !has_idle_task(chains, waiter->pid))) {
 		push_waiter(chain, waiter);
 		*ret_next = waiter->place;
 		return true;
@@ -443,13 +554,14 @@ static bool leave_process(const struct chains *chains, struct chain *chain, uint
 	graph_each_lower (&chains->stack->graph, process, edge) {
 		uint32_t device = worst_below(chains, edge->lower);
 
-		if (device != GRAPH_NONE && is_stuck(chains, device)) {
+		if (device != GRAPH_NONE && is_stuck(chains, device) &&
+		    !has_node(chain, edge->lower)) {
 			*ret_next = edge->lower;
 			return true;
 		}
 	}
 	chain->end = END_SERVER;
-	return !is_busy_below(chains, process);
+	return !works_by_rings(chains, process);
 }
 
 /* The same below a filesystem, a device or swap. */
@@ -550,35 +662,44 @@ static void tell_place(struct chains *chains, uint32_t node)
 			chains->now_ms - stuck_since(chains, chain->hops[chain->count - 1].node);
 }
 
+/* Whether WAITER hangs at its place, for all that can be told, or is only slow. */
+static bool hangs_alone(const struct chains *chains, const struct waiter *waiter)
+{
+	if (waiter->wait.kind == WAIT_FREEZE)
+		return true;
+	if (waiter->place != GRAPH_NONE)
+		return !is_explained_below(chains, waiter->place);
+	/* it may wait for anything that isn't storage */
+	return waiter->wait.kind != WAIT_UNKNOWN && !any_gets_on(chains);
+}
+
 /* WAITER hasn't run for the stall time, and nothing that is stuck explains that. */
 static void tell_waiter(struct chains *chains, const struct waiter *waiter)
 {
-	struct chain *chain = add_chain(chains);
-	bool hangs = true;
+	struct chain *chain;
 
+	if (!hangs_alone(chains, waiter))
+		return;
+	if (waiter->wait.kind != WAIT_FREEZE && chains->of_tasks == CHAINS_OF_TASKS_MAX) {
+		chains->left_off++;
+		return;
+	}
+	chain = add_chain(chains);
 	if (!chain)
 		return;
+	chains->of_tasks += waiter->wait.kind != WAIT_FREEZE;
 	push_waiter(chain, waiter);
-	chain->for_ms = chains->now_ms - waiter->still_ms;
-	chain->end = END_TASK;
-	if (waiter->wait.kind == WAIT_FREEZE) {
-		chain->end = END_THAW;
-		if (waiter->place != GRAPH_NONE)
-			push_node(chain, waiter->place);
-	} else if (waiter->place != GRAPH_NONE) {
-		/* where requests are under way, it is slow; otherwise nobody will wake it */
-		hangs = !under_way(chains, waiter->place) && !is_busy_below(chains, waiter->place);
+	if (waiter->place != GRAPH_NONE)
 		push_node(chain, waiter->place);
-	}
-	if (!hangs)
-		chains->count--;
+	chain->for_ms = chains->now_ms - waiter->still_ms;
+	chain->end = waiter->wait.kind == WAIT_FREEZE ? END_THAW : END_TASK;
 }
 
 void chains_find(struct chains *chains)
 {
 	const struct graph *graph = &chains->stack->graph;
 
-	chains->count = 0;
+	chains->count = chains->of_tasks = chains->left_off = 0;
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);

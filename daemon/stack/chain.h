@@ -10,7 +10,7 @@
  *
  *   for fewer dirty pages, unless it is marked: those above can only be written through it;
  *   for memory, unless it is marked or swap is above: reclaim waits for what is above;
- *   for I/O, a lock or an answer of what is above.
+ *   for I/O, a lock or an answer of what is above, while no other task of it waits for work.
  *
  * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
  */
@@ -20,9 +20,11 @@
 #include "stack/flow.h"
 #include "stack/waiters.h"
 
-#define CHAIN_HOPS_MAX	32
-#define CHAINS_MAX	16
-#define CHAIN_TEXT_SIZE 2048
+#define CHAIN_HOPS_MAX	    32
+/* Of tasks that nothing else explains. */
+#define CHAINS_OF_TASKS_MAX 4
+#define CHAINS_MAX	    32
+#define CHAIN_TEXT_SIZE	    2048
 
 enum chain_end {
 	END_CYCLE,   /* the last task waits for `back`, which is above it */
@@ -57,8 +59,9 @@ struct chains {
 	const struct waiters *waiters;
 	int64_t now_ms, stall_ms;
 	struct chain chain[CHAINS_MAX];
-	uint32_t count;
-	uint8_t *above; /* room for a byte for each of stack's nodes, twice */
+	uint32_t count, of_tasks;
+	uint32_t left_off; /* for which there was no room */
+	uint8_t *above;	   /* room for a byte for each of stack's nodes, twice */
 	uint8_t *seen;
 };
 

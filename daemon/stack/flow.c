@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+/* Less is nothing to be looked at. */
+#define STUCK_MS 2000
+
 static struct place *find(struct flow *flow, const struct node *node)
 {
 	for (uint32_t i = 0; i < flow->count; i++) {
@@ -78,6 +81,8 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 	place = place_of(flow, node);
 	if (!place)
 		return false;
+	if (place->seen_ms && place->done != done)
+		place->moved_ms = now_ms;
 	if (!under_way || place->done != done || !place->seen_ms)
 		place->since_ms = under_way ? now_ms : 0;
 	else if (!place->since_ms)
@@ -85,7 +90,7 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 	place->under_way = under_way;
 	place->done = done;
 	place->seen_ms = now_ms;
-	return place->since_ms && place->since_ms < now_ms;
+	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
 }
 
 /* Forgets devices and mounts that are gone. */

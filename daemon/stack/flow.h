@@ -15,6 +15,7 @@ struct place {
 	uint64_t number;	  /* of the node */
 	uint64_t under_way, done; /* requests; done is 0 for FUSE, as the kernel doesn't tell */
 	int64_t since_ms;	  /* since when requests are under way and none was done, or 0 */
+	int64_t moved_ms;	  /* when it was last seen that some were done, or 0 */
 	int64_t seen_ms;
 };
 
@@ -25,7 +26,7 @@ struct flow {
 
 /*
  * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS. Returns whether
- * requests may be stuck somewhere: under way at the last look as well, and none done.
+ * requests may be stuck somewhere: for two seconds some were under way, and none was done.
  */
 bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms);
 

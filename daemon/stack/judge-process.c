@@ -15,6 +15,7 @@
 
 struct tasks {
 	const struct system *system;
+	struct reader *reader;
 	pid_t pid, unmarked_tid; /* the latter: one of them */
 	uint32_t count, unmarked;
 	unsigned unmarked_flags; /* of unmarked_tid */
@@ -27,7 +28,7 @@ static int look_at_task(void *arg, const char *name)
 	unsigned flags;
 	char text[512], *at, state;
 
-	if (system_read(tasks->system, PATH("proc/%d/task/%s/stat", tasks->pid, name), text,
+	if (reader_read(tasks->reader, PATH("proc/%d/task/%s/stat", tasks->pid, name), 0, text,
 			sizeof(text)) < 0)
 		return 0;
 	at = strrchr(text, ')');
@@ -47,7 +48,11 @@ static int look_at_task(void *arg, const char *name)
 static void judge_marks(struct judge *judge, uint32_t node, enum severity severity)
 {
 	const struct node *process = &judge->stack->graph.nodes[node];
-	struct tasks tasks = { .system = judge->stack->system, .pid = (pid_t)process->number };
+	struct tasks tasks = {
+		.system = judge->stack->system,
+		.reader = judge->stack->reader,
+		.pid = (pid_t)process->number,
+	};
 
 	(void)system_names(tasks.system, PATH("proc/%d/task", tasks.pid), look_at_task, &tasks);
 	if (!tasks.count) {

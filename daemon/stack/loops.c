@@ -26,15 +26,15 @@ static int ask(void *arg, const char *name)
 	const struct asking *asking = arg;
 	autoclose int fd = -1;
 	struct loop_info64 info;
+	char file[16];
 	dev_t dev;
 
 	if (strncmp(name, "loop", strlen("loop")) != 0 ||
 	    system_dev(asking->system, PATH("sys/class/block/%s/dev", name), &dev) < 0 ||
-	    faccessat(asking->system->root_fd, PATH("sys/class/block/%s/loop/backing_file", name),
-		      F_OK, 0) < 0)
+	    system_read(asking->system, PATH("sys/class/block/%s/loop/backing_file", name), file,
+			sizeof(file)) < 0)
 		return 0;
-	fd = openat(asking->system->root_fd, PATH("dev/%s", name),
-		    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = system_openat(asking->system, PATH("dev/%s", name), O_RDONLY | O_NONBLOCK);
 	if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0)
 		(void)dprintf(asking->out_fd, "%u:%u %u:%u\n", major(dev), minor(dev),
 			      major(info.lo_device), minor(info.lo_device));

@@ -19,7 +19,7 @@ struct reply {
 /* Asks for the table, which doesn't touch the device's data. Takes root. Returns 0 or -errno. */
 static int read_table(const struct system *system, dev_t dev, struct reply *reply)
 {
-	autoclose int fd = openat(system->root_fd, "dev/mapper/control", O_RDWR | O_CLOEXEC);
+	autoclose int fd = system_openat(system, "dev/mapper/control", O_RDWR);
 
 	memset(reply, 0, sizeof(*reply));
 	if (fd < 0)

@@ -7,17 +7,47 @@
 
 #include "base/macro.h"
 
+/* The number in a link such as "mnt:[4026531841]", or 0. */
+static uint64_t number_of(const char *link)
+{
+	unsigned long long number;
+
+	return sscanf(link, "mnt:[%llu]", &number) == 1 ? number : 0;
+}
+
+/* The namespace that LINK is of; 0: ours. */
+static uint64_t other_than_ours(const struct stack *stack, const char *link)
+{
+	uint64_t number = number_of(link);
+	char own[64] = "";
+
+	(void)system_link(stack->system, "proc/self/ns/mnt", own, sizeof(own));
+	return number == number_of(own) ? 0 : number;
+}
+
 uint64_t namespace_of(const struct stack *stack, pid_t pid)
 {
-	unsigned long long own = 0, other = 0;
 	char link[64];
 
-	if (system_link(stack->system, PATH("proc/%d/ns/mnt", pid), link, sizeof(link)) < 0 ||
-	    sscanf(link, "mnt:[%llu]", &other) != 1)
+	if (reader_link(stack->reader, PATH("proc/%d/ns/mnt", pid), link, sizeof(link)) < 0)
 		return 0;
-	if (system_link(stack->system, "proc/self/ns/mnt", link, sizeof(link)) >= 0)
-		(void)sscanf(link, "mnt:[%llu]", &own);
-	return other == own ? 0 : other;
+	return other_than_ours(stack, link);
+}
+
+bool stack_hangs(const struct stack *stack, pid_t pid)
+{
+	for (uint32_t i = 0; i < stack->late_count; i++) {
+		if (stack->late[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+static void note_late(struct stack *stack, pid_t pid)
+{
+	stack_unseen(stack, "process %d: it hangs", pid);
+	if (stack->late_count < ARRAY_SIZE(stack->late))
+		stack->late[stack->late_count++] = pid;
 }
 
 static bool is_known(const struct stack *stack, uint64_t ns)
@@ -33,8 +63,16 @@ static int read_namespace(void *arg, const char *name)
 {
 	struct stack *stack = arg;
 	pid_t pid = atoi(name);
-	uint64_t ns = pid > 0 ? namespace_of(stack, pid) : 0;
+	char link[64];
+	ssize_t len;
+	uint64_t ns;
 
+	if (pid <= 0)
+		return 0;
+	len = reader_link(stack->reader, PATH("proc/%d/ns/mnt", pid), link, sizeof(link));
+	if (reader_is_late(len))
+		note_late(stack, pid);
+	ns = len < 0 ? 0 : other_than_ours(stack, link);
 	if (is_known(stack, ns))
 		return 0;
 	if (stack->namespace_count == ARRAY_SIZE(stack->namespaces)) {

@@ -119,7 +119,7 @@ static void need_link(const struct needs *needs, enum edge_kind kind, const char
 {
 	char link[PATH_MAX];
 
-	if (system_link(needs->stack->system, PATH("proc/%d/%s", needs->pid, name), link,
+	if (reader_link(needs->stack->reader, PATH("proc/%d/%s", needs->pid, name), link,
 			sizeof(link)) > 0)
 		need_path(needs, kind, link);
 }
@@ -172,6 +172,7 @@ void stack_read_needs(struct stack *stack, uint32_t process)
 		stack_unseen(stack, "the open files of process %d", pid);
 	need_sockets(&needs);
 	need_link(&needs, EDGE_PROGRAM, "exe");
-	need_libraries(&needs);
+	if (!stack->without_forks)
+		need_libraries(&needs);
 	need_link(&needs, EDGE_CWD, "cwd");
 }

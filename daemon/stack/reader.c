@@ -23,8 +23,11 @@ static void *run(void *arg)
 		if (reader->is_ending)
 			break;
 		(void)pthread_mutex_unlock(&reader->mutex);
-		len = system_read_at(reader->system, thread->path.text, thread->off, thread->text,
-				     sizeof(thread->text));
+		len = thread->is_link
+			      ? system_link(reader->system, thread->path.text, thread->text,
+					    sizeof(thread->text))
+			      : system_read_at(reader->system, thread->path.text, thread->off,
+					       thread->text, sizeof(thread->text));
 		(void)pthread_mutex_lock(&reader->mutex);
 		thread->len = len;
 		thread->state = thread->is_lost ? READER_IDLE : READER_DONE;
@@ -99,13 +102,30 @@ bool reader_stop(struct reader *reader)
 	return true;
 }
 
-static struct reader_thread *idle_thread(struct reader *reader)
+/* The length of "proc/PID/" at the beginning of PATH. */
+static size_t process_len(const char *path)
 {
+	const char *end = strchr(path, '/');
+
+	end = end ? strchr(end + 1, '/') : NULL;
+	return end ? (size_t)(end + 1 - path) : strlen(path);
+}
+
+/* An idle thread for PATH, or NULL with why there is none. */
+static struct reader_thread *thread_for(struct reader *reader, const char *path, ssize_t *ret_why)
+{
+	struct reader_thread *idle = NULL;
+
+	*ret_why = -EAGAIN;
 	for (uint32_t i = 0; i < reader->threads; i++) {
-		if (reader->thread[i].state == READER_IDLE)
-			return &reader->thread[i];
+		struct reader_thread *thread = &reader->thread[i];
+
+		if (thread->state == READER_IDLE)
+			idle = thread;
+		else if (strncmp(thread->path.text, path, process_len(path)) == 0)
+			*ret_why = -ETIMEDOUT;
 	}
-	return NULL;
+	return *ret_why == -ETIMEDOUT ? NULL : idle;
 }
 
 static void set_end(struct timespec *end)
@@ -118,17 +138,12 @@ static void set_end(struct timespec *end)
 	}
 }
 
-/* Has THREAD read PATH at OFF. Called with the lock. */
-static ssize_t ask(struct reader *reader, struct reader_thread *thread, const char *path,
-		   uint64_t off)
+/* Waits for THREAD, which was asked. Called with the lock. */
+static ssize_t await(struct reader *reader, struct reader_thread *thread)
 {
 	struct timespec end;
 	int r = 0;
 
-	thread->path = system_path("%s", path);
-	thread->off = off;
-	thread->state = READER_ASKED;
-	(void)pthread_cond_broadcast(&reader->changed);
 	set_end(&end);
 	while (thread->state != READER_DONE && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&reader->changed, &reader->mutex, &end);
@@ -140,15 +155,22 @@ static ssize_t ask(struct reader *reader, struct reader_thread *thread, const ch
 	return thread->len;
 }
 
-ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size)
+static ssize_t ask(struct reader *reader, const char *path, uint64_t off, bool is_link, char *text,
+		   size_t size)
 {
 	struct reader_thread *thread;
-	ssize_t len = -EAGAIN;
+	ssize_t len;
 
 	(void)pthread_mutex_lock(&reader->mutex);
-	thread = idle_thread(reader);
-	if (thread)
-		len = ask(reader, thread, path, off);
+	thread = thread_for(reader, path, &len);
+	if (thread) {
+		thread->path = system_path("%s", path);
+		thread->off = off;
+		thread->is_link = is_link;
+		thread->state = READER_ASKED;
+		(void)pthread_cond_broadcast(&reader->changed);
+		len = await(reader, thread);
+	}
 	if (len >= (ssize_t)size)
 		len = (ssize_t)size - 1;
 	if (len >= 0) {
@@ -157,4 +179,14 @@ ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char 
 	}
 	(void)pthread_mutex_unlock(&reader->mutex);
 	return len;
+}
+
+ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size)
+{
+	return ask(reader, path, off, false, text, size);
+}
+
+ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t size)
+{
+	return ask(reader, path, 0, true, text, size);
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads files of /proc whose reader may hang, in threads that are left alone if they do:
- * /proc/PID/stack and syscall take a lock of the process that a task may hold while it waits in
- * execve(2), and mem the lock of its memory. One thread uses a reader.
+ * Reads files of /proc whose reader may hang, in threads that are left alone if they do. A process
+ * that waits in execve(2) for the flush of a file that is closed there holds a lock that most files
+ * of /proc/PID take (stat, stack, syscall, wchan, ns/ and other links; not status, comm, mountinfo
+ * and the list of fd/); and mem takes the lock of its memory. One thread uses a reader.
  */
 #ifndef CAISSON_READER_H
 #define CAISSON_READER_H
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "stack/system.h"
 
-#define READER_THREADS	 4
+#define READER_THREADS	 8
 #define READER_TEXT_SIZE 4096
 
 /* A thread, and what it is asked for. */
@@ -22,6 +24,7 @@ struct reader_thread {
 	bool is_lost; /* it was given up; idle again when it is done */
 	struct system_path path;
 	uint64_t off;
+	bool is_link;
 	ssize_t len; /* of text, or -errno */
 	char text[READER_TEXT_SIZE];
 };
@@ -43,8 +46,18 @@ bool reader_stop(struct reader *reader);
 
 /*
  * Reads a file from OFF on, as system_read_at() does. -ETIMEDOUT: it takes longer than 200 ms, and
- * its thread is lost until it is done. -EAGAIN: all threads are lost.
+ * its thread is lost until it is done; other files of that process aren't tried until then.
+ * -EAGAIN: all threads are lost.
  */
 ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size);
+
+/* The same for a symbolic link, as system_link(). */
+ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t size);
+
+/* Whether RESULT says that something hangs. */
+static inline bool reader_is_late(ssize_t result)
+{
+	return result == -ETIMEDOUT || result == -EAGAIN;
+}
 
 #endif

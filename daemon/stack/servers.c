@@ -17,7 +17,6 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
-#include "stack/careful.h"
 #include "stack/stack.h"
 #include "stack/tcmu.h"
 
@@ -153,7 +152,7 @@ static int look_at_process(void *arg, const char *name)
 	struct pass pass = { .stack = search->stack, .pid = atoi(name) };
 	int r;
 
-	if (pass.pid <= 0)
+	if (pass.pid <= 0 || stack_hangs(search->stack, pass.pid))
 		return 0;
 	r = system_names(search->stack->system, PATH("proc/%d/fd", pass.pid), look_for_service,
 			 &pass);
@@ -175,18 +174,19 @@ static bool is_mountpoint(const char *argument, const char *mountpoint)
 
 static bool has_argument(struct stack *stack, pid_t pid, const char *mountpoint)
 {
-	struct careful cmdline;
-	bool is_found = false;
-	char *argument;
+	char text[READER_TEXT_SIZE];
+	ssize_t len =
+		reader_read(stack->reader, PATH("proc/%d/cmdline", pid), 0, text, sizeof(text));
 
-	if (careful_open(stack->system, PATH("proc/%d/cmdline", pid), &cmdline) < 0)
-		return false;
-	(void)system_lines_next(&cmdline.lines); /* the program's name */
-	while (!is_found && (argument = system_lines_next(&cmdline.lines)))
-		is_found = is_mountpoint(argument, mountpoint);
-	if (careful_close(&cmdline) < 0)
+	if (reader_is_late(len))
 		stack_unseen(stack, "the command line of process %d: it hangs", pid);
-	return is_found;
+	/* after the program's name, each argument with a NUL; a long line is cut */
+	for (ssize_t at = (ssize_t)strnlen(text, len < 0 ? 0 : (size_t)len) + 1; at < len;) {
+		if (is_mountpoint(text + at, mountpoint))
+			return true;
+		at += (ssize_t)strlen(text + at) + 1;
+	}
+	return false;
 }
 
 /* Finds the servers of the FUSE filesystem NODE among CANDIDATES. IS_ONLY: none else lacks one. */

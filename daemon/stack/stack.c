@@ -24,14 +24,22 @@ int stack_create(struct stack *stack, const struct system *system)
 		return r;
 	stack->mounts = calloc(MOUNTS_MAX, sizeof(*stack->mounts));
 	stack->loops = calloc(STACK_LOOPS_MAX, sizeof(*stack->loops));
-	if (stack->mounts && stack->loops)
+	stack->reader = calloc(1, sizeof(*stack->reader));
+	r = stack->mounts && stack->loops && stack->reader ? reader_start(stack->reader, system)
+							   : -ENOMEM;
+	if (r == 0)
 		return 0;
+	free(stack->reader);
+	stack->reader = NULL;
 	stack_destroy(stack);
-	return -ENOMEM;
+	return r;
 }
 
 void stack_destroy(struct stack *stack)
 {
+	/* a thread of it that hangs still uses it */
+	if (stack->reader && reader_stop(stack->reader))
+		free(stack->reader);
 	graph_destroy(&stack->graph);
 	free(stack->mounts);
 	free(stack->loops);
@@ -42,6 +50,7 @@ void stack_clear(struct stack *stack)
 {
 	graph_clear(&stack->graph);
 	stack->mount_count = stack->namespace_count = stack->unseen_count = stack->loop_count = 0;
+	stack->late_count = 0;
 	stack->cgroup2 = "";
 }
 
@@ -56,7 +65,8 @@ int stack_scan(struct stack *stack)
 	r = stack_read_namespaces(stack);
 	if (r < 0)
 		return r;
-	stack_read_loops(stack);
+	if (!stack->without_forks)
+		stack_read_loops(stack);
 	stack_link_mounts(stack, 0, 0);
 	for (uint32_t i = 0; i < stack->namespace_count; i++)
 		stack_link_mounts(stack, stack->namespaces[i].pid, stack->namespaces[i].number);

@@ -11,6 +11,7 @@
 #define CAISSON_STACK_H
 
 #include "stack/graph.h"
+#include "stack/reader.h"
 #include "stack/system.h"
 
 struct mount {
@@ -37,6 +38,7 @@ struct loop {
 
 struct stack {
 	const struct system *system;
+	struct reader *reader;
 	struct graph graph;
 	struct mount *mounts;
 	uint32_t mount_count, mount_max;
@@ -47,9 +49,12 @@ struct stack {
 	const char *cgroup2; /* where control groups of version 2 are mounted, or "" */
 	struct loop *loops;  /* see loops.c */
 	uint32_t loop_count;
+	pid_t late[64]; /* processes whose files in /proc hang */
+	uint32_t late_count;
+	bool without_forks; /* less is read: no libraries, no word of loop devices */
 };
 
-/* Returns 0 or -ENOMEM. SYSTEM must live as long as STACK. */
+/* Returns 0 or -errno. Starts threads. SYSTEM must live as long as STACK. */
 int stack_create(struct stack *stack, const struct system *system);
 void stack_destroy(struct stack *stack);
 
@@ -116,6 +121,9 @@ void stack_serve_remotely(struct stack *stack, uint32_t node, const char *addres
 
 /* Whether a process serves this filesystem through /dev/fuse. */
 bool stack_is_fuse(const struct node *node);
+
+/* Whether the files of process PID in /proc were found to hang. */
+bool stack_hangs(const struct stack *stack, pid_t pid);
 
 /* Whether it is known who serves NODE. */
 bool stack_has_server(const struct stack *stack, uint32_t node);

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/macro.h"
 #include "base/procfs.h"
 
 struct system_path system_path(const char *format, ...)
@@ -31,31 +32,76 @@ struct system_path system_path(const char *format, ...)
 	return path;
 }
 
+int system_open(struct system *system)
+{
+	system->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	system->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	system->sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	system->dev_fd = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (system->root_fd >= 0 && system->proc_fd >= 0 && system->sys_fd >= 0 &&
+	    system->dev_fd >= 0)
+		return 0;
+	system_close(system);
+	return -ENOENT;
+}
+
+void system_close(struct system *system)
+{
+	close_fd(&system->root_fd);
+	close_fd(&system->proc_fd);
+	close_fd(&system->sys_fd);
+	close_fd(&system->dev_fd);
+}
+
+/* Which directory PATH goes from, and what is left of PATH. */
+static int base_of(const struct system *system, const char **path)
+{
+	const struct {
+		const char *name;
+		int fd;
+	} bases[] = {
+		{ "proc", system->proc_fd },
+		{ "sys", system->sys_fd },
+		{ "dev", system->dev_fd },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
+		size_t len = strlen(bases[i].name);
+
+		if (bases[i].fd <= 0 || strncmp(*path, bases[i].name, len) != 0)
+			continue;
+		if ((*path)[len] == '/' || !(*path)[len]) {
+			*path = (*path)[len] ? *path + len + 1 : ".";
+			return bases[i].fd;
+		}
+	}
+	return system->root_fd;
+}
+
+int system_openat(const struct system *system, const char *path, int flags)
+{
+	int base = base_of(system, &path);
+	int fd = openat(base, path, flags | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 ssize_t system_read(const struct system *system, const char *path, char *text, size_t size)
 {
-	ssize_t len = procfs_read_text(system->root_fd, path, text, size);
+	int base = base_of(system, &path);
+	ssize_t len = procfs_read_text(base, path, text, size);
 
 	while (len > 0 && text[len - 1] == '\n')
 		text[--len] = '\0';
 	return len;
 }
 
-static int open_path(const struct system *system, const char *path, int flags, int *ret_fd)
-{
-	int fd = openat(system->root_fd, path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
-
 ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
 		       size_t size)
 {
-	autoclose int fd = -1;
+	autoclose int fd = system_openat(system, path, O_RDONLY);
 	size_t at = 0;
-	int r = open_path(system, path, O_RDONLY, &fd);
+	int r = fd < 0 ? fd : 0;
 
 	while (r == 0 && at < size - 1) {
 		ssize_t len = pread(fd, text + at, size - 1 - at, (off_t)(off + at));
@@ -103,7 +149,8 @@ int system_dev(const struct system *system, const char *path, dev_t *ret_dev)
 
 ssize_t system_link(const struct system *system, const char *path, char *text, size_t size)
 {
-	ssize_t len = readlinkat(system->root_fd, path, text, size);
+	int base = base_of(system, &path);
+	ssize_t len = readlinkat(base, path, text, size);
 
 	if (len < 0)
 		return -errno;
@@ -138,9 +185,9 @@ static int each_record(const char *buf, size_t len, system_name_fn *each, void *
 int system_names(const struct system *system, const char *path, system_name_fn *each, void *arg)
 {
 	char buf[4096] __attribute__((aligned(8)));
-	autoclose int fd = -1;
+	autoclose int fd = system_openat(system, path, O_RDONLY | O_DIRECTORY);
+	int r = fd < 0 ? fd : 0;
 	long len;
-	int r = open_path(system, path, O_RDONLY | O_DIRECTORY, &fd);
 
 	/* opendir() would allocate */
 	while (r == 0 && (len = syscall(SYS_getdents64, fd, buf, sizeof(buf))) != 0)
@@ -153,7 +200,8 @@ int system_lines_open(const struct system *system, const char *path, struct syst
 	lines->begin = lines->end = 0;
 	lines->end_ms = 0;
 	lines->is_late = false;
-	return open_path(system, path, O_RDONLY, &lines->fd);
+	lines->fd = system_openat(system, path, O_RDONLY);
+	return lines->fd < 0 ? lines->fd : 0;
 }
 
 /* Waits until there is something to read, if the time for that is limited. */

@@ -14,8 +14,16 @@
 #include <sys/types.h>
 
 struct system {
-	int root_fd; /* its caller's */
+	int root_fd;		     /* "/", its caller's */
+	int proc_fd, sys_fd, dev_fd; /* what is mounted there, so that "/" isn't asked; or 0 */
 };
+
+/* Opens "/" and these. Returns 0, after which system_close() is due, or -errno. */
+int system_open(struct system *system);
+void system_close(struct system *system);
+
+/* Opens PATH. Returns a descriptor, which is the caller's, or -errno. */
+int system_openat(const struct system *system, const char *path, int flags);
 
 struct system_path {
 	char text[2048];

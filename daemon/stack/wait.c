@@ -17,6 +17,10 @@ static const struct sign {
 } signs[] = {
 	{ "fuse_file_lock", WAIT_FINE },
 	{ "fuse_setlk", WAIT_FINE },
+	{ "kernel_clone", WAIT_FINE }, /* vfork(2) */
+	{ "wait_for_vfork_done", WAIT_FINE },
+	{ "__refrigerator", WAIT_FINE },
+	{ "do_freezer_trap", WAIT_FINE },
 	{ "balance_dirty_pages", WAIT_THROTTLE },
 	{ "try_to_free_pages", WAIT_RECLAIM },
 	{ "try_to_free_mem_cgroup_pages", WAIT_RECLAIM },
@@ -162,7 +166,7 @@ const char *wait_text(enum wait_kind kind)
 {
 	static const char *const texts[WAIT_KINDS] = {
 		[WAIT_UNKNOWN] = "waits",
-		[WAIT_FINE] = "waits for a file lock",
+		[WAIT_FINE] = "waits as long as it must",
 		[WAIT_THROTTLE] = "waits until there are fewer dirty pages",
 		[WAIT_RECLAIM] = "waits in memory reclaim",
 		[WAIT_MEMORY] = "waits for memory",

@@ -9,7 +9,7 @@
 
 enum wait_kind {
 	WAIT_UNKNOWN,
-	WAIT_FINE,     /* for a lock on a file, which its owner may keep as long as he likes */
+	WAIT_FINE, /* for what may take any time: a lock on a file, a vfork(2), a thaw of tasks */
 	WAIT_THROTTLE, /* until there are fewer dirty pages */
 	WAIT_RECLAIM,  /* in memory reclaim: for pages that are written, or for a filesystem */
 	WAIT_MEMORY,   /* for memory that others reclaim or free */

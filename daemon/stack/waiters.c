@@ -70,7 +70,6 @@ static const struct call calls[] = {
 	{ SYS_setxattr, -1, 0, "changes" },
 	{ SYS_lsetxattr, -1, 0, "changes" },
 	{ SYS_execve, -1, 0, "executes from" },
-	{ SYS_umount2, -1, 0, "unmounts" },
 #ifdef SYS_open /* newer architectures lack these */
 	{ SYS_open, -1, 0, "opens in" },
 	{ SYS_creat, -1, 0, "creates in" },
@@ -201,8 +200,8 @@ static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, in
 static bool base_of(const struct stack *stack, pid_t pid, int fd, char *base, size_t size)
 {
 	if (fd == AT_FDCWD)
-		return system_link(stack->system, PATH("proc/%d/cwd", pid), base, size) > 0;
-	return system_link(stack->system, PATH("proc/%d/fd/%d", pid, fd), base, size) > 0;
+		return reader_link(stack->reader, PATH("proc/%d/cwd", pid), base, size) > 0;
+	return reader_link(stack->reader, PATH("proc/%d/fd/%d", pid, fd), base, size) > 0;
 }
 
 /*
@@ -214,11 +213,15 @@ static uint32_t place_of_path(struct waiters *waiters, const struct waiter *wait
 {
 	const struct stack *stack = waiters->stack;
 	int fd = call->fd < 0 ? AT_FDCWD : (int)waiter->arguments[call->fd];
-	char path[PATH_MAX], base[PATH_MAX] = "", whole[2 * PATH_MAX];
+	uint64_t address = waiter->arguments[call->path];
+	/* no byte of another page, which could be one of a file that hangs */
+	size_t room = PAGE_BYTES - address % PAGE_BYTES;
+	char path[PAGE_BYTES + 1], base[PATH_MAX] = "", whole[PATH_MAX + PAGE_BYTES + 1];
 	const struct mount *mount;
 
-	if (reader_read(&waiters->reader, PATH("proc/%d/mem", waiter->pid),
-			waiter->arguments[call->path], path, sizeof(path)) <= 0 ||
+	if (reader_read(waiters->stack->reader, PATH("proc/%d/mem", waiter->pid), address, path,
+			room + 1) <= 0 ||
+	    strstr(path, "..") ||
 	    (path[0] != '/' && !base_of(stack, waiter->pid, fd, base, sizeof(base))))
 		return GRAPH_NONE;
 	(void)snprintf(whole, sizeof(whole), "%s%s%s", base, *base ? "/" : "", path);
@@ -257,17 +260,42 @@ static uint32_t only_one(const struct stack *stack, const char *type)
 	return found;
 }
 
-/* The FUSE mount that a task waits for whose call is at work on NODE; or GRAPH_NONE. */
-static uint32_t fuse_at(const struct stack *stack, uint32_t node)
+/* Whether NODE is a FUSE mount that may have requests under way. */
+static bool is_busy_fuse(const struct waiters *waiters, uint32_t index)
 {
-	if (node == GRAPH_NONE || stack_is_fuse(&stack->graph.nodes[node]))
+	const struct node *node = &waiters->stack->graph.nodes[index];
+	const struct place *place = flow_of(waiters->flow, node);
+
+	return stack_is_fuse(node) && (!place || place->under_way);
+}
+
+/*
+ * The FUSE mount that a task waits for whose call is at work on NODE; or GRAPH_NONE. NODE may be
+ * wrong, if it was told by a path.
+ */
+static uint32_t fuse_at(const struct waiters *waiters, uint32_t node)
+{
+	const struct graph *graph = &waiters->stack->graph;
+	uint32_t found = GRAPH_NONE;
+
+	if (node != GRAPH_NONE && is_busy_fuse(waiters, node))
 		return node;
-	/* such as an overlay */
-	graph_each_lower (&stack->graph, node, edge) {
-		if (stack_is_fuse(&stack->graph.nodes[edge->lower]))
-			return edge->lower;
+	if (node != GRAPH_NONE) {
+		/* such as an overlay */
+		graph_each_lower (graph, node, edge) {
+			if (is_busy_fuse(waiters, edge->lower))
+				return edge->lower;
+		}
 	}
-	return GRAPH_NONE;
+	/* the only one that is busy */
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (!is_busy_fuse(waiters, i))
+			continue;
+		if (found != GRAPH_NONE)
+			return GRAPH_NONE;
+		found = i;
+	}
+	return found;
 }
 
 static void place(struct waiters *waiters, struct waiter *waiter)
@@ -278,49 +306,67 @@ static void place(struct waiters *waiters, struct waiter *waiter)
 				     : place_of_call(waiters, waiter);
 
 	if (waiter->wait.kind == WAIT_FUSE)
-		node = fuse_at(stack, node);
-	if (node == GRAPH_NONE && *waiter->wait.filesystem)
+		node = fuse_at(waiters, node);
+	else if (node == GRAPH_NONE && *waiter->wait.filesystem)
 		node = only_one(stack, waiter->wait.filesystem);
 	/* zloop doesn't tell where its files are */
 	if (node != GRAPH_NONE && is_of_kernel && waiter->wait.kind == WAIT_FUSE)
 		graph_connect(&stack->graph, EDGE_FILE,
 			      device_of_worker(&stack->graph, waiter->comm), node, "");
 	waiter->place = node;
+	if (node != GRAPH_NONE)
+		waiter->at = (struct node_name){ stack->graph.nodes[node].kind,
+						 stack->graph.nodes[node].number };
 }
 
 void waiters_place(struct waiters *waiters)
 {
-	for (uint32_t i = 0; i < waiters->count; i++)
-		place(waiters, &waiters->waiter[i]);
+	for (uint32_t i = 0; i < waiters->count; i++) {
+		struct waiter *waiter = &waiters->waiter[i];
+
+		if (waiter->place != GRAPH_NONE)
+			waiter->place = graph_find(&waiters->stack->graph, waiter->at.kind,
+						   waiter->at.number);
+		else
+			place(waiters, waiter);
+	}
 }
 
 /* --- a look at a task --- */
 
-/* What stat tells of a task. */
+/* What status tells of a task, the only file with its state that never hangs. */
 struct sight {
 	pid_t tid;
 	char comm[64], state;
-	unsigned flags, threads;
-	uint64_t started;
+	unsigned threads;
+	uint64_t runs; /* context switches */
 };
+
+/* The text after KEY, which begins a line of TEXT; or "". */
+static const char *value_of(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? at + strlen(key) : "";
+}
 
 static bool see(const struct system *system, const char *path, struct sight *sight)
 {
-	char text[1024], *begin, *end;
+	unsigned long long voluntary = 0, forced = 0;
+	const char *name;
+	char text[4096];
 
 	if (system_read(system, path, text, sizeof(text)) < 0)
 		return false;
-	begin = strchr(text, '(');
-	end = strrchr(text, ')');
-	if (!begin || !end ||
-	    sscanf(end,
-		   ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d "
-		   "%" SCNu64,
-		   &sight->state, &sight->flags, &sight->threads, &sight->started) != 4)
-		return false;
-	sight->tid = atoi(text);
-	(void)snprintf(sight->comm, sizeof(sight->comm), "%.*s", (int)(end - begin - 1), begin + 1);
-	return true;
+	name = value_of(text, "Name:\t");
+	(void)snprintf(sight->comm, sizeof(sight->comm), "%.*s", (int)strcspn(name, "\n"), name);
+	sight->state = value_of(text, "\nState:\t")[0];
+	sight->tid = (pid_t)strtol(value_of(text, "\nPid:\t"), NULL, 10);
+	sight->threads = (unsigned)strtoul(value_of(text, "\nThreads:\t"), NULL, 10);
+	(void)sscanf(value_of(text, "\nvoluntary_ctxt_switches:"), "%llu", &voluntary);
+	(void)sscanf(value_of(text, "\nnonvoluntary_ctxt_switches:"), "%llu", &forced);
+	sight->runs = voluntary + forced;
+	return sight->state && sight->tid;
 }
 
 static struct waiter *find(struct waiters *waiters, const struct sight *sight)
@@ -328,7 +374,7 @@ static struct waiter *find(struct waiters *waiters, const struct sight *sight)
 	for (uint32_t i = 0; i < waiters->count; i++) {
 		struct waiter *waiter = &waiters->waiter[i];
 
-		if (waiter->tid == sight->tid && waiter->started == sight->started)
+		if (waiter->tid == sight->tid && waiter->pid == waiters->pid)
 			return waiter;
 	}
 	return NULL;
@@ -348,7 +394,6 @@ static struct waiter *find_or_add(struct waiters *waiters, const struct sight *s
 	*waiter = (struct waiter){
 		.pid = waiters->pid,
 		.tid = sight->tid,
-		.started = sight->started,
 		.call = -1,
 		.since_ms = waiters->now_ms,
 		.still_ms = waiters->now_ms,
@@ -361,7 +406,7 @@ static struct waiter *find_or_add(struct waiters *waiters, const struct sight *s
 static ssize_t read_of(struct waiters *waiters, const struct waiter *waiter, const char *name,
 		       char *text, size_t size)
 {
-	ssize_t len = reader_read(&waiters->reader,
+	ssize_t len = reader_read(waiters->stack->reader,
 				  PATH("proc/%d/task/%d/%s", waiter->pid, waiter->tid, name), 0,
 				  text, size);
 
@@ -369,27 +414,17 @@ static ssize_t read_of(struct waiters *waiters, const struct waiter *waiter, con
 	return len;
 }
 
-/* Reads what WAITER waits for. WCHAN is its innermost function, or "". */
+/* Reads what WAITER waits for, and its flags. WCHAN is its innermost function, or "". */
 static struct wait read_wait(struct waiters *waiters, struct waiter *waiter, const char *wchan)
 {
-	char text[READER_TEXT_SIZE];
+	char text[READER_TEXT_SIZE], *end;
 
+	if (read_of(waiters, waiter, "stat", text, sizeof(text)) > 0) {
+		end = strrchr(text, ')');
+		(void)sscanf(end ? end : "", ") %*c %*d %*d %*d %*d %*d %u", &waiter->flags);
+	}
 	waiter->is_guess = read_of(waiters, waiter, "stack", text, sizeof(text)) <= 0;
 	return wait_classify(waiter->is_guess ? wchan : text);
-}
-
-/* How often the task has run: "TIME_ON_CPU TIME_WAITING RUNS". */
-static uint64_t read_runs(const struct waiters *waiters, const struct waiter *waiter)
-{
-	char text[128];
-	uint64_t runs = 0;
-
-	if (system_read(waiters->stack->system,
-			PATH("proc/%d/task/%d/schedstat", waiter->pid, waiter->tid), text,
-			sizeof(text)) < 0 ||
-	    sscanf(text, "%*u %*u %" SCNu64, &runs) != 1)
-		return 0;
-	return runs;
 }
 
 /* Reads the system call: its number, its first arguments. */
@@ -408,29 +443,27 @@ static void read_call(struct waiters *waiters, struct waiter *waiter)
 static void note(struct waiters *waiters, const struct sight *sight, const char *wchan)
 {
 	struct waiter *waiter = find_or_add(waiters, sight);
-	bool has_moved;
+	bool has_moved, is_unknown;
 	struct wait wait;
-	uint64_t runs;
 
 	if (!waiter)
 		return;
-	waiter->flags = sight->flags;
 	(void)snprintf(waiter->comm, sizeof(waiter->comm), "%s", sight->comm);
-	runs = read_runs(waiters, waiter);
-	has_moved = !waiter->seen_ms || waiter->runs != runs;
+	has_moved = !waiter->seen_ms || waiter->runs != sight->runs;
+	is_unknown = has_moved || waiter->is_guess;
 	/* a task that hasn't run waits for what it did */
-	wait = has_moved || !runs ? read_wait(waiters, waiter, wchan) : waiter->wait;
+	wait = is_unknown ? read_wait(waiters, waiter, wchan) : waiter->wait;
 	if (has_moved || wait.kind != waiter->wait.kind)
 		waiter->still_ms = waiters->now_ms;
 	if (wait.kind != waiter->wait.kind)
 		waiter->since_ms = waiters->now_ms;
 	waiter->wait = wait;
-	waiter->runs = runs;
+	waiter->runs = sight->runs;
 	waiter->seen_ms = waiters->now_ms;
-	if (has_moved) {
+	if (is_unknown)
 		read_call(waiters, waiter);
+	if (is_unknown || waiter->place == GRAPH_NONE)
 		place(waiters, waiter);
-	}
 }
 
 static void look_at(struct waiters *waiters, const struct sight *sight)
@@ -439,8 +472,8 @@ static void look_at(struct waiters *waiters, const struct sight *sight)
 
 	if (sight->state != 'D' && (sight->state != 'S' || !waiters->with_sleepers))
 		return;
-	(void)system_read(waiters->stack->system,
-			  PATH("proc/%d/task/%d/wchan", waiters->pid, sight->tid), wchan,
+	(void)reader_read(waiters->stack->reader,
+			  PATH("proc/%d/task/%d/wchan", waiters->pid, sight->tid), 0, wchan,
 			  sizeof(wchan));
 	if (sight->state == 'D' || wait_classify(wchan).kind == WAIT_FUSE)
 		note(waiters, sight, wchan);
@@ -451,7 +484,7 @@ static int look_at_task(void *arg, const char *name)
 	struct waiters *waiters = arg;
 	struct sight sight;
 
-	if (see(waiters->stack->system, PATH("proc/%d/task/%s/stat", waiters->pid, name), &sight))
+	if (see(waiters->stack->system, PATH("proc/%d/task/%s/status", waiters->pid, name), &sight))
 		look_at(waiters, &sight);
 	return 0;
 }
@@ -463,7 +496,7 @@ static int look_at_process(void *arg, const char *name)
 
 	waiters->pid = atoi(name);
 	if (waiters->pid <= 0 || waiters->pid == getpid() ||
-	    !see(waiters->stack->system, PATH("proc/%d/stat", waiters->pid), &sight))
+	    !see(waiters->stack->system, PATH("proc/%d/status", waiters->pid), &sight))
 		return 0;
 	if (sight.threads == 1)
 		look_at(waiters, &sight);

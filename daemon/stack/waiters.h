@@ -6,17 +6,22 @@
 #ifndef CAISSON_WAITERS_H
 #define CAISSON_WAITERS_H
 
-#include "stack/reader.h"
+#include "stack/flow.h"
 #include "stack/stack.h"
 #include "stack/wait.h"
 
 #define WAITERS_MAX 4096
 
+/* A node of whatever graph. */
+struct node_name {
+	enum node_kind kind;
+	uint64_t number;
+};
+
 struct waiter {
 	pid_t pid, tid;
-	uint64_t started; /* when the task was: nobody else with this TID was then */
-	char comm[64];	  /* a worker of the kernel tells what it works for: "kworker/0:1+loop0" */
-	unsigned flags;	  /* of the task (stat) */
+	char comm[64];	/* a worker of the kernel tells what it works for: "kworker/0:1+loop0" */
+	unsigned flags; /* of the task (stat) */
 	struct wait wait;
 	bool is_guess;	  /* the stack can't be read: `wait` is by its innermost function */
 	uint64_t runs;	  /* how often it has run, or 0 */
@@ -26,11 +31,12 @@ struct waiter {
 	long call;	       /* the number of its system call, or -1 */
 	uint64_t arguments[3]; /* of that, the first */
 	uint32_t place;	       /* the node that it waits for or is in, or GRAPH_NONE */
+	struct node_name at;   /* what `place` is called by, which outlives a scan */
 };
 
 struct waiters {
 	struct stack *stack;
-	struct reader reader;
+	const struct flow *flow;
 	struct waiter waiter[WAITERS_MAX];
 	uint32_t count;
 	uint32_t left_off;  /* of the last look: tasks for which there was no room */
@@ -43,7 +49,7 @@ struct waiters {
 /* Looks at all tasks but those of this process, at the time NOW_MS. Returns 0 or -errno. */
 int waiters_look(struct waiters *waiters, int64_t now_ms);
 
-/* Finds out again where each waits: STACK was read anew. */
+/* Finds the nodes again at which they wait: the stack was read anew. */
 void waiters_place(struct waiters *waiters);
 
 /* Whether the task is the kernel's own. */

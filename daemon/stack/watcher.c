@@ -11,19 +11,22 @@
 #define SCAN_MS 120000
 
 /* One part in so many of a CPU's time is for reading tasks: idle, and if something may be stuck. */
-#define IDLE_SHARE  250
+#define IDLE_SHARE  400
 #define STUCK_SHARE 25
 #define LOOK_MIN_MS 900 /* a look a second */
-#define LOOK_MAX_MS 10000
+#define LOOK_MAX_MS 20000
 
-int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms)
+/* While something hangs, the stack is read again after this time: its server may be another now. */
+#define RESCAN_MS 10000
+
+int watcher_create(struct watcher **ret_watcher, const struct system *system, int64_t stall_ms)
 {
 	struct watcher *watcher = calloc(1, sizeof(*watcher));
 	int r = -ENOMEM;
 
 	if (!watcher)
 		return r;
-	watcher->system.root_fd = root_fd;
+	watcher->system = *system;
 	watcher->is_stale = true;
 	r = stack_create(&watcher->stack, &watcher->system);
 	watcher->chains = (struct chains){
@@ -34,11 +37,11 @@ int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms)
 		.above = r < 0 ? NULL : calloc(watcher->stack.graph.node_max, 1),
 		.seen = r < 0 ? NULL : calloc(watcher->stack.graph.node_max, 1),
 	};
+	watcher->stack.without_forks = true;
 	watcher->waiters.stack = &watcher->stack;
+	watcher->waiters.flow = &watcher->flow;
 	if (r == 0 && (!watcher->chains.above || !watcher->chains.seen))
 		r = -ENOMEM;
-	if (r == 0)
-		r = reader_start(&watcher->waiters.reader, &watcher->system);
 	if (r == 0) {
 		*ret_watcher = watcher;
 		return 0;
@@ -52,7 +55,7 @@ int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms)
 
 void watcher_destroy(struct watcher *watcher)
 {
-	if (!watcher || !reader_stop(&watcher->waiters.reader))
+	if (!watcher)
 		return;
 	stack_destroy(&watcher->stack);
 	free(watcher->chains.above);
@@ -114,10 +117,10 @@ static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_st
 int watcher_look(struct watcher *watcher, int64_t now_ms)
 {
 	bool is_due = now_ms >= watcher->next_full_ms, may_be_stuck;
+	int64_t age_ms = now_ms - watcher->scanned_ms;
 	int r = 0;
 
-	if (watcher->is_stale ||
-	    (now_ms - watcher->scanned_ms > SCAN_MS && !watcher->waiters.count)) {
+	if (watcher->is_stale || (age_ms > SCAN_MS && !watcher->waiters.count)) {
 		is_due = true; /* the chains name nodes of what was read before */
 		r = scan(watcher, now_ms);
 	}
@@ -128,7 +131,12 @@ int watcher_look(struct watcher *watcher, int64_t now_ms)
 		return 0;
 	watcher->chains.now_ms = now_ms;
 	r = look_at_tasks(watcher, now_ms, may_be_stuck);
-	if (r == 0)
-		chains_find(&watcher->chains);
+	if (r < 0)
+		return r;
+	chains_find(&watcher->chains);
+	if (!watcher->chains.count || age_ms <= RESCAN_MS)
+		return 0;
+	r = scan(watcher, now_ms);
+	chains_find(&watcher->chains);
 	return r;
 }

@@ -22,9 +22,8 @@ struct watcher {
 	int64_t next_full_ms; /* when to read all tasks again */
 };
 
-/* ROOT_FD, the directory "/", must stay open. Returns 0 or -errno. Starts threads. */
-int watcher_create(struct watcher **ret_watcher, int root_fd, int64_t stall_ms);
-/* Leaves the memory if one of its threads hangs. */
+/* The directories of SYSTEM must stay open. Returns 0 or -errno. Starts threads. */
+int watcher_create(struct watcher **ret_watcher, const struct system *system, int64_t stall_ms);
 void watcher_destroy(struct watcher *watcher);
 
 /*

@@ -2,7 +2,6 @@
 #include "tool/doctor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,11 +155,10 @@ static int examine(struct stack *stack, char **objects, size_t count, const char
 int doctor_command(int argc, char **argv)
 {
 	const char *values[OPTION_COUNT] = { NULL };
-	struct system system = { .root_fd = -1 };
-	autoclose int root_fd = -1;
+	struct system system;
 	struct stack stack;
 	size_t count;
-	int code;
+	int r, code;
 
 	if (!arguments_parse_many(argc, argv, options, values, &count))
 		return DOCTOR_CANNOT;
@@ -172,13 +170,15 @@ int doctor_command(int argc, char **argv)
 		tell("--all: parse: is given with an object");
 		return DOCTOR_CANNOT;
 	}
-	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0 || stack_create(&stack, &system) < 0) {
-		tell("stack: draw: %s", strerror(errno));
+	r = system_open(&system);
+	if (r == 0)
+		r = stack_create(&stack, &system);
+	if (r < 0) {
+		tell("stack: draw: %s", strerror(-r));
 		return DOCTOR_CANNOT;
 	}
-	system.root_fd = root_fd;
 	code = examine(&stack, argv, count, values);
 	stack_destroy(&stack);
+	system_close(&system);
 	return code;
 }

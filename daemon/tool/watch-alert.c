@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
+#include <string.h>
 #include <time.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -13,13 +14,16 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-#define REPORT_SIZE 4096
+#define REPORT_SIZE 16384
 
 /* In a child: runs COMMAND with TEXT as standard input, which a pipe has room for. */
 static void execute(const char *command, const char *text, size_t len)
 {
+	sigset_t none;
 	int fds[2];
 
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (pipe2(fds, O_CLOEXEC) < 0 || write(fds[1], text, len) != (ssize_t)len ||
 	    dup2(fds[0], STDIN_FILENO) < 0)
 		_exit(127);
@@ -31,12 +35,20 @@ static void execute(const char *command, const char *text, size_t len)
 /* In a child: a command for each report, until there are no more. */
 static void run_commands(int fd, const char *command)
 {
+	const int own = STDERR_FILENO + 1;
 	char text[REPORT_SIZE];
 	ssize_t len;
 
+	/* not what the watch has open, or else another such process would never see its end */
+	if (dup2(fd, own) < 0 || fcntl(own, F_SETFD, FD_CLOEXEC) < 0)
+		_exit(127);
+	(void)close_range((unsigned)own + 1, ~0U, 0);
+	fd = own;
 	while ((len = recv(fd, text, sizeof(text), 0)) > 0) {
-		pid_t pid = fork();
+		pid_t pid = command ? fork() : -1;
 
+		if (!command && write(STDOUT_FILENO, text, (size_t)len) != len)
+			break;
 		if (pid == 0)
 			execute(command, text, (size_t)len);
 		while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -58,21 +70,18 @@ int alert_start(struct alert *alert, const char *command)
 	alert->child = fork();
 	if (alert->child < 0)
 		return -errno;
-	if (alert->child == 0) {
-		(void)close(ours);
+	if (alert->child == 0)
 		run_commands(theirs, command);
-	}
 	alert->fd = steal_fd(&ours);
 	return 0;
 }
 
 void alert_send(const struct alert *alert, const char *text)
 {
-	char line[REPORT_SIZE];
-	int len = snprintf(line, sizeof(line), "%s\n", text);
+	size_t len = strlen(text);
 
 	if (alert->fd >= 0)
-		(void)send(alert->fd, line, MIN((size_t)len, sizeof(line) - 1),
+		(void)send(alert->fd, text, MIN(len, (size_t)REPORT_SIZE),
 			   MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

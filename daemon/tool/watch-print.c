@@ -2,6 +2,8 @@
 #include "tool/watch-print.h"
 
 #include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tool/json.h"
 
@@ -31,28 +33,36 @@ static struct json_object *task_of(const struct waiter *waiter)
 	return object;
 }
 
-void watch_print_json(FILE *out, const struct chains *chains, const struct chain *chain)
+bool watch_json(const struct chains *chains, const struct chain *chain, char *text, size_t size)
 {
 	const struct node *nodes = chains->stack->graph.nodes;
 	struct json_object *document = json_object_new_object();
 	struct json_object *hops = json_object_new_array();
-	char text[CHAIN_TEXT_SIZE];
+	char line[CHAIN_TEXT_SIZE];
+	bool is_whole = false;
+	FILE *out;
 
 	for (uint32_t i = 0; i < chain->count; i++) {
 		const struct hop *hop = &chain->hops[i];
 
 		json_append(hops, hop->waiter ? task_of(hop->waiter) : node_of(&nodes[hop->node]));
 	}
-	chain_text(chains, chain, text, sizeof(text));
+	chain_text(chains, chain, line, sizeof(line));
 	json_add(document, "end", json_object_new_string(chain_end_name(chain->end)));
 	json_add(document, "seconds", json_object_new_int64(chain->for_ms / 1000));
-	json_add(document, "text", json_object_new_string(text));
+	json_add(document, "text", json_object_new_string(line));
 	json_add(document, "hops", hops);
 	if (chain->back == GRAPH_NONE)
 		json_add_null(document, "back");
 	else
 		json_add(document, "back", node_of(&nodes[chain->back]));
-	json_print(out, document, JSON_C_TO_STRING_PLAIN);
-	fputc('\n', out);
+	out = fmemopen(text, size, "w");
+	if (out) {
+		json_print(out, document, JSON_C_TO_STRING_PLAIN);
+		fputc('\n', out);
+		/* without room for the NUL, this fails */
+		is_whole = fclose(out) == 0 && memchr(text, '\n', size);
+	}
 	(void)json_object_put(document);
+	return is_whole;
 }

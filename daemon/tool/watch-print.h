@@ -3,11 +3,12 @@
 #ifndef CAISSON_WATCH_PRINT_H
 #define CAISSON_WATCH_PRINT_H
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "stack/chain.h"
 
-/* Prints CHAIN as a JSON document on a line of its own. */
-void watch_print_json(FILE *out, const struct chains *chains, const struct chain *chain);
+/* Writes CHAIN to TEXT as a JSON document on a line of its own. Returns false if it doesn't fit. */
+bool watch_json(const struct chains *chains, const struct chain *chain, char *text, size_t size);
 
 #endif

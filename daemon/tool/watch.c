@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/macro.h"
+#include "base/printable.h"
 #include "caisson/reclaim.h"
 #include "reclaim/oom.h"
 #include "stack/watcher.h"
@@ -31,6 +32,7 @@
 #define STALL_MAX_S	3600
 #define LOOK_MS		1000
 #define REPORTS_MAX	64
+#define DOCUMENT_SIZE	16384
 #define HEAP_LEN	((size_t)1 << 20) /* for JSON documents */
 #define STACK_LEN	((size_t)256 << 10)
 
@@ -52,8 +54,8 @@ struct report {
 struct watch {
 	struct watcher *watcher;
 	int64_t stall_ms;
-	bool is_json;
-	struct alert alert;
+	struct alert alert, json;
+	char document[DOCUMENT_SIZE];
 	struct report reports[REPORTS_MAX];
 	uint32_t count;
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
@@ -62,7 +64,7 @@ struct watch {
 
 /* --- reports --- */
 
-/* What makes CHAIN the same as at an earlier look: its end, and the last process or device. */
+/* What makes CHAIN the same as at an earlier look: its end and its nodes. */
 static uint64_t key_of(const struct chains *chains, const struct chain *chain)
 {
 	uint64_t key = (uint64_t)chain->end;
@@ -97,29 +99,31 @@ static void tell_chain(struct watch *watch, const struct chain *chain)
 	char text[CHAIN_TEXT_SIZE];
 
 	chain_text(chains, chain, text, sizeof(text));
+	printable_line(text);
 	log_fail("%s", text);
-	if (watch->is_json) {
-		watch_print_json(stdout, chains, chain);
-		(void)fflush(stdout);
-	}
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "\n");
 	alert_send(&watch->alert, text);
+	if (watch->json.fd >= 0 && watch_json(chains, chain, watch->document, DOCUMENT_SIZE))
+		alert_send(&watch->json, watch->document);
 }
 
 /* What can't be told about the tasks of the last look. */
-static void tell_limits(const struct waiters *waiters)
+static void tell_limits(const struct waiters *waiters, uint32_t left_off)
 {
 	uint32_t guesses = 0;
 
 	for (uint32_t i = 0; i < waiters->count; i++)
 		guesses += waiters->waiter[i].is_guess;
 	if (guesses)
-		log_warn("watch: read the stacks of %u of %u waiting tasks: not permitted: what "
-			 "they wait for is a guess",
+		log_warn("watch: read the stacks of %u of %u waiting tasks: not permitted, or they "
+			 "hang: what they wait for is a guess",
 			 guesses, waiters->count);
 	if (waiters->unread)
 		log_warn("watch: read /proc: %u files didn't come in time", waiters->unread);
 	if (waiters->left_off)
 		log_warn("watch: %u more tasks wait than there is room for", waiters->left_off);
+	if (left_off)
+		log_warn("watch: %u more hangs aren't told", left_off);
 }
 
 static void report(struct watch *watch, int64_t now_ms)
@@ -142,7 +146,7 @@ static void report(struct watch *watch, int64_t now_ms)
 		is_new = true;
 	}
 	if (is_new)
-		tell_limits(&watch->watcher->waiters);
+		tell_limits(&watch->watcher->waiters, chains->left_off);
 }
 
 /* Forgets what is over. It may come again in a moment, and isn't reported twice then. */
@@ -189,7 +193,8 @@ static int look(struct watch *watch)
 	int r = watcher_look(watch->watcher, now_ms);
 
 	if (r < 0) {
-		log_fail("/proc and /sys: read: %s", strerror(-r));
+		/* what was read before is kept, and read again */
+		log_warn("/proc and /sys: read: %s", strerror(-r));
 		return r;
 	}
 	report(watch, now_ms);
@@ -230,8 +235,7 @@ static int run(struct watch *watch, bool is_once)
 		return WATCH_CANNOT;
 	tell_begin(watch);
 	do {
-		if (look(watch) < 0)
-			return WATCH_CANNOT;
+		(void)look(watch);
 		if (is_once && (watch->worst != END_KINDS || clock_ms() >= end_ms))
 			break;
 		next_ms = MAX(next_ms + LOOK_MS, clock_ms());
@@ -293,11 +297,11 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int start(struct watch *watch, int root_fd, const char *const *values)
+static int start(struct watch *watch, struct system *system, const char *const *values)
 {
 	int r = 0;
 
-	watch->alert.fd = -1;
+	watch->alert.fd = watch->json.fd = -1;
 	watch->signal_fd = open_signals();
 	watch->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	watch->swaps_fd = open("/proc/swaps", O_RDONLY | O_CLOEXEC); /* without it, none is told */
@@ -305,10 +309,14 @@ static int start(struct watch *watch, int root_fd, const char *const *values)
 		return -errno;
 	if (values[OPTION_EXEC])
 		r = alert_start(&watch->alert, values[OPTION_EXEC]);
+	if (r == 0 && values[OPTION_JSON])
+		r = alert_start(&watch->json, NULL);
 	if (r < 0)
 		return r;
 	protect();
-	r = watcher_create(&watch->watcher, root_fd, watch->stall_ms);
+	r = system_open(system);
+	if (r == 0)
+		r = watcher_create(&watch->watcher, system, watch->stall_ms);
 	if (r == 0)
 		r = log_start(values[OPTION_SYSLOG] ? LOG_TARGET_SYSLOG : LOG_TARGET_STDERR, NULL);
 	if (r == 0)
@@ -321,6 +329,7 @@ static void stop(struct watch *watch)
 	log_stop();
 	watcher_destroy(watch->watcher);
 	alert_stop(&watch->alert);
+	alert_stop(&watch->json);
 	close_fd(&watch->signal_fd);
 	close_fd(&watch->mounts_fd);
 	close_fd(&watch->swaps_fd);
@@ -350,15 +359,14 @@ static bool parse(int argc, char **argv, const char **values, int64_t *ret_stall
 int watch_command(int argc, char **argv)
 {
 	const char *values[OPTION_COUNT] = { NULL };
-	struct watch watch = { .worst = END_KINDS };
-	autoclose int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	static struct watch watch = { .worst = END_KINDS };
+	struct system system = { 0 };
 	int r, code = WATCH_CANNOT;
 
 	if (!parse(argc, argv, values, &watch.stall_ms))
 		return WATCH_CANNOT;
-	watch.is_json = values[OPTION_JSON];
 	log_name("caisson");
-	r = start(&watch, root_fd, values);
+	r = start(&watch, &system, values);
 	if (r < 0)
 		tell("watch: start: %s", strerror(-r));
 	else

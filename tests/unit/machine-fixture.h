@@ -52,16 +52,26 @@ static void symlink_to(const char *name, const char *target)
 	CHECK(symlink(target, below(name)) == 0);
 }
 
-/* A task of process PID in STATE. */
-static void task_in(int pid, int tid, char state, const char *flags)
+/* A task of process PID in STATE, which was on a CPU so many times. */
+static void task_that_ran(int pid, int tid, char state, const char *flags, unsigned runs)
 {
 	char name[64], text[256];
 
 	(void)snprintf(name, sizeof(name), "proc/%d/task/%d/stat", pid, tid);
-	(void)snprintf(text, sizeof(text),
-		       "%d (a) b) %c 1 1 1 0 -1 %s 0 0 0 0 0 0 0 0 20 0 2 0 500 0\n", tid, state,
+	(void)snprintf(text, sizeof(text), "%d (a) b) %c 1 1 1 0 -1 %s 0 0 0 0\n", tid, state,
 		       flags);
 	file(name, text);
+	(void)snprintf(name, sizeof(name), "proc/%d/task/%d/status", pid, tid);
+	(void)snprintf(text, sizeof(text),
+		       "Name:\ta) b\nState:\t%c (any)\nPid:\t%d\nThreads:\t2\n"
+		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
+		       state, tid, runs);
+	file(name, text);
+}
+
+static void task_in(int pid, int tid, char state, const char *flags)
+{
+	task_that_ran(pid, tid, state, flags, 1);
 }
 
 static void task(int pid, int tid, const char *flags)
@@ -113,7 +123,8 @@ static void set_up(void)
 	file("proc/100/fdinfo/4", "pos:\t0\nmnt_id:\t20\n");
 	symlink_to("proc/100/exe", "/usr/sbin/server");
 	symlink_to("proc/100/cwd", "/");
-	file("proc/100/status", "Name:\tserver\nVmLck:\t  900 kB\nVmRSS:\t  800 kB\n");
+	file("proc/100/status", "Name:\tserver\nState:\tS (any)\nPid:\t100\nVmLck:\t  900 kB\n"
+				"VmRSS:\t  800 kB\nThreads:\t2\n");
 	file("proc/100/oom_score_adj", "-1000\n");
 	file("proc/100/cgroup", "0::/system.slice/server.service\n");
 	task(100, 100, MARKED);

@@ -145,7 +145,7 @@ static void judges_memory(void)
 static void judges_states(void)
 {
 	set_up();
-	file("proc/100/task/100/stat", "100 (a) T 1 1 1 0 -1 " MARKED " 0 0 0 0\n");
+	task_in(100, 100, 'T', MARKED);
 	CHECK_STR(verdicts(), "fail stopped server");
 }
 

@@ -33,15 +33,25 @@ static void waits(int pid, int tid, char state, const char *flags, const char *f
 {
 	char at[64], text[512];
 
-	task_in(pid, tid, state, flags);
+	task_that_ran(pid, tid, state, flags, runs);
 	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/stack", pid, tid);
 	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n[<0>] do_syscall_64+0x3/0x4\n",
 		       function);
 	file(at, text);
 	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/wchan", pid, tid);
 	file(at, function);
-	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/schedstat", pid, tid);
-	(void)snprintf(text, sizeof(text), "1 1 %u\n", runs);
+}
+
+/* The process PID has one task, of that NAME. */
+static void process(int pid, const char *name, char state, unsigned runs)
+{
+	char at[64], text[256];
+
+	(void)snprintf(at, sizeof(at), "proc/%d/status", pid);
+	(void)snprintf(text, sizeof(text),
+		       "Name:\t%s\nState:\t%c (any)\nPid:\t%d\nThreads:\t1\n"
+		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
+		       name, state, pid, runs);
 	file(at, text);
 }
 
@@ -51,11 +61,7 @@ static void client(int pid, char state, const char *function, const char *call, 
 	char at[64], text[128];
 
 	waits(pid, pid, state, UNMARKED, function, 1);
-	(void)snprintf(at, sizeof(at), "proc/%d/stat", pid);
-	(void)snprintf(text, sizeof(text),
-		       "%d (writer) %c 1 1 1 0 -1 %s 0 0 0 0 0 0 0 0 20 0 1 0 600 0\n", pid, state,
-		       UNMARKED);
-	file(at, text);
+	process(pid, "writer", state, 1);
 	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/syscall", pid, pid);
 	file(at, call);
 	(void)snprintf(at, sizeof(at), "proc/%d/fd/3", pid);
@@ -72,12 +78,11 @@ static void set_up_watcher(void)
 	watcher_destroy(watcher);
 	set_up();
 	task(100, 100, MARKED);
-	file("proc/100/stat", "100 (server) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 500 0\n");
 	counters("sda1", 7, 0);
 	counters("loop0", 7, 0);
 	file("sys/fs/fuse/connections/50/waiting", "0\n");
 	now_ms = 1000;
-	CHECK_EQ(watcher_create(&watcher, machine.system.root_fd, STALL_S * 1000), 0);
+	CHECK_EQ(watcher_create(&watcher, &machine.system, STALL_S * 1000), 0);
 }
 
 static void look(void)
@@ -164,7 +169,7 @@ static void finds_no_cycle_without_an_edge(void)
 	plant(UNMARKED, "balance_dirty_pages");
 	task(100, 101, UNMARKED);
 	waits(200, 201, 'D', UNMARKED, "balance_dirty_pages", 3);
-	file("proc/200/stat", "200 (a) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 500 0\n");
+	file("proc/200/status", "Name:\ta\nState:\tS (any)\nPid:\t200\nThreads:\t2\n");
 	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
 }
 
@@ -266,7 +271,7 @@ static void finds_servers_that_do_nothing(void)
 	file("sys/fs/fuse/connections/50/waiting", "1\n");
 	for (unsigned i = 0; i < 3 * STALL_S; i++) {
 		client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
-		waits(300, 300, 'S', UNMARKED, "request_wait_answer", i / 2);
+		process(300, "writer", 'S', i / 2);
 		CHECK_STR(found(0), "");
 	}
 	/* somebody else has locked a file: he may */
@@ -300,6 +305,79 @@ static void finds_what_nobody_wakes(void)
 	}
 }
 
+/* Nothing of this is a hang of storage. */
+static void is_silent_about_the_rest(void)
+{
+	static const char *const functions[] = {
+		"kernel_clone",	  /* the parent of a vfork(2) */
+		"__refrigerator", /* a frozen control group */
+		"something",	  /* such as a driver */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		set_up_watcher();
+		client(300, 'D', functions[i], "58 0x0\n", "31");
+		CHECK_STR(found(3 * STALL_S), "");
+	}
+	/* a disk that completes requests, whatever is under way when it is looked at */
+	set_up_watcher();
+	client(300, 'D', "folio_wait_bit_common", WRITES, "20");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters("sda1", 7 + i / 2, 0);
+		CHECK_STR(found(0), "");
+	}
+	/* sync(2), which is anywhere */
+	set_up_watcher();
+	client(300, 'D', "wb_wait_for_completion", "162 0x0\n", "31");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters("sda1", 7 + i, 1);
+		CHECK_STR(found(0), "");
+	}
+}
+
+/* The client of a server that does nothing waits for a page, and the machine's disk is busy. */
+static void finds_reads_ahead(void)
+{
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	client(300, 'D', "folio_wait_bit_common", "0 0x3 0x0\n", "30");
+	for (unsigned i = 0; i <= STALL_S; i++) {
+		counters("sda1", 7 + i, 1);
+		look();
+	}
+	CHECK(strstr(found(0), "-> server(100), which doesn't answer"));
+	/* if the server uses io_uring, nobody waits for its I/O */
+	symlink_to("proc/100/fd/6", "anon_inode:[io_uring]");
+	watcher->is_stale = true;
+	CHECK_STR(found(0), "");
+}
+
+/* A server of which one task waits for another: the other can answer. */
+static void counts_idle_tasks(void)
+{
+	plant(MARKED, "folio_wait_bit_common");
+	symlink_to("proc/100/fd/5", "/mnt/top/log");
+	file("proc/100/fdinfo/5", "mnt_id:\t31\n");
+	file("proc/100/task/101/syscall", "1 0x5 0x0 0x0\n");
+	file("proc/100/task/100/wchan", "fuse_dev_do_read");
+	CHECK(strstr(found(2 * STALL_S), "-> server(100), which doesn't answer"));
+	file("proc/100/task/100/wchan", "futex_wait_queue");
+	CHECK(strstr(found(0), "CYCLE"));
+}
+
+/* A file of /proc that hangs costs a thread of the reader, and no more. */
+static void outlives_files_that_hang(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	client(400, 'D', "folio_wait_bit_common", WRITES, "31");
+	CHECK(unlink(below("proc/400/task/400/stack")) == 0);
+	CHECK(mkfifo(path, 0600) == 0); /* open() waits for a writer */
+	CHECK_STR(found(STALL_S), CYCLE);
+	CHECK(watcher->waiters.unread > 0);
+	/* let it go */
+	CHECK(close(open(below("proc/400/task/400/stack"), O_WRONLY | O_CLOEXEC)) == 0);
+}
+
 /* Workers of the kernel tell by their names what they work for. */
 static void places_workers(void)
 {
@@ -315,15 +393,11 @@ static void places_workers(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
-		char text[160];
 		uint32_t place;
 
 		set_up_watcher();
 		waits(60, 60, 'D', "2097216", "something", 1); /* 0x200040: the kernel's */
-		(void)snprintf(text, sizeof(text),
-			       "60 (%s) D 2 0 0 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 1 0 5 0\n",
-			       workers[i].comm);
-		file("proc/60/stat", text);
+		process(60, workers[i].comm, 'D', 1);
 		look();
 		CHECK_EQ(watcher->waiters.count, 1u);
 		place = watcher->waiters.waiter[0].place;
@@ -377,6 +451,10 @@ int main(void)
 	RUN(tells_slow_from_dead);
 	RUN(finds_servers_that_do_nothing);
 	RUN(finds_what_nobody_wakes);
+	RUN(is_silent_about_the_rest);
+	RUN(finds_reads_ahead);
+	RUN(counts_idle_tasks);
+	RUN(outlives_files_that_hang);
 	RUN(places_workers);
 	RUN(guesses_without_stacks);
 	RUN(sees_the_end);

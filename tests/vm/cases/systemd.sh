@@ -14,7 +14,7 @@
 #@ modules: fuse ext4
 #@ disk: 1G
 #@ memory: 1024
-#@ timeout: 300
+#@ timeout: 420
 
 mount_backing
 mkdir -p /run/bin /run/systemd /run/lock /mnt/store /etc/systemd/system /var/lib /var/log
