@@ -346,7 +346,7 @@ static void look_for_cycle(struct chains *chains, uint32_t process)
 struct condition {
 	const struct stack *stack;
 	pid_t pid;
-	uint32_t tasks, stopped;
+	uint32_t tasks, stopped, running;
 	bool is_frozen; /* one of them says so */
 };
 
@@ -367,6 +367,7 @@ static int look_at_state(void *arg, const char *tid)
 		return 0;
 	condition->tasks++;
 	condition->stopped += *at == 'T' || *at == 't';
+	condition->running += *at == 'R';
 	if (condition->is_frozen || *at == 'R')
 		return 0;
 	(void)reader_read(condition->stack->reader,
@@ -517,10 +518,22 @@ static bool any_gets_on(const struct chains *chains)
 	return false;
 }
 
-/* Whether a server whose I/O no task waits for, by io_uring, has files on what gets on. */
-static bool works_by_rings(const struct chains *chains, uint32_t process)
+/*
+ * Whether the server does I/O: a task of it has begun to wait for some; or, as it uses io_uring,
+ * nobody does, and it has files on what gets on.
+ */
+static bool works(const struct chains *chains, uint32_t process)
 {
-	if (!node_at(chains, process)->has_rings)
+	const struct node *node = node_at(chains, process);
+
+	for (uint32_t i = 0; i < chains->waiters->count; i++) {
+		const struct waiter *waiter = &chains->waiters->waiter[i];
+
+		if ((uint64_t)waiter->pid == node->number && waiter->wait.kind != WAIT_FINE &&
+		    !waits_long(chains, waiter))
+			return true;
+	}
+	if (!node->has_rings)
 		return false;
 	graph_each_lower (&chains->stack->graph, process, edge) {
 		if (edge->kind == EDGE_OPEN && storage_gets_on(chains, edge->lower))
@@ -561,7 +574,7 @@ static bool leave_process(const struct chains *chains, struct chain *chain, uint
 		}
 	}
 	chain->end = END_SERVER;
-	return !works_by_rings(chains, process);
+	return !condition.running && !works(chains, process);
 }
 
 /* The same below a filesystem, a device or swap. */

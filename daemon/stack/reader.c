@@ -7,7 +7,7 @@
 #include <time.h>
 
 #define READER_NS    200000000
-#define READER_STACK (64 * 1024)
+#define READER_STACK ((size_t)64 << 10)
 
 static void *run(void *arg)
 {
@@ -170,12 +170,12 @@ static ssize_t ask(struct reader *reader, const char *path, uint64_t off, bool i
 		thread->state = READER_ASKED;
 		(void)pthread_cond_broadcast(&reader->changed);
 		len = await(reader, thread);
-	}
-	if (len >= (ssize_t)size)
-		len = (ssize_t)size - 1;
-	if (len >= 0) {
-		memcpy(text, thread->text, (size_t)len);
-		text[len] = '\0';
+		if (len >= (ssize_t)size)
+			len = (ssize_t)size - 1;
+		if (len >= 0) {
+			memcpy(text, thread->text, (size_t)len);
+			text[len] = '\0';
+		}
 	}
 	(void)pthread_mutex_unlock(&reader->mutex);
 	return len;

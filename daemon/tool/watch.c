@@ -5,6 +5,7 @@
  */
 #include "tool/watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -49,6 +50,7 @@ struct report {
 	uint64_t key;
 	int64_t told_ms; /* how long it had lasted then */
 	int64_t seen_ms; /* when it was last seen */
+	uint32_t looks;	 /* in a row that have seen it */
 };
 
 struct watch {
@@ -58,6 +60,7 @@ struct watch {
 	char document[DOCUMENT_SIZE];
 	struct report reports[REPORTS_MAX];
 	uint32_t count;
+	int64_t looked_ms;    /* at all tasks */
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
 	int signal_fd, mounts_fd, swaps_fd;
 };
@@ -126,6 +129,15 @@ static void tell_limits(const struct waiters *waiters, uint32_t left_off)
 		log_warn("watch: %u more hangs aren't told", left_off);
 }
 
+/*
+ * In how many looks a hang must be seen. A server that does something may be idle at the moment of
+ * a look, and so may a disk.
+ */
+static uint32_t looks_for(enum chain_end end)
+{
+	return end == END_SERVER || end == END_TASK ? 3 : 1;
+}
+
 static void report(struct watch *watch, int64_t now_ms)
 {
 	const struct chains *chains = &watch->watcher->chains;
@@ -135,12 +147,14 @@ static void report(struct watch *watch, int64_t now_ms)
 		const struct chain *chain = &chains->chain[i];
 		struct report *report = report_of(watch, key_of(chains, chain));
 
-		watch->worst = MIN(watch->worst, chain->end);
 		if (!report)
 			continue;
+		report->looks = report->seen_ms == watch->looked_ms ? report->looks + 1 : 1;
 		report->seen_ms = now_ms;
-		if (report->told_ms && chain->for_ms < 2 * report->told_ms)
+		if (report->looks < looks_for(chain->end) ||
+		    (report->told_ms && chain->for_ms < 2 * report->told_ms))
 			continue;
+		watch->worst = MIN(watch->worst, chain->end);
 		report->told_ms = MAX(chain->for_ms, 1);
 		tell_chain(watch, chain);
 		is_new = true;
@@ -197,7 +211,11 @@ static int look(struct watch *watch)
 		log_warn("/proc and /sys: read: %s", strerror(-r));
 		return r;
 	}
-	report(watch, now_ms);
+	/* not each time are all tasks looked at */
+	if (watch->watcher->chains.now_ms == now_ms) {
+		report(watch, now_ms);
+		watch->looked_ms = now_ms;
+	}
 	forget_old(watch, now_ms);
 	return 0;
 }
@@ -229,8 +247,9 @@ static void tell_begin(const struct watch *watch)
 /* Looks once a second, until a signal; or, if IS_ONCE, until the first report or END_MS. */
 static int run(struct watch *watch, bool is_once)
 {
-	int64_t next_ms = clock_ms(), end_ms = next_ms + watch->stall_ms + 2 * LOOK_MS;
+	int64_t next_ms = clock_ms(), end_ms = next_ms + watch->stall_ms + (int64_t)4 * LOOK_MS;
 
+	assert(watch->watcher);
 	if (look(watch) < 0)
 		return WATCH_CANNOT;
 	tell_begin(watch);

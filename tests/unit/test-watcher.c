@@ -250,6 +250,12 @@ static void finds_servers_that_do_nothing(void)
 		       "storage",
 		       start);
 	CHECK_STR(found(STALL_S), wanted);
+	/* it runs */
+	task_in(100, 101, 'R', MARKED);
+	CHECK_STR(found(0), "");
+	/* or has begun to wait for a disk */
+	waits(100, 101, 'D', MARKED, "io_schedule", 9);
+	CHECK_STR(found(0), "");
 	/* it is stopped */
 	set_up_watcher();
 	file("sys/fs/fuse/connections/50/waiting", "1\n");
