@@ -21,9 +21,8 @@
 #include "stack/waiters.h"
 
 #define CHAIN_HOPS_MAX	    32
-/* Of tasks that nothing else explains. */
-#define CHAINS_OF_TASKS_MAX 4
 #define CHAINS_MAX	    32
+#define CHAINS_OF_TASKS_MAX 4 /* of these, of tasks that nothing else explains */
 #define CHAIN_TEXT_SIZE	    2048
 
 enum chain_end {
@@ -68,7 +67,7 @@ struct chains {
 /* Finds all that hangs, by what was seen at the last look. The cycles come first. */
 void chains_find(struct chains *chains);
 
-/* Writes CHAIN as a sentence to TEXT, such as "fio(812) writes /mnt/x -> xfs /mnt/x -> ...". */
+/* Writes CHAIN as a sentence to TEXT, such as "CYCLE for 22 s: fio(812) writes xfs ...". */
 void chain_text(const struct chains *chains, const struct chain *chain, char *text, size_t size);
 
 /* "cycle", "device" ... */

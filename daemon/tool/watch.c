@@ -67,20 +67,23 @@ struct watch {
 
 /* --- reports --- */
 
-/* What makes CHAIN the same as at an earlier look: its end and its nodes. */
+/* What makes CHAIN the same as at an earlier look: its end, its last node, its last process. */
 static uint64_t key_of(const struct chains *chains, const struct chain *chain)
 {
-	uint64_t key = (uint64_t)chain->end;
+	uint64_t node = 0, pid = 0;
 
 	for (uint32_t i = 0; i < chain->count; i++) {
 		const struct hop *hop = &chain->hops[i];
 
-		if (hop->waiter && i + 1 == chain->count)
-			key = mix_bits(key ^ (uint64_t)hop->waiter->pid);
-		else if (!hop->waiter)
-			key = mix_bits(key ^ chains->stack->graph.nodes[hop->node].number);
+		if (hop->waiter)
+			pid = (uint64_t)hop->waiter->pid;
+		else
+			node = chains->stack->graph.nodes[hop->node].number;
 	}
-	return key;
+	/* a cycle stays the same if another task of the server is found, or another client */
+	if (chain->end != END_TASK)
+		pid = 0;
+	return mix_bits(mix_bits((uint64_t)chain->end ^ node) ^ pid);
 }
 
 /* The report of KEY, which is made if there is none; or NULL. */
