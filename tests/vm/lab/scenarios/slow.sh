@@ -25,8 +25,11 @@ load() {
 		{ cat /run/fio.log && false; }
 }
 
-must "a slow disk" sh -c 'echo "0 $(cat /sys/block/vda/size) delay /dev/vda 0 300" |
-	dmsetup create --noudevsync slow && dmsetup mknodes'
+slow_disk() {
+	echo "0 $(cat /sys/block/vda/size) delay /dev/vda 0 300" | dmsetup create --noudevsync slow &&
+		dmsetup mknodes
+}
+must "a slow disk" slow_disk
 lab_below=/dev/mapper/slow
 lab_prepare 1024
 lab_serve
