@@ -626,6 +626,26 @@ static bool follow(const struct chains *chains, struct chain *chain, uint32_t no
 	return true;
 }
 
+/*
+ * Whether NODE is a FUSE mount with requests under way all the time whose server is halted. Nobody
+ * need wait in the kernel for an answer: clients may use io_uring or aio.
+ */
+static bool is_abandoned(const struct chains *chains, uint32_t node)
+{
+	const struct place *place = flow_of(chains->flow, node_at(chains, node));
+	struct condition condition;
+	uint32_t server;
+
+	if (!stack_is_fuse(node_at(chains, node)) || !place || !place->since_ms ||
+	    chains->now_ms - place->since_ms < chains->stall_ms)
+		return false;
+	server = server_of(chains, node);
+	if (server == GRAPH_NONE)
+		return false;
+	condition = condition_of(chains, server);
+	return is_halted(&condition);
+}
+
 /* Whether NODE is in a chain that is told already. */
 static bool is_told(const struct chains *chains, uint32_t node)
 {
@@ -653,8 +673,8 @@ static bool is_waiter_told(const struct chains *chains, const struct waiter *wai
 	return false;
 }
 
-/* NODE is stuck: tells from the top of what waits for it. */
-static void tell_place(struct chains *chains, uint32_t node)
+/* NODE is stuck since then: tells from the top of what waits for it. */
+static void tell_place(struct chains *chains, uint32_t node, int64_t since)
 {
 	const struct waiter *client;
 	struct chain *chain;
@@ -667,7 +687,7 @@ static void tell_place(struct chains *chains, uint32_t node)
 		return;
 	if (client)
 		push_waiter(chain, client);
-	chain->for_ms = chains->now_ms - stuck_since(chains, node);
+	chain->for_ms = chains->now_ms - since;
 	if (!follow(chains, chain, client ? client->place : node))
 		chains->count--;
 	else if (chain->end == END_DEVICE)
@@ -719,7 +739,11 @@ void chains_find(struct chains *chains)
 	}
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (is_stuck(chains, i) && !is_told(chains, i))
-			tell_place(chains, i);
+			tell_place(chains, i, stuck_since(chains, i));
+	}
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (is_abandoned(chains, i) && !is_told(chains, i))
+			tell_place(chains, i, flow_of(chains->flow, &graph->nodes[i])->since_ms);
 	}
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];

@@ -24,9 +24,9 @@ static void *run(void *arg)
 			break;
 		(void)pthread_mutex_unlock(&reader->mutex);
 		len = thread->is_link
-			      ? system_link(reader->system, thread->path.text, thread->text,
+			      ? system_link(&reader->system, thread->path.text, thread->text,
 					    sizeof(thread->text))
-			      : system_read_at(reader->system, thread->path.text, thread->off,
+			      : system_read_at(&reader->system, thread->path.text, thread->off,
 					       thread->text, sizeof(thread->text));
 		(void)pthread_mutex_lock(&reader->mutex);
 		thread->len = len;
@@ -63,7 +63,7 @@ int reader_start(struct reader *reader, const struct system *system)
 	int r;
 
 	memset(reader, 0, sizeof(*reader));
-	reader->system = system;
+	reader->system = *system;
 	r = -pthread_mutex_init(&reader->mutex, NULL);
 	if (r < 0)
 		return r;

@@ -30,7 +30,7 @@ struct reader_thread {
 };
 
 struct reader {
-	const struct system *system;
+	struct system system; /* a copy: a thread that hangs may outlive the original */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	bool is_ending;
@@ -38,7 +38,7 @@ struct reader {
 	struct reader_thread thread[READER_THREADS];
 };
 
-/* Starts the threads. Returns 0 or -errno. SYSTEM must live as long as READER. */
+/* Starts the threads. Returns 0 or -errno. The directories of SYSTEM must stay open. */
 int reader_start(struct reader *reader, const struct system *system);
 
 /* Ends the threads that don't hang. The memory of READER must stay if it returns false. */

@@ -265,6 +265,13 @@ static void finds_servers_that_do_nothing(void)
 	(void)snprintf(wanted, sizeof(wanted),
 		       "%s -> server(100), which is stopped by a signal (T)", start);
 	CHECK_STR(found(STALL_S), wanted);
+	/* the same, while no client waits in the kernel */
+	set_up_watcher();
+	file("sys/fs/fuse/connections/50/waiting", "1\n");
+	CHECK_STR(found(3 * STALL_S), "");
+	task_in(100, 100, 'T', MARKED);
+	task_in(100, 101, 'T', MARKED);
+	CHECK(strstr(found(0), "fuse.server /mnt/with blank -> server(100), which is stopped"));
 	/* nobody serves it */
 	set_up_watcher();
 	file("sys/fs/fuse/connections/50/waiting", "1\n");

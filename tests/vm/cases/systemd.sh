@@ -122,6 +122,8 @@ watches() { grep -q 'watch: begin' /run/watch.log; }
 check "it watches" wait_until 30 watches
 check "marked and locked" sd caisson audit "$watch"
 server=$(value pid)
+# fio waits for its asynchronous requests in user space: fusectl tells that there are some
+sd mount -t fusectl fusectl /sys/fs/fuse/connections
 sd kill -STOP "$server"
 names_it() { grep -q "caissond($server), which is stopped by a signal" /run/watch.log; }
 check "it names a server that is stopped" wait_until 60 names_it
