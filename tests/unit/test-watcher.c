@@ -5,6 +5,7 @@
  *
  * The clock is the test's: a look a second.
  */
+#include <sched.h>
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
@@ -378,6 +379,17 @@ static void counts_idle_tasks(void)
 	CHECK(strstr(found(0), "CYCLE"));
 }
 
+static bool has_lost_threads(struct reader *reader)
+{
+	bool has = false;
+
+	CHECK_EQ(pthread_mutex_lock(&reader->mutex), 0);
+	for (uint32_t i = 0; i < reader->threads; i++)
+		has |= reader->thread[i].is_lost;
+	CHECK_EQ(pthread_mutex_unlock(&reader->mutex), 0);
+	return has;
+}
+
 /* A file of /proc that hangs costs a thread of the reader, and no more. */
 static void outlives_files_that_hang(void)
 {
@@ -387,8 +399,11 @@ static void outlives_files_that_hang(void)
 	CHECK(mkfifo(path, 0600) == 0); /* open() waits for a writer */
 	CHECK_STR(found(STALL_S), CYCLE);
 	CHECK(watcher->waiters.unread > 0);
-	/* let it go */
+	/* let it go, or the reader's memory is left to it */
+	CHECK(has_lost_threads(watcher->stack.reader));
 	CHECK(close(open(below("proc/400/task/400/stack"), O_WRONLY | O_CLOEXEC)) == 0);
+	while (has_lost_threads(watcher->stack.reader))
+		(void)sched_yield();
 }
 
 /* Workers of the kernel tell by their names what they work for. */
