@@ -13,7 +13,7 @@
 #@ disk: 3G
 #@ memory: 512
 #@ limit: 60
-#@ pause: 20
+#@ pause: 60
 #@ arm: green caisson
 # shellcheck source=tests/vm/guest/lab.sh
 . /vm/lab.sh
