@@ -73,4 +73,27 @@ void chain_text(const struct chains *chains, const struct chain *chain, char *te
 /* "cycle", "device" ... */
 const char *chain_end_name(enum chain_end end);
 
+/* --- for the files chain*.c --- */
+
+/* Whether WAITER was there at the last look. One that is throttled or reclaims memory wakes up. */
+bool chain_is_there(const struct chains *chains, const struct waiter *waiter);
+
+/* A task that has waited for a good part of the stall, at whatever moment of it that began. */
+bool chain_waits_long(const struct chains *chains, const struct waiter *waiter);
+
+/* Since when no request was answered at NODE, or 0 if all is well there. */
+int64_t chain_stuck_since(const struct chains *chains, uint32_t node);
+
+/* Whether that is longer than the stall time. */
+bool chain_is_stuck(const struct chains *chains, uint32_t node);
+
+/* Of the nodes that MARKED marks, the one that is stuck for the longest time, or GRAPH_NONE. */
+uint32_t chain_most_stuck(const struct chains *chains, const uint8_t *marked);
+
+/* Requests that are under way at NODE. */
+uint64_t chain_under_way(const struct chains *chains, uint32_t node);
+
+/* Whether a device answers requests. A throttled control group may have none under way. */
+bool chain_gets_on(const struct chains *chains, uint32_t node);
+
 #endif

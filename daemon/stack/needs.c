@@ -46,25 +46,14 @@ static bool need_device(const struct needs *needs, const char *path)
 	return true;
 }
 
-/* The file that it has open as FD: by its mount, as other mounts may hide it from its path. */
+/* The file that it has open as FD. */
 static void need_file(const struct needs *needs, const char *fd, const char *path)
 {
-	struct stack *stack = needs->stack;
-	const struct mount *mount;
-	struct system_lines lines;
-	uint32_t id = 0;
-	char *line;
+	const struct mount *mount = stack_mount_of_fd(needs->stack, needs->pid, fd);
 
-	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%s", needs->pid, fd), &lines) < 0)
-		return;
-	while ((line = system_lines_next(&lines))) {
-		if (sscanf(line, "mnt_id: %u", &id) == 1)
-			break;
-	}
-	system_lines_close(&lines);
-	mount = stack_mount(stack, id);
 	if (mount)
-		graph_connect(&stack->graph, EDGE_OPEN, needs->node, mount->filesystem, path);
+		graph_connect(&needs->stack->graph, EDGE_OPEN, needs->node, mount->filesystem,
+			      path);
 }
 
 static int need_descriptor(void *arg, const char *fd)

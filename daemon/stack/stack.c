@@ -102,6 +102,22 @@ const struct mount *stack_mount(const struct stack *stack, uint32_t id)
 	return NULL;
 }
 
+const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd)
+{
+	struct system_lines lines;
+	uint32_t id = 0;
+	char *line;
+
+	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%s", pid, fd), &lines) < 0)
+		return NULL;
+	while ((line = system_lines_next(&lines))) {
+		if (sscanf(line, "mnt_id: %u", &id) == 1)
+			break;
+	}
+	system_lines_close(&lines);
+	return stack_mount(stack, id);
+}
+
 /* Whether PATH is POINT or below it. */
 static bool is_below(const char *path, const char *point)
 {

@@ -80,6 +80,12 @@ const struct mount *stack_mount_of(const struct stack *stack, uint64_t ns, const
 /* The filesystem on which PATH of our namespace lies, or GRAPH_NONE. */
 uint32_t stack_filesystem_of(const struct stack *stack, const char *path);
 
+/*
+ * The mount of the file that process PID has open as FD, by its number, as other mounts may hide
+ * the file from its path. NULL if it isn't known.
+ */
+const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd);
+
 /* The mount with ID, or NULL. */
 const struct mount *stack_mount(const struct stack *stack, uint32_t id);
 

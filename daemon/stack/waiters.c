@@ -173,10 +173,9 @@ static uint32_t place_of_worker(const struct stack *stack, const char *comm)
 /* The filesystem or device that descriptor FD of the process is of. */
 static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, int fd)
 {
-	struct system_lines lines;
-	char link[PATH_MAX], *line;
+	char link[PATH_MAX], name[16];
 	const struct mount *mount;
-	uint32_t id = 0, device;
+	uint32_t device;
 
 	if (system_link(stack->system, PATH("proc/%d/fd/%d", waiter->pid, fd), link, sizeof(link)) <
 	    0)
@@ -184,15 +183,8 @@ static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, in
 	device = stack_device_named(stack, link);
 	if (device != GRAPH_NONE)
 		return device;
-	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%d", waiter->pid, fd), &lines) <
-	    0)
-		return GRAPH_NONE;
-	while ((line = system_lines_next(&lines))) {
-		if (sscanf(line, "mnt_id: %u", &id) == 1)
-			break;
-	}
-	system_lines_close(&lines);
-	mount = stack_mount(stack, id);
+	(void)snprintf(name, sizeof(name), "%d", fd);
+	mount = stack_mount_of_fd(stack, waiter->pid, name);
 	return mount ? mount->filesystem : GRAPH_NONE;
 }
 
