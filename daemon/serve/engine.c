@@ -323,14 +323,34 @@ static int32_t sync_error(const struct io *io, int res)
 	return engine_is_sync(io) ? res : 0;
 }
 
+/*
+ * Whether RES, of a submission of IO, tells that all of it was done. The process may have died
+ * after it took RES and before its next submission. So neither a result for a part counts, nor one
+ * that doesn't tell the steps apart.
+ */
+static bool is_whole(const struct io *io, int res)
+{
+	switch ((enum io_op)io->op) {
+	case IO_READ:
+	case IO_WRITE:
+		return res > 0 && (uint64_t)res == io->len;
+	case IO_FSYNC:
+	case IO_FDATASYNC:
+		return res == 0;
+	case IO_FALLOCATE:
+		break;
+	}
+	return false;
+}
+
 bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
-		    int32_t *ret_error)
+		    struct engine_rest *ret)
 {
 	uint64_t user_data = io_user_data(index, io->ticket);
 	const struct io_uring_cq *cq = &ring->cq;
 	uint32_t place = (uint32_t)io->ticket;
 
-	*ret_error = 0;
+	*ret = (struct engine_rest){ 0 };
 	/* the kernel has not come to it, and never will */
 	if (!io->ticket || (int32_t)(io_uring_smp_load_acquire(ring->sq.khead) - place) <= 0)
 		return true;
@@ -338,7 +358,8 @@ bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t i
 		const struct io_uring_cqe *cqe = &cq->cqes[at & *cq->kring_mask];
 
 		if (cqe->user_data == user_data) {
-			*ret_error = sync_error(io, cqe->res);
+			ret->sync_error = sync_error(io, cqe->res);
+			ret->is_whole = is_whole(io, cqe->res);
 			return true;
 		}
 	}

@@ -133,14 +133,19 @@ struct engine_config {
 	bool harvested;
 };
 
+/* What the ring of a dead process tells of an io. */
+struct engine_rest {
+	int32_t sync_error; /* -errno if a sync has failed, which would not fail again; or 0 */
+	bool is_whole;	    /* all of it was done, by its first submission */
+};
+
 /*
  * Whether the last submission of IO, which is row INDEX, is over or was never sent. RING is the
  * mapped ring of an engine whose process has died. I/O outlives its process, and so do the results
- * that the kernel puts into the ring. Sets *RET_ERROR to -errno if a sync has failed, which would
- * not fail again, otherwise to 0.
+ * that the kernel puts into the ring.
  */
 bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t index,
-		    int32_t *ret_error);
+		    struct engine_rest *ret);
 
 /*
  * Whether RING, that of a dead process, has the completion of the answer that INDEX stood for. The

@@ -52,6 +52,7 @@ static struct zone *zone_of(const struct op_io *io, const struct file *file)
 
 static int start(struct op_io *io, struct request *request)
 {
+
 	/* in this order: a request in state IO has its ticket (engine_is_over()) */
 	engine_submit(io->engine, request->index);
 	request_move(request, REQUEST_IO);
@@ -108,7 +109,7 @@ static bool goes_around(const struct op_io *io, struct file *file, bool has_owne
 }
 
 static int start_read(struct op_io *io, struct request *request, struct file *file,
-		      const struct fuse_read_in *in)
+		      const struct fuse_read_in *in, uint32_t *ret_body_len)
 {
 	struct io *row = io_row(io, request);
 
@@ -118,6 +119,8 @@ static int start_read(struct op_io *io, struct request *request, struct file *fi
 		return 0;
 	set_row(row, &(struct io){ .op = IO_READ, .buf_off = request->buf_off });
 	aim(io, row, file, in->offset, in->size);
+	if (request->is_whole)
+		return op_io_finish(io, request, in->size, ret_body_len);
 	return start(io, request);
 }
 
@@ -221,9 +224,11 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	request->zoned = zone_is_file(zone);
 	/* to a file that only grows, what is written again comes behind what was written */
 	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID) ||
-	    (request->inherited && (file->flags & O_APPEND)))
+	    (request->inherited && !request->is_whole && (file->flags & O_APPEND)))
 		return OP_IO_WORKER;
 	prepare_write(io, request, file, call);
+	if (request->is_whole)
+		return op_io_finish(io, request, in->size, ret_body_len);
 	kind = io_row(io, request)->align ? GATE_DIRECT : GATE_CACHED;
 	if (enter_gate(io, request, file, kind) == OP_IO_PARKED)
 		return OP_IO_PARKED;
@@ -258,7 +263,7 @@ static int start_fsync(struct op_io *io, struct request *request, const struct f
 		       const struct fuse_fsync_in *in)
 {
 	stat_add(&io->stats->syncs, 1);
-	if (request->sync_error)
+	if (request->sync_error || request->is_whole)
 		return finish_fsync(io, request, request->sync_error);
 	set_row(io_row(io, request),
 		&(struct io){
@@ -310,7 +315,7 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 
 	switch (request->opcode) {
 	case FUSE_READ:
-		return start_read(io, request, file, call->arg);
+		return start_read(io, request, file, call->arg, ret_body_len);
 	case FUSE_WRITE:
 		return start_write(io, request, file, call, ret_body_len);
 	case FUSE_FSYNC:

@@ -40,6 +40,7 @@ void request_begin(const struct arena *arena, struct request *request)
 	request->zoned = false;
 	request->begun = false;
 	request->deaths = 0;
+	request->is_whole = false;
 	request->sync_error = 0;
 	request->progress = (struct progress){ 0 };
 	KILL_FENCE();

@@ -24,22 +24,24 @@
 
 /*
  * Whether the I/O of slots FIRST to FIRST + COUNT - 1 is over, as RING has it. Notes the errors of
- * syncs. Other requests need no result, as they are done again.
+ * syncs, and what was done whole: if that were done again, deaths that come faster than a sync
+ * takes would hold it up for ever.
  */
 static bool are_over(const struct arena *arena, const struct io_uring *ring, uint32_t first,
 		     uint32_t count)
 {
 	struct request *requests = arena_table(arena, ARENA_REQUESTS);
 	const struct io *ios = arena_table(arena, ARENA_IOS);
-	int32_t error;
+	struct engine_rest rest;
 
 	for (uint32_t i = first; i < first + count; i++) {
 		if (request_state(&requests[i]) != REQUEST_IO)
 			continue;
-		if (!engine_is_over(ring, &ios[i], i, &error))
+		if (!engine_is_over(ring, &ios[i], i, &rest))
 			return false;
-		if (error)
-			requests[i].sync_error = error;
+		if (rest.sync_error)
+			requests[i].sync_error = rest.sync_error;
+		requests[i].is_whole |= rest.is_whole;
 	}
 	return true;
 }
@@ -278,7 +280,10 @@ static void inherit(struct takeover *takeover, struct request *request, bool is_
 	if (takeover->failed && is_run && request->begun && ++request->deaths == REQUEST_DEATHS_MAX)
 		refuse(takeover, request);
 	request->begun = false;
-	takeover->handover->redone++;
+	if (request->is_whole)
+		takeover->handover->resent++;
+	else
+		takeover->handover->redone++;
 	request_inherit(request, REQUEST_RUN);
 	request->inherited = true;
 	if (request->meta)

@@ -177,7 +177,7 @@ for type in ext4 xfs; do
 	end_load "$type"
 done
 more "$(status_total takeovers)" $((2 * kills)) takeovers
-more "$(status_total takeover_redone)" "$kills" "number of requests done again"
+more $(($(status_total takeover_redone) + $(status_total takeover_resent))) "$kills" "requests that died"
 same "$(status_total takeover_refused)" 0 "number of requests refused"
 "$CAISSON" status "$mnt" | grep -E 'takeover|pause|requests done|answers sent'
 

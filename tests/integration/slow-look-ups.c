@@ -6,6 +6,7 @@
  *	late-*		1 MiB of which each read takes two seconds
  *	slow-*		nothing, which takes two seconds to find out
  *	held-*		nothing, which takes ten seconds, or until who asks is killed
+ *	old-*		the same, 25 seconds
  */
 #define FUSE_USE_VERSION 312
 #include <errno.h>
@@ -18,18 +19,17 @@
 #include <unistd.h>
 
 #define FILE_BYTES (1 << 20)
-#define HELD_MS	   10000
 
 static bool is_late(const char *path)
 {
 	return strncmp(path, "/late-", 6) == 0;
 }
 
-static void hold(void)
+static void hold(unsigned seconds)
 {
 	const struct timespec step = { .tv_nsec = 10000000 };
 
-	for (unsigned ms = 0; ms < HELD_MS && !fuse_interrupted(); ms += 10)
+	for (unsigned ms = 0; ms < seconds * 1000 && !fuse_interrupted(); ms += 10)
 		(void)nanosleep(&step, NULL);
 }
 
@@ -41,7 +41,11 @@ static int get_attributes(const char *path, struct stat *st, struct fuse_file_in
 		return -ENOENT;
 	}
 	if (strncmp(path, "/held-", 6) == 0) {
-		hold();
+		hold(10);
+		return -ENOENT;
+	}
+	if (strncmp(path, "/old-", 5) == 0) {
+		hold(25);
 		return -ENOENT;
 	}
 	*st = (struct stat){ .st_mode = S_IFREG | 0644, .st_nlink = 1 };

@@ -380,31 +380,44 @@ static void waits_for_io(void)
 	arena_destroy(&arena);
 }
 
-/* A dead process has synced FD for an io of OP in STEP. Returns the error that an heir finds. */
-static int32_t harvested(enum io_op op, enum io_step step, int fd)
+/* What an heir finds of an io of a dead process. */
+struct found {
+	int32_t sync_error;
+	bool is_whole;
+};
+
+/* A dead process has done SQE's operation for IO, whose ticket is the first one. */
+static struct found harvested(struct io io, const struct io_uring_sqe *operation)
 {
 	struct handover_queue *queue = &handover.queue[0];
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
-	int32_t error;
-	struct io *io;
+	struct found found;
 
 	queue->sentinel_fd = -1;
 	make_rows(1);
-	io = arena_table(&arena, ARENA_IOS);
 	CHECK(io_uring_queue_init_params(4, &ring, &queue->params) == 0);
 	queue->ring_fd = fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, 0);
 	request_inherit(&requests[0], REQUEST_IO);
-	*io = (struct io){ .op = (uint8_t)op, .step = (uint8_t)step, .ticket = 1ull << 32 };
+	io.ticket = 1ull << 32;
+	*(struct io *)arena_table(&arena, ARENA_IOS) = io;
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_fsync(sqe, fd, 0);
-	sqe->user_data = io->ticket; /* of row 0 */
+	*sqe = *operation;
+	sqe->user_data = io.ticket; /* of row 0 */
 	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
 	CHECK_EQ(await_queue(0, clock_ms() + 20000), 0);
-	error = requests[0].sync_error;
+	found = (struct found){ requests[0].sync_error, requests[0].is_whole };
 	io_uring_queue_exit(&ring);
 	arena_destroy(&arena);
-	return error;
+	return found;
+}
+
+static struct found synced(enum io_op op, enum io_step step, int fd)
+{
+	struct io_uring_sqe sqe = { 0 };
+
+	io_uring_prep_fsync(&sqe, fd, 0);
+	return harvested((struct io){ .op = (uint8_t)op, .step = (uint8_t)step }, &sqe);
 }
 
 /* The kernel doesn't tell the error of a sync twice, so an heir takes it from the ring. */
@@ -413,13 +426,42 @@ static void errors_of_syncs_are_harvested(void)
 	int good = open("/", O_RDONLY | O_CLOEXEC);
 
 	CHECK(good >= 0);
-	CHECK_EQ(harvested(IO_FSYNC, IO_STEP_ACT, -1), -EBADF);
-	CHECK_EQ(harvested(IO_FDATASYNC, IO_STEP_ACT, -1), -EBADF);
-	CHECK_EQ(harvested(IO_FALLOCATE, IO_STEP_SYNC, -1), -EBADF);
-	CHECK_EQ(harvested(IO_FALLOCATE, IO_STEP_ACT, -1), 0); /* it is done again */
-	CHECK_EQ(harvested(IO_WRITE, IO_STEP_ACT, -1), 0);
-	CHECK_EQ(harvested(IO_FSYNC, IO_STEP_ACT, good), 0);
+	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, -1).sync_error, -EBADF);
+	CHECK_EQ(synced(IO_FDATASYNC, IO_STEP_ACT, -1).sync_error, -EBADF);
+	CHECK_EQ(synced(IO_FALLOCATE, IO_STEP_SYNC, -1).sync_error, -EBADF);
+	CHECK_EQ(synced(IO_FALLOCATE, IO_STEP_ACT, -1).sync_error, 0); /* it is done again */
+	CHECK_EQ(synced(IO_WRITE, IO_STEP_ACT, -1).sync_error, 0);
+	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
 	CHECK(close(good) == 0);
+}
+
+/* A dead process has read LEN bytes for an io of READ of IO_LEN bytes. */
+static bool is_whole_read(uint64_t io_len, unsigned len, int fd)
+{
+	struct io_uring_sqe sqe = { 0 };
+	static char buf[64];
+
+	io_uring_prep_read(&sqe, fd, buf, len, 0);
+	return harvested((struct io){ .op = IO_READ, .step = IO_STEP_ACT, .len = io_len }, &sqe)
+		.is_whole;
+}
+
+/* What was done whole isn't done again. A part of it, or one step of two, isn't the whole. */
+static void what_is_whole_is_harvested(void)
+{
+	int good = open("/", O_RDONLY | O_CLOEXEC), zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	CHECK(good >= 0 && zero >= 0);
+	CHECK(synced(IO_FSYNC, IO_STEP_ACT, good).is_whole);
+	CHECK(synced(IO_FDATASYNC, IO_STEP_ACT, good).is_whole);
+	CHECK(!synced(IO_FSYNC, IO_STEP_ACT, -1).is_whole);
+	CHECK(!synced(IO_FALLOCATE, IO_STEP_SYNC, good).is_whole);
+	CHECK(!synced(IO_FALLOCATE, IO_STEP_ACT, good).is_whole);
+	CHECK(!synced(IO_WRITE, IO_STEP_ACT, good).is_whole);
+	CHECK(is_whole_read(64, 64, zero));
+	CHECK(!is_whole_read(64, 32, zero));
+	CHECK(!is_whole_read(64, 64, good)); /* EISDIR */
+	CHECK(close(good) == 0 && close(zero) == 0);
 }
 
 /* The kernel has taken the answer in slot 0, which the dead server didn't see; not in slot 1. */
@@ -457,6 +499,7 @@ int main(void)
 	RUN(failures_are_counted);
 	RUN(waits_for_io);
 	RUN(errors_of_syncs_are_harvested);
+	RUN(what_is_whole_is_harvested);
 	RUN(answers_are_harvested);
 	return test_result();
 }

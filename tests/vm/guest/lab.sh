@@ -10,7 +10,7 @@
 #	lab_mark	naive: early or late; lab_threads: how many; lab_direct=1: O_DIRECT below;
 #			lab_no_sync=1: fsync is swallowed
 #	lab_limit	seconds that the load may take
-#	lab_chaos	caissond's server is killed after that many seconds, and each of its heirs
+#	lab_chaos	caissond's server is killed after that many seconds, and so is each heir that serves
 #
 # What the host reads from the console, each line with the kernel's time in front:
 #
@@ -151,13 +151,20 @@ median_and_worst() {
 # lab_pauses: of caisson's takeovers, in milliseconds
 lab_pauses() { sed -n 's/.* take over .* done after \([0-9]*\) ms.*/\1/p' "$caissond_log"; }
 
+lab_takeovers() { grep -c ' take over .* done after ' "$caissond_log"; }
+lab_has_heir() { [ "$(lab_takeovers)" -gt "$lab_before" ]; }
+
+# An emulated machine may take longer to start a server than lab_chaos: if none came to serve,
+# nothing could go on.
 lab_begin_chaos() {
 	[ -n "$lab_chaos" ] || return 0
 	while [ ! -e /run/calm ]; do
 		sleep "$lab_chaos"
+		lab_before=$(lab_takeovers)
 		lab_victim=$(lab_server_pid)
 		kill -KILL "$lab_victim"
 		tell "kill of server $lab_victim"
+		wait_until 60 lab_has_heir || tell "note no heir for 60 s"
 	done &
 	lab_chaos_pid=$!
 }
