@@ -50,7 +50,7 @@ struct arena_header {
 
 #define ARENA_MAGIC 0x6e6f737369616321ull
 #ifndef ARENA_VERSION /* a test makes a program with another layout */
-#define ARENA_VERSION 8u
+#define ARENA_VERSION 9u
 #endif
 
 struct arena {

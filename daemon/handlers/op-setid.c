@@ -80,6 +80,20 @@ static int64_t write_all(const struct call *call, int fd, uint32_t moved)
 	return moved;
 }
 
+/*
+ * Writes all of CALL's data that isn't in FILE yet. What is there may not be synced. Returns as
+ * write_all().
+ */
+static int64_t write_rest(const struct call *call, const struct file *file)
+{
+	int fd = file_buffered_fd(file), flags = sync_flags(call->fs, call->arg);
+	uint32_t moved = appended(call, file);
+
+	if (moved && flags && (flags == RWF_SYNC ? fsync(fd) : fdatasync(fd)) < 0)
+		return -errno;
+	return write_all(call, fd, moved);
+}
+
 int op_worker_write(struct call *call)
 {
 	const struct fuse_write_in *arg = call->arg;
@@ -98,7 +112,7 @@ int op_worker_write(struct call *call)
 	r = op_assume_with_groups(call, arg->write_flags & FUSE_WRITE_KILL_SUIDGID);
 	if (r < 0)
 		return r;
-	written = write_all(call, file_buffered_fd(file), appended(call, file));
+	written = write_rest(call, file);
 	creds_resume();
 	op_setid_cleared(call->fs, inode);
 	if (written < 0)

@@ -136,7 +136,7 @@ struct engine_config {
 /* What the ring of a dead process tells of an io. */
 struct engine_rest {
 	int32_t sync_error; /* -errno if a sync has failed, which would not fail again; or 0 */
-	bool is_whole;	    /* all of it was done, by its first submission */
+	bool is_whole;	    /* all of it was done, by one submission */
 };
 
 /*

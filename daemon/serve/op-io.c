@@ -52,7 +52,6 @@ static struct zone *zone_of(const struct op_io *io, const struct file *file)
 
 static int start(struct op_io *io, struct request *request)
 {
-
 	/* in this order: a request in state IO has its ticket (engine_is_over()) */
 	engine_submit(io->engine, request->index);
 	request_move(request, REQUEST_IO);
@@ -235,6 +234,25 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	return go_on_with_write(io, request, file);
 }
 
+/* Tells FILE's inode that REQUEST's sync has failed: once, whichever process does it. */
+static void record_error(struct fs *fs, struct request *request, const struct file *file, int error)
+{
+	if (request->is_recorded)
+		return;
+	inode_record_error(inode_at(&fs->inodes, file->inode), error);
+	request->is_recorded = true;
+	KILL_FENCE();
+}
+
+void op_io_record_error(struct fs *fs, struct request *request, const struct fuse_in_header *in)
+{
+	const struct fuse_fsync_in *sync = (const struct fuse_fsync_in *)(in + 1);
+	const struct file *file = in->opcode == FUSE_FSYNC ? file_get(&fs->files, sync->fh) : NULL;
+
+	if (file && !file->directory)
+		record_error(fs, request, file, request->sync_error);
+}
+
 /*
  * A failed flush has lost data of everybody who wrote, but the kernel tells only the descriptor
  * that asked. So all openers of an inode share one descriptor for it, and each is told once here
@@ -250,7 +268,7 @@ static int finish_fsync(struct op_io *io, struct request *request, int64_t resul
 	if (file->directory)
 		return (int)MIN(result, 0); /* each opener has a descriptor of its own */
 	if (result < 0)
-		inode_record_error(inode_at(&io->fs->inodes, file->inode), (int)result);
+		record_error(io->fs, request, file, (int)result);
 	/* if the process dies now, the opener is told all the same */
 	progress_begin(&request->progress, NULL, 0);
 	r = file_report_error(&io->fs->files, file);

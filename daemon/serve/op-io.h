@@ -16,6 +16,7 @@
 struct call;
 struct engine;
 struct fs;
+struct fuse_in_header;
 struct gate_table;
 struct request;
 struct stats_queue;
@@ -44,6 +45,12 @@ struct op_io {
  */
 int op_io_start(struct op_io *io, struct request *request, const struct call *call,
 		uint32_t *ret_body_len);
+
+/*
+ * Tells the inode that the sync of REQUEST, whose message begins with IN, has failed with its
+ * sync_error, before any thread goes on with what a dead process has left.
+ */
+void op_io_record_error(struct fs *fs, struct request *request, const struct fuse_in_header *in);
 
 /* REQUEST (state RUN), which was parked, has entered its gate. Returns OP_IO_STARTED. */
 int op_io_resume(struct op_io *io, struct request *request);

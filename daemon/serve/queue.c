@@ -353,12 +353,15 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 {
 	struct queue *queue = arg;
 	struct request *request = &queue->requests[index];
+	const struct io *io = &queue->engine.ios[index];
 	uint32_t body_len;
 	int r;
 
 	/* before it leaves IO: from then on an heir doesn't look for the result (takeover.h) */
-	if (result < 0 && engine_is_sync(&queue->engine.ios[index]))
+	if (result < 0 && engine_is_sync(io))
 		request->sync_error = (int32_t)result;
+	if (result == 0 && (io->op == IO_FSYNC || io->op == IO_FDATASYNC))
+		request->is_whole = true;
 	request_move(request, REQUEST_RUN);
 	r = op_io_finish(&queue->op_io, request, result, &body_len);
 	started(queue, request, r, body_len);

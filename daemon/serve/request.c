@@ -2,10 +2,20 @@
 #include "serve/request.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/macro.h"
+
+/* Servers of other versions take over: a row of another layout takes another ARENA_VERSION. */
+_Static_assert(sizeof(struct request) == 232 && offsetof(struct request, state) == 4 &&
+		       offsetof(struct request, deaths) == 17 &&
+		       offsetof(struct request, sync_error) == 20 &&
+		       offsetof(struct request, buf_off) == 48 &&
+		       offsetof(struct request, parts) == 96 &&
+		       offsetof(struct request, progress) == 168,
+	       "the layout of requests has changed");
 
 #define TO(state) (1u << REQUEST_##state)
 
@@ -41,6 +51,7 @@ void request_begin(const struct arena *arena, struct request *request)
 	request->begun = false;
 	request->deaths = 0;
 	request->is_whole = false;
+	request->is_recorded = false;
 	request->sync_error = 0;
 	request->progress = (struct progress){ 0 };
 	KILL_FENCE();

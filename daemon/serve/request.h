@@ -88,6 +88,7 @@ struct request {
 	uint8_t begun;	       /* a thread of this process has begun with it */
 	uint8_t deaths;	      /* times that a process has failed after a thread had begun with it */
 	uint8_t is_whole;     /* its I/O was done whole, in case it is inherited */
+	uint8_t is_recorded;  /* inode_record_error() was called for its sync */
 	int32_t sync_error;   /* how its sync has failed, -errno, in case it is inherited; or 0 */
 	uint32_t waits_since; /* CLOCK_MONOTONIC, s */
 	uint32_t gate;	      /* inode row of its gate (gate.h) */

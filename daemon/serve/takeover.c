@@ -14,6 +14,7 @@
 #include "handlers/dispatch.h"
 #include "serve/dropper.h"
 #include "serve/engine.h"
+#include "serve/op-io.h"
 #include "serve/outbox.h"
 #include "serve/request.h"
 #include "serve/transport.h"
@@ -33,17 +34,17 @@ static bool are_over(const struct arena *arena, const struct io_uring *ring, uin
 	struct request *requests = arena_table(arena, ARENA_REQUESTS);
 	const struct io *ios = arena_table(arena, ARENA_IOS);
 	struct engine_rest rest;
+	bool are_all = true;
 
 	for (uint32_t i = first; i < first + count; i++) {
 		if (request_state(&requests[i]) != REQUEST_IO)
 			continue;
-		if (!engine_is_over(ring, &ios[i], i, &rest))
-			return false;
+		are_all &= engine_is_over(ring, &ios[i], i, &rest);
 		if (rest.sync_error)
 			requests[i].sync_error = rest.sync_error;
 		requests[i].is_whole |= rest.is_whole;
 	}
-	return true;
+	return are_all;
 }
 
 /* Waits for the results in the dead server's RING, until END_MS. Returns whether all came. */
@@ -104,14 +105,17 @@ static void void_tickets(const struct arena *arena, uint32_t first, uint32_t cou
 	KILL_FENCE();
 }
 
-/* Nobody knows how the syncs under way in these slots have ended. */
+/* Nobody knows how the syncs in these slots have ended of which there is no result. */
 static void fail_syncs(const struct arena *arena, uint32_t first, uint32_t count)
 {
 	struct request *requests = arena_table(arena, ARENA_REQUESTS);
 	const struct io *ios = arena_table(arena, ARENA_IOS);
 
 	for (uint32_t i = first; i < first + count; i++) {
-		if (request_state(&requests[i]) == REQUEST_IO && engine_is_sync(&ios[i]))
+		bool is_known = requests[i].is_whole || requests[i].sync_error;
+
+		if (request_state(&requests[i]) == REQUEST_IO && engine_is_sync(&ios[i]) &&
+		    !is_known)
 			requests[i].sync_error = -EIO;
 	}
 	KILL_FENCE();
@@ -290,6 +294,16 @@ static void inherit(struct takeover *takeover, struct request *request, bool is_
 		worker_submit(takeover->workers, request);
 }
 
+/* Tells the inode of the error of REQUEST's sync, if it has failed. */
+static void record_error(const struct takeover *takeover, struct request *request)
+{
+	enum request_state state = request_state(request);
+
+	if ((state == REQUEST_IO || state == REQUEST_RUN) && request->sync_error)
+		op_io_record_error(takeover->workers->fs, request,
+				   request_message(takeover->arena, request));
+}
+
 static void take_over(struct takeover *takeover, struct request *request)
 {
 	enum request_state state = request_state(request);
@@ -323,6 +337,9 @@ static void take_over(struct takeover *takeover, struct request *request)
 
 void takeover_requests(struct takeover *takeover)
 {
+	/* before any sync is answered: it may have ended well after another one has failed (S11) */
+	for (uint32_t i = 0; i < takeover->queue_slots; i++)
+		record_error(takeover, row(takeover, i));
 	/* the highest first, for the pools; and the data slots before the metadata slots, as these
 	 * may be freed */
 	for (uint32_t i = takeover->queue_slots; i-- > 0;)

@@ -26,6 +26,12 @@ static const struct message all_data[] = {
 	{ .opcode = FUSE_FSYNC, .fh = FH(0) },
 };
 
+/* Of two openers. */
+static const struct message syncs[] = {
+	{ .opcode = FUSE_FSYNC, .fh = FH(0) },
+	{ .opcode = FUSE_FSYNC, .fh = FH(1) },
+};
+
 static const struct message mixed[] = {
 	{ WRITE_AT(0, 0) },
 	{ .opcode = FUSE_FORGET },
@@ -358,6 +364,17 @@ static const struct scenario scenarios[] = {
 		.workers = 1,
 		.metas = 1,
 		MESSAGES_OF(all_data),
+		.freedom = { .error = -EIO, .deaths = 1 },
+		.preemptions = 0,
+	},
+	{
+		.name = "death-syncs",
+		.about = "the process dies at any time: two openers sync, and one sync may fail",
+		.queues = 1,
+		.depth = 2,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(syncs),
 		.freedom = { .error = -EIO, .deaths = 1 },
 		.preemptions = 0,
 	},

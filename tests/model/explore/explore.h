@@ -217,6 +217,9 @@ void world_end(void);
 uint64_t world_hash(void);
 /* The file's. */
 uint64_t world_nodeid(void);
+
+/* Of the request in SLOT. */
+uint64_t world_unique(uint32_t slot);
 /* Whether FD is one that goes around the page cache. */
 bool world_is_direct(int fd);
 void world_remove(void);

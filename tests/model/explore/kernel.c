@@ -44,6 +44,7 @@ static enum { CONNECTED, ABORTED, UNMOUNTED } connection;
 static int timer;
 static uint32_t leases_met;
 static bool stopped, shortened, failed, sync_failed;
+static bool ends_late[MESSAGES]; /* a sync that the disk has ended after one has failed */
 static uint32_t deaths, answered_after[MESSAGES]; /* that many deaths */
 void (*kernel_on_stop)(void);
 void (*kernel_on_death)(void);
@@ -79,6 +80,7 @@ void kernel_reset(const struct message *to_send, uint32_t count, const struct ke
 	freedom = *free;
 	connection = CONNECTED;
 	stopped = shortened = failed = sync_failed = false;
+	memset(ends_late, 0, sizeof(ends_late));
 	leases_met = deaths = 0;
 }
 
@@ -294,6 +296,8 @@ static int take_answer(const struct fuse_out_header *out, uint32_t body_len)
 	for (unsigned k = 0; message->errors[k]; k++)
 		allowed |= out->error == message->errors[k];
 	allowed |= freedom.error && out->error == freedom.error;
+	/* no opener has two syncs */
+	allowed &= !ends_late[i] || out->error;
 	if (!allowed) {
 		explore_trace("has error", (uint64_t)-out->error);
 		explore_fail("an answer that is wrong");
@@ -505,6 +509,8 @@ static int do_io(const struct operation *operation)
 		explore_trace("the disk fails", 0);
 		return freedom.error;
 	}
+	if (operation->opcode == IORING_OP_FSYNC && sync_failed)
+		ends_late[world_unique((uint32_t)operation->user_data) / 2 - 1] = true;
 	if (which) {
 		shortened = true;
 		len /= 2;
@@ -651,6 +657,7 @@ uint64_t kernel_hash(uint64_t hash)
 	for (int i = 0; i < SEMAPHORES; i++)
 		hash = hash_bytes(hash, &semaphores[i].units, sizeof(semaphores[i].units));
 	hash = hash_bytes(hash, flags, sizeof(flags));
+	hash = hash_bytes(hash, ends_late, sizeof(ends_late));
 	for (int i = 0; i < EVENTS; i++)
 		hash = hash_bytes(hash, &events[i].count, sizeof(events[i].count));
 	return ring_hash(hash);

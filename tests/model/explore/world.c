@@ -610,6 +610,13 @@ static uint64_t hash_requests(uint64_t hash)
 	return hash;
 }
 
+uint64_t world_unique(uint32_t slot)
+{
+	const struct request *requests = arena_table(&world.arena, ARENA_REQUESTS);
+
+	return requests[slot].unique;
+}
+
 uint64_t world_nodeid(void)
 {
 	return inode_nodeid(&world.now->fs.inodes, world.inode);
