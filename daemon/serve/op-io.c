@@ -16,6 +16,7 @@
 #include "serve/engine.h"
 #include "serve/gate.h"
 #include "serve/request.h"
+#include "serve/sync-group.h"
 #include "store/cached-open.h"
 #include "store/fs.h"
 #include "store/prealloc.h"
@@ -258,31 +259,42 @@ void op_io_record_error(struct fs *fs, struct request *request, const struct fus
  * that asked. So all openers of an inode share one descriptor for it, and each is told once here
  * (S11).
  */
-static int finish_fsync(struct op_io *io, struct request *request, int64_t result)
+static int answer_fsync(struct op_io *io, struct request *request, struct file *file)
 {
-	struct file *file = file_get(&io->fs->files, request->fh);
 	int r;
 
-	if (!file) /* RELEASE waits for its requests: the kernel has broken that */
-		return -EBADF;
 	if (file->directory)
-		return (int)MIN(result, 0); /* each opener has a descriptor of its own */
-	if (result < 0)
-		record_error(io->fs, request, file, (int)result);
+		return request->sync_error; /* each opener has a descriptor of its own */
 	/* if the process dies now, the opener is told all the same */
 	progress_begin(&request->progress, NULL, 0);
 	r = file_report_error(&io->fs->files, file);
 	progress_end();
 	/* if another thread of this opener was told of it, this flush has failed all the same */
-	return r ? r : (int)MIN(result, 0);
+	return r ? r : request->sync_error;
 }
 
-static int start_fsync(struct op_io *io, struct request *request, const struct file *file,
+/* REQUEST's sync is complete: with its sync_error, or well. */
+static int finish_fsync(struct op_io *io, struct request *request)
+{
+	struct file *file = file_get(&io->fs->files, request->fh);
+
+	if (file && !file->directory && request->sync_error)
+		record_error(io->fs, request, file, request->sync_error);
+	if (request->in_gate && !sync_group_leave(io->gates, request))
+		return OP_IO_PARKED;
+	/* RELEASE waits for its requests, or the kernel has broken that */
+	return file ? answer_fsync(io, request, file) : -EBADF;
+}
+
+static int start_fsync(struct op_io *io, struct request *request, struct file *file,
 		       const struct fuse_fsync_in *in)
 {
 	stat_add(&io->stats->syncs, 1);
+	/* a dead process has done it, and all errors of its syncs were recorded (takeover.c) */
 	if (request->sync_error || request->is_whole)
-		return finish_fsync(io, request, request->sync_error);
+		return answer_fsync(io, request, file);
+	if (!file->directory)
+		sync_group_join(io->gates, file->inode, request);
 	set_row(io_row(io, request),
 		&(struct io){
 			.op = in->fsync_flags & FUSE_FSYNC_FDATASYNC ? IO_FDATASYNC : IO_FSYNC,
@@ -347,9 +359,11 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 
 int op_io_resume(struct op_io *io, struct request *request)
 {
-	const struct file *file = file_get(&io->fs->files, request->fh);
+	struct file *file = file_get(&io->fs->files, request->fh);
 
 	assert(file); /* RELEASE waits for its requests */
+	if (request->opcode == FUSE_FSYNC)
+		return answer_fsync(io, request, file);
 	return go_on_with_write(io, request, file);
 }
 
@@ -458,7 +472,7 @@ int op_io_finish(struct op_io *io, struct request *request, int64_t result, uint
 		return finish_move(io, request, result, ret_body_len);
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
-		return finish_fsync(io, request, result);
+		return finish_fsync(io, request);
 	case FUSE_FALLOCATE:
 		return finish_fallocate(io, request, result);
 	}

@@ -37,8 +37,8 @@ struct op_io {
  * Starts the backing I/O of REQUEST, whose parsed message is CALL. Returns one of these:
  *
  *   OP_IO_STARTED: it is in state IO. op_io_finish() is due when its row is complete.
- *   OP_IO_PARKED: it waits at its file's gate. op_io_resume() is due when it has entered, and the
- *     caller must not touch it before.
+ *   OP_IO_PARKED: it waits at its file's gate, or for other syncs of it. op_io_resume() is due when
+ *     that is over, and the caller must not touch it before.
  *   OP_IO_WORKER: a metadata worker is to run the handler of its opcode, and answers it.
  *   0: there was nothing to do. The answer has *RET_BODY_LEN bytes.
  *   -errno: the answer.
@@ -52,7 +52,10 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
  */
 void op_io_record_error(struct fs *fs, struct request *request, const struct fuse_in_header *in);
 
-/* REQUEST (state RUN), which was parked, has entered its gate. Returns OP_IO_STARTED. */
+/*
+ * REQUEST (state RUN), which was parked, has entered its gate, or its group of syncs is complete.
+ * Returns OP_IO_STARTED, or the answer, 0 or -errno, without a body.
+ */
 int op_io_resume(struct op_io *io, struct request *request);
 
 /*

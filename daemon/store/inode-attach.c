@@ -32,6 +32,7 @@ static void reset(struct inode *inode)
 	inode->dropping = -1;
 	atomic_store(&inode->pins, 0);
 	atomic_store(&inode->gate, 0);
+	atomic_store(&inode->syncs, 0);
 	atomic_store(&inode->writing, 0);
 	atomic_store(&inode->cached_opens, 0);
 	atomic_store(&inode->around, 0);

@@ -73,6 +73,7 @@ static struct inode *insert(struct inode_table *table, uint32_t row, int *fd,
 	atomic_store(&inode->writing, 0);
 	atomic_store(&inode->around, 0);
 	atomic_store(&inode->gate, 0);
+	atomic_store(&inode->syncs, 0);
 	atomic_store(&inode->drops, 0);
 	atomic_store(&inode->drop_due, false);
 	atomic_store(&inode->drop_owed, 0);

@@ -24,8 +24,8 @@
  * Mounts: a file that is reached through two mounts below BACKING has a row for each of them. Each
  * row's descriptor is on the row's own mount, so a read-only mount refuses writes to its row. The
  * first of these rows is the primary row of all of them, and stays in use as long as they do. It
- * alone holds the state of the inode's data: sync_fd, error, known_len, thin, holes, setid, gate
- * and zone (inode_primary()).
+ * alone holds the state of the inode's data: sync_fd, error, known_len, thin, holes, setid, gate,
+ * syncs and zone (inode_primary()).
  *
  * Identity: an inode is found again by (dev, ino). A filesystem may give the number of a deleted
  * inode to a new one. On some filesystems a number stays with its inode while a descriptor refers
@@ -103,6 +103,7 @@ struct inode {
 	_Atomic uint32_t writing;   /* open files with unflushed writes through the cache above */
 	_Atomic uint64_t cached_opens; /* three counts; see CACHED_OPEN_READER */
 	_Atomic uint64_t gate;	       /* see gate.h */
+	_Atomic uint64_t syncs;	       /* see sync-group.h */
 	_Atomic uint32_t around;       /* open files that may write around the cache above */
 	_Atomic uint32_t drops;	       /* drops of cached pages that aren't over; see dropper.h */
 	_Atomic bool drop_due;	       /* all cached pages are stale; see cached_open_take_due() */

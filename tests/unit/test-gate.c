@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gates: who enters, who is parked, that nobody is forgotten, and never two kinds at a time. */
+/* Gates and groups of syncs: who is parked, that nobody is forgotten, never two kinds at a time. */
 #include "serve/gate.h"
 
 #include <pthread.h>
@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/macro.h"
 #include "serve/request.h"
+#include "serve/sync-group.h"
 #include "store/inode.h"
 #include "test.h"
 
@@ -146,10 +147,90 @@ static void threads_never_overlap(void)
 	close_table();
 }
 
+static void join(uint32_t index)
+{
+	sync_group_join(&table, ROW, &requests[index]);
+}
+
+/* Whether request number INDEX is the last of its group. */
+static bool ends(uint32_t index)
+{
+	return sync_group_leave(&table, &requests[index]);
+}
+
+/* The first ones with a result wait for the others, also for one that came meanwhile. */
+static void syncs_wait_for_each_other(void)
+{
+	open_table();
+	join(0);
+	CHECK(ends(0) && request_state(&requests[0]) == REQUEST_RUN);
+	for (uint32_t i = 0; i < 3; i++)
+		join(i);
+	CHECK(!ends(1) && request_state(&requests[1]) == REQUEST_GATE);
+	join(3);
+	sync_group_join(&table, ROW + 1, &requests[4]); /* another file's */
+	CHECK(ends(4));
+	CHECK(!ends(3) && !ends(0) && !entries[1]);
+	CHECK(ends(2) && request_state(&requests[2]) == REQUEST_RUN);
+	CHECK(entries[0] == 1 && entries[1] == 1 && entries[3] == 1);
+	CHECK(!entries[2] && !entries[4] && !requests[1].in_gate);
+	join(5);
+	CHECK(ends(5)); /* nothing is left behind */
+	close_table();
+}
+
+static _Atomic unsigned rounds_begun[REQUESTS], rounds_done[REQUESTS]; /* by request */
+
+/*
+ * A thread that syncs one file over and over. When it may answer, all syncs that had begun before
+ * its own result came have theirs.
+ */
+static void *sync_often(void *arg)
+{
+	struct request *request = arg;
+	unsigned begun[REQUESTS], got = 0;
+
+	for (unsigned round = 1; round <= ROUNDS; round++) {
+		join(request->index);
+		atomic_store(&rounds_begun[request->index], round);
+		for (uint32_t i = 0; i < 8; i++)
+			begun[i] = atomic_load(&rounds_begun[i]);
+		atomic_store(&rounds_done[request->index], round);
+		if (!ends(request->index)) {
+			while (atomic_load(&entries[request->index]) == got)
+				sched_yield();
+			got++;
+		}
+		for (uint32_t i = 0; i < 8; i++) {
+			if (atomic_load(&rounds_done[i]) < begun[i])
+				atomic_store(&overlapped, true);
+		}
+	}
+	return NULL;
+}
+
+/* Ends only if nobody is forgotten. */
+static void threads_sync_together(void)
+{
+	pthread_t threads[8];
+
+	open_table();
+	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_create(&threads[i], NULL, sync_often, &requests[i]) == 0);
+	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(!atomic_load(&overlapped));
+	join(0);
+	CHECK(ends(0));
+	close_table();
+}
+
 int main(void)
 {
 	RUN(one_kind_shares);
 	RUN(kinds_take_turns);
 	RUN(threads_never_overlap);
+	RUN(syncs_wait_for_each_other);
+	RUN(threads_sync_together);
 	return test_result();
 }

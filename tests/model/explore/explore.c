@@ -312,6 +312,17 @@ static const struct scenario scenarios[] = {
 		.preemptions = 1,
 	},
 	{
+		.name = "syncs",
+		.about = "two openers sync, by two queues, and one sync may fail",
+		.queues = 2,
+		.depth = 1,
+		.workers = 1,
+		.metas = 1,
+		MESSAGES_OF(syncs),
+		.freedom.error = -EIO,
+		.preemptions = 1,
+	},
+	{
 		.name = "abort",
 		.about = "the connection ends at any time",
 		.queues = 1,
