@@ -46,6 +46,16 @@ static inline uint64_t mix_bits(uint64_t value)
 	return value ^ value >> 31;
 }
 
+/* A number for TEXT; another text has another one, as good as always. */
+static inline uint64_t mix_text(const char *text)
+{
+	uint64_t number = 0;
+
+	for (; *text; text++)
+		number = mix_bits(number ^ (uint8_t)*text);
+	return number;
+}
+
 static inline bool is_power_of_two(uint64_t value)
 {
 	return value != 0 && (value & (value - 1)) == 0;

@@ -81,11 +81,11 @@ struct request {
 	uint8_t around;	       /* a WRITE that goes around the page cache above */
 	uint8_t changes;       /* it changes the backing filesystem: dispatch_changes() */
 	uint8_t drops;	       /* its answer waits for `drop` */
-	uint8_t in_gate;       /* it has entered its gate, or is parked there; or is in a sync-group */
-	uint8_t gate_kind;     /* enum gate_kind */
-	uint8_t waits;	       /* it has a place among those that wait for a lease */
-	uint8_t inherited;     /* a process has died that had begun with it */
-	uint8_t begun;	       /* a thread of this process has begun with it */
+	uint8_t in_gate;      /* it has entered its gate or is parked there; or in its sync-group */
+	uint8_t gate_kind;    /* enum gate_kind */
+	uint8_t waits;	      /* it has a place among those that wait for a lease */
+	uint8_t inherited;    /* a process has died that had begun with it */
+	uint8_t begun;	      /* a thread of this process has begun with it */
 	uint8_t deaths;	      /* times that a process has failed after a thread had begun with it */
 	uint8_t is_whole;     /* its I/O was done whole, in case it is inherited */
 	uint8_t is_recorded;  /* inode_record_error() was called for its sync */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define READER_NS    200000000
+#define READER_NS    500000000
 #define READER_STACK ((size_t)64 << 10)
 
 static void *run(void *arg)

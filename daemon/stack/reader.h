@@ -45,7 +45,7 @@ int reader_start(struct reader *reader, const struct system *system);
 bool reader_stop(struct reader *reader);
 
 /*
- * Reads a file from OFF on, as system_read_at() does. -ETIMEDOUT: it takes longer than 200 ms, and
+ * Reads a file from OFF on, as system_read_at() does. -ETIMEDOUT: it takes longer than 500 ms, and
  * its thread is lost until it is done; other files of that process aren't tried until then.
  * -EAGAIN: all threads are lost.
  */

@@ -6,7 +6,9 @@
  *                number, which is the filesystem's st_dev: the major number in the upper 12 bits.
  *                On others it takes a guess.
  *   /dev/ublkcN  ublk: the server of /dev/ublkbN
- *   /dev/nbdN    nbd: the process whose thread waits in the disk for its end
+ *   /dev/nbdN    nbd: the process whose thread waits in the disk for its end; or there is none,
+ *                since a client such as nbd-client has given its connection to the kernel. The
+ *                server is who has the other end of that connection, if it is on this machine.
  *   /dev/uioN    TCM in user space (tcmu-runner): tcmu.c finds the disk
  */
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/macro.h"
+#include "stack/sockets.h"
 #include "stack/stack.h"
 #include "stack/tcmu.h"
 
@@ -101,6 +104,14 @@ static void serve_nbd(const struct pass *pass, const char *fd, unsigned number)
 		serve_device(pass, fd, stack_device_named(stack, PATH("/dev/nbd%u", number)));
 }
 
+static void note_socket(const struct pass *pass, const char *link)
+{
+	unsigned long long inode;
+
+	if (pass->stack->sockets->count && sscanf(link, "socket:[%llu]", &inode) == 1)
+		sockets_note(pass->stack->sockets, inode, pass->pid);
+}
+
 static int look_for_service(void *arg, const char *fd)
 {
 	struct pass *pass = arg;
@@ -120,6 +131,8 @@ static int look_for_service(void *arg, const char *fd)
 		serve_nbd(pass, fd, number);
 	} else if (sscanf(link, "/dev/uio%u", &number) == 1) {
 		serve_device(pass, fd, tcmu_disk(stack, number));
+	} else {
+		note_socket(pass, link);
 	}
 	return 0;
 }
@@ -164,11 +177,25 @@ static int look_at_process(void *arg, const char *name)
 	return 0;
 }
 
-/* Whether ARGUMENT of a command line is MOUNTPOINT, perhaps as a relative path. */
+/* Whether ARGUMENT of a command line has MOUNTPOINT as a value: "type=fuse,mountpoint=/run/x". */
+static bool has_value(const char *argument, const char *mountpoint)
+{
+	size_t len = strlen(mountpoint);
+
+	for (const char *at = argument; (at = strstr(at, mountpoint)); at++) {
+		if (at > argument && strchr("=,:", at[-1]) && strchr(",:", at[len]))
+			return true;
+	}
+	return false;
+}
+
+/* Whether ARGUMENT of a command line is MOUNTPOINT, perhaps as a relative path, or has it. */
 static bool is_mountpoint(const char *argument, const char *mountpoint)
 {
 	if (argument[0] == '/')
 		return strcmp(argument, mountpoint) == 0;
+	if (has_value(argument, mountpoint))
+		return true;
 	return *argument && strcmp(basename(argument), basename(mountpoint)) == 0;
 }
 
@@ -225,15 +252,74 @@ static void guess(struct stack *stack, const struct candidates *candidates)
 	}
 }
 
+/* Whether NODE is a network block device that is connected. */
+static bool is_connected_nbd(const struct stack *stack, const struct node *node)
+{
+	int64_t pid;
+
+	return node->kind == NODE_DEVICE && strcmp(node->type, "nbd") == 0 &&
+	       system_number(stack->system, PATH("sys/class/block/%s/pid", node->name), &pid) == 0;
+}
+
+/* The process that serves NODE, or 0. */
+static pid_t server_of(const struct stack *stack, uint32_t node)
+{
+	graph_each_lower (&stack->graph, node, edge) {
+		if (edge->kind == EDGE_SERVED &&
+		    stack->graph.nodes[edge->lower].kind == NODE_PROCESS)
+			return (pid_t)stack->graph.nodes[edge->lower].number;
+	}
+	return 0;
+}
+
+/* Finds who serves the network block device NODE by the connection of the kernel or its client. */
+static void serve_by_connection(struct stack *stack, uint32_t node)
+{
+	pid_t client = server_of(stack, node), peers[8];
+	uint32_t count = sockets_peers(stack->sockets, client, peers, ARRAY_SIZE(peers));
+
+	if (count > 1)
+		stack_unseen(stack, "which one of several processes serves %s",
+			     stack->graph.nodes[node].name);
+	else if (count == 1)
+		serve(stack, client ? process_node(stack, client) : node, peers[0],
+		      client ? "they have a connection"
+			     : "the kernel has the other end of a connection with it");
+}
+
+static bool has_connected_nbd(const struct stack *stack)
+{
+	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
+		if (is_connected_nbd(stack, &stack->graph.nodes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Once all open files were seen: else a connection might seem to be the kernel's. */
+static void find_nbd_servers(struct stack *stack)
+{
+	for (uint32_t i = 0; i < stack->graph.node_count && !stack->sockets->is_cut; i++) {
+		if (is_connected_nbd(stack, &stack->graph.nodes[i]))
+			serve_by_connection(stack, i);
+	}
+}
+
 int stack_read_servers(struct stack *stack)
 {
 	struct search search = { .stack = stack };
-	int r = system_names(stack->system, "proc", look_at_process, &search);
+	int r;
 
+	stack->sockets->count = 0;
+	if (has_connected_nbd(stack))
+		sockets_read(stack->sockets, stack->system);
+	r = system_names(stack->system, "proc", look_at_process, &search);
 	if (r < 0)
 		return r;
 	if (!search.knows)
 		guess(stack, &search.candidates);
+	if (!search.closed && !stack->late_count)
+		find_nbd_servers(stack);
 	if (search.closed)
 		stack_unseen(stack, "the open files of %u processes of other users", search.closed);
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {

@@ -9,6 +9,7 @@
 
 #include "base/macro.h"
 #include "base/mountinfo.h"
+#include "stack/sockets.h"
 
 /* Enough for a machine with thousands of mounts. All of it is about 6 MiB. */
 enum { NODES_MAX = 16384, EDGES_MAX = 65536, MOUNTS_MAX = 16384 };
@@ -24,9 +25,11 @@ int stack_create(struct stack *stack, const struct system *system)
 		return r;
 	stack->mounts = calloc(MOUNTS_MAX, sizeof(*stack->mounts));
 	stack->loops = calloc(STACK_LOOPS_MAX, sizeof(*stack->loops));
+	stack->sockets = calloc(1, sizeof(*stack->sockets));
 	stack->reader = calloc(1, sizeof(*stack->reader));
-	r = stack->mounts && stack->loops && stack->reader ? reader_start(stack->reader, system)
-							   : -ENOMEM;
+	r = -ENOMEM;
+	if (stack->mounts && stack->loops && stack->sockets && stack->reader)
+		r = reader_start(stack->reader, system);
 	if (r == 0)
 		return 0;
 	free(stack->reader);
@@ -43,6 +46,7 @@ void stack_destroy(struct stack *stack)
 	graph_destroy(&stack->graph);
 	free(stack->mounts);
 	free(stack->loops);
+	free(stack->sockets);
 	*stack = (struct stack){ 0 };
 }
 
@@ -156,12 +160,9 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path)
 void stack_serve_remotely(struct stack *stack, uint32_t node, const char *address, const char *type,
 			  const char *evidence)
 {
-	uint64_t number = 0;
+	uint32_t peer = graph_add(&stack->graph, NODE_PEER, mix_text(address), address, type);
 
-	for (const char *at = address; *at; at++)
-		number = mix_bits(number ^ (uint8_t)*at);
-	graph_connect(&stack->graph, EDGE_SERVED, node,
-		      graph_add(&stack->graph, NODE_PEER, number, address, type), evidence);
+	graph_connect(&stack->graph, EDGE_SERVED, node, peer, evidence);
 }
 
 bool stack_is_fuse(const struct node *node)

@@ -49,7 +49,8 @@ struct stack {
 	const char *cgroup2; /* where control groups of version 2 are mounted, or "" */
 	struct loop *loops;  /* see loops.c */
 	uint32_t loop_count;
-	pid_t late[64]; /* processes whose files in /proc hang */
+	struct sockets *sockets; /* read when there is a network block device */
+	pid_t late[64];		 /* processes whose files in /proc hang */
 	uint32_t late_count;
 	bool without_forks; /* less is read: no libraries, no word of loop devices */
 };

@@ -319,6 +319,59 @@ static void finds_nbd(void)
 	CHECK_STR(verdicts(), "fail unmarked qemu-nbd");
 }
 
+/*
+ * The client of a network block device has left its connection to the kernel, or waits. The server
+ * is who has the other end.
+ */
+static void finds_nbd_servers(void)
+{
+	static const char connections[] =
+		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n"
+		"   0: 0100007F:2A39 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0"
+		"        0 70 1 0 100 0 0 10 0\n"
+		"   1: 0100007F:9C40 0100007F:2A39 01 00000000:00000000 00:00000000 00000000     0"
+		"        0 71 1 0 20 4 30 10 -1\n"
+		"   2: 0100007F:2A39 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0"
+		"        0 72 1 0 20 4 30 10 -1\n";
+
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
+	device("nbd0", 43, 0);
+	file("proc/net/tcp", connections);
+	file("proc/300/comm", "nbdkit\n");
+	symlink_to("proc/300/fd/9", "socket:[72]");
+	task(300, 300, UNMARKED);
+	CHECK_STR(verdicts(), "warn not-seen nbd0"); /* it isn't connected */
+	file("sys/devices/nbd0/pid", "301\n");
+	CHECK_STR(verdicts(), "fail unmarked nbdkit");
+
+	/* another process has the other end */
+	file("proc/400/comm", "client\n");
+	symlink_to("proc/400/fd/9", "socket:[71]");
+	task(400, 400, UNMARKED);
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+	/* and a thread of it waits in the disk */
+	symlink_to("proc/400/fd/8", "/dev/nbd0");
+	file("proc/400/task/301/comm", "client\n");
+	CHECK_STR(verdicts(), "fail unmarked client, fail unmarked nbdkit");
+
+	/* of two, nobody knows which it is */
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
+	device("nbd0", 43, 0);
+	file("sys/devices/nbd0/pid", "301\n");
+	file("proc/net/tcp", connections);
+	file("proc/net/tcp6", "   0: 1:1 1:2 01 0:0 00:0 0     0        0 81 1\n"
+			      "   1: 1:2 1:1 01 0:0 00:0 0     0        0 82 1\n");
+	file("proc/300/comm", "nbdkit\n");
+	symlink_to("proc/300/fd/9", "socket:[72]");
+	task(300, 300, UNMARKED);
+	file("proc/400/comm", "other\n");
+	symlink_to("proc/400/fd/9", "socket:[82]");
+	task(400, 400, UNMARKED);
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+}
+
 /* A disk that tcmu-runner serves, below an ext4. */
 static void finds_tcmu(void)
 {
@@ -412,6 +465,10 @@ static void guesses_servers(void)
 	CHECK_STR(verdicts(), "fail partly-marked server");
 	arguments("proc/200/cmdline", "other", "x", "/other");
 	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
+	arguments("proc/200/cmdline", "other", "--export", "type=fuse,mountpoint=/mnt/other,id=x");
+	CHECK_STR(verdicts(), "fail partly-marked server");
+	arguments("proc/200/cmdline", "other", "--export", "mountpoint=/mnt/others,x=/mnt/other/y");
+	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
 }
 
 static void finds_cycles(void)
@@ -470,6 +527,7 @@ int main(void)
 	RUN(judges_peers);
 	RUN(finds_fuseblk);
 	RUN(finds_nbd);
+	RUN(finds_nbd_servers);
 	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_kernels);

@@ -10,10 +10,13 @@
 #@ packages: e2fsprogs xfsprogs fio kmod
 #@ debs: tcmu-runner=tcmu-runner,handler_file_zbc.so dbus-daemon=dbus-daemon
 #@ debs: trixie:dm-zoned-tools=dmzadm
+#@ tree: tests/vm/golden
 #@ modules: ext4 xfs dm-zoned target_core_user tcm_loop sd_mod crc32c?
 #@ disk: 2G
 #@ timeout: 300
 
+# shellcheck source=tests/vm/guest/doctor.sh
+. /vm/doctor.sh
 : "${tcmu_pid:=}" "${tcmu_disk:=}" "${dmz_disk:=}" # set by tcmu_start, _make_disk, dmz_start
 
 load() {
@@ -35,12 +38,7 @@ must "mount XFS" mount -t xfs "$dmz_disk" /mnt
 
 # the stack of the report, by name: who serves the disk, and that it isn't marked
 expect_status 3 "doctor fails it" run_with_timeout 60 caisson doctor /mnt
-caisson doctor /mnt >/run/doctor
-sed 's/^/doctor: /' /run/doctor
-check "doctor knows the target" grep -q 'dm-[0-9]*  dm zoned' /run/doctor
-check "doctor knows the server" grep -q "tcmu-runner($tcmu_pid)  served by .*fail: unmarked" /run/doctor
-check "doctor knows the disk" grep -q "${tcmu_disk##*/}  tcmu" /run/doctor
-check "doctor knows what the server needs" grep -q '/backing  ext4  has open /backing/zbc.img' /run/doctor
+drawn report /mnt
 
 must "a write load" run_with_timeout 100 load --do_verify=0 --end_fsync=1
 drop_caches
@@ -58,10 +56,7 @@ must "make the zoned disk again" tcmu_make_disk /backing/zbc.img 1024 32 8
 must "start dm-zoned again" dmz_resume
 must "mount XFS again" mount -t xfs "$dmz_disk" /mnt
 expect_status 1 "doctor only warns" run_with_timeout 60 caisson doctor /mnt
-caisson doctor /mnt >/run/doctor
-sed 's/^/doctor: /' /run/doctor
-check "tcmu-runner is marked, but not locked" \
-	[ "$(sed -n 's/^\(warn [a-z-]*\): .*/\1/p' /run/doctor)" = "warn unlocked" ]
+drawn report-marked /mnt
 must "unmount XFS again" run_with_timeout 60 umount /mnt
 must "stop dm-zoned again" dmz_stop
 

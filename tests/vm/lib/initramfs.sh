@@ -119,7 +119,7 @@ initramfs_make() {
 # or a device in the guest.
 initramfs_pack() {
 	local stage=$1
-	(cd "$stage" && find . | cpio -o -L -H newc -R 0:0 --quiet) || return 1
+	(cd "$stage" && find -L . | cpio -o -L -H newc -R 0:0 --quiet) || return 1
 	mkdir -p "$stage.links"/{dev,proc,sys,run,tmp,mnt,backing} || return 1
 	ln -s usr/bin "$stage.links/bin"
 	ln -s usr/bin "$stage.links/sbin"
