@@ -19,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
+#define LAYERS_MAX 16
+
 static const struct rule rules[RULES] = {
 	[RULE_UNMARKED] = { "unmarked", "isn't marked as an I/O flusher",
 			    "caissond: without io_flusher=off; others: caisson run -- COMMAND" },
@@ -53,6 +55,9 @@ static const struct rule rules[RULES] = {
 	[RULE_LOOP_BUFFERED] = { "loop-buffered",
 				 "caches pages of a file that user space or another machine serves",
 				 "losetup --direct-io=on" },
+	[RULE_SMALL_SECTORS] = { "small-sectors",
+				 "has smaller sectors than a disk below, and so no direct I/O",
+				 "losetup --sector-size=BYTES, and make its filesystem anew" },
 	[RULE_LOOP_DELETED] = { "loop-deleted", "has a backing file that was deleted",
 				"copy the data away before the device is detached" },
 	[RULE_SPARSE_IMAGE] = { "sparse-image", "can grow beyond the space that is left for it",
@@ -200,6 +205,48 @@ static void judge_image(struct judge *judge, uint32_t node, uint32_t lower, cons
 			  allocated, (uint64_t)st.st_size, space);
 }
 
+/* Bytes of a sector of the device NODE, or 0. */
+static int64_t sector_of(const struct stack *stack, uint32_t node)
+{
+	const struct node *device = &stack->graph.nodes[node];
+	int64_t len = 0;
+
+	if (device->kind == NODE_DEVICE)
+		(void)system_number(
+			stack->system,
+			PATH("sys/class/block/%s/queue/logical_block_size", device->name), &len);
+	return len;
+}
+
+/*
+ * Finds the device with the largest sectors among those that NODE's data lies on in this kernel, up
+ * to DEPTH layers below. *LARGEST is the largest so far.
+ */
+static void find_larger(const struct stack *stack, uint32_t node, unsigned depth, uint32_t *largest)
+{
+	graph_each_lower (&stack->graph, node, edge) {
+		if (!depth || (edge->kind != EDGE_ON && edge->kind != EDGE_FILE))
+			continue;
+		if (sector_of(stack, edge->lower) > sector_of(stack, *largest))
+			*largest = edge->lower;
+		find_larger(stack, edge->lower, depth - 1, largest);
+	}
+}
+
+/* A loop device with sectors smaller than the disk's has no direct I/O. */
+static void judge_sectors(struct judge *judge, uint32_t node)
+{
+	const struct stack *stack = judge->stack;
+	int64_t sector = sector_of(stack, node);
+	uint32_t largest = node;
+
+	find_larger(stack, node, LAYERS_MAX, &largest);
+	if (sector && largest != node)
+		judge_say(judge, RULE_SMALL_SECTORS, SEVERITY_WARN, node,
+			  "logical_block_size: %" PRId64 "; of %s: %" PRId64, sector,
+			  stack->graph.nodes[largest].name, sector_of(stack, largest));
+}
+
 static void judge_loop(struct judge *judge, uint32_t node)
 {
 	const struct stack *stack = judge->stack;
@@ -216,6 +263,7 @@ static void judge_loop(struct judge *judge, uint32_t node)
 	if (loop->first_lower == GRAPH_NONE)
 		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
 			  "its file %s is on no mount that is seen", path);
+	judge_sectors(judge, node);
 	(void)system_number(stack->system, PATH("sys/class/block/%s/loop/dio", loop->name),
 			    &direct);
 	graph_each_lower (&stack->graph, node, edge) {

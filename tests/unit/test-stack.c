@@ -237,6 +237,13 @@ static void judges_loop_devices(void)
 	/* on a disk of this machine that does no harm */
 	file("sys/devices/loop0/loop/backing_file", "/srv/image\n");
 	CHECK(!strstr(verdicts(), "loop-buffered"));
+	file("sys/devices/loop0/queue/logical_block_size", "512\n");
+	file("sys/devices/sda1/queue/logical_block_size", "512\n");
+	CHECK(!strstr(verdicts(), "small-sectors"));
+	file("sys/devices/sda1/queue/logical_block_size", "4096\n");
+	CHECK(strstr(verdicts(), "warn small-sectors loop0") != NULL);
+	file("sys/devices/loop0/queue/logical_block_size", "4096\n");
+	CHECK(!strstr(verdicts(), "small-sectors"));
 	set_up();
 	file("sys/devices/loop0/loop/backing_file", "/mnt/with blank/x (deleted)/image\n");
 	CHECK_STR(verdicts(), "");
