@@ -58,23 +58,33 @@ static uint32_t appended(const struct call *call, const struct file *file)
 	return (uint32_t)MIN((uint64_t)st.st_size - arg->offset, (uint64_t)arg->size);
 }
 
+static void record_error(const struct call *call, const struct file *file, int error)
+{
+	if (file_hides(file, error))
+		inode_record_error(inode_at(&call->fs->inodes, file->inode), error);
+}
+
 /*
- * Writes CALL's data through FD, of which MOVED bytes were written before. Returns the number of
- * bytes written, or -errno if it is 0.
+ * Writes CALL's data to FILE, of which MOVED bytes were written before. Returns the number of bytes
+ * written, or -errno if it is 0.
  */
-static int64_t write_all(const struct call *call, int fd, uint32_t moved)
+static int64_t write_all(const struct call *call, const struct file *file, uint32_t moved)
 {
 	const struct fuse_write_in *arg = call->arg;
+	int fd = file_buffered_fd(file);
+	int flags = sync_flags(call->fs, arg);
 
 	while (moved < arg->size) {
 		const struct iovec rest = { (uint8_t *)call->data + moved, arg->size - moved };
-		ssize_t n = pwritev2(fd, &rest, 1, (off_t)(arg->offset + moved),
-				     sync_flags(call->fs, arg));
+		ssize_t n = pwritev2(fd, &rest, 1, (off_t)(arg->offset + moved), flags);
+		int error = n < 0 ? -errno : 0;
 
-		if (n < 0 && errno == EINTR)
+		if (error == -EINTR)
 			continue;
+		if (flags)
+			record_error(call, file, error);
 		if (n <= 0)
-			return moved ? (int64_t)moved : -errno;
+			return moved ? (int64_t)moved : error;
 		moved += (uint32_t)n;
 	}
 	return moved;
@@ -86,12 +96,15 @@ static int64_t write_all(const struct call *call, int fd, uint32_t moved)
  */
 static int64_t write_rest(const struct call *call, const struct file *file)
 {
-	int fd = file_buffered_fd(file), flags = sync_flags(call->fs, call->arg);
+	int fd = file_buffered_fd(file), flags = sync_flags(call->fs, call->arg), error;
 	uint32_t moved = appended(call, file);
 
-	if (moved && flags && (flags == RWF_SYNC ? fsync(fd) : fdatasync(fd)) < 0)
-		return -errno;
-	return write_all(call, fd, moved);
+	if (moved && flags && (flags == RWF_SYNC ? fsync(fd) : fdatasync(fd)) < 0) {
+		error = -errno;
+		record_error(call, file, error);
+		return error;
+	}
+	return write_all(call, file, moved);
 }
 
 int op_worker_write(struct call *call)

@@ -314,13 +314,23 @@ bool engine_is_sync(const struct io *io)
 	return io->op == IO_FSYNC || io->op == IO_FDATASYNC || io->step == IO_STEP_SYNC;
 }
 
-/* The error that the result RES of IO's present step tells of its file's flush, or 0. */
-static int32_t sync_error(const struct io *io, int res)
+int32_t engine_sync_error(const struct io *io, int64_t result)
+{
+	bool is_write = io->op == IO_WRITE && (io->flags & (IO_SYNC | IO_DSYNC));
+	bool is_of_data = result == -EIO || result == -ENOSPC || result == -EDQUOT;
+
+	if (result < 0 && engine_is_sync(io))
+		return (int32_t)result;
+	return is_write && is_of_data ? (int32_t)result : 0;
+}
+
+/* The same for RES of a process that has died. */
+static int32_t last_sync_error(const struct io *io, int res)
 {
 	/* these mean that it wasn't done, because its process died */
-	if (res >= 0 || res == -ECANCELED || res == -EINTR || res == -EAGAIN)
+	if (res == -ECANCELED || res == -EINTR || res == -EAGAIN)
 		return 0;
-	return engine_is_sync(io) ? res : 0;
+	return engine_sync_error(io, res);
 }
 
 /*
@@ -358,7 +368,7 @@ bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t i
 		const struct io_uring_cqe *cqe = &cq->cqes[at & *cq->kring_mask];
 
 		if (cqe->user_data == user_data) {
-			ret->sync_error = sync_error(io, cqe->res);
+			ret->sync_error = last_sync_error(io, cqe->res);
 			ret->is_whole = is_whole(io, cqe->res);
 			return true;
 		}

@@ -153,7 +153,13 @@ bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t i
  */
 bool engine_is_answered(const struct io_uring *ring, uint32_t index);
 
-/* Whether the present step of IO syncs its file. */
+/*
+ * The error that RESULT, of IO's present step, tells of a sync of its file, and that no other sync
+ * may be told of: -errno, or 0. It may also be the write's own that was to sync what it wrote.
+ */
+int32_t engine_sync_error(const struct io *io, int64_t result);
+
+/* Whether the present step of IO syncs its file, and does nothing else. */
 bool engine_is_sync(const struct io *io);
 
 /*

@@ -26,6 +26,12 @@ static struct io *io_row(struct op_io *io, const struct request *request)
 	return &io->engine->ios[request->index];
 }
 
+/* All four argument structs begin with the file handle. */
+static uint64_t handle_of(const void *arg)
+{
+	return *(const uint64_t *)arg;
+}
+
 /* Fills ROW, except for the engine's ticket. */
 static void set_row(struct io *row, const struct io *fill)
 {
@@ -222,6 +228,9 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	}
 	KILL_FENCE(); /* a zoned request is one that its zone knows of */
 	request->zoned = zone_is_file(zone);
+	/* what is there can't be synced again as it was (op-setid.c) */
+	if (request->inherited && request->sync_error && (file->flags & O_APPEND))
+		return request->sync_error;
 	/* to a file that only grows, what is written again comes behind what was written */
 	if (may_clear_setid(io, file, call, in->write_flags & FUSE_WRITE_KILL_SUIDGID) ||
 	    (request->inherited && !request->is_whole && (file->flags & O_APPEND)))
@@ -235,23 +244,27 @@ static int start_write(struct op_io *io, struct request *request, struct file *f
 	return go_on_with_write(io, request, file);
 }
 
-/* Tells FILE's inode that REQUEST's sync has failed: once, whichever process does it. */
-static void record_error(struct fs *fs, struct request *request, const struct file *file, int error)
+/*
+ * Tells FILE's inode if REQUEST's sync has failed, once, whichever process does it. A directory's
+ * openers have descriptors of their own. In a zone, nothing is ever left to sync.
+ */
+static void record_error(struct fs *fs, struct request *request, const struct file *file)
 {
-	if (request->is_recorded)
+	if (!request->sync_error || request->is_recorded || file->directory || request->zoned)
 		return;
-	inode_record_error(inode_at(&fs->inodes, file->inode), error);
+	if (request->opcode == FUSE_WRITE && !file_hides(file, request->sync_error))
+		return;
+	inode_record_error(inode_at(&fs->inodes, file->inode), request->sync_error);
 	request->is_recorded = true;
 	KILL_FENCE();
 }
 
 void op_io_record_error(struct fs *fs, struct request *request, const struct fuse_in_header *in)
 {
-	const struct fuse_fsync_in *sync = (const struct fuse_fsync_in *)(in + 1);
-	const struct file *file = in->opcode == FUSE_FSYNC ? file_get(&fs->files, sync->fh) : NULL;
+	const struct file *file = file_get(&fs->files, handle_of(in + 1));
 
-	if (file && !file->directory)
-		record_error(fs, request, file, request->sync_error);
+	if (file && in->opcode != FUSE_FALLOCATE) /* which syncs zones only */
+		record_error(fs, request, file);
 }
 
 /*
@@ -278,8 +291,8 @@ static int finish_fsync(struct op_io *io, struct request *request)
 {
 	struct file *file = file_get(&io->fs->files, request->fh);
 
-	if (file && !file->directory && request->sync_error)
-		record_error(io->fs, request, file, request->sync_error);
+	if (file)
+		record_error(io->fs, request, file);
 	if (request->in_gate && !sync_group_leave(io->gates, request))
 		return OP_IO_PARKED;
 	/* RELEASE waits for its requests, or the kernel has broken that */
@@ -333,8 +346,7 @@ static int start_fallocate(struct op_io *io, struct request *request, const stru
 int op_io_start(struct op_io *io, struct request *request, const struct call *call,
 		uint32_t *ret_body_len)
 {
-	/* all four argument structs begin with the file handle */
-	uint64_t fh = *(const uint64_t *)call->arg;
+	uint64_t fh = handle_of(call->arg);
 	struct file *file = file_get(&io->fs->files, fh);
 
 	*ret_body_len = 0;
@@ -370,7 +382,7 @@ int op_io_resume(struct op_io *io, struct request *request)
 _Static_assert(offsetof(struct fuse_read_in, fh) == 0 && offsetof(struct fuse_write_in, fh) == 0 &&
 		       offsetof(struct fuse_fsync_in, fh) == 0 &&
 		       offsetof(struct fuse_fallocate_in, fh) == 0,
-	       "op_io_start() takes the handle before it knows the opcode");
+	       "handle_of()");
 
 static int finish_fallocate(struct op_io *io, const struct request *request, int64_t result)
 {
@@ -453,6 +465,8 @@ static int finish_move(struct op_io *io, struct request *request, int64_t result
 	}
 	if (write_needs_repair(io, request, result))
 		return OP_IO_WORKER;
+	if (file)
+		record_error(io->fs, request, file);
 	if (result < 0)
 		return (int)result;
 	stat_add(&io->stats->write_bytes, (uint64_t)result);

@@ -47,8 +47,8 @@ int op_io_start(struct op_io *io, struct request *request, const struct call *ca
 		uint32_t *ret_body_len);
 
 /*
- * Tells the inode that the sync of REQUEST, whose message begins with IN, has failed with its
- * sync_error, before any thread goes on with what a dead process has left.
+ * Tells the inode if the sync of REQUEST, whose message begins with IN, has failed with sync_error,
+ * before any thread goes on with what a dead process has left.
  */
 void op_io_record_error(struct fs *fs, struct request *request, const struct fuse_in_header *in);
 

@@ -355,11 +355,13 @@ static void io_done(void *arg, uint32_t index, int64_t result)
 	struct request *request = &queue->requests[index];
 	const struct io *io = &queue->engine.ios[index];
 	uint32_t body_len;
+	int32_t error;
 	int r;
 
 	/* before it leaves IO: from then on an heir doesn't look for the result (takeover.h) */
-	if (result < 0 && engine_is_sync(io))
-		request->sync_error = (int32_t)result;
+	error = engine_sync_error(io, io->op == IO_WRITE ? io->error : result);
+	if (error)
+		request->sync_error = error;
 	if (result == 0 && (io->op == IO_FSYNC || io->op == IO_FDATASYNC))
 		request->is_whole = true;
 	request_move(request, REQUEST_RUN);

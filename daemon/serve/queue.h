@@ -63,7 +63,7 @@ struct queue {
 	_Atomic bool stopping; /* stop fetching, finish what there is */
 	_Atomic bool look;     /* a sibling asks this queue to offer its slot again */
 	bool wake_armed;
-	uint32_t parked;	 /* data requests parked at a gate */
+	uint32_t parked;	 /* data requests parked at a gate or in a sync-group */
 	uint32_t taken;		 /* entries whose request has no answer yet */
 	uint32_t lookup_backoff; /* look-ups to come that aren't tried inline */
 	int end_reason;		 /* -errno with which the transport ended, 0 before */

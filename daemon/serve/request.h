@@ -27,8 +27,8 @@
  *	FETCH	→ RUN	 [queue]     a message is in it
  *	FREE	→ RUN	 [owner]     a metadata slot gets a copy of a data slot's message
  *	RUN	→ FREE	 [owner]     it was copied to a metadata slot, or gets no answer
- *	RUN	→ GATE	 [owner]     the request is parked at its file's gate (gate.h)
- *	GATE	→ RUN	 [owner]     it has entered the gate
+ *	RUN	→ GATE	 [owner]     it is parked at its file's gate, or in its sync-group
+ *	GATE	→ RUN	 [owner]     it has entered the gate, or the group is complete
  *	RUN	→ IO	 [queue]     its backing I/O is submitted to the queue's engine
  *	IO	→ RUN	 [queue]     the I/O is complete
  *	RUN	→ QUEUED [queue]     it is in the metadata workers' inbox
@@ -40,8 +40,9 @@
  *	REPLY	→ FETCH	 [queue]     one command answers a ring entry and offers it again
  *
  * Invariants: FREE: the slot is in its pool, and nothing refers to it. FETCH: the transport may
- * read a message into it. GATE: it is in the list of one gate. IO: the engine has its io row. A
- * request passes REPLY exactly once (S10): any transition that isn't listed ends the process.
+ * read a message into it. GATE: it is in the list of one gate or sync-group. IO: the engine has its
+ * io row. A request passes REPLY exactly once (S10): any transition that isn't listed ends the
+ * process.
  */
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H

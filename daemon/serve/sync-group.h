@@ -6,8 +6,10 @@
  * waits, parked, until all of the group have theirs and have recorded their errors. Whoever comes
  * meanwhile joins. The group is in the file's primary row (inode.h).
  *
- * That ends: a client whose sync is parked sends no other, and there are only so many slots. No
- * thread waits, and no wake-up can be lost, because number and list change together in one word.
+ * The kernel has no two syncs of one node under way, so a group has more than one only if the file
+ * is reached through several mounts below BACKING. A sync may then wait for as long as the slowest
+ * one's queue does. That ends: a client whose sync is parked sends no other. No thread waits, and
+ * no wake-up can be lost, because number and list change together in one word.
  *
  * No function here blocks or takes a lock (S4, S5). Any thread.
  */

@@ -104,12 +104,12 @@ static void serve_nbd(const struct pass *pass, const char *fd, unsigned number)
 		serve_device(pass, fd, stack_device_named(stack, PATH("/dev/nbd%u", number)));
 }
 
-static void note_socket(const struct pass *pass, const char *link)
+static void note_socket(const struct pass *pass, const char *fd, const char *link)
 {
 	unsigned long long inode;
 
 	if (pass->stack->sockets->count && sscanf(link, "socket:[%llu]", &inode) == 1)
-		sockets_note(pass->stack->sockets, inode, pass->pid);
+		sockets_note(pass->stack->sockets, inode, pass->pid, atoi(fd));
 }
 
 static int look_for_service(void *arg, const char *fd)
@@ -132,7 +132,7 @@ static int look_for_service(void *arg, const char *fd)
 	} else if (sscanf(link, "/dev/uio%u", &number) == 1) {
 		serve_device(pass, fd, tcmu_disk(stack, number));
 	} else {
-		note_socket(pass, link);
+		note_socket(pass, fd, link);
 	}
 	return 0;
 }
@@ -177,16 +177,16 @@ static int look_at_process(void *arg, const char *name)
 	return 0;
 }
 
-/* Whether ARGUMENT of a command line has MOUNTPOINT as a value: "type=fuse,mountpoint=/run/x". */
-static bool has_value(const char *argument, const char *mountpoint)
+/* Whether ARGUMENT of a command line has "mountpoint=MOUNTPOINT", as of qemu-storage-daemon. */
+static bool has_mountpoint(const char *argument, const char *mountpoint)
 {
+	const char *value = strstr(argument, "mountpoint=");
 	size_t len = strlen(mountpoint);
 
-	for (const char *at = argument; (at = strstr(at, mountpoint)); at++) {
-		if (at > argument && strchr("=,:", at[-1]) && strchr(",:", at[len]))
-			return true;
-	}
-	return false;
+	if (!value)
+		return false;
+	value += strlen("mountpoint=");
+	return strncmp(value, mountpoint, len) == 0 && (!value[len] || value[len] == ',');
 }
 
 /* Whether ARGUMENT of a command line is MOUNTPOINT, perhaps as a relative path, or has it. */
@@ -194,7 +194,7 @@ static bool is_mountpoint(const char *argument, const char *mountpoint)
 {
 	if (argument[0] == '/')
 		return strcmp(argument, mountpoint) == 0;
-	if (has_value(argument, mountpoint))
+	if (has_mountpoint(argument, mountpoint))
 		return true;
 	return *argument && strcmp(basename(argument), basename(mountpoint)) == 0;
 }
@@ -272,36 +272,64 @@ static pid_t server_of(const struct stack *stack, uint32_t node)
 	return 0;
 }
 
-/* Finds who serves the network block device NODE by the connection of the kernel or its client. */
-static void serve_by_connection(struct stack *stack, uint32_t node)
-{
-	pid_t client = server_of(stack, node), peers[8];
-	uint32_t count = sockets_peers(stack->sockets, client, peers, ARRAY_SIZE(peers));
+/* Connected network block devices; of these, such as no client waits in. */
+struct nbd_count {
+	uint32_t connected, left;
+};
 
-	if (count > 1)
-		stack_unseen(stack, "which one of several processes serves %s",
-			     stack->graph.nodes[node].name);
-	else if (count == 1)
-		serve(stack, client ? process_node(stack, client) : node, peers[0],
-		      client ? "they have a connection"
-			     : "the kernel has the other end of a connection with it");
-}
-
-static bool has_connected_nbd(const struct stack *stack)
+static struct nbd_count count_nbd(const struct stack *stack)
 {
+	struct nbd_count count = { 0 };
+
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
-		if (is_connected_nbd(stack, &stack->graph.nodes[i]))
-			return true;
+		if (!is_connected_nbd(stack, &stack->graph.nodes[i]))
+			continue;
+		count.connected++;
+		count.left += !server_of(stack, i);
 	}
-	return false;
+	return count;
 }
 
-/* Once all open files were seen: else a connection might seem to be the kernel's. */
-static void find_nbd_servers(struct stack *stack)
+/*
+ * Finds who serves the network block device NODE by the connections of its client. If that has
+ * left, by those of the kernel, which may be of several devices. COUNT is of all devices.
+ */
+static void serve_by_connection(struct stack *stack, uint32_t node, const struct nbd_count *count)
 {
-	for (uint32_t i = 0; i < stack->graph.node_count && !stack->sockets->is_cut; i++) {
+	pid_t client = server_of(stack, node), peer = SOCKETS_UNKNOWN;
+
+	if (client || count->left == 1)
+		peer = sockets_peer(stack->sockets, client);
+	if (peer == SOCKETS_UNKNOWN)
+		stack_unseen(stack, "who serves %s", stack->graph.nodes[node].name);
+	else if (peer && client)
+		serve(stack, process_node(stack, client), peer, "they have a connection");
+	else if (peer)
+		serve(stack, node, peer, "the kernel has the other end of a connection with it");
+}
+
+/* Whether the processes of all namespaces, and of all users, are in /proc. */
+static bool sees_all_processes(const struct stack *stack)
+{
+	char namespace[32], name[COMM_SIZE];
+
+	return system_link(stack->system, "proc/self/ns/pid", namespace, sizeof(namespace)) > 0 &&
+	       strcmp(namespace, "pid:[4026531836]") == 0 && /* PROC_PID_INIT_INO */
+	       system_read(stack->system, "proc/1/comm", name, sizeof(name)) > 0;
+}
+
+/* SEES_ALL: else what another process has open would seem to be the kernel's. */
+static void find_nbd_servers(struct stack *stack, bool sees_all)
+{
+	struct nbd_count count = count_nbd(stack);
+
+	if (count.connected && (!sees_all || stack->sockets->is_cut)) {
+		stack_unseen(stack, "who serves network block devices");
+		return;
+	}
+	for (uint32_t i = 0; count.connected && i < stack->graph.node_count; i++) {
 		if (is_connected_nbd(stack, &stack->graph.nodes[i]))
-			serve_by_connection(stack, i);
+			serve_by_connection(stack, i, &count);
 	}
 }
 
@@ -311,15 +339,14 @@ int stack_read_servers(struct stack *stack)
 	int r;
 
 	stack->sockets->count = 0;
-	if (has_connected_nbd(stack))
-		sockets_read(stack->sockets, stack->system);
+	if (count_nbd(stack).connected)
+		sockets_read(stack->sockets, stack->system, !stack->without_forks);
 	r = system_names(stack->system, "proc", look_at_process, &search);
 	if (r < 0)
 		return r;
 	if (!search.knows)
 		guess(stack, &search.candidates);
-	if (!search.closed && !stack->late_count)
-		find_nbd_servers(stack);
+	find_nbd_servers(stack, !search.closed && !stack->late_count && sees_all_processes(stack));
 	if (search.closed)
 		stack_unseen(stack, "the open files of %u processes of other users", search.closed);
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {

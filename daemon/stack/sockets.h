@@ -19,24 +19,31 @@ struct socket_end {
 	uint64_t inode;		/* as in a link of /proc/PID/fd */
 	uint64_t local, remote; /* addresses, or what stands for them; swapped at the other end */
 	pid_t owner;		/* a process that has it open; or 0 */
+	bool is_standard;	/* as its standard input, output or error, and as nothing else */
 };
 
 struct sockets {
 	struct socket_end ends[SOCKETS_MAX];
 	uint32_t count;
-	bool is_cut; /* there are more */
+	bool is_cut; /* not all were read */
 };
 
-/* Reads all ends, with no owners. */
-void sockets_read(struct sockets *sockets, const struct system *system);
+/*
+ * Reads all ends, with no owners. WITH_UNIX: also of Unix sockets, for which it forks, as the
+ * kernel may load a module to tell of them (unix_diag).
+ */
+void sockets_read(struct sockets *sockets, const struct system *system, bool with_unix);
 
-/* Process PID has the socket INODE open. */
-void sockets_note(struct sockets *sockets, uint64_t inode, pid_t pid);
+/* Process PID has the socket INODE open as FD. */
+void sockets_note(struct sockets *sockets, uint64_t inode, pid_t pid, int fd);
+
+/* The connections lead to more than one process, or to another machine. */
+#define SOCKETS_UNKNOWN (-1)
 
 /*
- * Finds the other processes that PID (0: the kernel) has connections with. Writes up to MAX of them
- * to PEERS. Returns how many.
+ * Finds the one process that PID (0: the kernel) has all its connections with, its standard input
+ * and output aside. Returns 0 if PID has none, or one with itself; or SOCKETS_UNKNOWN.
  */
-uint32_t sockets_peers(const struct sockets *sockets, pid_t pid, pid_t *peers, uint32_t max);
+pid_t sockets_peer(const struct sockets *sockets, pid_t pid);
 
 #endif

@@ -4,13 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -40,7 +38,6 @@ int system_open(struct system *system)
 	system->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	system->sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	system->dev_fd = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	system->diag_fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (system->root_fd >= 0 && system->proc_fd >= 0 && system->sys_fd >= 0 &&
 	    system->dev_fd >= 0)
 		return 0;
@@ -54,7 +51,6 @@ void system_close(struct system *system)
 	close_fd(&system->proc_fd);
 	close_fd(&system->sys_fd);
 	close_fd(&system->dev_fd);
-	close_fd(&system->diag_fd);
 }
 
 /* Which directory PATH goes from, and what is left of PATH. */

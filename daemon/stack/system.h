@@ -16,7 +16,6 @@
 struct system {
 	int root_fd;		     /* "/", its caller's */
 	int proc_fd, sys_fd, dev_fd; /* what is mounted there, so that "/" isn't asked; or 0 */
-	int diag_fd;		     /* a netlink socket that tells of sockets; or 0 or -1 */
 };
 
 /* Opens "/" and these. Returns 0, after which system_close() is due, or -errno. */

@@ -20,6 +20,7 @@
 #ifndef CAISSON_FILE_H
 #define CAISSON_FILE_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -146,6 +147,16 @@ int32_t file_backing_id(const struct file_table *table, const struct file *file)
 static inline int file_buffered_fd(const struct file *file)
 {
 	return file->buffered_fd >= 0 ? file->buffered_fd : file->fd;
+}
+
+/*
+ * Whether ERROR, of a write through FILE that syncs, may be that of a sync of which the kernel
+ * tells nobody else: of the disk's flush; or, if all syncs go through FILE's descriptor, of any
+ * data.
+ */
+static inline bool file_hides(const struct file *file, int error)
+{
+	return error == -EIO || (file->lent && (error == -ENOSPC || error == -EDQUOT));
 }
 
 #endif

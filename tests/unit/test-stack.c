@@ -326,57 +326,86 @@ static void finds_nbd(void)
 	CHECK_STR(verdicts(), "fail unmarked qemu-nbd");
 }
 
-/*
- * The client of a network block device has left its connection to the kernel, or waits. The server
- * is who has the other end.
- */
+/* A connection in /proc/net/tcp, from port A to port B, of which INODE is the near end. */
+#define CONNECTION(a, b, inode)                                                                    \
+	"   1: 0100007F:" a " 0100007F:" b " 01 00000000:00000000 00:00000000 00000000     0"      \
+	"        0 " inode " 1 0 20 4 30 10 -1\n"
+
+static void add_process(int pid, const char *name, const char *fd, const char *link)
+{
+	char at[64];
+
+	(void)snprintf(at, sizeof(at), "proc/%d/comm", pid);
+	file(at, name);
+	(void)snprintf(at, sizeof(at), "proc/%d/fd/%s", pid, fd);
+	symlink_to(at, link);
+	task(pid, pid, UNMARKED);
+}
+
+/* A network block device whose client isn't there, and PID 300 with one end of a connection. */
+static void set_up_nbd(void)
+{
+	set_up();
+	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
+	device("nbd0", 43, 0);
+	file("sys/devices/nbd0/pid", "301\n");
+	symlink_to("proc/self/ns/pid", "pid:[4026531836]");
+	file("proc/1/comm", "init\n");
+	file("proc/net/tcp", CONNECTION("9C40", "2A39", "71") CONNECTION("2A39", "9C40", "72"));
+	add_process(300, "nbdkit\n", "9", "socket:[72]");
+}
+
+/* The client has left its connection to the kernel: the server is who has the other end. */
 static void finds_nbd_servers(void)
 {
-	static const char connections[] =
-		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n"
-		"   0: 0100007F:2A39 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0"
-		"        0 70 1 0 100 0 0 10 0\n"
-		"   1: 0100007F:9C40 0100007F:2A39 01 00000000:00000000 00:00000000 00000000     0"
-		"        0 71 1 0 20 4 30 10 -1\n"
-		"   2: 0100007F:2A39 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0"
-		"        0 72 1 0 20 4 30 10 -1\n";
-
-	set_up();
-	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
-	device("nbd0", 43, 0);
-	file("proc/net/tcp", connections);
-	file("proc/300/comm", "nbdkit\n");
-	symlink_to("proc/300/fd/9", "socket:[72]");
-	task(300, 300, UNMARKED);
-	CHECK_STR(verdicts(), "warn not-seen nbd0"); /* it isn't connected */
-	file("sys/devices/nbd0/pid", "301\n");
+	set_up_nbd();
 	CHECK_STR(verdicts(), "fail unmarked nbdkit");
-
+	/* as IPv6 has it */
+	file("proc/net/tcp", CONNECTION("9C40", "2A39", "71"));
+	file("proc/net/tcp6", "   0: 0000000000000000FFFF00000100007F:2A39 "
+			      "0000000000000000FFFF00000100007F:9C40 01 0:0 00:0 0 0 0 72 1\n");
+	CHECK_STR(verdicts(), "fail unmarked nbdkit");
+	/* it isn't accepted yet, so whose it will be isn't known */
+	file("proc/net/tcp", CONNECTION("9C40", "2A39", "0"));
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
 	/* another process has the other end */
-	file("proc/400/comm", "client\n");
-	symlink_to("proc/400/fd/9", "socket:[71]");
-	task(400, 400, UNMARKED);
+	set_up_nbd();
+	add_process(400, "other\n", "9", "socket:[71]");
 	CHECK_STR(verdicts(), "warn not-seen nbd0");
-	/* and a thread of it waits in the disk */
-	symlink_to("proc/400/fd/8", "/dev/nbd0");
-	file("proc/400/task/301/comm", "client\n");
-	CHECK_STR(verdicts(), "fail unmarked client, fail unmarked nbdkit");
+	/* one that isn't seen may */
+	set_up_nbd();
+	symlink_to("proc/self/ns/pid", "pid:[4026532000]");
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+	/* the kernel has one with another process, too */
+	set_up_nbd();
+	file("proc/net/tcp6", CONNECTION("1", "2", "81") CONNECTION("2", "1", "82"));
+	add_process(400, "other\n", "9", "socket:[82]");
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+	/* or with another machine */
+	set_up_nbd();
+	file("proc/net/tcp6", CONNECTION("1", "2", "81"));
+	CHECK_STR(verdicts(), "warn not-seen nbd0");
+}
 
-	/* of two, nobody knows which it is */
-	set_up();
-	file("proc/self/mountinfo", MOUNTS "40 20 43:0 / /mnt/n rw - ext4 /dev/nbd0 rw\n");
-	device("nbd0", 43, 0);
-	file("sys/devices/nbd0/pid", "301\n");
-	file("proc/net/tcp", connections);
-	file("proc/net/tcp6", "   0: 1:1 1:2 01 0:0 00:0 0     0        0 81 1\n"
-			      "   1: 1:2 1:1 01 0:0 00:0 0     0        0 82 1\n");
-	file("proc/300/comm", "nbdkit\n");
-	symlink_to("proc/300/fd/9", "socket:[72]");
-	task(300, 300, UNMARKED);
-	file("proc/400/comm", "other\n");
-	symlink_to("proc/400/fd/9", "socket:[82]");
-	task(400, 400, UNMARKED);
-	CHECK_STR(verdicts(), "warn not-seen nbd0");
+/* The client waits in the disk: the server is who it has its connection with. */
+static void finds_servers_of_nbd_clients(void)
+{
+	set_up_nbd();
+	add_process(400, "client\n", "8", "/dev/nbd0");
+	file("proc/400/task/301/comm", "client\n");
+	CHECK_STR(verdicts(), "fail unmarked client"); /* it has none that is known */
+	symlink_to("proc/400/fd/9", "socket:[71]");
+	CHECK_STR(verdicts(), "fail unmarked client, fail unmarked nbdkit");
+	/* its messages go to another process */
+	file("proc/net/tcp6", CONNECTION("1", "2", "81") CONNECTION("2", "1", "82"));
+	symlink_to("proc/400/fd/2", "socket:[81]");
+	add_process(500, "journal\n", "9", "socket:[82]");
+	CHECK_STR(verdicts(), "fail unmarked client, fail unmarked nbdkit");
+	/* it is the server itself, as qemu-nbd */
+	symlink_to("proc/400/fd/10", "socket:[91]");
+	symlink_to("proc/400/fd/11", "socket:[92]");
+	file("proc/net/tcp", CONNECTION("3", "4", "91") CONNECTION("4", "3", "92"));
+	CHECK_STR(verdicts(), "fail unmarked client");
 }
 
 /* A disk that tcmu-runner serves, below an ext4. */
@@ -474,7 +503,7 @@ static void guesses_servers(void)
 	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
 	arguments("proc/200/cmdline", "other", "--export", "type=fuse,mountpoint=/mnt/other,id=x");
 	CHECK_STR(verdicts(), "fail partly-marked server");
-	arguments("proc/200/cmdline", "other", "--export", "mountpoint=/mnt/others,x=/mnt/other/y");
+	arguments("proc/200/cmdline", "other", "-o", "lowerdir=/mnt/other,mountpoint=/mnt/others");
 	CHECK_STR(verdicts(), "fail partly-marked server, warn not-seen /mnt/other");
 }
 
@@ -535,6 +564,7 @@ int main(void)
 	RUN(finds_fuseblk);
 	RUN(finds_nbd);
 	RUN(finds_nbd_servers);
+	RUN(finds_servers_of_nbd_clients);
 	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_kernels);

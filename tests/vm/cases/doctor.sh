@@ -49,6 +49,8 @@ say "XFS on loop on caisson"
 truncate -s 300M /backing/store/image
 must "serve" start_caissond /backing/store /run/store
 must "attach" losetup --direct-io=on /dev/loop0 /run/store/image
+has_spare() { caisson status /run/store | grep -q '^recovery  *on'; }
+must "a spare" wait_until 30 has_spare
 must "mkfs.xfs" mkfs.xfs -q /dev/loop0
 must "mount XFS" mount -t xfs /dev/loop0 /mnt/disk
 drawn caisson /mnt/disk

@@ -24,6 +24,9 @@ drawn() {
 	run_with_timeout 30 caisson doctor "$2" | sed -e '/^     seen: /d' -e '/^     remedy: /d' \
 		-e 's/([0-9]*)/(N)/g' >"/run/$1.txt"
 	run_with_timeout 30 caisson doctor --json "$2" | without_numbers >"/run/$1.json"
+	# a guest that had no CPU for a while took a file of /proc for one that hangs
+	! grep -q 'it hangs"' "/run/$1.json" ||
+		run_with_timeout 30 caisson doctor --json "$2" | without_numbers >"/run/$1.json"
 	for drawn_file in "$1.txt" "$1.json"; do
 		sed "s/^/golden $drawn_file: /" "/run/$drawn_file"
 		check "$drawn_file" cmp "/run/$drawn_file" "/vm/golden/$drawn_file"
