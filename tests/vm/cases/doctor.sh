@@ -10,7 +10,7 @@
 #@ packages: e2fsprogs xfsprogs util-linux dmsetup
 #@ debs: lvm2=lvm mdadm=mdadm qemu-utils=qemu-nbd cryptsetup-bin=cryptsetup
 #@ tree: tests/vm/golden
-#@ modules: fuse loop ext4 xfs dm-mod dm-crypt md-mod raid1 nbd crc32c? xts ecb aes_generic
+#@ modules: fuse loop ext4 xfs dm-mod dm-crypt md-mod raid1 nbd unix_diag crc32c? xts ecb aes_generic
 #@ disk: 512M
 #@ disk: 128M
 #@ disk: 128M
