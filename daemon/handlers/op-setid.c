@@ -60,7 +60,7 @@ static uint32_t appended(const struct call *call, const struct file *file)
 
 static void record_error(const struct call *call, const struct file *file, int error)
 {
-	if (file_hides(file, error))
+	if (file_took_sync_error(file, error))
 		inode_record_error(inode_at(&call->fs->inodes, file->inode), error);
 }
 

@@ -252,7 +252,7 @@ static void record_error(struct fs *fs, struct request *request, const struct fi
 {
 	if (!request->sync_error || request->is_recorded || file->directory || request->zoned)
 		return;
-	if (request->opcode == FUSE_WRITE && !file_hides(file, request->sync_error))
+	if (request->opcode == FUSE_WRITE && !file_took_sync_error(file, request->sync_error))
 		return;
 	inode_record_error(inode_at(&fs->inodes, file->inode), request->sync_error);
 	request->is_recorded = true;

@@ -2,7 +2,7 @@
 /*
  * The syncs of one file that are under way form a group. Of two, one may fail, and the other end
  * well after it, as the kernel tells an error once; and the queue of the good one may be the first
- * to look. Its answer would be that data is safe which is lost (S11). So a sync that has its result
+ * to look. Its answer would say that lost data is safe (S11). So a sync that has its result
  * waits, parked, until all of the group have theirs and have recorded their errors. Whoever comes
  * meanwhile joins. The group is in the file's primary row (inode.h).
  *

@@ -105,7 +105,7 @@ static void void_tickets(const struct arena *arena, uint32_t first, uint32_t cou
 	KILL_FENCE();
 }
 
-/* Nobody knows how the syncs in these slots have ended of which there is no result. */
+/* A sync in these slots that has no result counts as failed: nobody knows how it has ended. */
 static void fail_syncs(const struct arena *arena, uint32_t first, uint32_t count)
 {
 	struct request *requests = arena_table(arena, ARENA_REQUESTS);

@@ -13,9 +13,9 @@
  *      its sentinel, a pipe that hangs up when the ring's last request is complete.
  *   3. It goes through all requests (takeover_requests()). What has an answer gets it once more,
  *      unless its ring shows that the kernel has taken it; else the kernel refuses one that it has
- *      had (ENOENT). What the ring shows to be done is answered, or a sync that takes longer than
- *      each server lives would never end. All others are done from their beginning, with what was
- *      noted in their progress (progress.h).
+ *      had (ENOENT). What the ring shows to be done is only answered: otherwise a sync that takes
+ *      longer than a server lives would never end. All others are done from their beginning, with
+ *      what was noted in their progress (progress.h).
  *   4. It cancels what is left on the rings, and lets go of them. A ring that it couldn't harvest,
  *      and before Linux 6.0 any ring, keeps its poll of /dev/fuse until the kernel is rid of it,
  *      some tens of milliseconds later, and that poll may swallow a wake-up. So one of the heir's

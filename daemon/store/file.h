@@ -154,7 +154,7 @@ static inline int file_buffered_fd(const struct file *file)
  * tells nobody else: of the disk's flush; or, if all syncs go through FILE's descriptor, of any
  * data.
  */
-static inline bool file_hides(const struct file *file, int error)
+static inline bool file_took_sync_error(const struct file *file, int error)
 {
 	return error == -EIO || (file->lent && (error == -ENOSPC || error == -EDQUOT));
 }

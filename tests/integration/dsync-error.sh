@@ -3,7 +3,7 @@
 #
 # The backing disk fails to write data that was accepted, and the kernel tells that to a write that
 # syncs (O_DSYNC). Its opener is the first one, so all syncs of the file go through its descriptor;
-# the other opener has to be told all the same (S11). As fsync-error, of which fsync-error.py is.
+# the other opener has to be told all the same (S11).
 #
 #@ packages: python3 e2fsprogs
 . "$(dirname "$0")/../lib/mount.sh"

@@ -14,7 +14,7 @@
 #include "store/inode.h"
 #include "test.h"
 
-enum { REQUESTS = 64, INODES = 16, ROW = 7 };
+enum { REQUESTS = 64, INODES = 16, ROW = 7, THREADS = 8 };
 
 static struct arena arena;
 static struct inode_table inodes;
@@ -104,6 +104,17 @@ static void kinds_take_turns(void)
 	close_table();
 }
 
+/* Runs FN in THREADS threads, each with a request of its own. */
+static void run_threads(void *(*fn)(void *))
+{
+	pthread_t threads[THREADS];
+
+	for (uint32_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, fn, &requests[i]) == 0);
+	for (uint32_t i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 static _Atomic int inside[2]; /* by kind */
 static _Atomic bool overlapped;
 #define ROUNDS 20000
@@ -134,13 +145,8 @@ static void *change(void *arg)
 /* Ends only if nobody is forgotten. */
 static void threads_never_overlap(void)
 {
-	pthread_t threads[8];
-
 	open_table();
-	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
-		CHECK(pthread_create(&threads[i], NULL, change, &requests[i]) == 0);
-	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
-		CHECK(pthread_join(threads[i], NULL) == 0);
+	run_threads(change);
 	CHECK(!atomic_load(&overlapped));
 	CHECK(enter(0, GATE_CACHED));
 	leave(0);
@@ -193,7 +199,7 @@ static void *sync_often(void *arg)
 	for (unsigned round = 1; round <= ROUNDS; round++) {
 		join(request->index);
 		atomic_store(&rounds_begun[request->index], round);
-		for (uint32_t i = 0; i < 8; i++)
+		for (uint32_t i = 0; i < THREADS; i++)
 			begun[i] = atomic_load(&rounds_begun[i]);
 		atomic_store(&rounds_done[request->index], round);
 		if (!ends(request->index)) {
@@ -201,7 +207,7 @@ static void *sync_often(void *arg)
 				sched_yield();
 			got++;
 		}
-		for (uint32_t i = 0; i < 8; i++) {
+		for (uint32_t i = 0; i < THREADS; i++) {
 			if (atomic_load(&rounds_done[i]) < begun[i])
 				atomic_store(&overlapped, true);
 		}
@@ -212,13 +218,8 @@ static void *sync_often(void *arg)
 /* Ends only if nobody is forgotten. */
 static void threads_sync_together(void)
 {
-	pthread_t threads[8];
-
 	open_table();
-	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
-		CHECK(pthread_create(&threads[i], NULL, sync_often, &requests[i]) == 0);
-	for (uint32_t i = 0; i < ARRAY_SIZE(threads); i++)
-		CHECK(pthread_join(threads[i], NULL) == 0);
+	run_threads(sync_often);
 	CHECK(!atomic_load(&overlapped));
 	join(0);
 	CHECK(ends(0));
