@@ -40,7 +40,7 @@ server=$(server_pid)
 kill -KILL "${daemon_pid[$mnt]}"
 wait "${daemon_pid[$mnt]}" || true
 same "$(<"$mnt/file")" text "content without a keeper"
-umount "$mnt"
+umount_idle "$mnt"
 wait_until 20 daemon_has_ended "$mnt"
 process_is_gone "$server"
 forget_daemon "$mnt"

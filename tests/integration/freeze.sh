@@ -73,7 +73,7 @@ for type in ext4 xfs; do
 	for ((i = 0; i < 3; i++)); do
 		cp --sparse=always "$scratch/data" "$store/look/$i"
 	done
-	umount "$store"
+	umount_idle "$store"
 	mount_loop "$loop" "$store"
 	serve "$store" "$mnt"
 

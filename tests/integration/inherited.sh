@@ -15,7 +15,7 @@ daemons() { pgrep -f "caissond.* $mnt\$"; }
 no_daemon_is_left() { ! daemons >"$scratch/left"; }
 end_it() {
 	is_in_mountinfo "$mnt" || return 0
-	umount "$mnt"
+	umount_idle "$mnt"
 	wait_until 20 no_daemon_is_left
 }
 

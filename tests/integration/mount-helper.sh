@@ -17,7 +17,7 @@ is_served() { [[ $(findmnt -n -o FSTYPE "$mnt") == fuse.caisson ]]; }
 no_daemon_is_left() { ! pgrep -f "$mnt" >/dev/null; }
 end_it() {
 	is_in_mountinfo "$mnt" || return 0
-	umount "$mnt"
+	umount_idle "$mnt"
 	wait_until 20 no_daemon_is_left
 }
 

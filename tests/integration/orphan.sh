@@ -109,6 +109,6 @@ process_is_gone "$server" || fail "the server without a keeper is still there"
 same "$(value mountpoint)" "$mnt" "mount point"
 server=$(value pid)
 keeper=$(value keeper_pid)
-umount "$mnt"
+umount_idle "$mnt"
 wait_until 30 process_is_gone "$server"
 wait_until 30 process_is_gone "$keeper"

@@ -69,7 +69,7 @@ end_load() {
 	kill -INT "$load"
 	exits 128 wait "$load"
 	! grep -qiE 'verify:|error=' "$scratch/fio-$1" || fail "fio on $1: $(grep -iE 'verify:|error=' "$scratch/fio-$1" | head -n 1)"
-	umount "$scratch/$1"
+	umount_idle "$scratch/$1"
 	case $1 in
 	ext4) e2fsck -fn "${device[$1]}" >"$scratch/fsck" 2>&1 ;;
 	xfs) xfs_repair -n "${device[$1]}" >"$scratch/fsck" 2>&1 ;;

@@ -47,9 +47,9 @@ serve
 mkdir -p "$scratch/bind"
 mount --bind "$mnt" "$scratch/bind"
 defer unmount "$scratch/bind"
-soon umount -c "$mnt"
+soon umount_idle -c "$mnt"
 touch "$scratch/bind/served"
-soon umount -c "$scratch/bind"
+soon umount_idle -c "$scratch/bind"
 await_daemon "$mnt"
 serve
 touch "$mnt/held"
@@ -72,7 +72,7 @@ for ((round = 0; round < 10; round++)); do
 	mkdir -p "$mnt/d"
 	touch "$mnt"/d/{1..200}
 	dd if=/dev/zero of="$mnt/g" bs=1M count=4 status=none
-	umount "$mnt"
+	umount_idle "$mnt"
 	wait_until 20 lets_go
 	await_daemon "$mnt"
 	mount "$loop" "$backing"

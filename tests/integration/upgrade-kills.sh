@@ -30,5 +30,5 @@ kill -INT "$load"
 exits 128 wait "$load"
 ! grep -qiE 'verify:|error=' "$scratch/fio" || fail "fio: $(grep -iE 'verify:|error=' "$scratch/fio" | head -n 1)"
 keeper=$("$CAISSON" status --json "$mnt" | sed -n 's/^ *"keeper_pid": *\([0-9]*\),*/\1/p')
-umount "$mnt"
+umount_idle "$mnt"
 wait_until 30 process_is_gone "$keeper"

@@ -140,7 +140,7 @@ exec {open}>&-
 kill -INT "$load"
 exits 128 wait "$load"
 ! grep -qiE 'verify:|error=' "$scratch/fio" || fail "fio: $(grep -iE 'verify:|error=' "$scratch/fio" | head -n 1)"
-umount "$scratch/xfs"
+umount_idle "$scratch/xfs"
 xfs_repair -n "$loop" >"$scratch/repair" 2>&1 || fail "XFS isn't clean: $(tail -n 3 "$scratch/repair")"
 detach "$loop"
 printf 'pauses of %d upgrades, ms: %s\n' "${#pauses[@]}" "$(printf '%s\n' "${pauses[@]}" | sort -n | tr '\n' ' ')"
@@ -159,7 +159,7 @@ same "$(keeper_fds)" "$before" "number of descriptors"
 same "$(pgrep -c -f "^$program")" 4 "number of processes"
 
 say "an unmount soon after an upgrade ends it"
-umount "$mnt"
+umount_idle "$mnt"
 await_daemon "$mnt"
 
 say "what was started stays, passes signals on, and ends with the last of them"

@@ -39,7 +39,7 @@ survives() {
 	mount -t ext4 "$loop" "$copy"
 	got=$(stat -c %s "$copy/0/$1" 2>&1) || true
 	cmp -n "${3:-0}" "$scratch/bytes" "$copy/0/$1" || got="$got with other bytes"
-	umount "$copy"
+	umount_idle "$copy"
 	detach "$loop"
 	same "$got" "$2" "size of $1 after a power cut"
 }

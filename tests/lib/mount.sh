@@ -239,11 +239,19 @@ holders() {
 	find /proc/[0-9]*/cwd /proc/[0-9]*/root -lname "$1*" 2>/dev/null || true
 }
 
+# umount_idle [OPTION...] DIR: umount(8) of what the case has let go of. A neighbour that looks at each
+# mount there is, as mkfs.xfs and df do, holds each for a moment.
+umount_idle() {
+	local said=""
+	is_unmounted() { said=$(LC_ALL=C umount "$@" 2>&1); }
+	wait_until 10 is_unmounted "$@" || fail "$said, held by: $(holders "${!#}")"
+}
+
 # unserve [MOUNTPOINT]
 unserve() {
-	local at=${1:-$mnt} said
+	local at=${1:-$mnt}
 	end_chaos "$at"
-	said=$(LC_ALL=C umount "$at" 2>&1) || fail "$said, held by: $(holders "$at")"
+	umount_idle "$at"
 	await_daemon "$at"
 	! is_in_mountinfo "$at" || fail "$at is still mounted"
 }
