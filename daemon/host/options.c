@@ -122,14 +122,16 @@ static int take(void *data, const char *word, int key, struct fuse_args *out)
 static int name_mount(struct parse *parse)
 {
 	const struct options *options = parse->options;
-	autofree char *fsname = NULL;
+	autofree char *fsname = NULL, *whole = NULL;
 
 	if (!options->subtype_given &&
 	    fuse_opt_add_opt(&parse->mount_options, "subtype=caisson") < 0)
 		return -ENOMEM;
 	if (options->fsname_given)
 		return 0;
-	if (asprintf(&fsname, "fsname=%s", options->backing) < 0) {
+	if (options->backing[0] != '/') /* if it isn't there, that is told later */
+		whole = realpath(options->backing, NULL);
+	if (asprintf(&fsname, "fsname=%s", whole ? whole : options->backing) < 0) {
 		fsname = NULL;
 		return -ENOMEM;
 	}

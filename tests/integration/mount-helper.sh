@@ -47,6 +47,11 @@ is_served
 same "$(<"$mnt/file")" text content
 end_it
 
+say "by relative names"
+(cd "$scratch" && "$CAISSOND" -o "$options" "${backing##*/}" "${mnt##*/}" 2>/dev/null)
+same "$(findmnt -n -o SOURCE "$mnt")" "$backing" source
+end_it
+
 say "read-only"
 mount -t fuse.caisson "$backing" "$mnt" -o "ro${options:+,$options}"
 refused 'Read-only file system' touch "$mnt/new"
