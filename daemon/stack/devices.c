@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Describes block devices by sysfs: what kind each is, and what it lies on. Devices whose requests
- * a process answers (ublk, nbd, tcmu) are only named here; servers.c finds the process.
+ * a process answers (ublk, nbd, tcmu) are only named here; servers.c finds the process. Those of
+ * other machines are in remote.c.
  */
 #include "stack/stack.h"
 
@@ -214,46 +215,6 @@ static void lie_on_path(struct stack *stack, uint32_t node, dev_t dev, char *pat
 			      path);
 }
 
-/* A SCSI disk of an iSCSI session: its address is that of the session's first connection. */
-static void serve_from_target(struct stack *stack, uint32_t node, dev_t dev)
-{
-	char link[PATH_MAX], address[128];
-	const char *session;
-	unsigned number;
-
-	if (system_link(stack->system, PATH("sys/dev/block/%u:%u", OF(dev)), link, sizeof(link)) <
-	    0)
-		return;
-	session = strstr(link, "/session");
-	if (!session || sscanf(session, "/session%u", &number) != 1)
-		return;
-	if (system_read(
-		    stack->system,
-		    PATH("sys/class/iscsi_connection/connection%u:0/persistent_address", number),
-		    address, sizeof(address)) > 0)
-		stack_serve_remotely(stack, node, address, "iscsi",
-				     "/sys/class/iscsi_connection/*/persistent_address");
-}
-
-/* An NVMe namespace over a network has an address "traddr=ADDRESS,…". */
-static void serve_from_controller(struct stack *stack, uint32_t node, dev_t dev)
-{
-	char address[256], transport[16], *end;
-
-	if (system_read(stack->system, PATH(DEVICE "device/transport", OF(dev)), transport,
-			sizeof(transport)) < 0 ||
-	    strcmp(transport, "pcie") == 0 ||
-	    system_read(stack->system, PATH(DEVICE "device/address", OF(dev)), address,
-			sizeof(address)) < 0 ||
-	    !starts_with(address, "traddr="))
-		return;
-	end = strchr(address, ',');
-	if (end)
-		*end = '\0';
-	stack_serve_remotely(stack, node, address + strlen("traddr="), "nvme",
-			     "the controller's /sys/.../device/address");
-}
-
 static void link_device(struct stack *stack, uint32_t node, dev_t dev)
 {
 	struct parent parent = { .stack = stack, .node = node, .dev = dev };
@@ -270,8 +231,7 @@ static void link_device(struct stack *stack, uint32_t node, dev_t dev)
 		lie_on_path(stack, node, dev, path);
 	if (system_read(stack->system, PATH(DEVICE "backing_dev", OF(dev)), path, sizeof(path)) > 0)
 		lie_on_path(stack, node, 0, path); /* zram */
-	serve_from_target(stack, node, dev);
-	serve_from_controller(stack, node, dev);
+	stack_link_remote_device(stack, node, dev);
 }
 
 uint32_t stack_device(struct stack *stack, dev_t dev)

@@ -248,19 +248,12 @@ static void lie_on_more(struct stack *stack, uint32_t node, const struct mountin
 static void serve_from_monitors(struct stack *stack, uint32_t node,
 				const struct mountinfo_line *line)
 {
-	char value[256], *rest = value, *one;
+	char value[256];
 
 	if (!option_value(line->super_options, "mon_addr=", value, sizeof(value)))
 		(void)snprintf(value, sizeof(value), "%.*s", (int)strcspn(line->source, "/"),
 			       line->source);
-	while ((one = strsep(&rest, ",/"))) {
-		char *port = strrchr(one, ':');
-
-		if (port)
-			*port = '\0';
-		if (*one)
-			stack_serve_remotely(stack, node, one, "ceph", "the mount's options");
-	}
+	stack_serve_by_monitors(stack, node, value, "the mount's options");
 }
 
 static void link_filesystem(struct stack *stack, uint32_t node, const struct mountinfo_line *line,

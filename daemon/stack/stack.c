@@ -157,14 +157,6 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path)
 	return mount ? mount->filesystem : GRAPH_NONE;
 }
 
-void stack_serve_remotely(struct stack *stack, uint32_t node, const char *address, const char *type,
-			  const char *evidence)
-{
-	uint32_t peer = graph_add(&stack->graph, NODE_PEER, mix_text(address), address, type);
-
-	graph_connect(&stack->graph, EDGE_SERVED, node, peer, evidence);
-}
-
 bool stack_is_fuse(const struct node *node)
 {
 	return node->kind == NODE_FILESYSTEM && mountinfo_is_fuse(node->type);

@@ -126,6 +126,13 @@ uint32_t stack_process(struct stack *stack, pid_t pid);
 void stack_serve_remotely(struct stack *stack, uint32_t node, const char *address, const char *type,
 			  const char *evidence);
 
+/* NODE is served by a Ceph cluster with MONITORS, "ADDRESS:PORT,…", which is overwritten. */
+void stack_serve_by_monitors(struct stack *stack, uint32_t node, char *monitors,
+			     const char *evidence);
+
+/* Finds the machine that serves the device NODE, if it is a network's. */
+void stack_link_remote_device(struct stack *stack, uint32_t node, dev_t dev);
+
 /* Whether a process serves this filesystem through /dev/fuse. */
 bool stack_is_fuse(const struct node *node);
 

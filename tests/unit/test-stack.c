@@ -291,6 +291,65 @@ static void judges_peers(void)
 	CHECK_STR(verdicts(), "warn served-here 127.0.0.1");
 }
 
+/* The machine has storage of the machines 192.0.2.7 and ::7, of several kinds. */
+static void set_up_peers(void)
+{
+	set_up();
+	file("proc/self/mountinfo",
+	     MOUNTS "40 20 0:60 / /mnt/old rw - ceph 192.0.2.7:6789,[::7]:6789:/ rw\n"
+		    "41 20 0:61 / /mnt/new rw - ceph a@b.c=/ rw,mon_addr=192.0.2.7:3300/[::7]:1\n"
+		    "42 20 251:0 / /mnt/rbd rw - ext4 /dev/rbd3 rw\n"
+		    "43 20 259:0 / /mnt/one rw - ext4 /dev/nvme0n1 rw\n"
+		    "44 20 259:1 / /mnt/many rw - ext4 /dev/nvme1n1 rw\n"
+		    "45 20 259:2 / /mnt/pci rw - ext4 /dev/nvme2n1 rw\n"
+		    "46 20 8:16 / /mnt/iscsi rw - ext4 /dev/sdb rw\n");
+	device("rbd3", 251, 0);
+	file("sys/bus/rbd/devices/3/config_info",
+	     "192.0.2.7:6789,[::7]:6789 name=admin,key=client.admin rbd image -\n");
+	device("nvme0n1", 259, 0);
+	file("sys/devices/nvme0n1/device/transport", "tcp\n");
+	file("sys/devices/nvme0n1/device/address", "traddr=192.0.2.7,trsvcid=4420\n");
+	/* a subsystem with two controllers, in which its namespaces are, too */
+	device("nvme1n1", 259, 1);
+	file("sys/devices/nvme1n1/device/nvme1/transport", "tcp\n");
+	file("sys/devices/nvme1n1/device/nvme1/address", "trsvcid=4420,traddr=192.0.2.7\n");
+	file("sys/devices/nvme1n1/device/nvme2/transport", "rdma\n");
+	file("sys/devices/nvme1n1/device/nvme2/address", "traddr=::7,src_addr=::1\n");
+	file("sys/devices/nvme1n1/device/nvme1n1/size", "8\n");
+	device("nvme2n1", 259, 2);
+	file("sys/devices/nvme2n1/device/transport", "pcie\n");
+	file("sys/devices/nvme2n1/device/address", "0000:00:04.0\n");
+	device("sdb", 8, 16);
+	CHECK(unlink(below("sys/dev/block/8:16")) == 0);
+	symlink_to("sys/dev/block/8:16", "../../devices/host2/session5/sdb");
+	file("sys/devices/host2/session5/sdb/size", "8\n");
+	file("sys/class/iscsi_connection/connection5:0/persistent_address", "192.0.2.7\n");
+}
+
+static void finds_peers(void)
+{
+	static const struct {
+		const char *upper;
+		bool has_first, has_second;
+	} expected[] = {
+		{ "/mnt/old", true, true }, { "/mnt/new", true, true }, { "rbd3", true, true },
+		{ "nvme0n1", true, false }, { "nvme1n1", true, true },	{ "nvme2n1", false, false },
+		{ "sdb", true, false },
+	};
+	struct stack stack;
+
+	set_up_peers();
+	CHECK_EQ(stack_create(&stack, &machine.system), 0);
+	CHECK_EQ(stack_scan(&stack), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		CHECK_EQ(leads(&stack, EDGE_SERVED, expected[i].upper, "192.0.2.7"),
+			 expected[i].has_first);
+		CHECK_EQ(leads(&stack, EDGE_SERVED, expected[i].upper, "::7"),
+			 expected[i].has_second);
+	}
+	stack_destroy(&stack);
+}
+
 /* A server of a disk: a filesystem of type fuseblk has the disk's number, and its server. */
 static void finds_fuseblk(void)
 {
@@ -561,6 +620,7 @@ int main(void)
 	RUN(judges_loop_devices);
 	RUN(judges_timeouts);
 	RUN(judges_peers);
+	RUN(finds_peers);
 	RUN(finds_fuseblk);
 	RUN(finds_nbd);
 	RUN(finds_nbd_servers);
