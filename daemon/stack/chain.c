@@ -113,7 +113,9 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 	case WAIT_FREEZE:
 	case WAIT_IO:
 	case WAIT_LOCK:
-		if (waiter->place != GRAPH_NONE && chains->above[waiter->place] &&
+		/* whether another task goes on can't be read without memory */
+		if (!chains->waiters->is_short && waiter->place != GRAPH_NONE &&
+		    chains->above[waiter->place] &&
 		    !server_has_idle_task(chains->stack, waiter->pid))
 			return waiter->place;
 		break;
@@ -562,6 +564,9 @@ void chains_find(struct chains *chains)
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);
 	}
+	/* the rest looks into /proc again */
+	if (chains->waiters->is_short)
+		return;
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (chain_is_stuck(chains, i) && !is_told(chains, i))
 			tell_place(chains, i, chain_stuck_since(chains, i));

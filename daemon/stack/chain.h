@@ -64,7 +64,10 @@ struct chains {
 	uint8_t *seen;
 };
 
-/* Finds all that hangs, by what was seen at the last look. The cycles come first. */
+/*
+ * Finds all that hangs, by what was seen at the last look. The cycles come first. When memory is
+ * short, only cycles are found, of servers that wait for it.
+ */
 void chains_find(struct chains *chains);
 
 /* Writes CHAIN as a sentence to TEXT, such as "CYCLE for 22 s: fio(812) writes xfs ...". */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stack/flow.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
 
 /* Less is nothing to be looked at. */
 #define STUCK_MS 2000
@@ -30,20 +34,46 @@ static struct place *place_of(struct flow *flow, const struct node *node)
 	if (place || flow->count == FLOW_MAX)
 		return place;
 	place = &flow->place[flow->count++];
-	*place = (struct place){ .kind = node->kind, .number = node->number };
+	*place = (struct place){ .kind = node->kind, .number = node->number, .fd = -1 };
 	return place;
 }
 
-/* Of a device's line of counters: reads, writes, discards and flushes done; requests under way. */
-static bool read_device(const struct system *system, dev_t dev, uint64_t *ret_under_way,
-			uint64_t *ret_done)
+/* The file with the counters of NODE, a device or a FUSE mount. */
+static struct system_path file_of(const struct node *node)
+{
+	if (node->kind == NODE_DEVICE)
+		return system_path("sys/dev/block/%u:%u/stat", major(node->number),
+				   minor(node->number));
+	/* the directory is named by the device number, of which the major number is 0 */
+	return system_path("sys/fs/fuse/connections/%u/waiting", minor(node->number));
+}
+
+static void close_file(struct flow *flow, struct place *place)
+{
+	flow->files -= place->fd >= 0;
+	close_fd(&place->fd);
+}
+
+/* Reads the counters of PLACE into TEXT. Returns whether there are any. */
+static bool read_file(struct flow *flow, const struct stack *stack, const struct node *node,
+		      struct place *place, char *text, size_t size)
+{
+	struct system_path path = file_of(node);
+
+	close_file(flow, place); /* its device is another now */
+	if (node->kind != NODE_DEVICE || flow->files == flow->files_max)
+		return reader_read(stack->reader, path.text, 0, text, size) > 0;
+	place->fd = system_openat(stack->system, path.text, O_RDONLY);
+	flow->files += place->fd >= 0;
+	return place->fd >= 0 && system_read_open(place->fd, 0, text, size) > 0;
+}
+
+/* Of a device's line: reads, writes, discards and flushes done; requests under way. */
+static bool parse_device(const char *text, uint64_t *ret_under_way, uint64_t *ret_done)
 {
 	uint64_t reads, writes, under_way, discards = 0, flushes = 0;
-	char text[256];
 
-	if (system_read(system, PATH("sys/dev/block/%u:%u/stat", major(dev), minor(dev)), text,
-			sizeof(text)) < 0 ||
-	    sscanf(text,
+	if (sscanf(text,
 		   "%" SCNu64 " %*u %*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64 " %*u %*u %" SCNu64
 		   " %*u %*u %*u %" SCNu64,
 		   &reads, &writes, &under_way, &discards, &flushes) < 3)
@@ -53,34 +83,18 @@ static bool read_device(const struct system *system, dev_t dev, uint64_t *ret_un
 	return true;
 }
 
-static bool read_place(const struct system *system, const struct node *node,
-		       uint64_t *ret_under_way, uint64_t *ret_done)
+static bool parse_fuse(const char *text, uint64_t *ret_under_way, uint64_t *ret_done)
 {
-	int64_t waiting;
+	char *end;
+	long long waiting = strtoll(text, &end, 10);
 
-	if (node->kind == NODE_DEVICE)
-		return read_device(system, node->number, ret_under_way, ret_done);
-	/* the directory is named by the device number, of which the major number is 0 */
-	if (!stack_is_fuse(node) ||
-	    system_number(system, PATH("sys/fs/fuse/connections/%u/waiting", minor(node->number)),
-			  &waiting) < 0)
-		return false;
 	*ret_under_way = waiting > 0 ? (uint64_t)waiting : 0;
 	*ret_done = 0;
-	return true;
+	return end != text;
 }
 
-static bool look_at(struct flow *flow, const struct stack *stack, const struct node *node,
-		    int64_t now_ms)
+static void set_counters(struct place *place, uint64_t under_way, uint64_t done, int64_t now_ms)
 {
-	uint64_t under_way, done;
-	struct place *place;
-
-	if (!read_place(stack->system, node, &under_way, &done))
-		return false;
-	place = place_of(flow, node);
-	if (!place)
-		return false;
 	if (place->seen_ms && place->done != done)
 		place->moved_ms = now_ms;
 	if (!under_way || place->done != done || !place->seen_ms)
@@ -90,6 +104,26 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 	place->under_way = under_way;
 	place->done = done;
 	place->seen_ms = now_ms;
+}
+
+static bool look_at(struct flow *flow, const struct stack *stack, const struct node *node,
+		    int64_t now_ms, bool may_open)
+{
+	struct place *place = place_of(flow, node);
+	bool is_open = place && place->fd >= 0;
+	uint64_t under_way, done;
+	char text[256];
+
+	if (!place)
+		return false;
+	is_open = is_open && system_read_open(place->fd, 0, text, sizeof(text)) > 0;
+	if (is_open || (may_open && read_file(flow, stack, node, place, text, sizeof(text)))) {
+		if (node->kind == NODE_DEVICE ? parse_device(text, &under_way, &done)
+					      : parse_fuse(text, &under_way, &done))
+			set_counters(place, under_way, done, now_ms);
+	} else if (!may_open) {
+		place->seen_ms = place->seen_ms ? now_ms : 0;
+	}
 	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
 }
 
@@ -101,19 +135,28 @@ static void forget_old(struct flow *flow, int64_t now_ms)
 	for (uint32_t i = 0; i < flow->count; i++) {
 		if (flow->place[i].seen_ms == now_ms)
 			flow->place[kept++] = flow->place[i];
+		else
+			close_file(flow, &flow->place[i]);
 	}
 	flow->count = kept;
 }
 
-bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms)
+void flow_clear(struct flow *flow)
+{
+	for (uint32_t i = 0; i < flow->count; i++)
+		close_file(flow, &flow->place[i]);
+	flow->count = 0;
+}
+
+bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms, bool may_open)
 {
 	bool may_be_stuck = false;
 
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
 		const struct node *node = &stack->graph.nodes[i];
 
-		if (node->kind == NODE_DEVICE || node->kind == NODE_FILESYSTEM)
-			may_be_stuck |= look_at(flow, stack, node, now_ms);
+		if (node->kind == NODE_DEVICE || stack_is_fuse(node))
+			may_be_stuck |= look_at(flow, stack, node, now_ms, may_open);
 	}
 	forget_old(flow, now_ms);
 	return may_be_stuck;

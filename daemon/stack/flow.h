@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How requests flow through the block devices and FUSE mounts of a stack: how many are under way,
- * and since when none was completed. Read from /sys. One thread uses a flow.
+ * and since when none was completed. Read from files of /sys; those of devices stay open, as there
+ * may be no memory to open them when it matters. Those of FUSE can be read only once. One thread
+ * uses a flow.
  */
 #ifndef CAISSON_FLOW_H
 #define CAISSON_FLOW_H
@@ -17,18 +19,24 @@ struct place {
 	int64_t since_ms;	  /* since when requests are under way and none was done, or 0 */
 	int64_t moved_ms;	  /* when it was last seen that some were done, or 0 */
 	int64_t seen_ms;
+	int fd; /* of a device's counters, if they stay open; or -1 */
 };
 
 struct flow {
 	struct place place[FLOW_MAX];
 	uint32_t count;
+	uint32_t files, files_max; /* that are open, that may be */
 };
 
 /*
- * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS. Returns whether
- * requests may be stuck somewhere: for two seconds some were under way, and none was done.
+ * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS; without MAY_OPEN,
+ * only those that are open, and the others stay as they are. Returns whether requests may be stuck
+ * somewhere: for two seconds some were under way, and none was done.
  */
-bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms);
+bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms, bool may_open);
+
+/* Closes what is open, and forgets all. */
+void flow_clear(struct flow *flow);
 
 /* The counters of NODE, or NULL. */
 const struct place *flow_of(const struct flow *flow, const struct node *node);

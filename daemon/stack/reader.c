@@ -2,12 +2,25 @@
 #include "stack/reader.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
-#define READER_NS    500000000
-#define READER_STACK ((size_t)64 << 10)
+#include "stack/aside.h"
+
+#define READER_MS 500
+
+/* Reads what THREAD is asked for. */
+static ssize_t read_for(struct reader_thread *thread)
+{
+	const struct system *system = &thread->reader->system;
+
+	if (thread->fd >= 0)
+		return system_read_open(thread->fd, thread->off, thread->text,
+					sizeof(thread->text));
+	if (thread->is_link)
+		return system_link(system, thread->path.text, thread->text, sizeof(thread->text));
+	return system_read_at(system, thread->path.text, thread->off, thread->text,
+			      sizeof(thread->text));
+}
 
 static void *run(void *arg)
 {
@@ -23,11 +36,7 @@ static void *run(void *arg)
 		if (reader->is_ending)
 			break;
 		(void)pthread_mutex_unlock(&reader->mutex);
-		len = thread->is_link
-			      ? system_link(&reader->system, thread->path.text, thread->text,
-					    sizeof(thread->text))
-			      : system_read_at(&reader->system, thread->path.text, thread->off,
-					       thread->text, sizeof(thread->text));
+		len = read_for(thread);
 		(void)pthread_mutex_lock(&reader->mutex);
 		thread->len = len;
 		thread->state = thread->is_lost ? READER_IDLE : READER_DONE;
@@ -38,28 +47,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The threads get no signals: those are for the thread that uses the reader. */
-static int start_threads(struct reader *reader, const pthread_attr_t *attributes)
-{
-	sigset_t all, old;
-	int r = 0;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (; r == 0 && reader->threads < READER_THREADS; reader->threads += r == 0) {
-		struct reader_thread *thread = &reader->thread[reader->threads];
-
-		thread->reader = reader;
-		r = -pthread_create(&thread->thread, attributes, run, thread);
-	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 int reader_start(struct reader *reader, const struct system *system)
 {
-	pthread_condattr_t monotonic;
-	pthread_attr_t attributes;
 	int r;
 
 	memset(reader, 0, sizeof(*reader));
@@ -67,17 +56,13 @@ int reader_start(struct reader *reader, const struct system *system)
 	r = -pthread_mutex_init(&reader->mutex, NULL);
 	if (r < 0)
 		return r;
-	/* none of these can fail on Linux */
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&reader->changed, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
-	r = -pthread_attr_init(&attributes);
-	if (r < 0)
-		return r;
-	(void)pthread_attr_setstacksize(&attributes, READER_STACK);
-	r = start_threads(reader, &attributes);
-	(void)pthread_attr_destroy(&attributes);
+	aside_condition(&reader->changed);
+	for (; r == 0 && reader->threads < READER_THREADS; reader->threads += r == 0) {
+		struct reader_thread *thread = &reader->thread[reader->threads];
+
+		thread->reader = reader;
+		r = aside_start(&thread->thread, run, thread);
+	}
 	if (r < 0)
 		(void)reader_stop(reader);
 	return r;
@@ -111,8 +96,25 @@ static size_t process_len(const char *path)
 	return end ? (size_t)(end + 1 - path) : strlen(path);
 }
 
-/* An idle thread for PATH, or NULL with why there is none. */
-static struct reader_thread *thread_for(struct reader *reader, const char *path, ssize_t *ret_why)
+/* What a thread is to read. */
+struct wish {
+	const char *path;
+	uint64_t off;
+	bool is_link;
+	int fd;
+};
+
+/* Whether WISH would hang as well, if the reading of PATH does. */
+static bool hangs_like(const struct wish *wish, const char *path)
+{
+	/* a file that is open hangs for another reason than the lock of its process */
+	return wish->fd < 0 ? strncmp(path, wish->path, process_len(wish->path)) == 0
+			    : strcmp(path, wish->path) == 0;
+}
+
+/* An idle thread for WISH, or NULL with why there is none. */
+static struct reader_thread *thread_for(struct reader *reader, const struct wish *wish,
+					ssize_t *ret_why)
 {
 	struct reader_thread *idle = NULL;
 
@@ -122,31 +124,20 @@ static struct reader_thread *thread_for(struct reader *reader, const char *path,
 
 		if (thread->state == READER_IDLE)
 			idle = thread;
-		else if (strncmp(thread->path.text, path, process_len(path)) == 0)
+		else if (hangs_like(wish, thread->path.text))
 			*ret_why = -ETIMEDOUT;
 	}
 	return *ret_why == -ETIMEDOUT ? NULL : idle;
 }
 
-static void set_end(struct timespec *end)
-{
-	(void)clock_gettime(CLOCK_MONOTONIC, end);
-	end->tv_nsec += READER_NS;
-	if (end->tv_nsec >= 1000000000) {
-		end->tv_nsec -= 1000000000;
-		end->tv_sec++;
-	}
-}
-
 /* Waits for THREAD, which was asked. Called with the lock. */
 static ssize_t await(struct reader *reader, struct reader_thread *thread)
 {
-	struct timespec end;
+	struct timespec end = aside_end(READER_MS);
 	int r = 0;
 
-	set_end(&end);
-	while (thread->state != READER_DONE && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&reader->changed, &reader->mutex, &end);
+	while (thread->state != READER_DONE && r != -ETIMEDOUT)
+		r = aside_wait(&reader->changed, &reader->mutex, &end);
 	if (thread->state != READER_DONE) {
 		thread->is_lost = true;
 		return -ETIMEDOUT;
@@ -155,18 +146,18 @@ static ssize_t await(struct reader *reader, struct reader_thread *thread)
 	return thread->len;
 }
 
-static ssize_t ask(struct reader *reader, const char *path, uint64_t off, bool is_link, char *text,
-		   size_t size)
+static ssize_t ask(struct reader *reader, const struct wish *wish, char *text, size_t size)
 {
 	struct reader_thread *thread;
 	ssize_t len;
 
 	(void)pthread_mutex_lock(&reader->mutex);
-	thread = thread_for(reader, path, &len);
+	thread = thread_for(reader, wish, &len);
 	if (thread) {
-		thread->path = system_path("%s", path);
-		thread->off = off;
-		thread->is_link = is_link;
+		thread->path = system_path("%s", wish->path);
+		thread->off = wish->off;
+		thread->is_link = wish->is_link;
+		thread->fd = wish->fd;
 		thread->state = READER_ASKED;
 		(void)pthread_cond_broadcast(&reader->changed);
 		len = await(reader, thread);
@@ -183,10 +174,15 @@ static ssize_t ask(struct reader *reader, const char *path, uint64_t off, bool i
 
 ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size)
 {
-	return ask(reader, path, off, false, text, size);
+	return ask(reader, &(struct wish){ .path = path, .off = off, .fd = -1 }, text, size);
 }
 
 ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t size)
 {
-	return ask(reader, path, 0, true, text, size);
+	return ask(reader, &(struct wish){ .path = path, .is_link = true, .fd = -1 }, text, size);
+}
+
+ssize_t reader_read_open(struct reader *reader, const char *path, int fd, char *text, size_t size)
+{
+	return ask(reader, &(struct wish){ .path = path, .fd = fd }, text, size);
 }

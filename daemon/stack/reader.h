@@ -25,6 +25,7 @@ struct reader_thread {
 	struct system_path path;
 	uint64_t off;
 	bool is_link;
+	int fd;	     /* to be read instead of `path`, or -1 */
 	ssize_t len; /* of text, or -errno */
 	char text[READER_TEXT_SIZE];
 };
@@ -53,6 +54,12 @@ ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char 
 
 /* The same for a symbolic link, as system_link(). */
 ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t size);
+
+/*
+ * The same for the file PATH, which is open as FD, from its beginning. Other files of its process
+ * are tried while it is late.
+ */
+ssize_t reader_read_open(struct reader *reader, const char *path, int fd, char *text, size_t size);
 
 /* Whether RESULT says that something hangs. */
 static inline bool reader_is_late(ssize_t result)

@@ -108,17 +108,14 @@ const struct mount *stack_mount(const struct stack *stack, uint32_t id)
 
 const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd)
 {
-	struct system_lines lines;
+	char text[512], *at; /* mnt_id is one of the first lines */
 	uint32_t id = 0;
-	char *line;
 
-	if (system_lines_open(stack->system, PATH("proc/%d/fdinfo/%s", pid, fd), &lines) < 0)
+	if (reader_read(stack->reader, PATH("proc/%d/fdinfo/%s", pid, fd), 0, text, sizeof(text)) <
+	    0)
 		return NULL;
-	while ((line = system_lines_next(&lines))) {
-		if (sscanf(line, "mnt_id: %u", &id) == 1)
-			break;
-	}
-	system_lines_close(&lines);
+	at = strstr(text, "mnt_id:");
+	(void)sscanf(at ? at : "", "mnt_id: %u", &id);
 	return stack_mount(stack, id);
 }
 

@@ -96,12 +96,10 @@ ssize_t system_read(const struct system *system, const char *path, char *text, s
 	return len;
 }
 
-ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
-		       size_t size)
+ssize_t system_read_open(int fd, uint64_t off, char *text, size_t size)
 {
-	autoclose int fd = system_openat(system, path, O_RDONLY);
 	size_t at = 0;
-	int r = fd < 0 ? fd : 0;
+	int r = 0;
 
 	while (r == 0 && at < size - 1) {
 		ssize_t len = pread(fd, text + at, size - 1 - at, (off_t)(off + at));
@@ -115,6 +113,14 @@ ssize_t system_read_at(const struct system *system, const char *path, uint64_t o
 		return r;
 	text[at] = '\0';
 	return (ssize_t)at;
+}
+
+ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
+		       size_t size)
+{
+	autoclose int fd = system_openat(system, path, O_RDONLY);
+
+	return fd < 0 ? fd : system_read_open(fd, off, text, size);
 }
 
 int system_number(const struct system *system, const char *path, int64_t *ret_number)

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "base/macro.h"
 #include "caisson/reclaim.h"
@@ -177,7 +176,7 @@ static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, in
 	const struct mount *mount;
 	uint32_t device;
 
-	if (system_link(stack->system, PATH("proc/%d/fd/%d", waiter->pid, fd), link, sizeof(link)) <
+	if (reader_link(stack->reader, PATH("proc/%d/fd/%d", waiter->pid, fd), link, sizeof(link)) <
 	    0)
 		return GRAPH_NONE;
 	device = stack_device_named(stack, link);
@@ -326,47 +325,12 @@ void waiters_place(struct waiters *waiters)
 
 /* --- a look at a task --- */
 
-/* What status tells of a task, the only file with its state that never hangs. */
-struct sight {
-	pid_t tid;
-	char comm[64], state;
-	unsigned threads;
-	uint64_t runs; /* context switches */
-};
-
-/* The text after KEY, which begins a line of TEXT; or "". */
-static const char *value_of(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? at + strlen(key) : "";
-}
-
-static bool see(const struct system *system, const char *path, struct sight *sight)
-{
-	unsigned long long voluntary = 0, forced = 0;
-	const char *name;
-	char text[4096];
-
-	if (system_read(system, path, text, sizeof(text)) < 0)
-		return false;
-	name = value_of(text, "Name:\t");
-	(void)snprintf(sight->comm, sizeof(sight->comm), "%.*s", (int)strcspn(name, "\n"), name);
-	sight->state = value_of(text, "\nState:\t")[0];
-	sight->tid = (pid_t)strtol(value_of(text, "\nPid:\t"), NULL, 10);
-	sight->threads = (unsigned)strtoul(value_of(text, "\nThreads:\t"), NULL, 10);
-	(void)sscanf(value_of(text, "\nvoluntary_ctxt_switches:"), "%llu", &voluntary);
-	(void)sscanf(value_of(text, "\nnonvoluntary_ctxt_switches:"), "%llu", &forced);
-	sight->runs = voluntary + forced;
-	return sight->state && sight->tid;
-}
-
 static struct waiter *find(struct waiters *waiters, const struct sight *sight)
 {
 	for (uint32_t i = 0; i < waiters->count; i++) {
 		struct waiter *waiter = &waiters->waiter[i];
 
-		if (waiter->tid == sight->tid && waiter->pid == waiters->pid)
+		if (waiter->tid == sight->tid && waiter->pid == sight->pid)
 			return waiter;
 	}
 	return NULL;
@@ -384,7 +348,7 @@ static struct waiter *find_or_add(struct waiters *waiters, const struct sight *s
 	}
 	waiter = &waiters->waiter[waiters->count++];
 	*waiter = (struct waiter){
-		.pid = waiters->pid,
+		.pid = sight->pid,
 		.tid = sight->tid,
 		.call = -1,
 		.since_ms = waiters->now_ms,
@@ -402,7 +366,7 @@ static ssize_t read_of(struct waiters *waiters, const struct waiter *waiter, con
 				  PATH("proc/%d/task/%d/%s", waiter->pid, waiter->tid, name), 0,
 				  text, size);
 
-	waiters->unread += len == -ETIMEDOUT || len == -EAGAIN;
+	waiters->unread += reader_is_late(len);
 	return len;
 }
 
@@ -425,99 +389,179 @@ static void read_call(struct waiters *waiters, struct waiter *waiter)
 	char text[256];
 
 	waiter->call = -1;
+	waiter->is_called = true;
 	if (!waiter_is_of_kernel(waiter) &&
 	    read_of(waiters, waiter, "syscall", text, sizeof(text)) > 0)
 		(void)sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64, &waiter->call,
 			     &waiter->arguments[0], &waiter->arguments[1], &waiter->arguments[2]);
 }
 
-/* Notes that the task waits. */
-static void note(struct waiters *waiters, const struct sight *sight, const char *wchan)
+/* Whether the task of SIGHT has run since it was last seen. */
+static bool has_moved(const struct waiter *waiter, const struct sight *sight)
 {
-	struct waiter *waiter = find_or_add(waiters, sight);
-	bool has_moved, is_unknown;
-	struct wait wait;
+	return !waiter->seen_ms || waiter->runs != sight->runs;
+}
 
-	if (!waiter)
-		return;
-	(void)snprintf(waiter->comm, sizeof(waiter->comm), "%s", sight->comm);
-	has_moved = !waiter->seen_ms || waiter->runs != sight->runs;
-	is_unknown = has_moved || waiter->is_guess;
-	/* a task that hasn't run waits for what it did */
-	wait = is_unknown ? read_wait(waiters, waiter, wchan) : waiter->wait;
-	if (has_moved || wait.kind != waiter->wait.kind)
+/* Notes what the task waits for. */
+static void set_wait(const struct waiters *waiters, struct waiter *waiter,
+		     const struct sight *sight, struct wait wait)
+{
+	bool is_new = has_moved(waiter, sight);
+
+	if (is_new || wait.kind != waiter->wait.kind)
 		waiter->still_ms = waiters->now_ms;
 	if (wait.kind != waiter->wait.kind)
 		waiter->since_ms = waiters->now_ms;
+	if (is_new) {
+		waiter->is_called = false;
+		waiter->place = GRAPH_NONE;
+	}
+	(void)snprintf(waiter->comm, sizeof(waiter->comm), "%s", sight->comm);
 	waiter->wait = wait;
 	waiter->runs = sight->runs;
 	waiter->seen_ms = waiters->now_ms;
-	if (is_unknown)
-		read_call(waiters, waiter);
-	if (is_unknown || waiter->place == GRAPH_NONE)
-		place(waiters, waiter);
+}
+
+/* Notes that the task waits. WCHAN is its innermost function, or "". */
+static void note(struct waiters *waiters, const struct sight *sight, const char *wchan)
+{
+	struct waiter *waiter = find_or_add(waiters, sight);
+
+	if (!waiter || waiter->seen_ms == waiters->now_ms) /* it is held */
+		return;
+	waiter->is_held = false;
+	/* a task that hasn't run waits for what it did */
+	if (has_moved(waiter, sight) || waiter->is_guess) {
+		set_wait(waiters, waiter, sight, read_wait(waiters, waiter, wchan));
+		waiter->is_called = false;
+	} else {
+		set_wait(waiters, waiter, sight, waiter->wait);
+	}
 }
 
 static void look_at(struct waiters *waiters, const struct sight *sight)
 {
 	char wchan[64] = "";
 
-	if (sight->state != 'D' && (sight->state != 'S' || !waiters->with_sleepers))
-		return;
 	(void)reader_read(waiters->stack->reader,
-			  PATH("proc/%d/task/%d/wchan", waiters->pid, sight->tid), 0, wchan,
+			  PATH("proc/%d/task/%d/wchan", sight->pid, sight->tid), 0, wchan,
 			  sizeof(wchan));
 	if (sight->state == 'D' || wait_classify(wchan).kind == WAIT_FUSE)
 		note(waiters, sight, wchan);
 }
 
-static int look_at_task(void *arg, const char *name)
+/* The same for a task that is held. Of those that sleep, only who waits for memory is noted. */
+static void look_at_held(void *arg, const struct held_task *task, const struct sight *sight)
 {
 	struct waiters *waiters = arg;
-	struct sight sight;
+	struct waiter *waiter;
 
-	if (see(waiters->stack->system, PATH("proc/%d/task/%s/status", waiters->pid, name), &sight))
-		look_at(waiters, &sight);
-	return 0;
+	if (sight->state != 'D' && task->wait.kind != WAIT_MEMORY &&
+	    task->wait.kind != WAIT_RECLAIM)
+		return;
+	waiter = find_or_add(waiters, sight);
+	if (!waiter)
+		return;
+	set_wait(waiters, waiter, sight, task->wait);
+	waiter->flags = task->flags;
+	waiter->is_guess = false;
+	waiter->is_held = true;
 }
 
-static int look_at_process(void *arg, const char *name)
+/* Finds where those wait of whom that isn't known. */
+static void place_new(struct waiters *waiters)
 {
-	struct waiters *waiters = arg;
-	struct sight sight;
+	for (uint32_t i = 0; i < waiters->count; i++) {
+		struct waiter *waiter = &waiters->waiter[i];
 
-	waiters->pid = atoi(name);
-	if (waiters->pid <= 0 || waiters->pid == getpid() ||
-	    !see(waiters->stack->system, PATH("proc/%d/status", waiters->pid), &sight))
-		return 0;
-	if (sight.threads == 1)
-		look_at(waiters, &sight);
-	else
-		(void)system_names(waiters->stack->system, PATH("proc/%d/task", waiters->pid),
-				   look_at_task, waiters);
-	return 0;
+		if (waiter->seen_ms != waiters->now_ms)
+			continue;
+		if (!waiter->is_called)
+			read_call(waiters, waiter);
+		else if (waiter->place != GRAPH_NONE)
+			continue;
+		place(waiters, waiter);
+	}
 }
 
 /* A look may miss a task that wakes up for a moment: two looks don't. */
-static void forget_old(struct waiters *waiters, int64_t last_ms)
+static void forget_old(struct waiters *waiters, int64_t last_ms, int64_t last_full_ms)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < waiters->count; i++) {
-		if (waiters->waiter[i].seen_ms >= last_ms)
-			waiters->waiter[kept++] = waiters->waiter[i];
+		const struct waiter *waiter = &waiters->waiter[i];
+
+		if (waiter->seen_ms >= (waiter->is_held ? last_ms : last_full_ms))
+			waiters->waiter[kept++] = *waiter;
 	}
 	waiters->count = kept;
 }
 
+static int look_at_all(struct waiters *waiters)
+{
+	struct sights *sights = waiters->sights;
+	int r;
+
+	if (!sights_begin(sights, waiters->with_sleepers))
+		return -ETIMEDOUT;
+	while ((r = sights_next(sights)) > 0) {
+		for (int i = 0; i < r; i++)
+			look_at(waiters, &sights->sight[i]);
+	}
+	return r;
+}
+
+bool waiters_may_open(const struct waiters *waiters)
+{
+	char text[READER_TEXT_SIZE];
+
+	return !waiters->is_short && reader_read(waiters->stack->reader, "proc/self/status", 0,
+						 text, sizeof(text)) != -ETIMEDOUT;
+}
+
 int waiters_look(struct waiters *waiters, int64_t now_ms)
 {
-	int64_t last_ms = waiters->now_ms;
+	int64_t last_ms = waiters->now_ms, last_full_ms = waiters->full_ms;
 	int r;
 
 	waiters->now_ms = now_ms;
-	waiters->left_off = waiters->unread = 0;
-	r = system_names(waiters->stack->system, "proc", look_at_process, waiters);
-	forget_old(waiters, last_ms);
-	return r;
+	waiters->left_off = 0;
+	waiters->unread = held_look(&waiters->held, false, look_at_held, waiters);
+	r = look_at_all(waiters);
+	waiters->is_short = r == -ETIMEDOUT;
+	waiters->is_short = !waiters_may_open(waiters);
+	if (waiters->is_short) {
+		waiters->unread += held_look(&waiters->held, true, look_at_held, waiters);
+	} else {
+		waiters->full_ms = now_ms;
+		place_new(waiters);
+		held_update(&waiters->held, waiters->stack);
+	}
+	forget_old(waiters, last_ms, last_full_ms);
+	return waiters->is_short ? 0 : r;
+}
+
+int waiters_create(struct waiters *waiters, uint32_t files_max)
+{
+	int r;
+
+	waiters->sights = calloc(1, sizeof(*waiters->sights));
+	if (!waiters->sights)
+		return -ENOMEM;
+	r = sights_start(waiters->sights, waiters->stack->system);
+	if (r < 0) {
+		free(waiters->sights);
+		waiters->sights = NULL;
+		return r;
+	}
+	return held_create(&waiters->held, waiters->stack->system, files_max / HELD_FILES);
+}
+
+void waiters_destroy(struct waiters *waiters)
+{
+	held_destroy(&waiters->held);
+	if (waiters->sights && sights_stop(waiters->sights))
+		free(waiters->sights);
+	waiters->sights = NULL;
 }

@@ -7,6 +7,8 @@
 #define CAISSON_WAITERS_H
 
 #include "stack/flow.h"
+#include "stack/held.h"
+#include "stack/sights.h"
 #include "stack/stack.h"
 #include "stack/wait.h"
 
@@ -24,6 +26,8 @@ struct waiter {
 	unsigned flags; /* of the task (stat) */
 	struct wait wait;
 	bool is_guess;	  /* the stack can't be read: `wait` is by its innermost function */
+	bool is_called;	  /* its system call was read since it last ran */
+	bool is_held;	  /* it was noted by what is held of it (held.h) */
 	uint64_t runs;	  /* how often it has run, or 0 */
 	int64_t since_ms; /* since when it was seen with this kind of wait at each look */
 	int64_t still_ms; /* since when it hasn't run */
@@ -42,12 +46,28 @@ struct waiters {
 	uint32_t left_off;  /* of the last look: tasks for which there was no room */
 	uint32_t unread;    /* of the last look: tasks of which nothing can be read in time */
 	bool with_sleepers; /* tasks in state S are looked at, too: some wait for FUSE */
+	bool is_short;	    /* the last look saw only what is held: files can't be opened */
 	int64_t now_ms;	    /* of the look that is under way */
-	pid_t pid;	    /* whose tasks are looked at */
+	int64_t full_ms;    /* of the last one that saw all tasks */
+	struct sights *sights;
+	struct held held;
 };
 
-/* Looks at all tasks but those of this process, at the time NOW_MS. Returns 0 or -errno. */
+/*
+ * Makes the rest of WAITERS, of which stack and flow are set. Holds at most FILES_MAX files open.
+ * Returns 0 or -errno. Starts threads.
+ */
+int waiters_create(struct waiters *waiters, uint32_t files_max);
+void waiters_destroy(struct waiters *waiters);
+
+/*
+ * Looks at the tasks that are held, and then at all others but those of this process, unless that
+ * takes too long; at the time NOW_MS. Returns 0 or -errno.
+ */
 int waiters_look(struct waiters *waiters, int64_t now_ms);
+
+/* Whether files can be opened, as it seems. */
+bool waiters_may_open(const struct waiters *waiters);
 
 /* Finds the nodes again at which they wait: the stack was read anew. */
 void waiters_place(struct waiters *waiters);

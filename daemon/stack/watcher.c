@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/macro.h"
@@ -18,6 +19,27 @@
 
 /* While something hangs, the stack is read again after this time: its server may be another now. */
 #define RESCAN_MS 10000
+
+/* Of the descriptors that this process may have, a part for counters, and one for tasks. */
+#define FILES_PART 4
+
+static uint32_t files_max(void)
+{
+	struct rlimit limit = { 0 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit); /* can't fail */
+	return (uint32_t)MIN(limit.rlim_cur, (rlim_t)4 * FLOW_MAX) / FILES_PART;
+}
+
+static void destroy(struct watcher *watcher)
+{
+	waiters_destroy(&watcher->waiters);
+	flow_clear(&watcher->flow);
+	stack_destroy(&watcher->stack);
+	free(watcher->chains.above);
+	free(watcher->chains.seen);
+	free(watcher);
+}
 
 int watcher_create(struct watcher **ret_watcher, const struct system *system, int64_t stall_ms)
 {
@@ -40,27 +62,22 @@ int watcher_create(struct watcher **ret_watcher, const struct system *system, in
 	watcher->stack.without_forks = true;
 	watcher->waiters.stack = &watcher->stack;
 	watcher->waiters.flow = &watcher->flow;
+	watcher->flow.files_max = files_max();
 	if (r == 0 && (!watcher->chains.above || !watcher->chains.seen))
 		r = -ENOMEM;
-	if (r == 0) {
+	if (r == 0)
+		r = waiters_create(&watcher->waiters, files_max());
+	if (r == 0)
 		*ret_watcher = watcher;
-		return 0;
-	}
-	stack_destroy(&watcher->stack);
-	free(watcher->chains.above);
-	free(watcher->chains.seen);
-	free(watcher);
+	else
+		destroy(watcher);
 	return r;
 }
 
 void watcher_destroy(struct watcher *watcher)
 {
-	if (!watcher)
-		return;
-	stack_destroy(&watcher->stack);
-	free(watcher->chains.above);
-	free(watcher->chains.seen);
-	free(watcher);
+	if (watcher)
+		destroy(watcher);
 }
 
 static int scan(struct watcher *watcher, int64_t now_ms)
@@ -120,13 +137,15 @@ int watcher_look(struct watcher *watcher, int64_t now_ms)
 	int64_t age_ms = now_ms - watcher->scanned_ms;
 	int r = 0;
 
-	if (watcher->is_stale || (age_ms > SCAN_MS && !watcher->waiters.count)) {
+	if ((watcher->is_stale || (age_ms > SCAN_MS && !watcher->waiters.count)) &&
+	    waiters_may_open(&watcher->waiters)) {
 		is_due = true; /* the chains name nodes of what was read before */
 		r = scan(watcher, now_ms);
 	}
 	if (r < 0)
 		return r;
-	may_be_stuck = flow_look(&watcher->flow, &watcher->stack, now_ms);
+	may_be_stuck =
+		flow_look(&watcher->flow, &watcher->stack, now_ms, !watcher->waiters.is_short);
 	if (!is_due && !(may_be_stuck && !watcher->waiters.count))
 		return 0;
 	watcher->chains.now_ms = now_ms;
@@ -134,7 +153,7 @@ int watcher_look(struct watcher *watcher, int64_t now_ms)
 	if (r < 0)
 		return r;
 	chains_find(&watcher->chains);
-	if (!watcher->chains.count || age_ms <= RESCAN_MS)
+	if (!watcher->chains.count || age_ms <= RESCAN_MS || !waiters_may_open(&watcher->waiters))
 		return 0;
 	r = scan(watcher, now_ms);
 	chains_find(&watcher->chains);

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ struct watch {
 	struct report reports[REPORTS_MAX];
 	uint32_t count;
 	int64_t looked_ms;    /* at all tasks */
+	bool was_short;	      /* of memory, at that look */
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
 	int signal_fd, mounts_fd, swaps_fd;
 };
@@ -166,6 +168,22 @@ static void report(struct watch *watch, int64_t now_ms)
 		tell_limits(&watch->watcher->waiters, chains->left_off);
 }
 
+/* Tells when only servers' tasks can be seen. What isn't seen then isn't over. */
+static void note_limits(struct watch *watch, int64_t now_ms)
+{
+	bool is_short = watch->watcher->waiters.is_short;
+
+	if (is_short && !watch->was_short)
+		log_warn(
+			"watch: read /proc: takes too long, as if memory were short: until that is "
+			"over, only servers are watched, for cycles");
+	if (!is_short && watch->was_short)
+		log_info("watch: read /proc: all tasks are seen again");
+	watch->was_short = is_short;
+	for (uint32_t i = 0; is_short && i < watch->count; i++)
+		watch->reports[i].seen_ms = now_ms;
+}
+
 /* Forgets what is over. It may come again in a moment, and isn't reported twice then. */
 static void forget_old(struct watch *watch, int64_t now_ms)
 {
@@ -217,6 +235,7 @@ static int look(struct watch *watch)
 	/* not each time are all tasks looked at */
 	if (watch->watcher->chains.now_ms == now_ms) {
 		report(watch, now_ms);
+		note_limits(watch, now_ms);
 		watch->looked_ms = now_ms;
 	}
 	forget_old(watch, now_ms);
@@ -307,6 +326,16 @@ static void lock_memory(void)
 		log_warn("watch: lock its memory: %s: it may hang with the rest", strerror(-r));
 }
 
+/* It keeps files open, which it couldn't open when it needs them. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit); /* can't fail */
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_signals(void)
 {
 	sigset_t set;
@@ -336,6 +365,7 @@ static int start(struct watch *watch, struct system *system, const char *const *
 	if (r < 0)
 		return r;
 	protect();
+	raise_limit();
 	r = system_open(system);
 	if (r == 0)
 		r = watcher_create(&watch->watcher, system, watch->stall_ms);

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/sysmacros.h>
 
+#include "base/cleanup.h"
 #include "base/macro.h"
 #include "machine-fixture.h"
 #include "stack/watcher.h"
@@ -41,6 +42,17 @@ static void waits(int pid, int tid, char state, const char *flags, const char *f
 	file(at, text);
 	(void)snprintf(at, sizeof(at), "proc/%d/task/%d/wchan", pid, tid);
 	file(at, function);
+}
+
+static void remove_task(int pid, int tid)
+{
+	static const char *const files[] = { "stat", "status", "stack", "wchan", "" };
+	char at[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		(void)snprintf(at, sizeof(at), "proc/%d/task/%d/%s", pid, tid, files[i]);
+		CHECK(remove(below(at)) == 0);
+	}
 }
 
 /* The process PID has one task, of that NAME. */
@@ -447,6 +459,230 @@ static void guesses_without_stacks(void)
 	CHECK(watcher->waiters.waiter[0].is_guess || watcher->waiters.waiter[1].is_guess);
 }
 
+/* A watcher of a healthy machine, which has its server's files open. */
+static void set_up_held(bool with_swap)
+{
+	set_up_watcher();
+	waits(100, 100, 'S', MARKED, "do_poll", 2);
+	waits(100, 101, 'S', MARKED, "io_cqring_wait", 2);
+	if (with_swap)
+		file("proc/swaps",
+		     "Filename Type Size Used Priority\n/dev/loop0\tpartition\t9\t0\t-2\n");
+	look();
+	CHECK(!watcher->waiters.is_short);
+}
+
+/*
+ * Without memory, opening a file takes for ever. Here a FIFO has whoever opens it wait; it stands
+ * for a process, and in the place of all files that the watch has open already.
+ */
+static const char *const blocked[] = {
+	"proc/77/status",	   "proc/100/task/101/status", "proc/100/task/101/stat",
+	"proc/100/task/101/stack", "sys/devices/loop0/stat",   "sys/devices/sda1/stat",
+};
+
+/* The name of a file of these meanwhile. */
+static const char *aside_of(const char *name)
+{
+	static char aside[128];
+
+	(void)snprintf(aside, sizeof(aside), "%s.held", name);
+	return aside;
+}
+
+static void move(const char *from, const char *to)
+{
+	char old[PATH_MAX];
+
+	(void)snprintf(old, sizeof(old), "%s", below(from));
+	CHECK(rename(old, below(to)) == 0);
+}
+
+static void block_proc(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(blocked); i++) {
+		if (i)
+			move(blocked[i], aside_of(blocked[i]));
+		CHECK(mkfifo(below(blocked[i]), 0600) == 0);
+	}
+}
+
+/* What waits() and counters() do. */
+static void held_waits(char state, const char *function, unsigned runs)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text),
+		       "Name:\ta) b\nState:\t%c (any)\nPid:\t101\nThreads:\t2\n"
+		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
+		       state, runs);
+	file(aside_of("proc/100/task/101/status"), text);
+	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
+	file(aside_of("proc/100/task/101/stack"), text);
+}
+
+static void held_counters(unsigned done, unsigned under_way)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 0 0 %u 0 0 0 0 0 0 0 0\n", done,
+		       under_way);
+	file(aside_of("sys/devices/loop0/stat"), text);
+}
+
+/* Lets those go on that wait, until the watch sees everything again. */
+static void unblock_proc(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(blocked); i++) {
+		autoclose int fd = open(below(blocked[i]), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+		CHECK(unlink(path) == 0);
+		if (i)
+			move(aside_of(blocked[i]), blocked[i]);
+	}
+	waits(100, 101, 'S', MARKED, "io_cqring_wait", 9);
+	counters("loop0", 99, 0);
+	while (watcher->waiters.is_short)
+		look();
+}
+
+/* The server waits for memory, with nothing but its files that are open already to tell of that. */
+static void goes_on_without_memory(void)
+{
+	/* state D, or S as in throttle_direct_reclaim() */
+	for (int i = 0; i < 2; i++) {
+		set_up_held(true);
+		block_proc();
+		held_counters(7, 4);
+		held_waits("DS"[i], "mempool_alloc", 3);
+		CHECK_STR(found(STALL_S),
+			  "CYCLE for 5 s: swap /dev/loop0 -> loop0 -> fuse.server /mnt/with blank "
+			  "-> server(100) -> its task 101 (a) b) waits for memory (mempool_alloc) "
+			  "-> swap /dev/loop0");
+		CHECK(watcher->waiters.is_short);
+		/* it gets some, and serves */
+		held_waits('S', "io_cqring_wait", 4);
+		held_counters(9, 4);
+		CHECK_STR(found(1), "");
+		unblock_proc();
+		CHECK_STR(found(0), "");
+	}
+}
+
+/* Without any part of the cycle there is none then, either. */
+static void finds_no_cycle_without_memory(void)
+{
+	enum { ALL, NOT_SWAP, NOT_STUCK, NOT_WAITING, WAYS };
+
+	for (int way = ALL; way < WAYS; way++) {
+		set_up_held(way != NOT_SWAP); /* without swap a mark is enough */
+		block_proc();
+		held_counters(7, 4);
+		for (unsigned second = 0; second <= 2 * STALL_S; second++) {
+			if (way == NOT_STUCK) /* it only takes long */
+				held_counters(7 + second, 4);
+			held_waits('D', way == NOT_WAITING ? "io_schedule" : "mempool_alloc",
+				   way == NOT_STUCK ? second : 3);
+			CHECK_EQ(strlen(found(0)) > 0, way == ALL && second >= STALL_S);
+		}
+		CHECK(watcher->waiters.is_short);
+		unblock_proc();
+	}
+}
+
+/* What waited before memory was short isn't new after that. */
+static void keeps_count_without_memory(void)
+{
+	set_up_held(false);
+	client(300, 'D', "balance_dirty_pages", WRITES, "31");
+	counters("loop0", 7, 4);
+	look();
+	look();
+	block_proc();
+	held_counters(7, 4);
+	CHECK_STR(found(STALL_S), "");
+	CHECK(watcher->waiters.is_short);
+	unblock_proc();
+	counters("loop0", 99, 4);
+	look();
+	for (uint32_t i = 0; i < watcher->waiters.count; i++) {
+		const struct waiter *waiter = &watcher->waiters.waiter[i];
+
+		if (waiter->pid == 300)
+			CHECK(watcher->waiters.now_ms - waiter->since_ms >= STALL_S * 1000);
+	}
+	CHECK(watcher->waiters.count >= 1);
+}
+
+/* A server that marks itself after it was first seen. */
+static void sees_the_mark(void)
+{
+	set_up_held(false);
+	waits(100, 101, 'S', UNMARKED, "io_cqring_wait", 3);
+	look();
+	counters("loop0", 7, 4);
+	client(300, 'D', "balance_dirty_pages", WRITES, "31");
+	waits(100, 101, 'D', MARKED, "balance_dirty_pages", 4);
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 5);
+	CHECK(strstr(found(STALL_S), "CYCLE"));
+}
+
+/* More tasks wait than are handed over at a time. */
+static void sees_many(void)
+{
+	enum { MANY = 2 * SIGHTS_MAX + 44 };
+
+	set_up_watcher();
+	for (int i = 0; i < MANY; i++)
+		client(1000 + i, 'D', "balance_dirty_pages", WRITES, "31");
+	look();
+	CHECK_EQ(watcher->waiters.count, (uint32_t)MANY);
+	look();
+	CHECK_EQ(watcher->waiters.count, (uint32_t)MANY);
+}
+
+static int count_file(void *arg, const char *name)
+{
+	(void)name;
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static uint32_t open_files(void)
+{
+	struct system own = { .root_fd = AT_FDCWD };
+	uint32_t count = 0;
+
+	CHECK_EQ(system_names(&own, "/proc/self/fd", count_file, &count), 0);
+	return count;
+}
+
+/* What is open for tasks and mounts that are gone is closed. */
+static void closes_what_is_gone(void)
+{
+	uint32_t count;
+
+	set_up_held(false);
+	count = open_files();
+	CHECK_EQ(watcher->waiters.held.count, 2u);
+	waits(100, 102, 'S', MARKED, "do_poll", 2);
+	look();
+	CHECK_EQ(watcher->waiters.held.count, 3u);
+	CHECK_EQ(open_files(), count + HELD_FILES);
+	remove_task(100, 102);
+	look();
+	CHECK_EQ(open_files(), count);
+	file("proc/self/mountinfo", "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n");
+	watcher->is_stale = true;
+	look();
+	CHECK_EQ(watcher->waiters.held.count, 0u);
+	CHECK_EQ(open_files(), count - 2 * HELD_FILES);
+	watcher_destroy(watcher);
+	watcher = NULL;
+	CHECK(open_files() < count - 2 * HELD_FILES);
+}
+
 /* What hung goes on. */
 static void sees_the_end(void)
 {
@@ -485,6 +721,12 @@ int main(void)
 	RUN(outlives_files_that_hang);
 	RUN(places_workers);
 	RUN(guesses_without_stacks);
+	RUN(goes_on_without_memory);
+	RUN(finds_no_cycle_without_memory);
+	RUN(keeps_count_without_memory);
+	RUN(sees_the_mark);
+	RUN(sees_many);
+	RUN(closes_what_is_gone);
 	RUN(sees_the_end);
 	RUN(reads_the_stack_again);
 	watcher_destroy(watcher);

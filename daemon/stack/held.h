@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tasks of the servers of a stack, with files of theirs that stay open: what these tasks wait
+ * for can be told when there is no memory for another open file. One thread uses it.
+ */
+#ifndef CAISSON_HELD_H
+#define CAISSON_HELD_H
+
+#include "stack/reader.h"
+#include "stack/sights.h"
+#include "stack/stack.h"
+#include "stack/wait.h"
+
+#define HELD_MAX   512
+#define HELD_FILES 3 /* of a task */
+
+struct held_task {
+	pid_t pid, tid;
+	int status_fd, stat_fd, stack_fd;
+	bool is_seen;	/* by the update that is under way */
+	unsigned flags; /* of the task, and what it waits for, as long as it doesn't run */
+	struct wait wait;
+	uint64_t runs; /* of that time, or 0 if these aren't known */
+};
+
+struct held {
+	struct reader *reader; /* no thread of it is lost by opening a file */
+	struct held_task task[HELD_MAX];
+	uint32_t count, max;
+	bool is_refused; /* stacks can't be read by this process */
+};
+
+/* Holds at most MAX tasks, a quarter of them of a process. Returns 0 or -errno. Starts threads. */
+int held_create(struct held *held, const struct system *system, uint32_t max);
+void held_destroy(struct held *held);
+
+/* Holds the tasks that STACK's servers have now. */
+void held_update(struct held *held, const struct stack *stack);
+
+/*
+ * Calls EACH for every task that is held and in state D or, if WITH_SLEEPERS, S. Returns the number
+ * of those that couldn't be read in time.
+ */
+typedef void held_fn(void *arg, const struct held_task *task, const struct sight *sight);
+uint32_t held_look(struct held *held, bool with_sleepers, held_fn *each, void *arg);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stack/sights.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stack/aside.h"
+
+#define PROGRESS_MS 1000
+#define LOOK_MS	    4000
+
+/* The text after KEY, which begins a line of TEXT; or "". */
+static const char *value_of(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? at + strlen(key) : "";
+}
+
+bool sight_read(struct sight *sight, const char *text)
+{
+	unsigned long long voluntary = 0, forced = 0;
+	const char *name = value_of(text, "Name:\t");
+
+	(void)snprintf(sight->comm, sizeof(sight->comm), "%.*s", (int)strcspn(name, "\n"), name);
+	sight->state = value_of(text, "\nState:\t")[0];
+	sight->tid = (pid_t)strtol(value_of(text, "\nPid:\t"), NULL, 10);
+	sight->threads = (unsigned)strtoul(value_of(text, "\nThreads:\t"), NULL, 10);
+	(void)sscanf(value_of(text, "\nvoluntary_ctxt_switches:"), "%llu", &voluntary);
+	(void)sscanf(value_of(text, "\nnonvoluntary_ctxt_switches:"), "%llu", &forced);
+	sight->runs = voluntary + forced;
+	return sight->state && sight->tid;
+}
+
+/* --- the thread --- */
+
+static bool see(struct sights *sights, const char *path, struct sight *sight)
+{
+	char text[4096];
+	ssize_t len = system_read(&sights->system, path, text, sizeof(text));
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	sights->reads++;
+	(void)pthread_mutex_unlock(&sights->mutex);
+	sight->pid = sights->pid;
+	return len >= 0 && sight_read(sight, text);
+}
+
+/* Whether anybody waits for what is found. */
+static bool goes_on(struct sights *sights)
+{
+	bool is_wanted;
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	is_wanted = !sights->is_given_up && !sights->is_ending;
+	(void)pthread_mutex_unlock(&sights->mutex);
+	return is_wanted;
+}
+
+/* Called with the lock. */
+static void set_ready(struct sights *sights)
+{
+	sights->state = SIGHTS_READY;
+	sights->is_taken = false;
+	(void)pthread_cond_broadcast(&sights->changed);
+}
+
+/* Hands over what was found, and waits until it is used. */
+static void hand_over(struct sights *sights)
+{
+	(void)pthread_mutex_lock(&sights->mutex);
+	if (!sights->is_given_up)
+		set_ready(sights);
+	while (sights->state == SIGHTS_READY && !sights->is_ending)
+		(void)pthread_cond_wait(&sights->changed, &sights->mutex);
+	sights->count = 0;
+	(void)pthread_mutex_unlock(&sights->mutex);
+}
+
+static void add(struct sights *sights, const struct sight *sight)
+{
+	if (sight->state != 'D' && (sight->state != 'S' || !sights->with_sleepers))
+		return;
+	sights->sight[sights->count++] = *sight;
+	if (sights->count == SIGHTS_MAX)
+		hand_over(sights);
+}
+
+static int look_at_task(void *arg, const char *name)
+{
+	struct sights *sights = arg;
+	struct sight sight;
+
+	if (see(sights, PATH("proc/%d/task/%s/status", sights->pid, name), &sight))
+		add(sights, &sight);
+	return goes_on(sights) ? 0 : -EINTR;
+}
+
+static int look_at_process(void *arg, const char *name)
+{
+	struct sights *sights = arg;
+	struct sight sight;
+
+	sights->pid = atoi(name);
+	if (sights->pid <= 0 || sights->pid == getpid() ||
+	    !see(sights, PATH("proc/%d/status", sights->pid), &sight))
+		return 0;
+	if (sight.threads == 1)
+		add(sights, &sight);
+	else /* it may end meanwhile */
+		(void)system_names(&sights->system, PATH("proc/%d/task", sights->pid), look_at_task,
+				   sights);
+	return goes_on(sights) ? 0 : -EINTR;
+}
+
+/* Called with the lock, which it lets go of meanwhile. */
+static void look(struct sights *sights)
+{
+	sights->count = 0;
+	(void)pthread_mutex_unlock(&sights->mutex);
+	sights->result = system_names(&sights->system, "proc", look_at_process, sights);
+	(void)pthread_mutex_lock(&sights->mutex);
+	sights->is_over = true;
+	if (sights->is_given_up)
+		sights->state = SIGHTS_IDLE;
+	else
+		set_ready(sights);
+}
+
+static void *run(void *arg)
+{
+	struct sights *sights = arg;
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	for (;;) {
+		while (sights->state != SIGHTS_LOOKING && !sights->is_ending)
+			(void)pthread_cond_wait(&sights->changed, &sights->mutex);
+		if (sights->is_ending)
+			break;
+		look(sights);
+	}
+	(void)pthread_mutex_unlock(&sights->mutex);
+	return NULL;
+}
+
+/* --- who uses it --- */
+
+int sights_start(struct sights *sights, const struct system *system)
+{
+	int r;
+
+	memset(sights, 0, sizeof(*sights));
+	sights->system = *system;
+	r = -pthread_mutex_init(&sights->mutex, NULL);
+	if (r < 0)
+		return r;
+	aside_condition(&sights->changed);
+	return aside_start(&sights->thread, run, sights);
+}
+
+bool sights_stop(struct sights *sights)
+{
+	bool hangs;
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	hangs = sights->state == SIGHTS_LOOKING;
+	sights->is_ending = true;
+	(void)pthread_cond_broadcast(&sights->changed);
+	(void)pthread_mutex_unlock(&sights->mutex);
+	if (hangs)
+		return false;
+	(void)pthread_join(sights->thread, NULL);
+	(void)pthread_cond_destroy(&sights->changed);
+	(void)pthread_mutex_destroy(&sights->mutex);
+	return true;
+}
+
+bool sights_begin(struct sights *sights, bool with_sleepers)
+{
+	bool is_idle;
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	is_idle = sights->state == SIGHTS_IDLE;
+	if (is_idle) {
+		sights->with_sleepers = with_sleepers;
+		sights->is_over = sights->is_given_up = false;
+		sights->state = SIGHTS_LOOKING;
+		(void)pthread_cond_broadcast(&sights->changed);
+	}
+	(void)pthread_mutex_unlock(&sights->mutex);
+	return is_idle;
+}
+
+/* Waits for the next ones. Called with the lock. Returns as sights_next(). */
+static int await(struct sights *sights)
+{
+	struct timespec end = aside_end(PROGRESS_MS);
+	uint64_t reads = sights->reads;
+	int r = 0;
+
+	for (int ms = 0; sights->state == SIGHTS_LOOKING && ms < LOOK_MS;) {
+		r = aside_wait(&sights->changed, &sights->mutex, &end);
+		if (r != -ETIMEDOUT)
+			continue;
+		ms += sights->reads == reads ? LOOK_MS : PROGRESS_MS;
+		reads = sights->reads;
+		end = aside_end(PROGRESS_MS);
+	}
+	if (sights->state == SIGHTS_LOOKING) {
+		sights->is_given_up = true;
+		return -ETIMEDOUT;
+	}
+	sights->is_taken = true;
+	return (int)sights->count;
+}
+
+int sights_next(struct sights *sights)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&sights->mutex);
+	if (sights->is_taken && !sights->is_over) {
+		sights->is_taken = false;
+		sights->state = SIGHTS_LOOKING;
+		(void)pthread_cond_broadcast(&sights->changed);
+	}
+	if (!sights->is_taken)
+		r = await(sights);
+	if (r == 0) {
+		r = sights->result;
+		sights->is_taken = false;
+		sights->state = SIGHTS_IDLE;
+	}
+	(void)pthread_mutex_unlock(&sights->mutex);
+	return r;
+}
