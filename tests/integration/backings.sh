@@ -5,6 +5,7 @@
 # filesystem.
 #
 #@ packages: fio xfsprogs btrfs-progs e2fsprogs attr
+#@ transport: one
 #@ timeout: 240
 . "$(dirname "$0")/../lib/mount.sh"
 . "$tests_dir/lib/load.sh"

@@ -5,6 +5,7 @@
 # packs.
 #
 #@ packages: git e2fsprogs
+#@ transport: one
 #@ timeout: 120
 . "$(dirname "$0")/../lib/mount.sh"
 

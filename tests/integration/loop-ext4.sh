@@ -4,6 +4,7 @@
 # ext4 works on a loop device with direct I/O on a file of the mount.
 #
 #@ packages: fio e2fsprogs
+#@ transport: one
 #@ timeout: 150
 . "$(dirname "$0")/../lib/stack.sh"
 stack_case ext4

@@ -5,6 +5,7 @@
 # as any filesystem while files are open and while names are removed, on ext4, XFS and btrfs.
 #
 #@ packages: btrfs-progs e2fsprogs python3 util-linux xfsprogs
+#@ transport: one
 #@ timeout: 300
 #@ chaos: a low RLIMIT_NOFILE leaves no room for an heir
 . "$(dirname "$0")/../lib/mount.sh"

@@ -6,6 +6,7 @@
 # it but not for the piece.
 #
 #@ packages: fio xfsprogs e2fsprogs
+#@ transport: one
 #@ sanitize: asan
 . "$(dirname "$0")/../lib/mount.sh"
 . "$tests_dir/lib/load.sh"
