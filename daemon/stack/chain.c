@@ -113,7 +113,7 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 	case WAIT_FREEZE:
 	case WAIT_IO:
 	case WAIT_LOCK:
-		/* whether another task goes on can't be read without memory */
+		/* whether another task goes on is in files that aren't open */
 		if (!chains->waiters->is_short && waiter->place != GRAPH_NONE &&
 		    chains->above[waiter->place] &&
 		    !server_has_idle_task(chains->stack, waiter->pid))
@@ -564,7 +564,7 @@ void chains_find(struct chains *chains)
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);
 	}
-	/* the rest looks into /proc again */
+	/* the rest opens files of /proc */
 	if (chains->waiters->is_short)
 		return;
 	for (uint32_t i = 0; i < graph->node_count; i++) {

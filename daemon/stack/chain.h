@@ -65,8 +65,8 @@ struct chains {
 };
 
 /*
- * Finds all that hangs, by what was seen at the last look. The cycles come first. When memory is
- * short, only cycles are found, of servers that wait for it.
+ * Finds all that hangs, by what was seen at the last look. The cycles come first. If no file can be
+ * opened, only cycles are found, of servers that wait for memory or fewer dirty pages.
  */
 void chains_find(struct chains *chains);
 
