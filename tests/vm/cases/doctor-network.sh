@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=dash
 #
-# `caisson doctor` sees that the server of a network storage is this machine itself: NFS, and a
-# disk by iSCSI, both from a file of the same ext4.
+# `caisson doctor` sees that the server of a network storage is this machine itself: NFS, and disks
+# by iSCSI and NVMe over TCP, all from files of the same ext4.
 #
 #@ build: caisson
 #@ programs: mkfs.ext4
@@ -11,6 +11,7 @@
 #@ debs: open-iscsi=iscsid,iscsiadm,iscsi-iname
 #@ tree: tests/vm/golden
 #@ modules: ext4 nfsd nfsv4 target_core_file iscsi_target_mod iscsi_tcp sd_mod crc32c?
+#@ modules: nvmet_tcp nvme_tcp
 #@ disk: 512M
 #@ memory: 768
 #@ timeout: 240
@@ -57,3 +58,21 @@ is_there() { [ -b /dev/sda ]; }
 must "the disk is there" wait_until 30 is_there
 drawn iscsi /dev/sda
 run_with_timeout 60 iscsiadm -m node -T $iqn -u
+
+say "NVMe over TCP to this machine"
+subsystem=/sys/kernel/config/nvmet/subsystems/disk
+port=/sys/kernel/config/nvmet/ports/1
+truncate -s 64M /backing/nvme.img
+mkdir -p $subsystem/namespaces/1 $port
+echo 1 >$subsystem/attr_allow_any_host
+echo /backing/nvme.img >$subsystem/namespaces/1/device_path
+echo 1 >$subsystem/namespaces/1/enable
+for word in adrfam=ipv4 trtype=tcp traddr=127.0.0.1 trsvcid=4420; do
+	echo "${word#*=}" >"$port/addr_${word%=*}"
+done
+must "serve" ln -s $subsystem $port/subsystems/disk
+echo transport=tcp,traddr=127.0.0.1,trsvcid=4420,nqn=disk >/dev/nvme-fabrics
+is_connected() { [ -b /dev/nvme0n1 ]; }
+must "the disk is there" wait_until 30 is_connected
+drawn nvme /dev/nvme0n1
+echo 1 >/sys/class/nvme/nvme0/delete_controller
