@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stack/flow.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +62,7 @@ static bool read_file(struct flow *flow, const struct stack *stack, const struct
 	close_file(flow, place); /* its device is another now */
 	if (node->kind != NODE_DEVICE || flow->files == flow->files_max)
 		return reader_read(stack->reader, path.text, 0, text, size) > 0;
-	place->fd = system_openat(stack->system, path.text, O_RDONLY);
+	place->fd = reader_open(stack->reader, path.text);
 	flow->files += place->fd >= 0;
 	return place->fd >= 0 && system_read_open(place->fd, 0, text, size) > 0;
 }

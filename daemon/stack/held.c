@@ -2,7 +2,6 @@
 #include "stack/held.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,8 +128,7 @@ static struct held_task *find(struct held *held, pid_t pid, pid_t tid)
 
 static int open_file(const struct stack *stack, const struct held_task *task, const char *name)
 {
-	return system_openat(stack->system, PATH("proc/%d/task/%d/%s", task->pid, task->tid, name),
-			     O_RDONLY);
+	return reader_open(stack->reader, PATH("proc/%d/task/%d/%s", task->pid, task->tid, name));
 }
 
 /*
@@ -143,39 +141,64 @@ static ssize_t open_files(struct held *held, const struct stack *stack, struct h
 	ssize_t len;
 
 	task->status_fd = open_file(stack, task, "status");
+	if (task->status_fd < 0)
+		return task->status_fd;
 	task->stat_fd = open_file(stack, task, "stat");
+	if (task->stat_fd < 0)
+		return task->stat_fd;
 	task->stack_fd = open_file(stack, task, "stack");
-	if (task->stack_fd < 0 || task->stat_fd < 0 || task->status_fd < 0)
-		return task->stack_fd < 0 ? task->stack_fd : -ESRCH;
-	len = system_read_open(task->status_fd, 0, text, sizeof(text));
-	return len > 0 ? read_wait(held, task, 0) : -ESRCH;
+	if (task->stack_fd < 0)
+		return task->stack_fd;
+	len = read_open(held, task, "status", task->status_fd, text);
+	if (len <= 0)
+		return len < 0 ? len : -ESRCH;
+	return read_wait(held, task, 0);
 }
 
-static void add(struct held *held, const struct stack *stack, struct held_task task)
+/* Returns 0, or -errno if it takes too long. */
+static int add(struct held *held, const struct stack *stack, pid_t pid, pid_t tid)
 {
+	struct held_task task = {
+		.pid = pid,
+		.tid = tid,
+		.status_fd = -1,
+		.stat_fd = -1,
+		.stack_fd = -1,
+		.is_seen = true,
+	};
 	ssize_t r;
 
 	if (held->is_refused || held->count == held->max)
-		return;
+		return 0;
 	r = open_files(held, stack, &task);
 	held->is_refused = r == -EACCES || r == -EPERM;
 	if (r == 0)
 		held->task[held->count++] = task;
 	else
 		close_files(&task);
+	return reader_is_late(r) ? (int)r : 0;
 }
 
 static int look_at_task(void *arg, const char *name)
 {
 	struct update *update = arg;
-	struct held_task task = { .pid = update->pid, .tid = atoi(name), .is_seen = true };
-	struct held_task *known = find(update->held, task.pid, task.tid);
+	struct held_task *known = find(update->held, update->pid, atoi(name));
+	int r = 0;
 
 	if (known)
 		known->is_seen = true;
 	else
-		add(update->held, update->stack, task);
-	return ++update->count >= update->held->max / 4;
+		r = add(update->held, update->stack, update->pid, atoi(name));
+	if (r == 0 && ++update->count >= update->held->max / 4)
+		r = 1;
+	return r;
+}
+
+/* Keeps what is held of process PID: its tasks can't be listed now. */
+static void keep(struct held *held, pid_t pid)
+{
+	for (uint32_t i = 0; i < held->count; i++)
+		held->task[i].is_seen |= held->task[i].pid == pid;
 }
 
 void held_update(struct held *held, const struct stack *stack)
@@ -186,9 +209,10 @@ void held_update(struct held *held, const struct stack *stack)
 		const struct node *node = &stack->graph.nodes[i];
 		struct update update = { .held = held, .stack = stack, .pid = (pid_t)node->number };
 
-		if (node->kind == NODE_PROCESS)
-			(void)system_names(stack->system, PATH("proc/%d/task", update.pid),
-					   look_at_task, &update);
+		if (node->kind == NODE_PROCESS &&
+		    reader_is_late(reader_names(stack->reader, PATH("proc/%d/task", update.pid),
+						look_at_task, &update)))
+			keep(held, update.pid);
 	}
 	for (uint32_t i = held->count; i-- > 0;) {
 		if (!held->task[i].is_seen)

@@ -2,24 +2,68 @@
 #include "stack/reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "stack/aside.h"
 
 #define READER_MS 500
 
-/* Reads what THREAD is asked for. */
-static ssize_t read_for(struct reader_thread *thread)
+/* Adds NAME to the text of the thread ARG, and a newline. Returns 1 when there is no room. */
+static int add_name(void *arg, const char *name)
+{
+	struct reader_thread *thread = arg;
+	size_t len = (size_t)thread->len, room = sizeof(thread->text) - len;
+	int added = snprintf(thread->text + len, room, "%s\n", name);
+
+	if (added < 0 || (size_t)added >= room) {
+		thread->text[len] = '\0';
+		return 1;
+	}
+	thread->len += added;
+	return 0;
+}
+
+static ssize_t read_names(struct reader_thread *thread)
+{
+	int r;
+
+	thread->len = 0;
+	thread->text[0] = '\0';
+	r = system_names(&thread->reader->system, thread->path.text, add_name, thread);
+	return r < 0 ? r : thread->len;
+}
+
+/* Does what THREAD is asked for. */
+static ssize_t do_task(struct reader_thread *thread)
 {
 	const struct system *system = &thread->reader->system;
+	const char *path = thread->path.text;
 
-	if (thread->fd >= 0)
-		return system_read_open(thread->fd, thread->off, thread->text,
-					sizeof(thread->text));
-	if (thread->is_link)
-		return system_link(system, thread->path.text, thread->text, sizeof(thread->text));
-	return system_read_at(system, thread->path.text, thread->off, thread->text,
-			      sizeof(thread->text));
+	switch (thread->task) {
+	case READER_READ:
+		return system_read_at(system, path, thread->off, thread->text,
+				      sizeof(thread->text));
+	case READER_LINK:
+		return system_link(system, path, thread->text, sizeof(thread->text));
+	case READER_READ_OPEN:
+		return system_read_open(thread->fd, 0, thread->text, sizeof(thread->text));
+	case READER_NAMES:
+		return read_names(thread);
+	case READER_OPEN:
+		return system_openat(system, path, O_RDONLY);
+	}
+	return -EINVAL;
+}
+
+/* Nobody waits for what THREAD has got. */
+static void drop_result(struct reader_thread *thread, ssize_t result)
+{
+	int fd = thread->task == READER_OPEN ? (int)result : -1;
+
+	close_fd(&fd);
 }
 
 static void *run(void *arg)
@@ -36,8 +80,10 @@ static void *run(void *arg)
 		if (reader->is_ending)
 			break;
 		(void)pthread_mutex_unlock(&reader->mutex);
-		len = read_for(thread);
+		len = do_task(thread);
 		(void)pthread_mutex_lock(&reader->mutex);
+		if (thread->is_lost)
+			drop_result(thread, len);
 		thread->len = len;
 		thread->state = thread->is_lost ? READER_IDLE : READER_DONE;
 		thread->is_lost = false;
@@ -96,11 +142,11 @@ static size_t process_len(const char *path)
 	return end ? (size_t)(end + 1 - path) : strlen(path);
 }
 
-/* What a thread is to read. */
+/* What a thread is to do. */
 struct wish {
+	enum reader_task task;
 	const char *path;
 	uint64_t off;
-	bool is_link;
 	int fd;
 };
 
@@ -108,8 +154,9 @@ struct wish {
 static bool hangs_like(const struct wish *wish, const char *path)
 {
 	/* a file that is open hangs for another reason than the lock of its process */
-	return wish->fd < 0 ? strncmp(path, wish->path, process_len(wish->path)) == 0
-			    : strcmp(path, wish->path) == 0;
+	if (wish->task == READER_READ_OPEN)
+		return strcmp(path, wish->path) == 0;
+	return strncmp(path, wish->path, process_len(wish->path)) == 0;
 }
 
 /* An idle thread for WISH, or NULL with why there is none. */
@@ -154,16 +201,16 @@ static ssize_t ask(struct reader *reader, const struct wish *wish, char *text, s
 	(void)pthread_mutex_lock(&reader->mutex);
 	thread = thread_for(reader, wish, &len);
 	if (thread) {
+		thread->task = wish->task;
 		thread->path = system_path("%s", wish->path);
 		thread->off = wish->off;
-		thread->is_link = wish->is_link;
 		thread->fd = wish->fd;
 		thread->state = READER_ASKED;
 		(void)pthread_cond_broadcast(&reader->changed);
 		len = await(reader, thread);
-		if (len >= (ssize_t)size)
+		if (text && len >= (ssize_t)size)
 			len = (ssize_t)size - 1;
-		if (len >= 0) {
+		if (text && len >= 0) {
 			memcpy(text, thread->text, (size_t)len);
 			text[len] = '\0';
 		}
@@ -174,15 +221,31 @@ static ssize_t ask(struct reader *reader, const struct wish *wish, char *text, s
 
 ssize_t reader_read(struct reader *reader, const char *path, uint64_t off, char *text, size_t size)
 {
-	return ask(reader, &(struct wish){ .path = path, .off = off, .fd = -1 }, text, size);
+	return ask(reader, &(struct wish){ READER_READ, path, off, -1 }, text, size);
 }
 
 ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t size)
 {
-	return ask(reader, &(struct wish){ .path = path, .is_link = true, .fd = -1 }, text, size);
+	return ask(reader, &(struct wish){ READER_LINK, path, 0, -1 }, text, size);
 }
 
 ssize_t reader_read_open(struct reader *reader, const char *path, int fd, char *text, size_t size)
 {
-	return ask(reader, &(struct wish){ .path = path, .fd = fd }, text, size);
+	return ask(reader, &(struct wish){ READER_READ_OPEN, path, 0, fd }, text, size);
+}
+
+int reader_open(struct reader *reader, const char *path)
+{
+	return (int)ask(reader, &(struct wish){ READER_OPEN, path, 0, -1 }, NULL, 0);
+}
+
+int reader_names(struct reader *reader, const char *path, system_name_fn *each, void *arg)
+{
+	char text[READER_TEXT_SIZE], *rest = text, *name;
+	ssize_t len = ask(reader, &(struct wish){ READER_NAMES, path, 0, -1 }, text, sizeof(text));
+	int r = len < 0 ? (int)len : 0;
+
+	while (r == 0 && (name = strsep(&rest, "\n")) && *name)
+		r = each(arg, name);
+	return r;
 }

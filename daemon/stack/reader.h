@@ -16,17 +16,19 @@
 #define READER_THREADS	 8
 #define READER_TEXT_SIZE 4096
 
+enum reader_task { READER_READ, READER_LINK, READER_READ_OPEN, READER_NAMES, READER_OPEN };
+
 /* A thread, and what it is asked for. */
 struct reader_thread {
 	struct reader *reader;
 	pthread_t thread;
 	enum { READER_IDLE, READER_ASKED, READER_DONE } state;
 	bool is_lost; /* it was given up; idle again when it is done */
+	enum reader_task task;
 	struct system_path path;
 	uint64_t off;
-	bool is_link;
-	int fd;	     /* to be read instead of `path`, or -1 */
-	ssize_t len; /* of text, or -errno */
+	int fd;	     /* for READER_READ_OPEN */
+	ssize_t len; /* of text, a descriptor, or -errno */
 	char text[READER_TEXT_SIZE];
 };
 
@@ -60,6 +62,15 @@ ssize_t reader_link(struct reader *reader, const char *path, char *text, size_t 
  * are tried while it is late.
  */
 ssize_t reader_read_open(struct reader *reader, const char *path, int fd, char *text, size_t size);
+
+/* Opens a file to be read. Returns a descriptor, which is the caller's, or -errno. */
+int reader_open(struct reader *reader, const char *path);
+
+/*
+ * Calls EACH with the names in a directory, as system_names() does; of a large directory with the
+ * first ones, as many as have room in READER_TEXT_SIZE.
+ */
+int reader_names(struct reader *reader, const char *path, system_name_fn *each, void *arg);
 
 /* Whether RESULT says that something hangs. */
 static inline bool reader_is_late(ssize_t result)
