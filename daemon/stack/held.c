@@ -83,7 +83,7 @@ static ssize_t read_wait(struct held *held, struct held_task *task, uint64_t run
 	return 0;
 }
 
-uint32_t held_look(struct held *held, bool with_sleepers, held_fn *each, void *arg)
+uint32_t held_look(struct held *held, bool with_others, held_fn *each, void *arg)
 {
 	uint32_t unread = 0;
 
@@ -97,8 +97,7 @@ uint32_t held_look(struct held *held, bool with_sleepers, held_fn *each, void *a
 			drop(held, i); /* it has ended */
 			continue;
 		}
-		if (!sight_read(&sight, text) ||
-		    (sight.state != 'D' && (sight.state != 'S' || !with_sleepers)))
+		if (!sight_read(&sight, text) || !strchr(with_others ? "DSR" : "D", sight.state))
 			continue;
 		r = read_wait(held, task, sight.runs);
 		unread += reader_is_late(r);

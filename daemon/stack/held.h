@@ -38,10 +38,10 @@ void held_destroy(struct held *held);
 void held_update(struct held *held, const struct stack *stack);
 
 /*
- * Calls EACH for every task that is held and in state D or, if WITH_SLEEPERS, S. Returns the number
- * of those that couldn't be read in time.
+ * Calls EACH for every task that is held and in state D or, if WITH_OTHERS, S or R: some of these
+ * wait for memory, or look for it. Returns the number of those that couldn't be read in time.
  */
 typedef void held_fn(void *arg, const struct held_task *task, const struct sight *sight);
-uint32_t held_look(struct held *held, bool with_sleepers, held_fn *each, void *arg);
+uint32_t held_look(struct held *held, bool with_others, held_fn *each, void *arg);
 
 #endif

@@ -402,6 +402,13 @@ static bool has_moved(const struct waiter *waiter, const struct sight *sight)
 	return !waiter->seen_ms || waiter->runs != sight->runs;
 }
 
+/* Whether who waits in one way still does in the other: there are two for memory, by turns. */
+static bool is_the_same(enum wait_kind one, enum wait_kind other)
+{
+	return one == other || ((one == WAIT_MEMORY || one == WAIT_RECLAIM) &&
+				(other == WAIT_MEMORY || other == WAIT_RECLAIM));
+}
+
 /* Notes what the task waits for. */
 static void set_wait(const struct waiters *waiters, struct waiter *waiter,
 		     const struct sight *sight, struct wait wait)
@@ -410,7 +417,7 @@ static void set_wait(const struct waiters *waiters, struct waiter *waiter,
 
 	if (is_new || wait.kind != waiter->wait.kind)
 		waiter->still_ms = waiters->now_ms;
-	if (wait.kind != waiter->wait.kind)
+	if (!is_the_same(wait.kind, waiter->wait.kind))
 		waiter->since_ms = waiters->now_ms;
 	if (is_new) {
 		waiter->is_called = false;
@@ -450,7 +457,7 @@ static void look_at(struct waiters *waiters, const struct sight *sight)
 		note(waiters, sight, wchan);
 }
 
-/* The same for a task that is held. Of those that sleep, only who waits for memory is noted. */
+/* The same for a task that is held. Of those not in state D, only who waits for memory is noted. */
 static void look_at_held(void *arg, const struct held_task *task, const struct sight *sight)
 {
 	struct waiters *waiters = arg;

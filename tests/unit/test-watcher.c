@@ -549,19 +549,25 @@ static void unblock_proc(void)
 /* The server waits for memory, with nothing but its files that are open already to tell of that. */
 static void goes_on_without_memory(void)
 {
-	/* state D, or S as in throttle_direct_reclaim() */
-	for (int i = 0; i < 2; i++) {
+	/* S as in throttle_direct_reclaim(), R when it looks for pages */
+	for (size_t i = 0; i < strlen("DSR"); i++) {
 		set_up_held(true);
 		block_proc();
 		held_counters(7, 4);
-		held_waits("DS"[i], "mempool_alloc", 3);
-		CHECK_STR(found(STALL_S),
+		for (unsigned second = 0; second < STALL_S; second++) {
+			/* by turns */
+			held_waits("DSR"[i], second % 2 ? "try_to_free_pages" : "mempool_alloc",
+				   3 + second);
+			CHECK_STR(found(0), "");
+		}
+		held_waits("DSR"[i], "mempool_alloc", 99);
+		CHECK_STR(found(0),
 			  "CYCLE for 5 s: swap /dev/loop0 -> loop0 -> fuse.server /mnt/with blank "
 			  "-> server(100) -> its task 101 (a) b) waits for memory (mempool_alloc) "
 			  "-> swap /dev/loop0");
 		CHECK(watcher->waiters.is_short);
 		/* it gets some, and serves */
-		held_waits('S', "io_cqring_wait", 4);
+		held_waits('S', "io_cqring_wait", 100);
 		held_counters(9, 4);
 		CHECK_STR(found(1), "");
 		unblock_proc();
