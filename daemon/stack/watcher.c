@@ -127,6 +127,8 @@ static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_st
 	pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * IDLE_SHARE));
 	if (may_be_stuck || watcher->waiters.count)
 		pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * STUCK_SHARE));
+	if (watcher->waiters.is_short) /* the time is what the kernel took to look for memory */
+		pause = LOOK_MIN_MS;
 	watcher->next_full_ms = now_ms + pause;
 	return r;
 }
