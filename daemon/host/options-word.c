@@ -260,7 +260,7 @@ static int set_number(const struct option *option, const char *value, void *fiel
 {
 	bool in_bytes = option->kind == KIND_PAGES || option->kind == KIND_BYTES;
 	const char *at = value;
-	uint64_t number;
+	uint64_t number = 0;
 	int r;
 
 	r = parse_digits(&at, &number);
