@@ -242,10 +242,9 @@ holders() {
 # umount_idle [OPTION...] DIR: umount(8) of what the case has let go of. A neighbour that looks at each
 # mount there is, as mkfs.xfs and df do, holds each for a moment.
 umount_idle() {
-	local said=""
-	is_unmounted() { said=$(LC_ALL=C umount "$@" 2>&1); }
-	wait_until 10 is_unmounted "$@" || fail "$said, held by: $(holders "${!#}")"
+	wait_until 10 try_umount "$@" || fail "$umount_said, held by: $(holders "${!#}")"
 }
+try_umount() { umount_said=$(LC_ALL=C umount "$@" 2>&1); }
 
 # unserve [MOUNTPOINT]
 unserve() {
