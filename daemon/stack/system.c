@@ -119,8 +119,24 @@ ssize_t system_read_at(const struct system *system, const char *path, uint64_t o
 		       size_t size)
 {
 	autoclose int fd = system_openat(system, path, O_RDONLY);
+	size_t at = 0;
+	int r = fd < 0 ? fd : 0;
 
-	return fd < 0 ? fd : system_read_open(fd, off, text, size);
+	/* not pread(2), which fusectl's files refuse */
+	if (off && r == 0 && lseek(fd, (off_t)off, SEEK_SET) < 0)
+		r = -errno;
+	while (r == 0 && at < size - 1) {
+		ssize_t len = read(fd, text + at, size - 1 - at);
+
+		if (len <= 0)
+			r = len < 0 && !at ? -errno : 1;
+		else
+			at += (size_t)len;
+	}
+	if (r < 0)
+		return r;
+	text[at] = '\0';
+	return (ssize_t)at;
 }
 
 int system_number(const struct system *system, const char *path, int64_t *ret_number)
