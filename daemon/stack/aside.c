@@ -22,15 +22,19 @@ int aside_start(pthread_t *ret_thread, void *(*run)(void *), void *arg)
 	return r;
 }
 
-void aside_condition(pthread_cond_t *condition)
+int aside_init(pthread_mutex_t *mutex, pthread_cond_t *condition)
 {
 	pthread_condattr_t monotonic;
+	int r = -pthread_mutex_init(mutex, NULL);
 
+	if (r < 0)
+		return r;
 	/* none of these can fail on Linux */
 	(void)pthread_condattr_init(&monotonic);
 	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(condition, &monotonic);
 	(void)pthread_condattr_destroy(&monotonic);
+	return 0;
 }
 
 struct timespec aside_end(int64_t ms)

@@ -10,8 +10,8 @@
 /* Starts a thread. It gets no signals: those are for the thread that waits. Returns 0 or -errno. */
 int aside_start(pthread_t *ret_thread, void *(*run)(void *), void *arg);
 
-/* Makes a condition for aside_wait(). */
-void aside_condition(pthread_cond_t *condition);
+/* Makes a mutex, and a condition for aside_wait(). Returns 0 or -errno. */
+int aside_init(pthread_mutex_t *mutex, pthread_cond_t *condition);
 
 /* The time in MS milliseconds. */
 struct timespec aside_end(int64_t ms);

@@ -53,18 +53,27 @@ static void close_file(struct flow *flow, struct place *place)
 	close_fd(&place->fd);
 }
 
-/* Reads the counters of PLACE into TEXT. Returns whether there are any. */
-static bool read_file(struct flow *flow, const struct stack *stack, const struct node *node,
+/* Opens the file of PLACE, and reads it into TEXT. Returns whether there is anything. */
+static bool open_file(struct flow *flow, const struct stack *stack, const struct node *node,
 		      struct place *place, char *text, size_t size)
 {
 	struct system_path path = file_of(node);
 
-	close_file(flow, place); /* its device is another now */
 	if (node->kind != NODE_DEVICE || flow->files == flow->files_max)
 		return reader_read(stack->reader, path.text, 0, text, size) > 0;
 	place->fd = reader_open(stack->reader, path.text);
 	flow->files += place->fd >= 0;
-	return place->fd >= 0 && system_read_open(place->fd, 0, text, size) > 0;
+	return place->fd >= 0 && system_read_open(place->fd, text, size) > 0;
+}
+
+/* Reads the counters of PLACE into TEXT. Returns whether there are any. */
+static bool read_file(struct flow *flow, const struct stack *stack, const struct node *node,
+		      struct place *place, bool may_open, char *text, size_t size)
+{
+	if (place->fd >= 0 && system_read_open(place->fd, text, size) > 0)
+		return true;
+	close_file(flow, place); /* of a device that is gone; its number may be another's now */
+	return may_open && open_file(flow, stack, node, place, text, size);
 }
 
 /* Of a device's line: reads, writes, discards and flushes done; requests under way. */
@@ -109,19 +118,17 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 		    int64_t now_ms, bool may_open)
 {
 	struct place *place = place_of(flow, node);
-	bool is_open = place && place->fd >= 0;
 	uint64_t under_way, done;
 	char text[256];
 
 	if (!place)
 		return false;
-	is_open = is_open && system_read_open(place->fd, 0, text, sizeof(text)) > 0;
-	if (is_open || (may_open && read_file(flow, stack, node, place, text, sizeof(text)))) {
+	if (read_file(flow, stack, node, place, may_open, text, sizeof(text))) {
 		if (node->kind == NODE_DEVICE ? parse_device(text, &under_way, &done)
 					      : parse_fuse(text, &under_way, &done))
 			set_counters(place, under_way, done, now_ms);
-	} else if (!may_open) {
-		place->seen_ms = place->seen_ms ? now_ms : 0;
+	} else if (!may_open && place->seen_ms) {
+		place->seen_ms = now_ms; /* it stays as it is */
 	}
 	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
 }

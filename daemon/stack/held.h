@@ -17,14 +17,14 @@
 struct held_task {
 	pid_t pid, tid;
 	int status_fd, stat_fd, stack_fd;
-	bool is_seen;	/* by the update that is under way */
-	unsigned flags; /* of the task, and what it waits for, as long as it doesn't run */
+	bool is_seen;  /* by the update that is under way */
+	uint64_t runs; /* when flags and wait were read, or 0; true until it runs again */
+	unsigned flags;
 	struct wait wait;
-	uint64_t runs; /* of that time, or 0 if these aren't known */
 };
 
 struct held {
-	struct reader *reader; /* no thread of it is lost by opening a file */
+	struct reader *reader; /* for files that are open: no thread of it waits to open one */
 	struct held_task task[HELD_MAX];
 	uint32_t count, max;
 	bool is_refused; /* stacks can't be read by this process */

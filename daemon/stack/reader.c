@@ -37,19 +37,19 @@ static ssize_t read_names(struct reader_thread *thread)
 }
 
 /* Does what THREAD is asked for. */
-static ssize_t do_task(struct reader_thread *thread)
+static ssize_t do_op(struct reader_thread *thread)
 {
 	const struct system *system = &thread->reader->system;
 	const char *path = thread->path.text;
 
-	switch (thread->task) {
+	switch (thread->op) {
 	case READER_READ:
 		return system_read_at(system, path, thread->off, thread->text,
 				      sizeof(thread->text));
 	case READER_LINK:
 		return system_link(system, path, thread->text, sizeof(thread->text));
 	case READER_READ_OPEN:
-		return system_read_open(thread->fd, 0, thread->text, sizeof(thread->text));
+		return system_read_open(thread->fd, thread->text, sizeof(thread->text));
 	case READER_NAMES:
 		return read_names(thread);
 	case READER_OPEN:
@@ -58,12 +58,13 @@ static ssize_t do_task(struct reader_thread *thread)
 	return -EINVAL;
 }
 
-/* Nobody waits for what THREAD has got. */
-static void drop_result(struct reader_thread *thread, ssize_t result)
+/* Nobody waits for RESULT, which may be a descriptor. */
+static void drop_result(const struct reader_thread *thread, ssize_t result)
 {
-	int fd = thread->task == READER_OPEN ? (int)result : -1;
+	int fd = (int)result;
 
-	close_fd(&fd);
+	if (thread->op == READER_OPEN)
+		close_fd(&fd);
 }
 
 static void *run(void *arg)
@@ -80,7 +81,7 @@ static void *run(void *arg)
 		if (reader->is_ending)
 			break;
 		(void)pthread_mutex_unlock(&reader->mutex);
-		len = do_task(thread);
+		len = do_op(thread);
 		(void)pthread_mutex_lock(&reader->mutex);
 		if (thread->is_lost)
 			drop_result(thread, len);
@@ -99,10 +100,9 @@ int reader_start(struct reader *reader, const struct system *system)
 
 	memset(reader, 0, sizeof(*reader));
 	reader->system = *system;
-	r = -pthread_mutex_init(&reader->mutex, NULL);
+	r = aside_init(&reader->mutex, &reader->changed);
 	if (r < 0)
 		return r;
-	aside_condition(&reader->changed);
 	for (; r == 0 && reader->threads < READER_THREADS; reader->threads += r == 0) {
 		struct reader_thread *thread = &reader->thread[reader->threads];
 
@@ -144,7 +144,7 @@ static size_t process_len(const char *path)
 
 /* What a thread is to do. */
 struct wish {
-	enum reader_task task;
+	enum reader_op op;
 	const char *path;
 	uint64_t off;
 	int fd;
@@ -154,7 +154,7 @@ struct wish {
 static bool hangs_like(const struct wish *wish, const char *path)
 {
 	/* a file that is open hangs for another reason than the lock of its process */
-	if (wish->task == READER_READ_OPEN)
+	if (wish->op == READER_READ_OPEN)
 		return strcmp(path, wish->path) == 0;
 	return strncmp(path, wish->path, process_len(wish->path)) == 0;
 }
@@ -201,7 +201,7 @@ static ssize_t ask(struct reader *reader, const struct wish *wish, char *text, s
 	(void)pthread_mutex_lock(&reader->mutex);
 	thread = thread_for(reader, wish, &len);
 	if (thread) {
-		thread->task = wish->task;
+		thread->op = wish->op;
 		thread->path = system_path("%s", wish->path);
 		thread->off = wish->off;
 		thread->fd = wish->fd;

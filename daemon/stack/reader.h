@@ -16,7 +16,7 @@
 #define READER_THREADS	 8
 #define READER_TEXT_SIZE 4096
 
-enum reader_task { READER_READ, READER_LINK, READER_READ_OPEN, READER_NAMES, READER_OPEN };
+enum reader_op { READER_READ, READER_LINK, READER_READ_OPEN, READER_NAMES, READER_OPEN };
 
 /* A thread, and what it is asked for. */
 struct reader_thread {
@@ -24,7 +24,7 @@ struct reader_thread {
 	pthread_t thread;
 	enum { READER_IDLE, READER_ASKED, READER_DONE } state;
 	bool is_lost; /* it was given up; idle again when it is done */
-	enum reader_task task;
+	enum reader_op op;
 	struct system_path path;
 	uint64_t off;
 	int fd;	     /* for READER_READ_OPEN */

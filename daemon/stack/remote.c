@@ -67,9 +67,8 @@ static void serve_from_target(struct stack *stack, uint32_t node, dev_t dev)
 				     "/sys/class/iscsi_connection/*/persistent_address");
 }
 
-/* The device of NVMe that is described. */
-struct namespace
-{
+/* The disk that is described. */
+struct disk {
 	struct stack *stack;
 	uint32_t node;
 	dev_t dev;
@@ -78,14 +77,14 @@ struct namespace
 /* A controller NAME below the device's link `device`; "." if that is the only one. */
 static int serve_from_controller(void *arg, const char *name)
 {
-	const struct namespace *namespace = arg;
-	const struct system *system = namespace->stack->system;
+	const struct disk *disk = arg;
+	const struct system *system = disk->stack->system;
 	char address[256], transport[16], *host;
 
-	if (system_read(system, PATH(DEVICE "device/%s/transport", OF(namespace->dev), name),
-			transport, sizeof(transport)) < 0 ||
+	if (system_read(system, PATH(DEVICE "device/%s/transport", OF(disk->dev), name), transport,
+			sizeof(transport)) < 0 ||
 	    strcmp(transport, "pcie") == 0 ||
-	    system_read(system, PATH(DEVICE "device/%s/address", OF(namespace->dev), name), address,
+	    system_read(system, PATH(DEVICE "device/%s/address", OF(disk->dev), name), address,
 			sizeof(address)) < 0)
 		return 0;
 	/* "traddr=ADDRESS,trsvcid=4420", in any order */
@@ -94,7 +93,7 @@ static int serve_from_controller(void *arg, const char *name)
 		return 0;
 	host += strlen("traddr=");
 	host[strcspn(host, ",")] = '\0';
-	stack_serve_remotely(namespace->stack, namespace->node, host, "nvme",
+	stack_serve_remotely(disk->stack, disk->node, host, "nvme",
 			     "the controller's /sys/.../address");
 	return 0;
 }
@@ -102,13 +101,13 @@ static int serve_from_controller(void *arg, const char *name)
 /* An NVMe namespace is a controller's, or a subsystem's, of which several controllers may be. */
 static void serve_from_controllers(struct stack *stack, uint32_t node, dev_t dev)
 {
-	struct namespace namespace = { .stack = stack, .node = node, .dev = dev };
+	struct disk disk = { .stack = stack, .node = node, .dev = dev };
 
 	if (strncmp(stack->graph.nodes[node].name, "nvme", strlen("nvme")) != 0)
 		return;
-	(void)serve_from_controller(&namespace, ".");
+	(void)serve_from_controller(&disk, ".");
 	(void)system_names(stack->system, PATH(DEVICE "device", OF(dev)), serve_from_controller,
-			   &namespace);
+			   &disk);
 }
 
 /* A device of Ceph: "MONITORS OPTIONS POOL IMAGE", as it was added. */

@@ -154,11 +154,8 @@ int sights_start(struct sights *sights, const struct system *system)
 
 	memset(sights, 0, sizeof(*sights));
 	sights->system = *system;
-	r = -pthread_mutex_init(&sights->mutex, NULL);
-	if (r < 0)
-		return r;
-	aside_condition(&sights->changed);
-	return aside_start(&sights->thread, run, sights);
+	r = aside_init(&sights->mutex, &sights->changed);
+	return r < 0 ? r : aside_start(&sights->thread, run, sights);
 }
 
 bool sights_stop(struct sights *sights)

@@ -96,13 +96,14 @@ ssize_t system_read(const struct system *system, const char *path, char *text, s
 	return len;
 }
 
-ssize_t system_read_open(int fd, uint64_t off, char *text, size_t size)
+/* Reads FD from its position on. What was read before an error counts. */
+static ssize_t read_on(int fd, char *text, size_t size)
 {
 	size_t at = 0;
 	int r = 0;
 
 	while (r == 0 && at < size - 1) {
-		ssize_t len = pread(fd, text + at, size - 1 - at, (off_t)(off + at));
+		ssize_t len = read(fd, text + at, size - 1 - at);
 
 		if (len <= 0)
 			r = len < 0 && !at ? -errno : 1;
@@ -119,24 +120,18 @@ ssize_t system_read_at(const struct system *system, const char *path, uint64_t o
 		       size_t size)
 {
 	autoclose int fd = system_openat(system, path, O_RDONLY);
-	size_t at = 0;
-	int r = fd < 0 ? fd : 0;
 
-	/* not pread(2), which fusectl's files refuse */
-	if (off && r == 0 && lseek(fd, (off_t)off, SEEK_SET) < 0)
-		r = -errno;
-	while (r == 0 && at < size - 1) {
-		ssize_t len = read(fd, text + at, size - 1 - at);
+	if (fd < 0)
+		return fd;
+	/* some files, such as those of fusectl, refuse that */
+	if (off && lseek(fd, (off_t)off, SEEK_SET) < 0)
+		return -errno;
+	return read_on(fd, text, size);
+}
 
-		if (len <= 0)
-			r = len < 0 && !at ? -errno : 1;
-		else
-			at += (size_t)len;
-	}
-	if (r < 0)
-		return r;
-	text[at] = '\0';
-	return (ssize_t)at;
+ssize_t system_read_open(int fd, char *text, size_t size)
+{
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_on(fd, text, size);
 }
 
 int system_number(const struct system *system, const char *path, int64_t *ret_number)

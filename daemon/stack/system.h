@@ -45,8 +45,8 @@ ssize_t system_read(const struct system *system, const char *path, char *text, s
 ssize_t system_read_at(const struct system *system, const char *path, uint64_t off, char *text,
 		       size_t size);
 
-/* The same for a file that is open as FD. */
-ssize_t system_read_open(int fd, uint64_t off, char *text, size_t size);
+/* The same from the beginning of a file that is open as FD. */
+ssize_t system_read_open(int fd, char *text, size_t size);
 
 /* Reads the decimal number at the beginning of a file. Returns 0, -EINVAL or -errno. */
 int system_number(const struct system *system, const char *path, int64_t *ret_number);

@@ -519,12 +519,18 @@ static int look_at_all(struct waiters *waiters)
 	return r;
 }
 
-bool waiters_may_open(const struct waiters *waiters)
+/* Opens a file, to see whether that takes too long. */
+static bool can_open(const struct waiters *waiters)
 {
 	char text[READER_TEXT_SIZE];
 
-	return !waiters->is_short && reader_read(waiters->stack->reader, "proc/self/status", 0,
-						 text, sizeof(text)) != -ETIMEDOUT;
+	return reader_read(waiters->stack->reader, "proc/self/status", 0, text, sizeof(text)) !=
+	       -ETIMEDOUT;
+}
+
+bool waiters_may_open(const struct waiters *waiters)
+{
+	return !waiters->is_short && can_open(waiters);
 }
 
 int waiters_look(struct waiters *waiters, int64_t now_ms)
@@ -536,8 +542,7 @@ int waiters_look(struct waiters *waiters, int64_t now_ms)
 	waiters->left_off = 0;
 	waiters->unread = held_look(&waiters->held, false, look_at_held, waiters);
 	r = look_at_all(waiters);
-	waiters->is_short = r == -ETIMEDOUT;
-	waiters->is_short = !waiters_may_open(waiters);
+	waiters->is_short = r == -ETIMEDOUT || !can_open(waiters);
 	if (waiters->is_short) {
 		waiters->unread += held_look(&waiters->held, true, look_at_held, waiters);
 	} else {

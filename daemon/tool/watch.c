@@ -168,8 +168,8 @@ static void report(struct watch *watch, int64_t now_ms)
 		tell_limits(&watch->watcher->waiters, chains->left_off);
 }
 
-/* Tells when only servers' tasks can be seen. What isn't seen then isn't over. */
-static void note_limits(struct watch *watch, int64_t now_ms)
+/* Tells when only servers' tasks can be seen. What isn't seen then goes on. */
+static void tell_shortage(struct watch *watch, int64_t now_ms)
 {
 	bool is_short = watch->watcher->waiters.is_short;
 
@@ -235,7 +235,7 @@ static int look(struct watch *watch)
 	/* not each time are all tasks looked at */
 	if (watch->watcher->chains.now_ms == now_ms) {
 		report(watch, now_ms);
-		note_limits(watch, now_ms);
+		tell_shortage(watch, now_ms);
 		watch->looked_ms = now_ms;
 	}
 	forget_old(watch, now_ms);
