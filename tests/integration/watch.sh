@@ -71,6 +71,28 @@ end_is stopped
 kill -CONT "$server"
 wait "$client"
 
+say "the same, with requests for which nobody waits in the kernel"
+fio --name=alone --directory="$mnt" --size=16m --rw=randwrite --bs=4k --ioengine=libaio --iodepth=16 --direct=1 \
+	--verify_state_save=0 --time_based --runtime=60 >"$scratch/fio" &
+client=$!
+keep_pid[$client]=1
+waiting=$(connection_dir "$mnt")/waiting
+has_requests() { (($(<"$waiting") > 0)); }
+# stop_with_requests: stopped between two requests, it goes on for a moment
+stop_with_requests() {
+	kill -STOP "$server"
+	has_requests || ! kill -CONT "$server"
+}
+wait_until 20 has_requests
+wait_until 20 stop_with_requests
+once "$CAISSON" --stall 3
+status_is 1
+says "hang for [3-9] s: .*$mnt -> caissond($server), which is stopped by a signal"
+end_is stopped
+kill -CONT "$server"
+kill -INT "$client"
+exits 128 wait "$client"
+
 say "a filesystem is frozen"
 thaw() { fsfreeze --unfreeze "$top" 2>"$scratch/thaw.err" || grep -q 'Invalid argument' "$scratch/thaw.err"; }
 fsfreeze --freeze "$top"
