@@ -138,6 +138,7 @@ static const struct waiter *culprit_of(const struct chains *chains, uint64_t pid
 		uint32_t back;
 
 		if ((uint64_t)waiter->pid != pid || !chain_waits_long(chains, waiter) ||
+		    (chains->waiters->is_short && !waiter->is_held) || /* it isn't seen now */
 		    (best && best->since_ms <= waiter->since_ms))
 			continue;
 		back = back_of(chains, waiter);

@@ -53,27 +53,31 @@ static void close_file(struct flow *flow, struct place *place)
 	close_fd(&place->fd);
 }
 
-/* Opens the file of PLACE, and reads it into TEXT. Returns whether there is anything. */
-static bool open_file(struct flow *flow, const struct stack *stack, const struct node *node,
-		      struct place *place, char *text, size_t size)
+/* Opens the file of PLACE, and reads it into TEXT. Returns its length or -errno. */
+static ssize_t open_file(struct flow *flow, const struct stack *stack, const struct node *node,
+			 struct place *place, char *text, size_t size)
 {
 	struct system_path path = file_of(node);
 
 	if (node->kind != NODE_DEVICE || flow->files == flow->files_max)
-		return reader_read(stack->reader, path.text, 0, text, size) > 0;
+		return reader_read(stack->reader, path.text, 0, text, size);
 	place->fd = reader_open(stack->reader, path.text);
-	flow->files += place->fd >= 0;
-	return place->fd >= 0 && system_read_open(place->fd, text, size) > 0;
+	if (place->fd < 0)
+		return place->fd;
+	flow->files++;
+	return system_read_open(place->fd, text, size);
 }
 
-/* Reads the counters of PLACE into TEXT. Returns whether there are any. */
-static bool read_file(struct flow *flow, const struct stack *stack, const struct node *node,
-		      struct place *place, bool may_open, char *text, size_t size)
+/* The counters of PLACE as TEXT. Returns their length or -errno: -ETIMEDOUT without MAY_OPEN. */
+static ssize_t read_file(struct flow *flow, const struct stack *stack, const struct node *node,
+			 struct place *place, bool may_open, char *text, size_t size)
 {
-	if (place->fd >= 0 && system_read_open(place->fd, text, size) > 0)
-		return true;
+	ssize_t len = place->fd < 0 ? 0 : system_read_open(place->fd, text, size);
+
+	if (len > 0)
+		return len;
 	close_file(flow, place); /* of a device that is gone; its number may be another's now */
-	return may_open && open_file(flow, stack, node, place, text, size);
+	return may_open ? open_file(flow, stack, node, place, text, size) : -ETIMEDOUT;
 }
 
 /* Of a device's line: reads, writes, discards and flushes done; requests under way. */
@@ -114,22 +118,31 @@ static void set_counters(struct place *place, uint64_t under_way, uint64_t done,
 	place->seen_ms = now_ms;
 }
 
+/* The counters of PLACE can't be read now. Nobody knows whether its device gets on. */
+static void keep(struct place *place, int64_t now_ms)
+{
+	if (place->seen_ms)
+		place->seen_ms = now_ms;
+	if (place->kind == NODE_DEVICE)
+		place->since_ms = 0;
+}
+
 static bool look_at(struct flow *flow, const struct stack *stack, const struct node *node,
 		    int64_t now_ms, bool may_open)
 {
 	struct place *place = place_of(flow, node);
 	uint64_t under_way, done;
 	char text[256];
+	ssize_t len;
 
 	if (!place)
 		return false;
-	if (read_file(flow, stack, node, place, may_open, text, sizeof(text))) {
-		if (node->kind == NODE_DEVICE ? parse_device(text, &under_way, &done)
-					      : parse_fuse(text, &under_way, &done))
-			set_counters(place, under_way, done, now_ms);
-	} else if (!may_open && place->seen_ms) {
-		place->seen_ms = now_ms; /* it stays as it is */
-	}
+	len = read_file(flow, stack, node, place, may_open, text, sizeof(text));
+	if (len > 0 && (node->kind == NODE_DEVICE ? parse_device(text, &under_way, &done)
+						  : parse_fuse(text, &under_way, &done)))
+		set_counters(place, under_way, done, now_ms);
+	else if (reader_is_late(len))
+		keep(place, now_ms);
 	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
 }
 

@@ -170,7 +170,7 @@ static int add(struct held *held, const struct stack *stack, pid_t pid, pid_t ti
 	if (held->is_refused || held->count == held->max)
 		return 0;
 	r = open_files(held, stack, &task);
-	held->is_refused = r == -EACCES || r == -EPERM;
+	held->is_refused = r == -EACCES; /* of stacks; other errors are of one process */
 	if (r == 0)
 		held->task[held->count++] = task;
 	else

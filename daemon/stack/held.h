@@ -24,7 +24,7 @@ struct held_task {
 };
 
 struct held {
-	struct reader *reader; /* for files that are open: no thread of it waits to open one */
+	struct reader *reader; /* for files that are open; one thread may be the probe's */
 	struct held_task task[HELD_MAX];
 	uint32_t count, max;
 	bool is_refused; /* stacks can't be read by this process */

@@ -21,7 +21,7 @@ static uint64_t other_than_ours(const struct stack *stack, const char *link)
 	uint64_t number = number_of(link);
 	char own[64] = "";
 
-	(void)reader_link(stack->reader, "proc/self/ns/mnt", own, sizeof(own));
+	(void)system_link(stack->system, "proc/self/ns/mnt", own, sizeof(own));
 	return number == number_of(own) ? 0 : number;
 }
 

@@ -9,8 +9,10 @@
 
 #include "stack/aside.h"
 
+/* A look is given up after a second in which no file was read, or four in which few were. */
 #define PROGRESS_MS 1000
-#define LOOK_MS	    4000
+#define SLOW_MAX    4
+#define FEW	    100
 
 /* The text after KEY, which begins a line of TEXT; or "". */
 static const char *value_of(const char *text, const char *key)
@@ -196,13 +198,14 @@ static int await(struct sights *sights)
 {
 	struct timespec end = aside_end(PROGRESS_MS);
 	uint64_t reads = sights->reads;
-	int r = 0;
 
-	for (int ms = 0; sights->state == SIGHTS_LOOKING && ms < LOOK_MS;) {
-		r = aside_wait(&sights->changed, &sights->mutex, &end);
-		if (r != -ETIMEDOUT)
+	for (int slow = 0; sights->state == SIGHTS_LOOKING && slow < SLOW_MAX;) {
+		if (aside_wait(&sights->changed, &sights->mutex, &end) != -ETIMEDOUT)
 			continue;
-		ms += sights->reads == reads ? LOOK_MS : PROGRESS_MS;
+		if (sights->reads == reads)
+			slow = SLOW_MAX;
+		else
+			slow += sights->reads - reads < FEW;
 		reads = sights->reads;
 		end = aside_end(PROGRESS_MS);
 	}

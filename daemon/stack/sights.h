@@ -55,8 +55,8 @@ bool sights_stop(struct sights *sights);
 bool sights_begin(struct sights *sights, bool with_sleepers);
 
 /*
- * Makes the next of them `sight`. Returns their number; 0: there are no more; -ETIMEDOUT: no file
- * could be read for a second, or not all within four, and the look is given up; or -errno.
+ * Makes the next of them `sight`. Returns their number; 0: there are no more; -ETIMEDOUT: files
+ * are read too slowly, and the look is given up; or -errno.
  */
 int sights_next(struct sights *sights);
 

@@ -106,17 +106,22 @@ const struct mount *stack_mount(const struct stack *stack, uint32_t id)
 	return NULL;
 }
 
-const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd)
+const struct mount *stack_mount_of_fdinfo(const struct stack *stack, const char *text)
 {
-	char text[512], *at; /* mnt_id is one of the first lines */
+	const char *at = strstr(text, "mnt_id:");
 	uint32_t id = 0;
 
-	if (reader_read(stack->reader, PATH("proc/%d/fdinfo/%s", pid, fd), 0, text, sizeof(text)) <
-	    0)
-		return NULL;
-	at = strstr(text, "mnt_id:");
 	(void)sscanf(at ? at : "", "mnt_id: %u", &id);
 	return stack_mount(stack, id);
+}
+
+const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd)
+{
+	char text[512]; /* mnt_id is one of the first lines */
+
+	if (system_read(stack->system, PATH("proc/%d/fdinfo/%s", pid, fd), text, sizeof(text)) < 0)
+		return NULL;
+	return stack_mount_of_fdinfo(stack, text);
 }
 
 /* Whether PATH is POINT or below it. */

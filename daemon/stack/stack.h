@@ -87,6 +87,9 @@ uint32_t stack_filesystem_of(const struct stack *stack, const char *path);
  */
 const struct mount *stack_mount_of_fd(const struct stack *stack, pid_t pid, const char *fd);
 
+/* The same by TEXT, the beginning of that descriptor's fdinfo. */
+const struct mount *stack_mount_of_fdinfo(const struct stack *stack, const char *text);
+
 /* The mount with ID, or NULL. */
 const struct mount *stack_mount(const struct stack *stack, uint32_t id);
 

@@ -96,14 +96,15 @@ ssize_t system_read(const struct system *system, const char *path, char *text, s
 	return len;
 }
 
-/* Reads FD from its position on. What was read before an error counts. */
-static ssize_t read_on(int fd, char *text, size_t size)
+/* Reads FD from OFF on, or from its position if OFF is -1. What was read before an error counts. */
+static ssize_t read_on(int fd, off_t off, char *text, size_t size)
 {
 	size_t at = 0;
 	int r = 0;
 
 	while (r == 0 && at < size - 1) {
-		ssize_t len = read(fd, text + at, size - 1 - at);
+		ssize_t len = off < 0 ? read(fd, text + at, size - 1 - at)
+				      : pread(fd, text + at, size - 1 - at, off + (off_t)at);
 
 		if (len <= 0)
 			r = len < 0 && !at ? -errno : 1;
@@ -123,15 +124,13 @@ ssize_t system_read_at(const struct system *system, const char *path, uint64_t o
 
 	if (fd < 0)
 		return fd;
-	/* some files, such as those of fusectl, refuse that */
-	if (off && lseek(fd, (off_t)off, SEEK_SET) < 0)
-		return -errno;
-	return read_on(fd, text, size);
+	/* some files, such as those of fusectl, have no positions */
+	return read_on(fd, off ? (off_t)off : -1, text, size);
 }
 
 ssize_t system_read_open(int fd, char *text, size_t size)
 {
-	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : read_on(fd, text, size);
+	return read_on(fd, 0, text, size);
 }
 
 int system_number(const struct system *system, const char *path, int64_t *ret_number)

@@ -172,7 +172,7 @@ static uint32_t place_of_worker(const struct stack *stack, const char *comm)
 /* The filesystem or device that descriptor FD of the process is of. */
 static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, int fd)
 {
-	char link[PATH_MAX], name[16];
+	char link[PATH_MAX], fdinfo[512];
 	const struct mount *mount;
 	uint32_t device;
 
@@ -182,8 +182,10 @@ static uint32_t place_of_fd(struct stack *stack, const struct waiter *waiter, in
 	device = stack_device_named(stack, link);
 	if (device != GRAPH_NONE)
 		return device;
-	(void)snprintf(name, sizeof(name), "%d", fd);
-	mount = stack_mount_of_fd(stack, waiter->pid, name);
+	if (reader_read(stack->reader, PATH("proc/%d/fdinfo/%d", waiter->pid, fd), 0, fdinfo,
+			sizeof(fdinfo)) < 0)
+		return GRAPH_NONE;
+	mount = stack_mount_of_fdinfo(stack, fdinfo);
 	return mount ? mount->filesystem : GRAPH_NONE;
 }
 
@@ -387,11 +389,15 @@ static struct wait read_wait(struct waiters *waiters, struct waiter *waiter, con
 static void read_call(struct waiters *waiters, struct waiter *waiter)
 {
 	char text[256];
+	ssize_t len;
 
 	waiter->call = -1;
 	waiter->is_called = true;
-	if (!waiter_is_of_kernel(waiter) &&
-	    read_of(waiters, waiter, "syscall", text, sizeof(text)) > 0)
+	if (waiter_is_of_kernel(waiter))
+		return;
+	len = read_of(waiters, waiter, "syscall", text, sizeof(text));
+	waiter->is_called = !reader_is_late(len);
+	if (len > 0)
 		(void)sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64, &waiter->call,
 			     &waiter->arguments[0], &waiter->arguments[1], &waiter->arguments[2]);
 }
@@ -417,7 +423,9 @@ static void set_wait(const struct waiters *waiters, struct waiter *waiter,
 
 	if (is_new || wait.kind != waiter->wait.kind)
 		waiter->still_ms = waiters->now_ms;
-	if (!is_the_same(wait.kind, waiter->wait.kind))
+	/* what a task did while it wasn't seen isn't known */
+	if (!is_the_same(wait.kind, waiter->wait.kind) ||
+	    (is_new && waiters->was_short && !waiter->is_held))
 		waiter->since_ms = waiters->now_ms;
 	if (is_new) {
 		waiter->is_called = false;
@@ -491,15 +499,20 @@ static void place_new(struct waiters *waiters)
 	}
 }
 
-/* A look may miss a task that wakes up for a moment: two looks don't. */
-static void forget_old(struct waiters *waiters, int64_t last_ms, int64_t last_full_ms)
+/*
+ * A look may miss a task that wakes up for a moment: two looks don't. Tasks that can't be seen are
+ * kept, until they can.
+ */
+static void forget_old(struct waiters *waiters, int64_t last_ms)
 {
+	int64_t since_ms = waiters->was_short ? waiters->now_ms : last_ms;
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < waiters->count; i++) {
 		const struct waiter *waiter = &waiters->waiter[i];
 
-		if (waiter->seen_ms >= (waiter->is_held ? last_ms : last_full_ms))
+		if (waiter->seen_ms >= (waiter->is_held ? last_ms : since_ms) ||
+		    (waiters->is_short && !waiter->is_held))
 			waiters->waiter[kept++] = *waiter;
 	}
 	waiters->count = kept;
@@ -519,13 +532,16 @@ static int look_at_all(struct waiters *waiters)
 	return r;
 }
 
-/* Opens a file, to see whether that takes too long. */
+/*
+ * Opens a file, to see whether that takes too long: by the reader of the tasks that are held, which
+ * isn't used otherwise now and so has a thread for it.
+ */
 static bool can_open(const struct waiters *waiters)
 {
 	char text[READER_TEXT_SIZE];
 
-	return reader_read(waiters->stack->reader, "proc/self/status", 0, text, sizeof(text)) !=
-	       -ETIMEDOUT;
+	return !reader_is_late(
+		reader_read(waiters->held.reader, "proc/self/status", 0, text, sizeof(text)));
 }
 
 bool waiters_may_open(const struct waiters *waiters)
@@ -535,22 +551,22 @@ bool waiters_may_open(const struct waiters *waiters)
 
 int waiters_look(struct waiters *waiters, int64_t now_ms)
 {
-	int64_t last_ms = waiters->now_ms, last_full_ms = waiters->full_ms;
+	int64_t last_ms = waiters->now_ms;
 	int r;
 
 	waiters->now_ms = now_ms;
 	waiters->left_off = 0;
+	waiters->was_short = waiters->is_short;
 	waiters->unread = held_look(&waiters->held, false, look_at_held, waiters);
 	r = look_at_all(waiters);
 	waiters->is_short = r == -ETIMEDOUT || !can_open(waiters);
 	if (waiters->is_short) {
 		waiters->unread += held_look(&waiters->held, true, look_at_held, waiters);
 	} else {
-		waiters->full_ms = now_ms;
 		place_new(waiters);
 		held_update(&waiters->held, waiters->stack);
 	}
-	forget_old(waiters, last_ms, last_full_ms);
+	forget_old(waiters, last_ms);
 	return waiters->is_short ? 0 : r;
 }
 

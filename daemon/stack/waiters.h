@@ -48,7 +48,7 @@ struct waiters {
 	bool with_sleepers; /* tasks in state S are looked at, too: some wait for FUSE */
 	bool is_short;	    /* the last look saw only what is held: files can't be opened */
 	int64_t now_ms;	    /* of the look that is under way */
-	int64_t full_ms;    /* of the last one that saw all tasks */
+	bool was_short;	    /* the same of the look before */
 	struct sights *sights;
 	struct held held;
 };

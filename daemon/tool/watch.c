@@ -52,6 +52,7 @@ struct report {
 	int64_t told_ms; /* how long it had lasted then */
 	int64_t seen_ms; /* when it was last seen */
 	uint32_t looks;	 /* in a row that have seen it */
+	bool is_short;	 /* the last of these saw only servers */
 };
 
 struct watch {
@@ -156,6 +157,7 @@ static void report(struct watch *watch, int64_t now_ms)
 			continue;
 		report->looks = report->seen_ms == watch->looked_ms ? report->looks + 1 : 1;
 		report->seen_ms = now_ms;
+		report->is_short = watch->watcher->waiters.is_short;
 		if (report->looks < looks_for(chain->end) ||
 		    (report->told_ms && chain->for_ms < 2 * report->told_ms))
 			continue;
@@ -180,8 +182,10 @@ static void tell_shortage(struct watch *watch, int64_t now_ms)
 	if (!is_short && watch->was_short)
 		log_info("watch: read /proc: all tasks are seen again");
 	watch->was_short = is_short;
-	for (uint32_t i = 0; is_short && i < watch->count; i++)
-		watch->reports[i].seen_ms = now_ms;
+	for (uint32_t i = 0; is_short && i < watch->count; i++) {
+		if (!watch->reports[i].is_short)
+			watch->reports[i].seen_ms = now_ms;
+	}
 }
 
 /* Forgets what is over. It may come again in a moment, and isn't reported twice then. */

@@ -91,6 +91,7 @@ static void closes_what_comes_too_late(void)
 int main(void)
 {
 	make_machine();
+	set_up();
 	CHECK_EQ(reader_start(&reader, &machine.system), 0);
 	RUN(does_as_it_is_told);
 	RUN(names_what_has_room);
