@@ -59,7 +59,8 @@ static void append_node(const struct chains *chains, uint32_t index, char *text,
 /* A task after its process. */
 static void append_waiter(const struct waiter *waiter, char *text, size_t size)
 {
-	append(text, size, "its task %d (%s) %s (%s)", waiter->tid, waiter->comm,
+	append(text, size, "its %s %d (%s) %s (%s)",
+	       waiter_is_of_kernel(waiter) ? "worker" : "task", waiter->tid, waiter->comm,
 	       wait_text(waiter->wait.kind), *waiter->wait.where ? waiter->wait.where : "?");
 }
 

@@ -127,8 +127,22 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 	return GRAPH_NONE;
 }
 
-/* The task of process PID that waits for something above, with what that is; or NULL. */
-static const struct waiter *culprit_of(const struct chains *chains, uint64_t pid,
+static bool waits_for_memory(const struct waiter *waiter)
+{
+	return waiter->wait.kind == WAIT_MEMORY || waiter->wait.kind == WAIT_RECLAIM;
+}
+
+/* Whether WAITER is a task of NODE, a process; or a worker of NODE, a device, that wants memory. */
+static bool is_task_of(const struct chains *chains, const struct waiter *waiter, uint32_t node)
+{
+	if (node_at(chains, node)->kind == NODE_PROCESS)
+		return (uint64_t)waiter->pid == node_at(chains, node)->number;
+	return waiter_is_of_kernel(waiter) && waits_for_memory(waiter) &&
+	       waiter_device(chains->stack, waiter) == node;
+}
+
+/* The task of NODE that waits for something above, with what that is; or NULL. */
+static const struct waiter *culprit_of(const struct chains *chains, uint32_t node,
 				       uint32_t *ret_back)
 {
 	const struct waiter *best = NULL;
@@ -137,7 +151,7 @@ static const struct waiter *culprit_of(const struct chains *chains, uint64_t pid
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 		uint32_t back;
 
-		if ((uint64_t)waiter->pid != pid || !chain_waits_long(chains, waiter) ||
+		if (!chain_waits_long(chains, waiter) || !is_task_of(chains, waiter, node) ||
 		    (chains->waiters->is_short && !waiter->is_held) || /* it isn't seen now */
 		    (best && best->since_ms <= waiter->since_ms))
 			continue;
@@ -151,8 +165,8 @@ static const struct waiter *culprit_of(const struct chains *chains, uint64_t pid
 }
 
 /*
- * Pushes the way down from FROM to the process TO, of nodes that `above` marks. The depth of the
- * recursion is at most the number of nodes of a chain. Returns false if there is none.
+ * Pushes the way down from FROM to TO, of nodes that `above` marks. The depth of the recursion is
+ * at most the number of nodes of a chain. Returns false if there is none.
  */
 static bool push_way(const struct chains *chains, struct chain *chain, uint32_t from, uint32_t to)
 {
@@ -172,36 +186,54 @@ static bool push_way(const struct chains *chains, struct chain *chain, uint32_t 
 	return false;
 }
 
-/* Marks what the process serves, and all that is above that. Returns whether it serves anything. */
-static bool mark_above(const struct chains *chains, uint32_t process)
+/*
+ * Marks NODE, if it is a device, or what it serves, if it is a process; and all that is above that.
+ * Returns whether there is anything.
+ */
+static bool mark_above(const struct chains *chains, uint32_t node)
 {
 	const struct graph *graph = &chains->stack->graph;
-	bool serves = false;
+	bool is_any = graph->nodes[node].kind == NODE_DEVICE;
 
 	memset(chains->above, 0, graph->node_count);
-	graph_each_upper (graph, process, edge) {
+	if (is_any)
+		graph_mark_upper(graph, node, chains->above);
+	graph_each_upper (graph, node, edge) {
 		if (edge->kind != EDGE_SERVED)
 			continue;
-		serves = true;
+		is_any = true;
 		graph_mark_upper(graph, edge->upper, chains->above);
 	}
-	return serves;
+	return is_any;
 }
 
-static void look_for_cycle(struct chains *chains, uint32_t process)
+/*
+ * Since when nothing gets on at NODE, a device; or above it, if it is a process of which CULPRIT is
+ * a task.
+ */
+static int64_t hangs_since(const struct chains *chains, uint32_t node, const struct waiter *culprit)
+{
+	bool is_device = node_at(chains, node)->kind == NODE_DEVICE;
+	uint32_t stuck = is_device ? node : chain_most_stuck(chains, chains->above);
+	int64_t since = stuck == GRAPH_NONE ? culprit->still_ms : chain_stuck_since(chains, stuck);
+
+	return since ? since : chains->now_ms;
+}
+
+/* Looks for a cycle through NODE: a process and a task of it, or a device and its worker. */
+static void look_for_cycle(struct chains *chains, uint32_t node)
 {
 	const struct waiter *culprit, *client;
-	uint32_t back, stuck, top;
+	uint32_t back, top;
 	struct chain *chain;
 	int64_t since;
 
-	if (!mark_above(chains, process))
+	if (!mark_above(chains, node))
 		return;
-	culprit = culprit_of(chains, node_at(chains, process)->number, &back);
+	culprit = culprit_of(chains, node, &back);
 	if (!culprit)
 		return;
-	stuck = chain_most_stuck(chains, chains->above);
-	since = stuck == GRAPH_NONE ? culprit->still_ms : chain_stuck_since(chains, stuck);
+	since = hangs_since(chains, node, culprit);
 	if (chains->now_ms - since < chains->stall_ms)
 		return;
 	chain = add_chain(chains);
@@ -212,8 +244,8 @@ static void look_for_cycle(struct chains *chains, uint32_t process)
 		push_waiter(chain, client);
 	top = client ? client->place : back;
 	memset(chains->seen, 0, chains->stack->graph.node_count);
-	if (!push_way(chains, chain, top, process))
-		push_node(chain, process);
+	if (!push_way(chains, chain, top, node))
+		push_node(chain, node);
 	push_waiter(chain, culprit);
 	chain->end = END_CYCLE;
 	chain->back = back;
@@ -484,6 +516,25 @@ static bool is_told(const struct chains *chains, uint32_t node)
 	return false;
 }
 
+/* Whether a cycle is told that is below NODE. `seen` is overwritten. */
+static bool is_cycle_told_below(const struct chains *chains, uint32_t node)
+{
+	memset(chains->seen, 0, chains->stack->graph.node_count);
+	graph_mark_lower(&chains->stack->graph, node, chains->seen);
+	for (uint32_t i = 0; i < chains->count; i++) {
+		const struct chain *chain = &chains->chain[i];
+		uint32_t last = chain->count - 1;
+
+		if (chain->end != END_CYCLE)
+			continue;
+		if (chain->hops[last].waiter) /* a task of the node before it */
+			last--;
+		if (chains->seen[chain->hops[last].node])
+			return true;
+	}
+	return false;
+}
+
 /* Whether WAITER, its process or what it waits for is in such a chain. */
 static bool is_waiter_told(const struct chains *chains, const struct waiter *waiter)
 {
@@ -556,6 +607,22 @@ static void tell_waiter(struct chains *chains, const struct waiter *waiter)
 	chain->end = waiter->wait.kind == WAIT_FREEZE ? END_THAW : END_TASK;
 }
 
+/* Cycles of devices whose workers wait for memory. */
+static void look_at_workers(struct chains *chains)
+{
+	for (uint32_t i = 0; i < chains->waiters->count; i++) {
+		const struct waiter *waiter = &chains->waiters->waiter[i];
+		uint32_t device;
+
+		if (!waiter_is_of_kernel(waiter) || !waits_for_memory(waiter) ||
+		    !chain_waits_long(chains, waiter))
+			continue;
+		device = waiter_device(chains->stack, waiter);
+		if (device != GRAPH_NONE && !is_told(chains, device))
+			look_for_cycle(chains, device);
+	}
+}
+
 void chains_find(struct chains *chains)
 {
 	const struct graph *graph = &chains->stack->graph;
@@ -565,11 +632,13 @@ void chains_find(struct chains *chains)
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);
 	}
+	look_at_workers(chains);
 	/* the rest opens files of /proc */
 	if (chains->waiters->is_short)
 		return;
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (chain_is_stuck(chains, i) && !is_told(chains, i))
+		if (chain_is_stuck(chains, i) && !is_told(chains, i) &&
+		    !is_cycle_told_below(chains, i))
 			tell_place(chains, i, chain_stuck_since(chains, i));
 	}
 	for (uint32_t i = 0; i < graph->node_count; i++) {

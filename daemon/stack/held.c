@@ -9,12 +9,10 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 
-int held_create(struct held *held, const struct system *system, uint32_t max)
+static int start_reader(struct held *held, const struct system *system)
 {
 	int r;
 
-	held->count = 0;
-	held->max = MIN(max, HELD_MAX);
 	held->reader = calloc(1, sizeof(*held->reader));
 	if (!held->reader)
 		return -ENOMEM;
@@ -24,6 +22,14 @@ int held_create(struct held *held, const struct system *system, uint32_t max)
 		held->reader = NULL;
 	}
 	return r;
+}
+
+int held_create(struct held *held, const struct stack *stack, uint32_t max)
+{
+	held->count = 0;
+	held->max = MIN(max, HELD_MAX);
+	held->below = calloc(stack->graph.node_max, 1);
+	return held->below ? start_reader(held, stack->system) : -ENOMEM;
 }
 
 static void close_files(struct held_task *task)
@@ -41,6 +47,8 @@ static void drop(struct held *held, uint32_t index)
 
 void held_destroy(struct held *held)
 {
+	free(held->below);
+	held->below = NULL;
 	/* a thread that hangs reads a file that is open */
 	if (!held->reader || !reader_stop(held->reader))
 		return;
@@ -178,16 +186,22 @@ static int add(struct held *held, const struct stack *stack, pid_t pid, pid_t ti
 	return reader_is_late(r) ? (int)r : 0;
 }
 
+/* Returns 0, or -errno if it takes too long. */
+static int hold(struct held *held, const struct stack *stack, pid_t pid, pid_t tid)
+{
+	struct held_task *known = find(held, pid, tid);
+
+	if (!known)
+		return add(held, stack, pid, tid);
+	known->is_seen = true;
+	return 0;
+}
+
 static int look_at_task(void *arg, const char *name)
 {
 	struct update *update = arg;
-	struct held_task *known = find(update->held, update->pid, atoi(name));
-	int r = 0;
+	int r = hold(update->held, update->stack, update->pid, atoi(name));
 
-	if (known)
-		known->is_seen = true;
-	else
-		r = add(update->held, update->stack, update->pid, atoi(name));
 	if (r == 0 && ++update->count >= update->held->max / 4)
 		r = 1;
 	return r;
@@ -200,10 +214,43 @@ static void keep(struct held *held, pid_t pid)
 		held->task[i].is_seen |= held->task[i].pid == pid;
 }
 
-void held_update(struct held *held, const struct stack *stack)
+/* Whether workers of the kernel write what is swapped out. */
+static bool swaps_by_workers(const struct held *held, const struct graph *graph)
+{
+	memset(held->below, 0, graph->node_count);
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (graph->nodes[i].kind == NODE_SWAP)
+			graph_mark_lower(graph, i, held->below);
+	}
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		const struct node *node = &graph->nodes[i];
+
+		if (held->below[i] && node->kind == NODE_DEVICE &&
+		    (strcmp(node->type, "loop") == 0 || strcmp(node->type, "zloop") == 0))
+			return true;
+	}
+	return false;
+}
+
+static void hold_workers(struct held *held, const struct stack *stack, const struct sights *sights)
+{
+	uint32_t count = MIN(sights->workers, held->max / 4);
+	int r = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (r == 0)
+			r = hold(held, stack, sights->worker[i], sights->worker[i]);
+		if (r < 0)
+			keep(held, sights->worker[i]);
+	}
+}
+
+void held_update(struct held *held, const struct stack *stack, const struct sights *sights)
 {
 	for (uint32_t i = 0; i < held->count; i++)
 		held->task[i].is_seen = false;
+	if (swaps_by_workers(held, &stack->graph))
+		hold_workers(held, stack, sights);
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
 		const struct node *node = &stack->graph.nodes[i];
 		struct update update = { .held = held, .stack = stack, .pid = (pid_t)node->number };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tasks of the servers of a stack, with files of theirs that stay open: what these tasks wait
- * for can be told when there is no memory for another open file. One thread uses it.
+ * The tasks of the servers of a stack and, if swap is on a loop device, workers of the kernel; with
+ * files of theirs that stay open: what these tasks wait for can be told when there is no memory for
+ * another open file. One thread uses it.
  */
 #ifndef CAISSON_HELD_H
 #define CAISSON_HELD_H
@@ -28,14 +29,21 @@ struct held {
 	struct held_task task[HELD_MAX];
 	uint32_t count, max;
 	bool is_refused; /* stacks can't be read by this process */
+	uint8_t *below;	 /* room for a byte for each of the stack's nodes */
 };
 
-/* Holds at most MAX tasks, a quarter of them of a process. Returns 0 or -errno. Starts threads. */
-int held_create(struct held *held, const struct system *system, uint32_t max);
+/*
+ * Holds at most MAX tasks of STACK, a quarter of them of a process, or workers. Starts threads.
+ * Returns 0 or -errno.
+ */
+int held_create(struct held *held, const struct stack *stack, uint32_t max);
 void held_destroy(struct held *held);
 
-/* Holds the tasks that STACK's servers have now. */
-void held_update(struct held *held, const struct stack *stack);
+/*
+ * Holds the tasks that STACK's servers have now and, if swap is on a loop device or zloop, the
+ * workers that SIGHTS has seen. SIGHTS must have seen all.
+ */
+void held_update(struct held *held, const struct stack *stack, const struct sights *sights);
 
 /*
  * Calls EACH for every task that is held and in state D or, if WITH_OTHERS, S or R: some of these

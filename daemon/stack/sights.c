@@ -101,6 +101,21 @@ static int look_at_task(void *arg, const char *name)
 	return goes_on(sights) ? 0 : -EINTR;
 }
 
+/* Whether SIGHT is by its name a worker for any CPU: these do the I/O of loop devices and zloop. */
+static bool is_worker(const struct sight *sight)
+{
+	return strncmp(sight->comm, "kworker/u", strlen("kworker/u")) == 0;
+}
+
+/* Without room, one that does such I/O, or was at it last, is noted instead of another. */
+static void add_worker(struct sights *sights, const struct sight *sight)
+{
+	if (sights->workers < SIGHTS_WORKERS_MAX)
+		sights->worker[sights->workers++] = sight->tid;
+	else if (strstr(sight->comm, "loop"))
+		sights->worker[sight->tid % SIGHTS_WORKERS_MAX] = sight->tid;
+}
+
 static int look_at_process(void *arg, const char *name)
 {
 	struct sights *sights = arg;
@@ -110,6 +125,8 @@ static int look_at_process(void *arg, const char *name)
 	if (sights->pid <= 0 || sights->pid == getpid() ||
 	    !see(sights, PATH("proc/%d/status", sights->pid), &sight))
 		return 0;
+	if (is_worker(&sight))
+		add_worker(sights, &sight);
 	if (sight.threads == 1)
 		add(sights, &sight);
 	else /* it may end meanwhile */
@@ -121,7 +138,7 @@ static int look_at_process(void *arg, const char *name)
 /* Called with the lock, which it lets go of meanwhile. */
 static void look(struct sights *sights)
 {
-	sights->count = 0;
+	sights->count = sights->workers = 0;
 	(void)pthread_mutex_unlock(&sights->mutex);
 	sights->result = system_names(&sights->system, "proc", look_at_process, sights);
 	(void)pthread_mutex_lock(&sights->mutex);

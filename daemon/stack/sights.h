@@ -13,7 +13,8 @@
 
 #include "stack/system.h"
 
-#define SIGHTS_MAX 128
+#define SIGHTS_MAX	   128
+#define SIGHTS_WORKERS_MAX 128
 
 /* What status tells of a task, the only file with its state that never hangs in execve(2). */
 struct sight {
@@ -39,6 +40,8 @@ struct sights {
 	int result;
 	struct sight sight[SIGHTS_MAX];
 	uint32_t count;
+	pid_t worker[SIGHTS_WORKERS_MAX]; /* whatever they do; after a look, until the next one */
+	uint32_t workers;
 };
 
 /* Returns 0 or -errno. The directories of SYSTEM must stay open. */

@@ -138,29 +138,29 @@ static uint32_t node_named(const struct graph *graph, const char *name)
 	return node;
 }
 
-/* The device that a worker of the kernel is named after, "kworker/u4:1+loop0"; or GRAPH_NONE. */
-static uint32_t device_of_worker(const struct graph *graph, const char *comm)
+/* Such as "kworker/u4:1+loop0". */
+uint32_t waiter_device(const struct stack *stack, const struct waiter *waiter)
 {
-	const char *work = strchr(comm, '+');
+	const char *work = strchr(waiter->comm, '+');
 
-	return node_named(graph, work ? work + 1 : comm);
+	return node_named(&stack->graph, work ? work + 1 : waiter->comm);
 }
 
 /*
  * Where a task of the kernel waits, by its name: "kworker/u4:1+flush-7:0", "xfsaild/loop0",
  * "jbd2/loop0-8". A device's own worker waits for what is below the device.
  */
-static uint32_t place_of_worker(const struct stack *stack, const char *comm)
+static uint32_t place_of_worker(const struct stack *stack, const struct waiter *worker)
 {
-	uint32_t node = device_of_worker(&stack->graph, comm);
-	const char *at = strrchr(comm, '/'), *flush = strstr(comm, "flush-");
+	uint32_t node = waiter_device(stack, worker);
+	const char *at = strrchr(worker->comm, '/'), *flush = strstr(worker->comm, "flush-");
 	char name[64], *end;
 
 	if (node != GRAPH_NONE)
 		return below(stack, node);
 	if (flush)
 		at = flush + strlen("flush-") - 1;
-	(void)snprintf(name, sizeof(name), "%s", at ? at + 1 : comm);
+	(void)snprintf(name, sizeof(name), "%s", at ? at + 1 : worker->comm);
 	node = node_named(&stack->graph, name);
 	end = strrchr(name, '-');
 	if (node != GRAPH_NONE || !end)
@@ -295,7 +295,7 @@ static void place(struct waiters *waiters, struct waiter *waiter)
 {
 	struct stack *stack = waiters->stack;
 	bool is_of_kernel = waiter_is_of_kernel(waiter);
-	uint32_t node = is_of_kernel ? place_of_worker(stack, waiter->comm)
+	uint32_t node = is_of_kernel ? place_of_worker(stack, waiter)
 				     : place_of_call(waiters, waiter);
 
 	if (waiter->wait.kind == WAIT_FUSE)
@@ -304,8 +304,7 @@ static void place(struct waiters *waiters, struct waiter *waiter)
 		node = only_one(stack, waiter->wait.filesystem);
 	/* zloop doesn't tell where its files are */
 	if (node != GRAPH_NONE && is_of_kernel && waiter->wait.kind == WAIT_FUSE)
-		graph_connect(&stack->graph, EDGE_FILE,
-			      device_of_worker(&stack->graph, waiter->comm), node, "");
+		graph_connect(&stack->graph, EDGE_FILE, waiter_device(stack, waiter), node, "");
 	waiter->place = node;
 	if (node != GRAPH_NONE)
 		waiter->at = (struct node_name){ stack->graph.nodes[node].kind,
@@ -423,8 +422,8 @@ static void set_wait(const struct waiters *waiters, struct waiter *waiter,
 
 	if (is_new || wait.kind != waiter->wait.kind)
 		waiter->still_ms = waiters->now_ms;
-	/* what a task did while it wasn't seen isn't known */
-	if (!is_the_same(wait.kind, waiter->wait.kind) ||
+	/* what a task did while it wasn't seen isn't known; a worker may work for another device */
+	if (!is_the_same(wait.kind, waiter->wait.kind) || strcmp(waiter->comm, sight->comm) != 0 ||
 	    (is_new && waiters->was_short && !waiter->is_held))
 		waiter->since_ms = waiters->now_ms;
 	if (is_new) {
@@ -564,7 +563,8 @@ int waiters_look(struct waiters *waiters, int64_t now_ms)
 		waiters->unread += held_look(&waiters->held, true, look_at_held, waiters);
 	} else {
 		place_new(waiters);
-		held_update(&waiters->held, waiters->stack);
+		if (r == 0)
+			held_update(&waiters->held, waiters->stack, waiters->sights);
 	}
 	forget_old(waiters, last_ms);
 	return waiters->is_short ? 0 : r;
@@ -583,7 +583,7 @@ int waiters_create(struct waiters *waiters, uint32_t files_max)
 		waiters->sights = NULL;
 		return r;
 	}
-	return held_create(&waiters->held, waiters->stack->system, files_max / HELD_FILES);
+	return held_create(&waiters->held, waiters->stack, files_max / HELD_FILES);
 }
 
 void waiters_destroy(struct waiters *waiters)

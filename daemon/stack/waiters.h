@@ -75,6 +75,9 @@ void waiters_place(struct waiters *waiters);
 /* Whether the task is the kernel's own. */
 bool waiter_is_of_kernel(const struct waiter *waiter);
 
+/* The device that WAITER, a task of the kernel, works for, by its name; or GRAPH_NONE. */
+uint32_t waiter_device(const struct stack *stack, const struct waiter *waiter);
+
 /* What it does, such as "writes", by its system call; "uses" if that isn't known. */
 const char *waiter_action(const struct waiter *waiter);
 

@@ -52,7 +52,7 @@ struct report {
 	int64_t told_ms; /* how long it had lasted then */
 	int64_t seen_ms; /* when it was last seen */
 	uint32_t looks;	 /* in a row that have seen it */
-	bool is_short;	 /* the last of these saw only servers */
+	bool is_short;	 /* the last of these saw only what is held */
 };
 
 struct watch {
@@ -70,6 +70,12 @@ struct watch {
 
 /* --- reports --- */
 
+/* A number for NODE; that of a process may be that of a device, too. */
+static uint64_t name_of(const struct node *node)
+{
+	return mix_bits(node->number ^ (uint64_t)node->kind << 56);
+}
+
 /* What makes CHAIN the same as at an earlier look: its end, its last node, its last process. */
 static uint64_t key_of(const struct chains *chains, const struct chain *chain)
 {
@@ -81,7 +87,7 @@ static uint64_t key_of(const struct chains *chains, const struct chain *chain)
 		if (hop->waiter)
 			pid = (uint64_t)hop->waiter->pid;
 		else
-			node = chains->stack->graph.nodes[hop->node].number;
+			node = name_of(&chains->stack->graph.nodes[hop->node]);
 	}
 	/* a cycle stays the same if another task of the server is found, or another client */
 	if (chain->end != END_TASK)
@@ -170,7 +176,7 @@ static void report(struct watch *watch, int64_t now_ms)
 		tell_limits(&watch->watcher->waiters, chains->left_off);
 }
 
-/* Tells when only servers' tasks can be seen. What isn't seen then goes on. */
+/* Tells when only tasks that are held can be seen. What isn't seen then goes on. */
 static void tell_shortage(struct watch *watch, int64_t now_ms)
 {
 	bool is_short = watch->watcher->waiters.is_short;
@@ -178,7 +184,7 @@ static void tell_shortage(struct watch *watch, int64_t now_ms)
 	if (is_short && !watch->was_short)
 		log_warn(
 			"watch: read /proc: takes too long, as if memory were short: until that is "
-			"over, only servers are watched, for cycles");
+			"over, only servers and loop devices are watched, for cycles");
 	if (!is_short && watch->was_short)
 		log_info("watch: read /proc: all tasks are seen again");
 	watch->was_short = is_short;

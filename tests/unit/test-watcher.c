@@ -55,17 +55,26 @@ static void remove_task(int pid, int tid)
 	}
 }
 
+/* Writes to the file AT what status tells of the task TID. */
+static void status(const char *at, int tid, const char *name, char state, unsigned threads,
+		   unsigned runs)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text),
+		       "Name:\t%s\nState:\t%c (any)\nPid:\t%d\nThreads:\t%u\n"
+		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
+		       name, state, tid, threads, runs);
+	file(at, text);
+}
+
 /* The process PID has one task, of that NAME. */
 static void process(int pid, const char *name, char state, unsigned runs)
 {
-	char at[64], text[256];
+	char at[64];
 
 	(void)snprintf(at, sizeof(at), "proc/%d/status", pid);
-	(void)snprintf(text, sizeof(text),
-		       "Name:\t%s\nState:\t%c (any)\nPid:\t%d\nThreads:\t1\n"
-		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
-		       name, state, pid, runs);
-	file(at, text);
+	status(at, pid, name, state, 1, runs);
 }
 
 /* Process PID of one task waits in a system call on descriptor 3, which is a file of mount ID. */
@@ -184,6 +193,24 @@ static void finds_no_cycle_without_an_edge(void)
 	waits(200, 201, 'D', UNMARKED, "balance_dirty_pages", 3);
 	file("proc/200/status", "Name:\ta\nState:\tS (any)\nPid:\t200\nThreads:\t2\n");
 	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+}
+
+/* What else waits for the server of a cycle is a part of that. */
+static void tells_a_cycle_once(void)
+{
+	const char *text;
+
+	plant(UNMARKED, "balance_dirty_pages");
+	device("loop1", 7, 1);
+	file("sys/devices/loop1/loop/backing_file", "/mnt/with blank/other\n");
+	file("proc/swaps", "Filename Type Size Used Priority\n/dev/loop1\tpartition\t9\t0\t-2\n");
+	counters("loop1", 7, 4);
+	text = found(STALL_S + 3);
+	CHECK(strstr(text, "CYCLE"));
+	CHECK(!strstr(text, ";"));
+	/* without the cycle, it is told */
+	waits(100, 101, 'S', UNMARKED, "io_cqring_wait", 4);
+	CHECK(strstr(found(STALL_S), "loop1 -> fuse.server"));
 }
 
 static void finds_reclaim(void)
@@ -418,6 +445,19 @@ static void outlives_files_that_hang(void)
 		(void)sched_yield();
 }
 
+#define WORKER	    60
+#define OF_KERNEL   "2097216" /* 0x200040 */
+#define BUSY_WORKER "3670080" /* 0x380040: it does I/O for a loop device */
+
+/* A worker of the kernel. */
+static void worker(const char *name, char state, const char *flags, const char *function,
+		   unsigned runs)
+{
+	waits(WORKER, WORKER, state, flags, function, runs);
+	status("proc/60/task/60/status", WORKER, name, state, 1, runs);
+	process(WORKER, name, state, runs);
+}
+
 /* Workers of the kernel tell by their names what they work for. */
 static void places_workers(void)
 {
@@ -436,8 +476,7 @@ static void places_workers(void)
 		uint32_t place;
 
 		set_up_watcher();
-		waits(60, 60, 'D', "2097216", "something", 1); /* 0x200040: the kernel's */
-		process(60, workers[i].comm, 'D', 1);
+		worker(workers[i].comm, 'D', OF_KERNEL, "something", 1);
 		look();
 		CHECK_EQ(watcher->waiters.count, 1u);
 		place = watcher->waiters.waiter[0].place;
@@ -459,10 +498,11 @@ static void guesses_without_stacks(void)
 	CHECK(watcher->waiters.waiter[0].is_guess || watcher->waiters.waiter[1].is_guess);
 }
 
-/* A watcher of a healthy machine, which has its server's files open. */
+/* A watcher of a healthy machine, which has its server's files open, and a worker's. */
 static void set_up_held(bool with_swap)
 {
 	set_up_watcher();
+	worker("kworker/u4:1-loop0", 'I', BUSY_WORKER, "worker_thread", 2);
 	waits(100, 100, 'S', MARKED, "do_poll", 2);
 	waits(100, 101, 'S', MARKED, "io_cqring_wait", 2);
 	if (with_swap)
@@ -478,7 +518,8 @@ static void set_up_held(bool with_swap)
  */
 static const char *const blocked[] = {
 	"proc/77/status",	   "proc/100/task/101/status", "proc/100/task/101/stat",
-	"proc/100/task/101/stack", "sys/devices/loop0/stat",   "sys/devices/sda1/stat",
+	"proc/100/task/101/stack", "proc/60/task/60/status",   "proc/60/task/60/stat",
+	"proc/60/task/60/stack",   "sys/devices/loop0/stat",   "sys/devices/sda1/stat",
 };
 
 /* The name of a file of these meanwhile. */
@@ -507,20 +548,27 @@ static void block_proc(void)
 	}
 }
 
-/* What waits() and counters() do. */
+/* What waits() does. */
 static void held_waits(char state, const char *function, unsigned runs)
 {
 	char text[512];
 
-	(void)snprintf(text, sizeof(text),
-		       "Name:\ta) b\nState:\t%c (any)\nPid:\t101\nThreads:\t2\n"
-		       "voluntary_ctxt_switches:\t%u\nnonvoluntary_ctxt_switches:\t0\n",
-		       state, runs);
-	file(aside_of("proc/100/task/101/status"), text);
+	status(aside_of("proc/100/task/101/status"), 101, "a) b", state, 2, runs);
 	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
 	file(aside_of("proc/100/task/101/stack"), text);
 }
 
+/* The same for the worker. */
+static void worker_waits(const char *name, char state, const char *function, unsigned runs)
+{
+	char text[512];
+
+	status(aside_of("proc/60/task/60/status"), WORKER, name, state, 1, runs);
+	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
+	file(aside_of("proc/60/task/60/stack"), text);
+}
+
+/* And for counters(). */
 static void held_counters(unsigned done, unsigned under_way)
 {
 	char text[128];
@@ -541,6 +589,7 @@ static void unblock_proc(void)
 			move(aside_of(blocked[i]), blocked[i]);
 	}
 	waits(100, 101, 'S', MARKED, "io_cqring_wait", 9);
+	worker("kworker/u4:1-loop0", 'I', BUSY_WORKER, "worker_thread", 9);
 	counters("loop0", 99, 0);
 	while (watcher->waiters.is_short)
 		look();
@@ -594,6 +643,55 @@ static void finds_no_cycle_without_memory(void)
 		CHECK(watcher->waiters.is_short);
 		unblock_proc();
 	}
+}
+
+#define WORKER_CYCLE                                                                               \
+	"CYCLE for 5 s: swap /dev/loop0 -> loop0 -> its worker 60 (kworker/u4:1+loop0) waits for " \
+	"memory (mempool_alloc) -> swap /dev/loop0"
+
+/* The server waits for requests, but the loop device's worker needs memory to send it one. */
+static void finds_a_worker(void)
+{
+	static const struct {
+		const char *name;
+		char state;
+		unsigned runs, done; /* of it, and requests, a second */
+		bool is_cycle;
+	} ways[] = {
+		{ "kworker/u4:1+loop0", 'D', 1, 0, true },
+		{ "kworker/u4:1+loop0", 'R', 1, 0, true },
+		{ "kworker/u4:1+loop0", 'R', 1, 1, false },
+		{ "kworker/u4:1+loop0", 'D', 0, 1, false },
+		{ "kworker/u4:1-loop0", 'D', 1, 0, false }, /* not any more */
+		{ "kworker/u4:1+flush-8:1", 'D', 1, 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		set_up_held(true);
+		block_proc();
+		for (unsigned second = 0; second <= STALL_S; second++) {
+			held_counters(7 + second * ways[i].done, 4);
+			worker_waits(ways[i].name, ways[i].state, "mempool_alloc",
+				     3 + second * ways[i].runs);
+			CHECK_STR(found(0),
+				  second == STALL_S && ways[i].is_cycle ? WORKER_CYCLE : "");
+		}
+		CHECK(watcher->waiters.is_short);
+		unblock_proc();
+	}
+	/* with memory enough to look at all tasks; not without swap, as the worker is marked */
+	for (int has_swap = 0; has_swap <= 1; has_swap++) {
+		set_up_held(has_swap);
+		counters("loop0", 7, 4);
+		worker("kworker/u4:1+loop0", 'D', BUSY_WORKER, "mempool_alloc", 3);
+		CHECK_EQ(strcmp(found(STALL_S), WORKER_CYCLE) == 0, has_swap);
+	}
+	/* of two cycles with that device, the server's is told */
+	waits(100, 101, 'D', MARKED, "mempool_alloc", 3);
+	CHECK_STR(found(STALL_S),
+		  "CYCLE for 11 s: swap /dev/loop0 -> loop0 -> fuse.server /mnt/with blank "
+		  "-> server(100) -> its task 101 (a) b) waits for memory (mempool_alloc) "
+		  "-> swap /dev/loop0");
 }
 
 /* What waited before memory was short isn't new after that. */
@@ -716,6 +814,7 @@ int main(void)
 	make_machine();
 	RUN(finds_the_throttle);
 	RUN(finds_no_cycle_without_an_edge);
+	RUN(tells_a_cycle_once);
 	RUN(finds_reclaim);
 	RUN(finds_a_file_above);
 	RUN(tells_slow_from_dead);
@@ -729,6 +828,7 @@ int main(void)
 	RUN(guesses_without_stacks);
 	RUN(goes_on_without_memory);
 	RUN(finds_no_cycle_without_memory);
+	RUN(finds_a_worker);
 	RUN(keeps_count_without_memory);
 	RUN(sees_the_mark);
 	RUN(sees_many);

@@ -25,9 +25,9 @@ that stands what happened:
 A control must hang or stall, unless `control` says that its load fails. Lines `lab: note TEXT` go
 beside the outcome.
 
-`caisson watch` looks on in each arm. In a green one it must be silent. In a control that
-writes nothing for a while it must name the cycle: from the handler's task to the filesystem or swap
-above it.
+`caisson watch` looks on in each arm. In a green one it must be silent. In a control that writes
+nothing for a while, and in a probe that hangs, it must name the cycle: from the handler's task, or
+a worker of the kernel, to the filesystem or swap above it.
 
 What was not watched proves nothing: an arm of any kind fails if the guest went wrong in a way that
 isn't the scenario's, if a check of its own did, or if the samples have a gap.
@@ -53,7 +53,9 @@ FRAME = re.compile(r"^ (\w[\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 
 
 WATCH = re.compile(r"caisson: ((?:CYCLE|no cycle, but a hang) for (\d+) s: .*)")
-CYCLE = r"CYCLE .* -> %s\(\d+\) -> its task \d+ .* -> (?:(?:xfs|ext4|btrfs) /mnt|swap \S+)$"
+# by a task of the handler, or by a worker of the kernel that can't send it a request
+CYCLE = (r"CYCLE .* -> (?:%s\(\d+\) -> its task|its worker) \d+ .* "
+         r"-> (?:(?:xfs|ext4|btrfs) /mnt|swap \S+)$")
 
 
 def read_lines(path):
@@ -163,8 +165,9 @@ def trouble_of_any(arm):
         return "kernel: " + arm["complaint"]
     if arm["seconds"] is None:
         return "the load never started"
-    # a red arm's guest may be past answering once it has told that the load is stuck
-    if arm["ended"] != "0" and (arm["kind"] == "green" or not arm["stuck"]):
+    # a guest that hangs need not end by itself if it, or the watch, has said that it hangs
+    is_told = arm["kind"] != "green" and (arm["stuck"] or cycle_of(arm))
+    if arm["ended"] != "0" and not is_told:
         return "the guest did not end; its tasks are in the log"
     if arm["ended"] == "0" and not arm["verdict"].startswith("pass"):
         return arm["verdict"] or "ended without a verdict"
@@ -186,6 +189,8 @@ def trouble_of_green(arm):
         return "a task of the handler was throttled or in reclaim; which, was not told"
     if counts.get("looked", 0) == 0:
         return "no stack was looked at"
+    if counts.get("longest_ms", 0) > 1000 * GAP_SECONDS:
+        return "no stack was looked at for %d s" % (counts["longest_ms"] // 1000)
     if arm["named"]:
         return "a false alarm: " + arm["named"][0]
     if arm["pause"] > float(arm["bound"]):
@@ -205,6 +210,13 @@ def cycle_of(arm):
     """The first right word of `caisson watch` about a control that hangs, or None."""
     pattern = re.compile(CYCLE % re.escape(arm["handler"]))
     return next((text for text in arm["named"] if pattern.match(text)), None)
+
+
+def trouble_of_watch(arm):
+    """What is wrong with its word about an arm that hangs."""
+    if cycle_of(arm):
+        return ""
+    return "caisson watch didn't name the cycle: " + "; ".join(arm["named"] or ["nothing"])
 
 
 def must_fail(arm):
@@ -253,8 +265,10 @@ def judge(arm, green):
             trouble = "no green arm to compare with"
         elif arm["happened"] not in (("error",) if must_fail(arm) else ("hang", "stall")):
             trouble = "the control must not get through: " + (arm["detail"] or arm["happened"])
-        elif not must_fail(arm) and arm["pause"] >= NAME_SECONDS and not cycle_of(arm):
-            trouble = "caisson watch didn't name the cycle: " + "; ".join(arm["named"] or ["nothing"])
+        elif not must_fail(arm) and arm["pause"] >= NAME_SECONDS:
+            trouble = trouble_of_watch(arm)
+    elif not trouble and arm["happened"] == "hang":
+        trouble = trouble_of_watch(arm)
     arm["outcome"] = "fail" if trouble else "pass"
     arm["detail"] = "; ".join(filter(None, [trouble or arm["detail"], *arm["notes"]]))
     if arm["kind"] == "probe" and arm["stacks"]:

@@ -7,7 +7,7 @@
  *
  * Twice a second, until SIGTERM, a line `lab: sample sectors=N dirty_kib=N writeback_kib=N
  * free_kib=N`: what has been written to DISK (a name in /sys/block), the measure of progress; with
- * --reads, for swap, what has been read from it counts as well. Each time it also reads
+ * --reads, for swap, what has been read from it counts as well. As often, a second thread reads
  * the kernel stack of every task of the processes PID and of their children, and tells of one
  * that waits where a daemon under a stack must not:
  *
@@ -15,14 +15,18 @@
  *	lab: stack reclaim	in a filesystem or in a wait for I/O, called by memory reclaim
  *
  * each kind of each task once, with its innermost frames. At the end: `lab: stacks looked=N
- * throttle=N reclaim=N`.
+ * throttle=N reclaim=N longest_ms=N`, the last being the longest time from the beginning of one
+ * such look to that of the next.
  *
- * It has all its memory locked and allocates none, so that it goes on when nothing else does.
+ * It has all its memory locked and allocates none, and the files of a sample stay open, so that
+ * samples go on when little else does. To read stacks it opens files, which may take for ever then.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +42,7 @@
 #define FRAMES_TOLD   14
 #define PROCESSES_MAX 32
 #define LINE	      1000
+#define STACK	      65536 /* bytes, of the second thread */
 
 enum badness { FINE, THROTTLE, RECLAIM, BADNESSES };
 
@@ -57,14 +62,15 @@ static const char *const forbidden_frames[] = {
 	"writeback",	    "wait_on_page", "io_schedule",  "reclaim_inode", "writepage",
 };
 
-static volatile sig_atomic_t ended;
+static atomic_bool ended;
 static int kmsg_fd;
-static uint64_t looked, seen[BADNESSES];
+static _Atomic uint64_t looked, seen[BADNESSES];
+static _Atomic int64_t began_ms, longest_ms; /* of looks at the stacks */
 
 static void on_term(int signal)
 {
 	(void)signal;
-	ended = 1;
+	ended = true;
 }
 
 static void say(const char *line, size_t len)
@@ -73,21 +79,28 @@ static void say(const char *line, size_t len)
 	(void)!write(kmsg_fd, line, len);
 }
 
-/* The whole of a small file into TEXT, ended by 0: its length, or 0 when it can't be read. */
-static size_t read_file(const char *path, char *text, size_t cap)
+/* The whole of a small open file into TEXT, ended by 0: its length, or 0 when it can't be read. */
+static size_t read_open(int fd, char *text, size_t cap)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n = 1;
 
-	if (fd >= 0) {
-		while (n > 0 && len + 1 < cap) {
-			n = read(fd, text + len, cap - 1 - len);
-			len += n > 0 ? (size_t)n : 0;
-		}
-		close(fd);
+	while (n > 0 && len + 1 < cap) {
+		n = pread(fd, text + len, cap - 1 - len, (off_t)len);
+		len += n > 0 ? (size_t)n : 0;
 	}
 	text[len] = 0;
+	return len;
+}
+
+/* The same for a file by its path. */
+static size_t read_file(const char *path, char *text, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = read_open(fd, text, cap);
+
+	if (fd >= 0)
+		close(fd);
 	return len;
 }
 
@@ -99,21 +112,26 @@ static uint64_t number_after(const char *text, const char *word)
 	return p ? strtoull(p + strlen(word), NULL, 10) : 0;
 }
 
-static void sample(const char *disk, bool reads)
+/* What is sampled. */
+struct files {
+	int disk_fd, meminfo_fd;
+	bool reads; /* count, too */
+};
+
+static void sample(const struct files *files)
 {
-	static char text[8192], line[LINE], path[128];
+	static char text[8192], line[LINE];
 	uint64_t sectors = 0, read_sectors = 0, dirty, writeback, unused;
 	int len;
 
-	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
 	/*
 	 * fields 3 and 7: sectors read, written; when they complete (Documentation/block/stat.rst)
 	 */
-	if (read_file(path, text, sizeof(text)))
+	if (read_open(files->disk_fd, text, sizeof(text)))
 		(void)sscanf(text, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read_sectors,
 			     &sectors);
-	sectors += reads ? read_sectors : 0;
-	(void)read_file("/proc/meminfo", text, sizeof(text));
+	sectors += files->reads ? read_sectors : 0;
+	(void)read_open(files->meminfo_fd, text, sizeof(text));
 	dirty = number_after(text, "\nDirty:");
 	writeback = number_after(text, "\nWriteback:");
 	unused = number_after(text, "\nMemFree:");
@@ -256,36 +274,110 @@ static void look_with_children(const char *pid)
 		look_at_process(child);
 }
 
-int main(int argc, char **argv)
+static void pause_between(void)
 {
 	const struct timespec interval = { .tv_nsec = INTERVAL_MS * 1000000L };
-	struct sigaction action = { .sa_handler = on_term };
-	char line[LINE];
-	bool reads = argc > 1 && strcmp(argv[1], "--reads") == 0;
-	int len;
 
-	argv += reads;
-	argc -= reads;
+	(void)nanosleep(&interval, NULL); /* a signal ends it early, as it should */
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* How long the look has taken that is under way; or an earlier one, if that took longer. */
+static int64_t longest_look_ms(void)
+{
+	int64_t this_ms = now_ms() - began_ms, other_ms = longest_ms;
+
+	return this_ms > other_ms ? this_ms : other_ms;
+}
+
+/* Looks at the processes ARG, a list that ends with NULL, time and again. */
+static void *look_at_stacks(void *arg)
+{
+	char *const *pids = arg;
+
+	while (!ended) {
+		for (int i = 0; pids[i]; i++)
+			look_with_children(pids[i]);
+		pause_between();
+		longest_ms = longest_look_ms();
+		began_ms = now_ms();
+	}
+	return NULL;
+}
+
+/* Starts that thread, without SIGTERM and with a small stack. Returns 0 or -errno. */
+static int start_thread(char **pids)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t term;
+	int r;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	r = -pthread_attr_init(&attr);
+	if (r < 0)
+		return r;
+	(void)pthread_attr_setstacksize(&attr, STACK);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	(void)pthread_sigmask(SIG_BLOCK, &term, NULL);
+	r = -pthread_create(&thread, &attr, look_at_stacks, pids);
+	(void)pthread_sigmask(SIG_UNBLOCK, &term, NULL);
+	(void)pthread_attr_destroy(&attr);
+	return r;
+}
+
+static int open_files(struct files *files, const char *disk)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
+	files->disk_fd = open(path, O_RDONLY | O_CLOEXEC);
+	files->meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	return files->disk_fd < 0 || files->meminfo_fd < 0 || kmsg_fd < 0 ? -errno : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_term };
+	struct files files = { .reads = argc > 1 && strcmp(argv[1], "--reads") == 0 };
+	char line[LINE];
+	int r, len;
+
+	argv += files.reads;
+	argc -= files.reads;
 	if (argc < 2 || argc > 2 + PROCESSES_MAX) {
 		fprintf(stderr, "usage: lab-watch [--reads] DISK PID...\n");
 		return 1;
 	}
-	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	if (kmsg_fd < 0 || mlockall(MCL_CURRENT | MCL_FUTURE) < 0 ||
-	    sigaction(SIGTERM, &action, NULL) < 0) {
-		fprintf(stderr, "lab-watch: start: %s\n", strerror(errno));
+	r = open_files(&files, argv[1]);
+	if (r == 0 &&
+	    (sigaction(SIGTERM, &action, NULL) < 0 || mlockall(MCL_CURRENT | MCL_FUTURE) < 0))
+		r = -errno;
+	began_ms = now_ms();
+	if (r == 0)
+		r = start_thread(argv + 2);
+	if (r < 0) {
+		fprintf(stderr, "lab-watch: start: %s\n", strerror(-r));
 		return 1;
 	}
 	while (!ended) {
-		sample(argv[1], reads);
-		for (int i = 2; i < argc; i++)
-			look_with_children(argv[i]);
-		(void)nanosleep(&interval, NULL); /* a signal ends it early, as it should */
+		sample(&files);
+		pause_between();
 	}
-	sample(argv[1], reads);
+	sample(&files);
 	len = snprintf(line, sizeof(line),
-		       "lab: stacks looked=%" PRIu64 " throttle=%" PRIu64 " reclaim=%" PRIu64 "\n",
-		       looked, seen[THROTTLE], seen[RECLAIM]);
+		       "lab: stacks looked=%" PRIu64 " throttle=%" PRIu64 " reclaim=%" PRIu64
+		       " longest_ms=%" PRId64 "\n",
+		       looked, seen[THROTTLE], seen[RECLAIM], longest_look_ms());
 	say(line, (size_t)len);
 	return 0;
 }
