@@ -77,6 +77,12 @@ def red(what, outcome, happened, detail="", *, values=None, **log):
     expect(what, arm, outcome, happened, detail)
 
 
+def probe(what, outcome, happened, detail="", *, values=None, **log):
+    against = dict(green=os.path.join(directory.name, "good.json"))
+    arm = arm_of("p", "probe", log_of(**dict(STUCK, **log)), **dict(against, **(values or {})))
+    expect(what, arm, outcome, happened, detail)
+
+
 green("a green arm that finishes", "pass", "finished")
 green("it has a note", "pass", "finished", "worst pause", tail=["lab: note worst pause 3 ms", WATCHED])
 green("its load fails", "fail", "error", end=1)
@@ -84,6 +90,8 @@ green("its load isn't found", "fail", "error", end=127)
 green("it doesn't finish", "fail", "crawl", end=None, stuck=True)
 green("it pauses too long", "fail", "finished", "a pause of", seconds=40, upto=10)
 green("nobody looked at its stacks", "fail", "finished", "no stack", tail=[])
+green("nobody looked at them for a while", "fail", "finished", "no stack was looked at for 11 s",
+      tail=[WATCHED + " longest_ms=11000"])
 green("its handler was throttled", "fail", "finished", "a task of the handler",
       tail=["lab: stack throttle 42 queue-0: balance_dirty_pages", WATCHED])
 green("its handler was in reclaim, unnamed", "fail", "finished", "which, was not told",
@@ -128,6 +136,15 @@ red("its guest panics", "fail", "hang", "kernel: Kernel panic", stuck=False,
     values={"complaint": "Kernel panic", "ended": "1", "verdict": ""})
 red("its guest is gone before the load is stuck", "fail", "hang", "did not end", stuck=False,
     values={"ended": "124", "verdict": ""})
+BY_WORKER = ("caisson: CYCLE for 11 s: swap /dev/loop0 -> loop0 -> its worker 9 (kworker/u2:1+loop0) "
+             "waits for memory (mempool_alloc) -> swap /dev/loop0")
+probe("a probe that hangs", "pass", "hang")
+probe("its guest is past telling", "pass", "hang", stuck=False, values={"ended": "1", "verdict": ""})
+probe("caisson watch names a worker", "pass", "hang", tail=[WATCHED, BY_WORKER])
+probe("caisson watch doesn't say why", "fail", "hang", "didn't name the cycle", tail=[WATCHED])
+probe("nobody says that it hangs", "fail", "hang", "did not end", stuck=False, tail=[WATCHED],
+      values={"ended": "1", "verdict": ""})
+probe("it finishes", "pass", "finished", **dict(FINISHED, stuck=False))
 red("a check of it failed", "fail", "hang", "fail passed=1",
     values={"verdict": "fail passed=1 failed=1 skipped=0"})
 red("nobody watched it for a while", "fail", "hang", "not watched", gap=(20, 40))

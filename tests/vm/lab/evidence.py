@@ -165,8 +165,8 @@ def trouble_of_any(arm):
         return "kernel: " + arm["complaint"]
     if arm["seconds"] is None:
         return "the load never started"
-    # a guest that hangs need not end by itself if it, or the watch, has said that it hangs
-    is_told = arm["kind"] != "green" and (arm["stuck"] or cycle_of(arm))
+    # a guest that hangs need not end by itself if it has said so; a probe's may be past even that
+    is_told = {"red": arm["stuck"], "probe": arm["stuck"] or cycle_of(arm)}.get(arm["kind"])
     if arm["ended"] != "0" and not is_told:
         return "the guest did not end; its tasks are in the log"
     if arm["ended"] == "0" and not arm["verdict"].startswith("pass"):
