@@ -77,7 +77,8 @@ fio --name=alone --directory="$mnt" --size=16m --rw=randwrite --bs=4k --ioengine
 client=$!
 keep_pid[$client]=1
 waiting=$(connection_dir "$mnt")/waiting
-has_requests() { (($(<"$waiting") > 0)); }
+# of its asynchronous ones: while it makes its file, it has one at a time, and waits for that
+has_requests() { (($(<"$waiting") >= 8)); }
 # stop_with_requests: stopped between two requests, it goes on for a moment
 stop_with_requests() {
 	kill -STOP "$server"
@@ -90,7 +91,7 @@ status_is 1
 says "hang for [3-9] s: .*$mnt -> caissond($server), which is stopped by a signal"
 end_is stopped
 kill -CONT "$server"
-kill -INT "$client"
+kill -TERM "$client"
 exits 128 wait "$client"
 
 say "a filesystem is frozen"
