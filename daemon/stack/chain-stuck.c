@@ -5,7 +5,7 @@
 bool chain_is_there(const struct chains *chains, const struct waiter *waiter)
 {
 	return waiter->seen_ms == chains->now_ms || waiter->wait.kind == WAIT_THROTTLE ||
-	       waiter->wait.kind == WAIT_RECLAIM || waiter->wait.kind == WAIT_MEMORY;
+	       wait_is_for_memory(waiter->wait.kind);
 }
 
 /* A read of a FUSE file that reads ahead waits for a page, and another for the lock of a file. */

@@ -127,17 +127,12 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 	return GRAPH_NONE;
 }
 
-static bool waits_for_memory(const struct waiter *waiter)
-{
-	return waiter->wait.kind == WAIT_MEMORY || waiter->wait.kind == WAIT_RECLAIM;
-}
-
 /* Whether WAITER is a task of NODE, a process; or a worker of NODE, a device, that wants memory. */
 static bool is_task_of(const struct chains *chains, const struct waiter *waiter, uint32_t node)
 {
 	if (node_at(chains, node)->kind == NODE_PROCESS)
 		return (uint64_t)waiter->pid == node_at(chains, node)->number;
-	return waiter_is_of_kernel(waiter) && waits_for_memory(waiter) &&
+	return waiter_is_of_kernel(waiter) && wait_is_for_memory(waiter->wait.kind) &&
 	       waiter_device(chains->stack, waiter) == node;
 }
 
@@ -607,14 +602,13 @@ static void tell_waiter(struct chains *chains, const struct waiter *waiter)
 	chain->end = waiter->wait.kind == WAIT_FREEZE ? END_THAW : END_TASK;
 }
 
-/* Cycles of devices whose workers wait for memory. */
-static void look_at_workers(struct chains *chains)
+static void look_for_cycles_of_workers(struct chains *chains)
 {
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 		uint32_t device;
 
-		if (!waiter_is_of_kernel(waiter) || !waits_for_memory(waiter) ||
+		if (!waiter_is_of_kernel(waiter) || !wait_is_for_memory(waiter->wait.kind) ||
 		    !chain_waits_long(chains, waiter))
 			continue;
 		device = waiter_device(chains->stack, waiter);
@@ -632,7 +626,7 @@ void chains_find(struct chains *chains)
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);
 	}
-	look_at_workers(chains);
+	look_for_cycles_of_workers(chains);
 	/* the rest opens files of /proc */
 	if (chains->waiters->is_short)
 		return;

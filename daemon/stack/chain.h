@@ -12,7 +12,8 @@
  *   for memory, unless it is marked or swap is above: reclaim waits for what is above;
  *   for I/O, a lock or an answer of what is above, while no other task of it waits for work.
  *
- * So is a device, if a worker of the kernel that does its I/O waits for memory while swap is above.
+ * A device is in a cycle if a worker of the kernel that does its I/O waits for memory, and swap is
+ * above.
  *
  * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
  */
@@ -68,7 +69,7 @@ struct chains {
 
 /*
  * Finds all that hangs, by what was seen at the last look. The cycles come first. If no file can be
- * opened, only cycles are found, of those that wait for memory or fewer dirty pages.
+ * opened, only cycles are found, by tasks that wait for memory or for fewer dirty pages.
  */
 void chains_find(struct chains *chains);
 

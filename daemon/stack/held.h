@@ -25,7 +25,7 @@ struct held_task {
 };
 
 struct held {
-	struct reader *reader; /* for files that are open; one thread may be the probe's */
+	struct reader *reader; /* for files that are open, and for waiters.c to try to open one */
 	struct held_task task[HELD_MAX];
 	uint32_t count, max;
 	bool is_refused; /* stacks can't be read by this process */

@@ -40,7 +40,8 @@ struct sights {
 	int result;
 	struct sight sight[SIGHTS_MAX];
 	uint32_t count;
-	pid_t worker[SIGHTS_WORKERS_MAX]; /* whatever they do; after a look, until the next one */
+	/* of the kernel, for any CPU; complete after a look, until the next one begins */
+	pid_t worker[SIGHTS_WORKERS_MAX];
 	uint32_t workers;
 };
 

@@ -33,6 +33,12 @@ struct wait {
  */
 struct wait wait_classify(const char *stack);
 
+/* Whether it is for memory: one that gets none waits for it and looks for it by turns. */
+static inline bool wait_is_for_memory(enum wait_kind kind)
+{
+	return kind == WAIT_MEMORY || kind == WAIT_RECLAIM;
+}
+
 /* Such as "waits for memory". */
 const char *wait_text(enum wait_kind kind);
 

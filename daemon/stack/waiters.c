@@ -407,11 +407,10 @@ static bool has_moved(const struct waiter *waiter, const struct sight *sight)
 	return !waiter->seen_ms || waiter->runs != sight->runs;
 }
 
-/* Whether who waits in one way still does in the other: there are two for memory, by turns. */
+/* Whether a task that waits in one way, and then in the other, has waited for one thing. */
 static bool is_the_same(enum wait_kind one, enum wait_kind other)
 {
-	return one == other || ((one == WAIT_MEMORY || one == WAIT_RECLAIM) &&
-				(other == WAIT_MEMORY || other == WAIT_RECLAIM));
+	return one == other || (wait_is_for_memory(one) && wait_is_for_memory(other));
 }
 
 /* Notes what the task waits for. */
@@ -470,8 +469,7 @@ static void look_at_held(void *arg, const struct held_task *task, const struct s
 	struct waiters *waiters = arg;
 	struct waiter *waiter;
 
-	if (sight->state != 'D' && task->wait.kind != WAIT_MEMORY &&
-	    task->wait.kind != WAIT_RECLAIM)
+	if (sight->state != 'D' && !wait_is_for_memory(task->wait.kind))
 		return;
 	waiter = find_or_add(waiters, sight);
 	if (!waiter)
@@ -532,8 +530,8 @@ static int look_at_all(struct waiters *waiters)
 }
 
 /*
- * Opens a file, to see whether that takes too long: by the reader of the tasks that are held, which
- * isn't used otherwise now and so has a thread for it.
+ * Opens a file, to see whether that takes too long. It takes the reader for open files, of which no
+ * other thread waits to open one.
  */
 static bool can_open(const struct waiters *waiters)
 {

@@ -47,8 +47,8 @@ struct waiters {
 	uint32_t unread;    /* of the last look: tasks of which nothing can be read in time */
 	bool with_sleepers; /* tasks in state S are looked at, too: some wait for FUSE */
 	bool is_short;	    /* the last look saw only what is held: files can't be opened */
+	bool was_short;	    /* the look before it did */
 	int64_t now_ms;	    /* of the look that is under way */
-	bool was_short;	    /* the same of the look before */
 	struct sights *sights;
 	struct held held;
 };

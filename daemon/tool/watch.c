@@ -70,8 +70,8 @@ struct watch {
 
 /* --- reports --- */
 
-/* A number for NODE; that of a process may be that of a device, too. */
-static uint64_t name_of(const struct node *node)
+/* A process and a device may have the same number. */
+static uint64_t key_of_node(const struct node *node)
 {
 	return mix_bits(node->number ^ (uint64_t)node->kind << 56);
 }
@@ -87,7 +87,7 @@ static uint64_t key_of(const struct chains *chains, const struct chain *chain)
 		if (hop->waiter)
 			pid = (uint64_t)hop->waiter->pid;
 		else
-			node = name_of(&chains->stack->graph.nodes[hop->node]);
+			node = key_of_node(&chains->stack->graph.nodes[hop->node]);
 	}
 	/* a cycle stays the same if another task of the server is found, or another client */
 	if (chain->end != END_TASK)

@@ -15,15 +15,15 @@ cd "$root_dir"
 files() { git -c safe.directory="$root_dir" ls-files -- "$@"; }
 more "$(files | wc -l)" 50 "number of files"
 
-# none PATTERN WHAT: in no file of the repository but this one
+# none PATTERN WHAT: in no file of the repository. A [letter] keeps a pattern from finding itself.
 none() {
 	local found
-	found=$(files ':!tests/lint/names.sh' ':!LICENSE' ':!tests/fuzz/corpus' | xargs grep -nIE "$1" || true)
+	found=$(files ':!LICENSE' ':!tests/fuzz/corpus' | xargs grep -nIE "$1" || true)
 	[[ -z $found ]] || fail "$2:"$'\n'"$found"
 }
-none '(deb|ftp|cdn|security|snapshot)\.debian\.|registry\.npmjs|pkg\.dev' "a registry's host is named"
-none '/work/(main|steering|shared)|/farm/|(^|[^"})a-z])/root/' "a path of somebody's machine"
-none '\b(TODO|FIXME|XXX|HACK)\b' "unfinished work"
+none '(deb|ftp|cdn|security|snapshot)\.debian\.|registry\.npmj[s]|pkg\.de[v]' "a registry's host is named"
+none '/wor[k]/(main|steering|shared)|/far[m]/|(^|[^"})a-z])/roo[t]/' "a path of somebody's machine"
+none '\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b' "unfinished work"
 
 for file in $(files '*.[ch]' '*.sh' '*meson.build'); do
 	head -n 2 "$file" | grep -q 'SPDX-License-Identifier: LGPL-2.1-or-later' ||

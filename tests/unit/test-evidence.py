@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-evidence.py EVIDENCE: how the lab judges an arm (tests/vm/lab/evidence.py), by console logs
 made here: what is not as it must be fails, whatever else is."""
+import functools
 import json
 import os
 import subprocess
@@ -71,17 +72,14 @@ def green(what, outcome, happened, detail="", *, values=None, **log):
     expect(what, arm, outcome, happened, detail)
 
 
-def red(what, outcome, happened, detail="", *, values=None, **log):
+def hanging(kind, what, outcome, happened, detail="", *, values=None, **log):
     against = dict(green=os.path.join(directory.name, "good.json"))
-    arm = arm_of("r", "red", log_of(**dict(STUCK, **log)), **dict(against, **(values or {})))
+    arm = arm_of(kind, kind, log_of(**dict(STUCK, **log)), **dict(against, **(values or {})))
     expect(what, arm, outcome, happened, detail)
 
 
-def probe(what, outcome, happened, detail="", *, values=None, **log):
-    against = dict(green=os.path.join(directory.name, "good.json"))
-    arm = arm_of("p", "probe", log_of(**dict(STUCK, **log)), **dict(against, **(values or {})))
-    expect(what, arm, outcome, happened, detail)
-
+red = functools.partial(hanging, "red")
+probe = functools.partial(hanging, "probe")
 
 green("a green arm that finishes", "pass", "finished")
 green("it has a note", "pass", "finished", "worst pause", tail=["lab: note worst pause 3 ms", WATCHED])

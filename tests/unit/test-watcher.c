@@ -548,27 +548,30 @@ static void block_proc(void)
 	}
 }
 
-/* What waits() does. */
+/* Makes FUNCTION what the open file of a task's stack, which was at NAME, tells. */
+static void held_stack(const char *name, const char *function)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
+	file(aside_of(name), text);
+}
+
+/* As waits(), for the server's task, of which only open files tell. */
 static void held_waits(char state, const char *function, unsigned runs)
 {
-	char text[512];
-
 	status(aside_of("proc/100/task/101/status"), 101, "a) b", state, 2, runs);
-	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
-	file(aside_of("proc/100/task/101/stack"), text);
+	held_stack("proc/100/task/101/stack", function);
 }
 
-/* The same for the worker. */
+/* As waits(), for the worker, of which only open files tell. */
 static void worker_waits(const char *name, char state, const char *function, unsigned runs)
 {
-	char text[512];
-
 	status(aside_of("proc/60/task/60/status"), WORKER, name, state, 1, runs);
-	(void)snprintf(text, sizeof(text), "[<0>] %s+0x1/0x2\n", function);
-	file(aside_of("proc/60/task/60/stack"), text);
+	held_stack("proc/60/task/60/stack", function);
 }
 
-/* And for counters(). */
+/* As counters(), for loop0, of which only an open file tells. */
 static void held_counters(unsigned done, unsigned under_way)
 {
 	char text[128];

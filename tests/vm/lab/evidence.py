@@ -159,15 +159,20 @@ def read_arm(log):
     return arm
 
 
+def may_hang(arm):
+    """Need its guest not end by itself? It has said that it hangs; or, of a probe, the watch has."""
+    if arm["kind"] == "green":
+        return False
+    return arm["stuck"] or (arm["kind"] == "probe" and cycle_of(arm))
+
+
 def trouble_of_any(arm):
     """Why what is seen of an arm doesn't count."""
     if arm["complaint"]:
         return "kernel: " + arm["complaint"]
     if arm["seconds"] is None:
         return "the load never started"
-    # a guest that hangs need not end by itself if it has said so; a probe's may be past even that
-    is_told = {"red": arm["stuck"], "probe": arm["stuck"] or cycle_of(arm)}.get(arm["kind"])
-    if arm["ended"] != "0" and not is_told:
+    if arm["ended"] != "0" and not may_hang(arm):
         return "the guest did not end; its tasks are in the log"
     if arm["ended"] == "0" and not arm["verdict"].startswith("pass"):
         return arm["verdict"] or "ended without a verdict"
