@@ -104,14 +104,13 @@ exec {file}>&- {dir}<&-
 rm -r "$mnt/dir"
 
 say "nothing of it stays: descriptors; also with heirs that weren't started before"
-keeper_fds() { find "/proc/${daemon_pid[$mnt]}/fd" -mindepth 1 | wc -l; }
 wait_until 20 has_spare
-before=$(keeper_fds)
+before=$(fewest_fds "${daemon_pid[$mnt]}")
 for _ in {1..20}; do
 	kill_server
 done
 wait_until 20 has_spare
-same "$(keeper_fds)" "$before" "number of descriptors"
+same "$(fewest_fds "${daemon_pid[$mnt]}")" "$before" "number of descriptors"
 
 say "a spare dies: another one is started"
 spare=$(sed -n 's/^spare pid  *//p' "$scratch/status")
@@ -120,7 +119,7 @@ kill -KILL "$spare"
 wait_until 20 has_spare "$spare"
 kill_server
 wait_until 20 has_spare
-same "$(keeper_fds)" "$before" "number of descriptors"
+same "$(fewest_fds "${daemon_pid[$mnt]}")" "$before" "number of descriptors"
 
 say "a frozen backing store: the server can't end, and is waited for"
 thaw() { fsfreeze --unfreeze "$backing" 2>/dev/null || true; }

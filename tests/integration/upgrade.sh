@@ -146,15 +146,14 @@ detach "$loop"
 printf 'pauses of %d upgrades, ms: %s\n' "${#pauses[@]}" "$(printf '%s\n' "${pauses[@]}" | sort -n | tr '\n' ' ')"
 
 say "nothing of it stays: descriptors, processes"
-keeper_fds() { find "/proc/$(value keeper_pid)/fd" -mindepth 1 | wc -l; }
 wait_until 20 has recovery on
-before=$(keeper_fds)
+before=$(fewest_fds "$(value keeper_pid)")
 for _ in 1 2 3; do
 	good "$CAISSOND" "$this"
 	good "$build_dir/tests/caissond-next" next
 done
 wait_until 20 has recovery on
-same "$(keeper_fds)" "$before" "number of descriptors"
+same "$(fewest_fds "$(value keeper_pid)")" "$before" "number of descriptors"
 # the process that was started, its last successor, and that one's server and spare
 same "$(pgrep -c -f "^$program")" 4 "number of processes"
 

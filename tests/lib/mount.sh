@@ -207,6 +207,17 @@ end_chaos() {
 	stat -f "$1" >/dev/null
 }
 
+# fewest_fds PID: descriptors of the keeper or a server, which share them, but for those that are
+# open for a moment only, as those with which a server looks at its own tasks
+fewest_fds() {
+	local i fds
+	for ((i = 0; i < 20; i++)); do
+		fds=("/proc/$1/fd/"*)
+		echo "${#fds[@]}"
+		sleep 0.05
+	done | sort -n | head -n 1
+}
+
 # server_pid [MOUNTPOINT]: the child of the keeper, which has the threads
 server_pid() {
 	local at=${1:-$mnt} pid
