@@ -9,7 +9,8 @@
  *	lab-load storm  DIR FILES SEED			small files: create, append, rename, unlink
  *	lab-load verify-storm DIR FILES SEED
  *	lab-load hog    MIB PASSES			fills and checks anonymous memory
- *	lab-load hold   MIB				fills it, says "held", and keeps it
+ *	lab-load hold   MIB				fills it at a lower priority, says "held",
+ *							and keeps it
  *
  * Exit status 0; 1 with a line on stderr when a call failed or data isn't what it should be.
  */
@@ -293,6 +294,7 @@ static void hold(uint64_t mib)
 {
 	uint64_t *memory = map(mib);
 
+	(void)nice(10); /* it is to take memory rather than the CPU; one can always be nicer */
 	for (uint64_t i = 0; i < mib; i++)
 		fill(memory + i * (MIB / WORD), MIB, 0, i * MIB);
 	printf("held\n");

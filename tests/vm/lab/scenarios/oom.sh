@@ -2,10 +2,10 @@
 # shellcheck shell=dash
 #
 # The OOM killer strikes again and again during the load. Programs that are smaller than the daemon
-# together take a little more memory than there is. Each one ends after a while, so that the load
-# isn't without memory all the time, and starts again, also when it was killed. The OOM killer must
-# never choose the daemon (S12), and the load goes on. The control is protected from it, too, and
-# hangs as in `loop`. tests/vm/lab/bisect shows what happens to a caissond without that protection.
+# together take a little more memory than there is, and start again when one of them was killed. The
+# OOM killer must never choose the daemon (S12), and the load goes on. The control is protected from
+# it, too, and hangs as in `loop`. tests/vm/lab/bisect shows what happens to a caissond without that
+# protection.
 #
 #@ title: the OOM killer at work, XFS on loop (direct I/O)
 #@ build: caissond caisson naive lab-load lab-watch
@@ -25,10 +25,10 @@
 
 oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
 came() { [ "$(oom_kills)" -gt 0 ]; }
-# eat_memory LOG: starts a program again and again
+# eat_memory LOG: a shell that starts a program again and again
 eat_memory() {
 	while :; do
-		timeout 10 lab-load hold 32 >"$1"
+		lab-load hold 32 >"$1"
 		sleep 1 # or the OOM killer would be all that runs
 	done
 }
@@ -49,7 +49,7 @@ lab_prepare 1024
 lab_serve
 [ "$lab_handler" = caisson ] || echo -1000 >/proc/"$lab_pid"/oom_score_adj
 lab_loop_stack xfs
-lab_dirty_limits 8
+lab_dirty_limits 4
 must "the OOM killer comes" eat_all_memory
 before=$(oom_kills)
 lab_watch loop0
