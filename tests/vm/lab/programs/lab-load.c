@@ -294,7 +294,7 @@ static void hold(uint64_t mib)
 {
 	uint64_t *memory = map(mib);
 
-	(void)nice(10); /* it is to take memory rather than the CPU; one can always be nicer */
+	(void)nice(7); /* it is to take memory rather than the CPU; one can always be nicer */
 	for (uint64_t i = 0; i < mib; i++)
 		fill(memory + i * (MIB / WORD), MIB, 0, i * MIB);
 	printf("held\n");

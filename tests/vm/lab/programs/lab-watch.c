@@ -7,9 +7,9 @@
  *
  * Twice a second, until SIGTERM, a line `lab: sample sectors=N dirty_kib=N writeback_kib=N
  * free_kib=N`: what has been written to DISK (a name in /sys/block), the measure of progress; with
- * --reads, for swap, what has been read from it counts as well. As often, a second thread reads
- * the kernel stack of every task of the processes PID and of their children, and tells of one
- * that waits where a daemon under a stack must not:
+ * --reads, what has been read from it counts as well. As often, a second thread reads the kernel
+ * stack of every task of the processes PID and of their children, and tells of one that waits where
+ * a daemon under a stack must not:
  *
  *	lab: stack throttle	in the dirty page throttle (balance_dirty_pages())
  *	lab: stack reclaim	in a filesystem or in a wait for I/O, called by memory reclaim
