@@ -15,6 +15,10 @@
  * A device is in a cycle if a worker of the kernel that does its I/O waits for memory, and swap is
  * above.
  *
+ * zloop doesn't tell where its files are, and may send its I/O without waiting for it. Files of a
+ * zloop device that hangs are taken to be on the one FUSE mount that has requests for which no task
+ * waits.
+ *
  * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
  */
 #ifndef CAISSON_CHAIN_H
@@ -56,7 +60,7 @@ struct chain {
 };
 
 struct chains {
-	const struct stack *stack;
+	struct stack *stack; /* its graph gains what is only seen while something hangs */
 	const struct flow *flow;
 	const struct waiters *waiters;
 	int64_t now_ms, stall_ms;

@@ -51,6 +51,10 @@ static void tells_fuse(void)
 	      WAIT_FUSE, "request_wait_answer", "fuse");
 	/* wchan has a name alone */
 	check("request_wait_answer", WAIT_FUSE, "request_wait_answer", "");
+	check("[<0>] wait_for_completion+0x9e/0x170\n"
+	      "[<0>] fuse_direct_IO+0x1e9/0x510\n"
+	      "[<0>] zloop_do_rw+0x276/0x2e0 [zloop]\n",
+	      WAIT_FUSE, "fuse_direct_IO", "fuse");
 	check("[<0>] request_wait_answer+0xe3/0x210 [fuse]\n"
 	      "[<0>] fuse_setlk+0xf4/0x160 [fuse]\n",
 	      WAIT_FINE, "fuse_setlk", "fuse");
