@@ -26,7 +26,8 @@
  * #@ clean: 1-thread-2-slots -DTHREADS=1 -DSLOTS=2
  * #@ clean: 1-thread-3-slots -DTHREADS=1 -DSLOTS=3
  * #@ clean: 2-threads-1-slot -DTHREADS=2 -DSLOTS=1
- * #@ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2
+ * #@ clean: 2-threads-2-slots -DTHREADS=2 -DSLOTS=2 -DCHANGERS=1
+ * #@ long: 2-threads-2-slots-2-changers -DTHREADS=2 -DSLOTS=2
  * #@ clean: 2-threads-3-slots -DTHREADS=2 -DSLOTS=3 -DCHANGERS=1
  * #@ clean: 3-threads-1-slot -DTHREADS=3 -DSLOTS=1 -DCHANGERS=1
  * #@ clean: 3-threads-2-slots -DTHREADS=3 -DSLOTS=2 -DCHANGERS=1
