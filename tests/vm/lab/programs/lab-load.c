@@ -9,8 +9,8 @@
  *	lab-load storm  DIR FILES SEED			small files: create, append, rename, unlink
  *	lab-load verify-storm DIR FILES SEED
  *	lab-load hog    MIB PASSES			fills and checks anonymous memory
- *	lab-load hold   MIB				fills it at a lower priority, says "held",
- *							and keeps it
+ *	lab-load hold   MIB				takes anonymous memory, at a lower priority,
+ *							says "held", and keeps it
  *
  * Exit status 0; 1 with a line on stderr when a call failed or data isn't what it should be.
  */
@@ -294,9 +294,10 @@ static void hold(uint64_t mib)
 {
 	uint64_t *memory = map(mib);
 
-	(void)nice(7); /* it is to take memory rather than the CPU; one can always be nicer */
-	for (uint64_t i = 0; i < mib; i++)
-		fill(memory + i * (MIB / WORD), MIB, 0, i * MIB);
+	/* it is to take memory rather than the CPU; one can always be nicer */
+	(void)nice(5);
+	if (madvise(memory, mib * MIB, MADV_POPULATE_WRITE) < 0)
+		fail("memory", "populate");
 	printf("held\n");
 	(void)fflush(stdout);
 	for (;;)
