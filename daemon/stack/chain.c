@@ -667,15 +667,35 @@ static uint32_t mount_without_clients(const struct chains *chains)
 	return found;
 }
 
+/* The FUSE mount for whose answer a worker of the device NODE waits, or GRAPH_NONE. */
+static uint32_t mount_of_worker(const struct chains *chains, uint32_t node)
+{
+	for (uint32_t i = 0; i < chains->waiters->count; i++) {
+		const struct waiter *waiter = &chains->waiters->waiter[i];
+
+		if (waiter->wait.kind == WAIT_FUSE && waiter_is_of_kernel(waiter) &&
+		    waiter_device(chains->stack, waiter) == node)
+			return waiter->place;
+	}
+	return GRAPH_NONE;
+}
+
+/* The graph is made anew between two looks, and so are these edges. */
 static void find_files_of_zloop(struct chains *chains)
 {
 	struct graph *graph = &chains->stack->graph;
 
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (graph->nodes[i].kind == NODE_DEVICE &&
-		    strcmp(graph->nodes[i].type, "zloop") == 0 &&
-		    graph->nodes[i].first_lower == GRAPH_NONE && chain_is_stuck(chains, i))
-			graph_connect(graph, EDGE_FILE, i, mount_without_clients(chains), "");
+		uint32_t mount;
+
+		if (graph->nodes[i].kind != NODE_DEVICE ||
+		    strcmp(graph->nodes[i].type, "zloop") != 0 ||
+		    graph->nodes[i].first_lower != GRAPH_NONE || !chain_is_stuck(chains, i))
+			continue;
+		mount = mount_of_worker(chains, i);
+		if (mount == GRAPH_NONE)
+			mount = mount_without_clients(chains);
+		graph_connect(graph, EDGE_FILE, i, mount, "");
 	}
 }
 

@@ -302,9 +302,6 @@ static void place(struct waiters *waiters, struct waiter *waiter)
 		node = fuse_at(waiters, node);
 	else if (node == GRAPH_NONE && *waiter->wait.filesystem)
 		node = only_one(stack, waiter->wait.filesystem);
-	/* zloop doesn't tell where its files are */
-	if (node != GRAPH_NONE && is_of_kernel && waiter->wait.kind == WAIT_FUSE)
-		graph_connect(&stack->graph, EDGE_FILE, waiter_device(stack, waiter), node, "");
 	waiter->place = node;
 	if (node != GRAPH_NONE)
 		waiter->at = (struct node_name){ stack->graph.nodes[node].kind,

@@ -15,6 +15,8 @@
 
 #define STALL_S 5
 
+#define OF_KERNEL   "2097216" /* 0x200040 */
+
 static struct watcher *watcher;
 static int64_t now_ms;
 
@@ -222,6 +224,13 @@ static void finds_files_of_zloop(void)
 	plant_zloop();
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
 	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	/* nor here, but a worker of the device waits for an answer */
+	plant_zloop();
+	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
+	waits(60, 60, 'D', OF_KERNEL, "fuse_direct_IO", 1);
+	status("proc/60/task/60/status", 60, "kworker/u4:1+zloop0", 'D', 1, 1);
+	process(60, "kworker/u4:1+zloop0", 'D', 1);
+	CHECK(strstr(found(STALL_S), "CYCLE"));
 	/* the requests are of a client, which is seen */
 	plant_zloop();
 	client(301, 'S', "request_wait_answer", WRITES, "30");
@@ -494,7 +503,6 @@ static void outlives_files_that_hang(void)
 }
 
 #define WORKER	    60
-#define OF_KERNEL   "2097216" /* 0x200040 */
 #define BUSY_WORKER "3670080" /* 0x380040: it does I/O for a loop device */
 
 /* A worker of the kernel. */
