@@ -15,7 +15,7 @@
 
 #define STALL_S 5
 
-#define OF_KERNEL   "2097216" /* 0x200040 */
+#define OF_KERNEL "2097216" /* 0x200040 */
 
 static struct watcher *watcher;
 static int64_t now_ms;
