@@ -49,6 +49,15 @@ uint64_t chain_under_way(const struct chains *chains, uint32_t index)
 	return place ? place->under_way : 0;
 }
 
+bool chain_is_loaded(const struct chains *chains, uint32_t index)
+{
+	const struct node *node = &chains->stack->graph.nodes[index];
+	const struct place *place = flow_of(chains->flow, node);
+
+	return stack_is_fuse(node) && place && place->since_ms &&
+	       chains->now_ms - place->since_ms >= chains->stall_ms;
+}
+
 bool chain_gets_on(const struct chains *chains, uint32_t index)
 {
 	const struct place *place = flow_of(chains->flow, &chains->stack->graph.nodes[index]);

@@ -481,15 +481,6 @@ static bool follow(const struct chains *chains, struct chain *chain, uint32_t no
 	return true;
 }
 
-/* Whether NODE is a FUSE mount that has had requests under way for the stall time. */
-static bool is_loaded(const struct chains *chains, uint32_t node)
-{
-	const struct place *place = flow_of(chains->flow, node_at(chains, node));
-
-	return stack_is_fuse(node_at(chains, node)) && place && place->since_ms &&
-	       chains->now_ms - place->since_ms >= chains->stall_ms;
-}
-
 /*
  * Whether NODE is a FUSE mount with requests under way all the time whose server is halted. Nobody
  * need wait in the kernel for an answer: clients may use io_uring or aio.
@@ -499,7 +490,7 @@ static bool is_abandoned(const struct chains *chains, uint32_t node)
 	struct server_state state;
 	uint32_t server;
 
-	if (!is_loaded(chains, node))
+	if (!chain_is_loaded(chains, node))
 		return false;
 	server = server_of(chains, node);
 	if (server == GRAPH_NONE)
@@ -624,87 +615,12 @@ static void look_for_cycles_of_workers(struct chains *chains)
 	}
 }
 
-/* --- zloop --- */
-
-/* Whether a task that isn't the kernel's is seen to wait at NODE. */
-static bool has_client(const struct chains *chains, uint32_t node)
-{
-	for (uint32_t i = 0; i < chains->waiters->count; i++) {
-		const struct waiter *waiter = &chains->waiters->waiter[i];
-
-		if (waiter->place == node && !waiter_is_of_kernel(waiter))
-			return true;
-	}
-	return false;
-}
-
-/* Whether a device has files on NODE. */
-static bool has_device(const struct graph *graph, uint32_t node)
-{
-	graph_each_upper (graph, node, edge) {
-		if (edge->kind == EDGE_FILE)
-			return true;
-	}
-	return false;
-}
-
-/*
- * The one FUSE mount that is loaded, where nobody is seen to wait and no device has its files; or
- * GRAPH_NONE.
- */
-static uint32_t mount_without_clients(const struct chains *chains)
-{
-	const struct graph *graph = &chains->stack->graph;
-	uint32_t found = GRAPH_NONE;
-
-	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (!is_loaded(chains, i) || has_client(chains, i) || has_device(graph, i))
-			continue;
-		if (found != GRAPH_NONE)
-			return GRAPH_NONE;
-		found = i;
-	}
-	return found;
-}
-
-/* The FUSE mount for whose answer a worker of the device NODE waits, or GRAPH_NONE. */
-static uint32_t mount_of_worker(const struct chains *chains, uint32_t node)
-{
-	for (uint32_t i = 0; i < chains->waiters->count; i++) {
-		const struct waiter *waiter = &chains->waiters->waiter[i];
-
-		if (waiter->wait.kind == WAIT_FUSE && waiter_is_of_kernel(waiter) &&
-		    waiter_device(chains->stack, waiter) == node)
-			return waiter->place;
-	}
-	return GRAPH_NONE;
-}
-
-/* The graph is made anew between two looks, and so are these edges. */
-static void find_files_of_zloop(struct chains *chains)
-{
-	struct graph *graph = &chains->stack->graph;
-
-	for (uint32_t i = 0; i < graph->node_count; i++) {
-		uint32_t mount;
-
-		if (graph->nodes[i].kind != NODE_DEVICE ||
-		    strcmp(graph->nodes[i].type, "zloop") != 0 ||
-		    graph->nodes[i].first_lower != GRAPH_NONE || !chain_is_stuck(chains, i))
-			continue;
-		mount = mount_of_worker(chains, i);
-		if (mount == GRAPH_NONE)
-			mount = mount_without_clients(chains);
-		graph_connect(graph, EDGE_FILE, i, mount, "");
-	}
-}
-
 void chains_find(struct chains *chains)
 {
 	const struct graph *graph = &chains->stack->graph;
 
 	chains->count = chains->of_tasks = chains->left_off = 0;
-	find_files_of_zloop(chains);
+	chain_find_zloop_files(chains);
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (graph->nodes[i].kind == NODE_PROCESS)
 			look_for_cycle(chains, i);

@@ -15,9 +15,9 @@
  * A device is in a cycle if a worker of the kernel that does its I/O waits for memory, and swap is
  * above.
  *
- * zloop doesn't tell where its files are, and may send its I/O without waiting for it. Files of a
- * zloop device that hangs are taken to be on the one FUSE mount that has requests for which no task
- * waits.
+ * zloop doesn't tell where its files are. If a zloop device hangs, they are taken to be on the FUSE
+ * mount for whose answer a worker of it waits. As it may also send I/O without waiting, they are
+ * otherwise taken to be on the one FUSE mount that has requests for which no task waits.
  *
  * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
  */
@@ -103,7 +103,13 @@ uint32_t chain_most_stuck(const struct chains *chains, const uint8_t *marked);
 /* Requests that are under way at NODE. */
 uint64_t chain_under_way(const struct chains *chains, uint32_t node);
 
+/* Whether NODE is a FUSE mount that has had requests under way for the stall time. */
+bool chain_is_loaded(const struct chains *chains, uint32_t node);
+
 /* Whether a device answers requests. A throttled control group may have none under way. */
 bool chain_gets_on(const struct chains *chains, uint32_t node);
+
+/* Adds to the graph where the files of the zloop devices are that hang, as far as that is seen. */
+void chain_find_zloop_files(struct chains *chains);
 
 #endif

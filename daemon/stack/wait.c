@@ -41,7 +41,7 @@ static const struct sign {
 	{ "request_wait_answer", WAIT_FUSE },
 	{ "fuse_wait_", WAIT_FUSE },
 	{ "fuse_get_req", WAIT_FUSE },
-	{ "fuse_direct_IO", WAIT_FUSE }, /* a write that makes the file larger */
+	{ "fuse_direct_IO", WAIT_FUSE }, /* waits itself if a write makes the file larger */
 	{ "rpc_wait_bit_killable", WAIT_NETWORK },
 	{ "nfs_wait_", WAIT_NETWORK },
 	{ "ceph_", WAIT_NETWORK },

@@ -293,10 +293,9 @@ static uint32_t fuse_at(const struct waiters *waiters, uint32_t node)
 
 static void place(struct waiters *waiters, struct waiter *waiter)
 {
-	struct stack *stack = waiters->stack;
-	bool is_of_kernel = waiter_is_of_kernel(waiter);
-	uint32_t node = is_of_kernel ? place_of_worker(stack, waiter)
-				     : place_of_call(waiters, waiter);
+	const struct stack *stack = waiters->stack;
+	uint32_t node = waiter_is_of_kernel(waiter) ? place_of_worker(stack, waiter)
+						    : place_of_call(waiters, waiter);
 
 	if (waiter->wait.kind == WAIT_FUSE)
 		node = fuse_at(waiters, node);

@@ -42,5 +42,5 @@ wait "${daemon_pid[$mnt]}" || true
 same "$(<"$mnt/file")" text "content without a keeper"
 umount_idle "$mnt"
 wait_until 20 daemon_has_ended "$mnt"
-wait_until 20 process_is_gone "$server" # its descriptors are closed before that
+wait_until 20 process_is_gone "$server" # its descriptors are closed just before
 forget_daemon "$mnt"

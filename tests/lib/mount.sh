@@ -207,8 +207,8 @@ end_chaos() {
 	stat -f "$1" >/dev/null
 }
 
-# fewest_fds PID: descriptors of the keeper or a server, which share them, but for those that are
-# open for a moment only, as those with which a server looks at its own tasks
+# fewest_fds PID: how many descriptors the keeper and its servers, which share them, keep open. A
+# server has some more for a moment when it looks at its own tasks; so the fewest of some counts.
 fewest_fds() {
 	local i fds
 	for ((i = 0; i < 20; i++)); do

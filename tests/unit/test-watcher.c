@@ -15,8 +15,6 @@
 
 #define STALL_S 5
 
-#define OF_KERNEL "2097216" /* 0x200040 */
-
 static struct watcher *watcher;
 static int64_t now_ms;
 
@@ -198,61 +196,6 @@ static void finds_no_cycle_without_an_edge(void)
 }
 
 /* What else waits for the server of a cycle is a part of that. */
-/*
- * A zloop device has requests under way, and where its files are isn't known. The one FUSE mount
- * with requests that nobody is seen to wait for has them.
- */
-static void plant_zloop(void)
-{
-	set_up_watcher();
-	CHECK(unlink(below("sys/class/block/loop0")) == 0);
-	device("zloop0", 7, 0);
-	counters("zloop0", 7, 4);
-	file("sys/fs/fuse/connections/50/waiting", "4\n");
-	waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 3);
-	client(300, 'D', "balance_dirty_pages", WRITES, "31");
-}
-
-static void finds_files_of_zloop(void)
-{
-	plant_zloop();
-	CHECK_STR(found(STALL_S),
-		  "CYCLE for 5 s: writer(300) writes xfs /mnt/top -> zloop0 -> fuse.server "
-		  "/mnt/with blank -> server(100) -> its task 101 (a) b) waits until there are "
-		  "fewer dirty pages (balance_dirty_pages) -> xfs /mnt/top");
-	/* fusectl isn't mounted */
-	plant_zloop();
-	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
-	CHECK(!strstr(found(STALL_S), "CYCLE"));
-	/* nor here, but a worker of the device waits for an answer */
-	plant_zloop();
-	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
-	waits(60, 60, 'D', OF_KERNEL, "fuse_direct_IO", 1);
-	status("proc/60/task/60/status", 60, "kworker/u4:1+zloop0", 'D', 1, 1);
-	process(60, "kworker/u4:1+zloop0", 'D', 1);
-	CHECK(strstr(found(STALL_S), "CYCLE"));
-	/* the requests are of a client, which is seen */
-	plant_zloop();
-	client(301, 'S', "request_wait_answer", WRITES, "30");
-	CHECK(!strstr(found(STALL_S), "CYCLE"));
-	/* or there are none */
-	plant_zloop();
-	file("sys/fs/fuse/connections/50/waiting", "0\n");
-	CHECK(!strstr(found(STALL_S), "CYCLE"));
-	/* or another mount may have them as well */
-	plant_zloop();
-	file("proc/self/mountinfo",
-	     MOUNTS "32 20 0:51 / /mnt/other rw,relatime - fuse /other rw,user_id=0\n");
-	file("sys/fs/fuse/connections/51/waiting", "1\n");
-	CHECK(!strstr(found(STALL_S), "CYCLE"));
-	/* or the device gets on */
-	plant_zloop();
-	for (unsigned i = 0; i <= STALL_S; i++) {
-		counters("zloop0", 8 + i, 4);
-		CHECK(!strstr(found(0), "CYCLE"));
-	}
-}
-
 static void tells_a_cycle_once(void)
 {
 	const char *text;
@@ -503,6 +446,7 @@ static void outlives_files_that_hang(void)
 }
 
 #define WORKER	    60
+#define OF_KERNEL   "2097216" /* 0x200040 */
 #define BUSY_WORKER "3670080" /* 0x380040: it does I/O for a loop device */
 
 /* A worker of the kernel. */
@@ -542,6 +486,64 @@ static void places_workers(void)
 		} else {
 			CHECK_EQ(place, GRAPH_NONE);
 		}
+	}
+}
+
+/*
+ * A zloop device has requests under way, and where its files are isn't known. The one FUSE mount
+ * with requests that nobody is seen to wait for has them.
+ */
+static void plant_zloop(void)
+{
+	set_up_watcher();
+	CHECK(unlink(below("sys/class/block/loop0")) == 0);
+	device("zloop0", 7, 0);
+	counters("zloop0", 7, 4);
+	file("sys/fs/fuse/connections/50/waiting", "4\n");
+	waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 3);
+	client(300, 'D', "balance_dirty_pages", WRITES, "31");
+}
+
+static void finds_files_of_zloop(void)
+{
+	plant_zloop();
+	CHECK_STR(found(STALL_S),
+		  "CYCLE for 5 s: writer(300) writes xfs /mnt/top -> zloop0 -> fuse.server "
+		  "/mnt/with blank -> server(100) -> its task 101 (a) b) waits until there are "
+		  "fewer dirty pages (balance_dirty_pages) -> xfs /mnt/top");
+	/* fusectl isn't mounted */
+	plant_zloop();
+	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
+	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	/* nor here, but a worker of the device waits for an answer */
+	plant_zloop();
+	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
+	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "fuse_direct_IO", 1);
+	CHECK(strstr(found(STALL_S), "CYCLE"));
+	/* the requests are of a client, which is seen */
+	plant_zloop();
+	client(301, 'S', "request_wait_answer", WRITES, "30");
+	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	/* or there are none */
+	plant_zloop();
+	file("sys/fs/fuse/connections/50/waiting", "0\n");
+	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	/* or another mount may have them as well */
+	plant_zloop();
+	file("proc/self/mountinfo",
+	     "29 20 0:51 / /mnt/other rw,relatime - fuse /other rw,user_id=0\n" MOUNTS);
+	file("sys/fs/fuse/connections/51/waiting", "1\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* or they are of another device */
+	plant_zloop();
+	device("loop1", 7, 1);
+	file("sys/devices/loop1/loop/backing_file", "/mnt/with blank/image\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* or the device gets on */
+	plant_zloop();
+	for (unsigned i = 0; i <= STALL_S; i++) {
+		counters("zloop0", 8 + i, 4);
+		CHECK(!strstr(found(0), "CYCLE"));
 	}
 }
 
@@ -873,7 +875,6 @@ int main(void)
 	make_machine();
 	RUN(finds_the_throttle);
 	RUN(finds_no_cycle_without_an_edge);
-	RUN(finds_files_of_zloop);
 	RUN(tells_a_cycle_once);
 	RUN(finds_reclaim);
 	RUN(finds_a_file_above);
@@ -885,6 +886,7 @@ int main(void)
 	RUN(counts_idle_tasks);
 	RUN(outlives_files_that_hang);
 	RUN(places_workers);
+	RUN(finds_files_of_zloop);
 	RUN(guesses_without_stacks);
 	RUN(goes_on_without_memory);
 	RUN(finds_no_cycle_without_memory);

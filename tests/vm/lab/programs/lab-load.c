@@ -294,8 +294,8 @@ static void hold(uint64_t mib)
 {
 	uint64_t *memory = map(mib);
 
-	/* it is to take memory rather than the CPU; one can always be nicer */
-	(void)nice(5);
+	/* it is to take memory, not the CPU: so the pages aren't filled, either */
+	(void)nice(5); /* can't fail */
 	if (madvise(memory, mib * MIB, MADV_POPULATE_WRITE) < 0)
 		fail("memory", "populate");
 	printf("held\n");
