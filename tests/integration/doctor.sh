@@ -92,8 +92,8 @@ doctor "$CAISSON" doctor "$loop"
 says "tmpfs  file $scratch/hidden/image"
 
 say "the server is stopped, and the mount hangs"
-kill -STOP "$server"
 defer kill -CONT "$server"
+stop_process "$server"
 stat "$mnt/$RANDOM" 2>"$scratch/stat.err" &
 client=$!
 doctor "$CAISSON" doctor "$top"

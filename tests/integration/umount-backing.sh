@@ -24,7 +24,7 @@ make_backing ext4 256M
 say "umount -c returns when the server has ended, and not before"
 serve
 server=$(server_pid)
-kill -STOP "$server"
+stop_process "$server"
 umount -c "$mnt" &
 umount=$!
 wait_until 20 is_not_mounted || fail "umount -c asks a server that stands"

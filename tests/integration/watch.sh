@@ -60,8 +60,8 @@ once "$CAISSON" --stall 1
 status_is 0
 
 say "the server is stopped"
-kill -STOP "$server"
 defer kill -CONT "$server"
+stop_process "$server"
 dd if=/dev/urandom of="$top/file" bs=64k count=1 conv=fsync status=none &
 client=$!
 once "$CAISSON" --stall 3
@@ -79,9 +79,9 @@ keep_pid[$client]=1
 waiting=$(connection_dir "$mnt")/waiting
 # of its asynchronous ones: while it makes its file, it has one at a time, and waits for that
 has_requests() { (($(<"$waiting") >= 8)); }
-# stop_with_requests: stopped between two requests, it goes on for a moment
+# stop_with_requests: one that was stopped between two requests goes on for a moment
 stop_with_requests() {
-	kill -STOP "$server"
+	stop_process "$server"
 	has_requests || ! kill -CONT "$server"
 }
 wait_until 20 has_requests

@@ -113,6 +113,14 @@ process_is_gone() {
 	[[ ${stat##*) } == [ZX]* ]]
 }
 
+# stop_process PID: SIGSTOP, and each of its threads stands: kill is back before that, while one may
+# still answer a request
+stop_process() {
+	kill -STOP "$1"
+	wait_until 20 process_stands "$1" || fail "PID $1 doesn't stop"
+}
+process_stands() { awk '/^State:/ && $2 != "T" { exit 1 }' /proc/"$1"/task/*/status; }
+
 # --- checks ---
 
 # same GOT WANTED [WHAT]
