@@ -19,19 +19,24 @@ static bool has_client(const struct chains *chains, uint32_t node)
 	return false;
 }
 
-/* Whether a device has files on NODE. */
+static bool is_zloop(const struct node *node)
+{
+	return node->kind == NODE_DEVICE && strcmp(node->type, "zloop") == 0;
+}
+
+/* Whether another device than zloop's has files on NODE. */
 static bool has_device(const struct graph *graph, uint32_t node)
 {
 	graph_each_upper (graph, node, edge) {
-		if (edge->kind == EDGE_FILE)
+		if (edge->kind == EDGE_FILE && !is_zloop(&graph->nodes[edge->upper]))
 			return true;
 	}
 	return false;
 }
 
 /*
- * The one FUSE mount that is loaded, where nobody is seen to wait and no device has its files; or
- * GRAPH_NONE.
+ * The one FUSE mount that is loaded, where nobody is seen to wait and only zloop devices may have
+ * files; or GRAPH_NONE.
  */
 static uint32_t mount_without_clients(const struct chains *chains)
 {
@@ -68,9 +73,8 @@ void chain_find_zloop_files(struct chains *chains)
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		uint32_t mount;
 
-		if (graph->nodes[i].kind != NODE_DEVICE ||
-		    strcmp(graph->nodes[i].type, "zloop") != 0 ||
-		    graph->nodes[i].first_lower != GRAPH_NONE || !chain_is_stuck(chains, i))
+		if (!is_zloop(&graph->nodes[i]) || graph->nodes[i].first_lower != GRAPH_NONE ||
+		    !chain_is_stuck(chains, i))
 			continue;
 		mount = mount_of_worker(chains, i);
 		if (mount == GRAPH_NONE)

@@ -504,6 +504,17 @@ static void plant_zloop(void)
 	client(300, 'D', "balance_dirty_pages", WRITES, "31");
 }
 
+static bool has_files(const char *name)
+{
+	const struct graph *graph = &watcher->stack.graph;
+
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (graph->nodes[i].kind == NODE_DEVICE && strcmp(graph->nodes[i].name, name) == 0)
+			return graph->nodes[i].first_lower != GRAPH_NONE;
+	}
+	return false;
+}
+
 static void finds_files_of_zloop(void)
 {
 	plant_zloop();
@@ -520,6 +531,15 @@ static void finds_files_of_zloop(void)
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
 	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "fuse_direct_IO", 1);
 	CHECK(strstr(found(STALL_S), "CYCLE"));
+	/* of two devices, as dm-zoned takes them */
+	plant_zloop();
+	device("zloop1", 7, 1);
+	counters("zloop1", 7, 1);
+	file("proc/self/mountinfo", MOUNTS "32 20 7:1 / /mnt/second rw - xfs /dev/zloop1 rw\n");
+	watcher->is_stale = true;
+	CHECK(strstr(found(2 * STALL_S), "CYCLE"));
+	CHECK(has_files("zloop0"));
+	CHECK(has_files("zloop1"));
 	/* the requests are of a client, which is seen */
 	plant_zloop();
 	client(301, 'S', "request_wait_answer", WRITES, "30");
