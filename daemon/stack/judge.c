@@ -64,6 +64,8 @@ static const struct rule rules[RULES] = {
 				"fallocate its file, or make it smaller" },
 	[RULE_NO_BARRIERS] = { "no-barriers", "doesn't flush the disk's cache",
 			       "mount it without nobarrier or barrier=0" },
+	[RULE_NO_FLUSHES] = { "no-flushes", "has a cache that the kernel doesn't flush",
+			      "echo 'write back' >/sys/class/block/DISK/queue/write_cache" },
 	[RULE_REQUEST_TIMEOUT] = { "request-timeout",
 				   "is aborted by the kernel if an answer takes too long",
 				   "sysctl fs.fuse.default_request_timeout=0 "
@@ -278,6 +280,49 @@ static void judge_loop(struct judge *judge, uint32_t node)
 	}
 }
 
+/* --- disks --- */
+
+/* A disk and the file that tells whether it has a volatile cache. */
+static void judge_cache(struct judge *judge, uint32_t node, const char *file)
+{
+	const struct system *system = judge->stack->system;
+	const char *name = judge->stack->graph.nodes[node].name;
+	char of_disk[32], of_kernel[32];
+
+	if (system_read(system, file, of_disk, sizeof(of_disk)) > 0 &&
+	    system_read(system, PATH("sys/class/block/%s/queue/write_cache", name), of_kernel,
+			sizeof(of_kernel)) > 0 &&
+	    strncmp(of_disk, "write back", strlen("write back")) == 0 &&
+	    strcmp(of_kernel, "write through") == 0)
+		judge_say(judge, RULE_NO_FLUSHES, SEVERITY_WARN, node,
+			  "/%s: %s; queue/write_cache: %s", file, of_disk, of_kernel);
+}
+
+struct scsi_disk {
+	struct judge *judge;
+	uint32_t node;
+};
+
+static int judge_scsi_cache(void *arg, const char *address)
+{
+	const struct scsi_disk *disk = arg;
+	const char *name = disk->judge->stack->graph.nodes[disk->node].name;
+
+	judge_cache(disk->judge, disk->node,
+		    PATH("sys/class/block/%s/device/scsi_disk/%s/cache_type", name, address));
+	return 0;
+}
+
+static void judge_disk(struct judge *judge, uint32_t node)
+{
+	const char *name = judge->stack->graph.nodes[node].name;
+	struct scsi_disk disk = { .judge = judge, .node = node };
+
+	judge_cache(judge, node, PATH("sys/class/block/%s/cache_type", name)); /* virtio */
+	(void)system_names(judge->stack->system, PATH("sys/class/block/%s/device/scsi_disk", name),
+			   judge_scsi_cache, &disk);
+}
+
 /* --- what user space serves --- */
 
 /* Kinds of devices that are always served by a process or another machine. */
@@ -383,6 +428,7 @@ static void judge_node(struct judge *judge, uint32_t index)
 	case NODE_DEVICE:
 		if (strcmp(node->type, "loop") == 0)
 			judge_loop(judge, index);
+		judge_disk(judge, index);
 		judge_served_device(judge, index);
 		break;
 	case NODE_PROCESS:

@@ -520,6 +520,25 @@ static void judges_images(void)
 	CHECK_STR(verdicts(), "warn no-barriers /mnt/a");
 }
 
+/* A cache that the disk tells of, and the kernel was told not to flush. */
+static void judges_caches(void)
+{
+	set_up();
+	file("sys/devices/sda1/cache_type", "write back\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/devices/sda1/queue/write_cache", "write back\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/devices/sda1/queue/write_cache", "write through\n");
+	CHECK_STR(verdicts(), "warn no-flushes sda1");
+	file("sys/devices/sda1/cache_type", "write through\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/devices/sda1/device/scsi_disk/2:0:0:0/cache_type", "write through\n");
+	CHECK_STR(verdicts(), "");
+	file("sys/devices/sda1/device/scsi_disk/2:0:0:0/cache_type",
+	     "write back, no read (daft)\n");
+	CHECK_STR(verdicts(), "warn no-flushes sda1");
+}
+
 static void judges_kernels(void)
 {
 	static const char ring[] = "anon_inode:[io_uring]";
@@ -627,6 +646,7 @@ int main(void)
 	RUN(finds_servers_of_nbd_clients);
 	RUN(finds_tcmu);
 	RUN(judges_images);
+	RUN(judges_caches);
 	RUN(judges_kernels);
 	RUN(guesses_servers);
 	RUN(finds_cycles);

@@ -3,7 +3,7 @@
 #
 # `caisson doctor` draws stacks of block devices that this kernel can make: dm-crypt on LVM on an
 # md mirror; XFS on loop on caisson, marked; swap on such a loop device; a disk that qemu-nbd serves
-# from a file.
+# from a file. It warns of a disk that isn't flushed.
 #
 #@ build: caissond caisson
 #@ programs: mkfs.ext4 mkfs.xfs mkswap swapon swapoff dmsetup
@@ -44,6 +44,15 @@ must "mount" mount /dev/mapper/crypt /mnt/crypt
 drawn crypt-lvm-md /mnt/crypt
 check "nothing is wrong" caisson doctor /dev/mapper/crypt
 umount /mnt/crypt
+
+say "a disk that the kernel was told not to flush"
+cache=/sys/class/block/vda/queue/write_cache
+doctor_says() { run_with_timeout 30 caisson doctor /backing | grep -q "$1"; }
+doctor_is_silent() { ! doctor_says "$1"; }
+check "as it is" doctor_is_silent no-flushes
+echo "write through" >$cache
+check "told" doctor_says "^warn no-flushes: vda "
+echo "write back" >$cache
 
 say "XFS on loop on caisson"
 truncate -s 300M /backing/store/image
