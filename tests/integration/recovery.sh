@@ -35,11 +35,13 @@ kill_server() {
 # kill_busy: kills the server while at least 8 requests are in flight, which wait until an heir
 # answers them
 kill_busy() {
-	local waiting count=0
+	local waiting count=0 end=$((SECONDS + 60))
 	waiting=$(connection_dir "$mnt")/waiting
 	server=$(server_pid)
 	while ((count < 8)); do
 		process_is_gone "$load" && fail "fio has ended"
+		((SECONDS < end)) ||
+			fail "there are never 8 requests in flight; $loop may have $(<"/sys/block/${loop#/dev/}/queue/nr_requests")"
 		read -r count <"$waiting"
 	done
 	kill -KILL "$server"
