@@ -24,7 +24,7 @@ static bool is_zloop(const struct node *node)
 	return node->kind == NODE_DEVICE && strcmp(node->type, "zloop") == 0;
 }
 
-/* Whether another device than zloop's has files on NODE. */
+/* Whether a device that isn't zloop's has files on NODE. */
 static bool has_device(const struct graph *graph, uint32_t node)
 {
 	graph_each_upper (graph, node, edge) {

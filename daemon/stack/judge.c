@@ -282,7 +282,10 @@ static void judge_loop(struct judge *judge, uint32_t node)
 
 /* --- disks --- */
 
-/* A disk and the file that tells whether it has a volatile cache. */
+/*
+ * FILE has what the disk NODE says of its cache. The kernel can be told to take it for another,
+ * which doesn't change the disk.
+ */
 static void judge_cache(struct judge *judge, uint32_t node, const char *file)
 {
 	const struct system *system = judge->stack->system;

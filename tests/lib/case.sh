@@ -113,8 +113,8 @@ process_is_gone() {
 	[[ ${stat##*) } == [ZX]* ]]
 }
 
-# stop_process PID: SIGSTOP, and each of its threads stands: kill is back before that, while one may
-# still answer a request
+# stop_process PID: stops it, and waits until each of its threads stands. kill alone returns before
+# that, while a thread may still answer a request.
 stop_process() {
 	kill -STOP "$1"
 	wait_until 20 process_stands "$1" || fail "PID $1 doesn't stop"
