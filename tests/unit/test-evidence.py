@@ -45,7 +45,8 @@ def arm_of(name, kind, log, **values):
     """What evidence.py makes of LOG."""
     pairs = {"scenario": "s", "kernel": "k", "arm": name, "kind": kind, "limit": "60",
              "pause": "20", "round": "1", "order": "1", "title": "t", "ended": "0",
-             "complaint": "", "handler": "naive", "verdict": "pass passed=3 failed=0 skipped=0", "green": ""}
+             "complaint": "", "handler": "naive", "revision": "r", "cpus": "2", "accel": "kvm",
+             "verdict": "pass passed=3 failed=0 skipped=0", "green": ""}
     pairs.update(values)
     paths = [os.path.join(directory.name, name + suffix) for suffix in (".log", ".json")]
     with open(paths[0], "w") as file:
@@ -151,16 +152,49 @@ arm_of("bad", "green", log_of(**dict(FINISHED, end=1)))
 red("what it is compared with failed", "fail", "hang", "no green arm",
     values={"green": os.path.join(directory.name, "bad.json")})
 
+BEFORE = """# Results
+
+| scenario | kernel | arm | kind | as it must be | outcome | seconds | longest pause | | measured |
+|---|---|---|---|---|---|---|---|---|---|
+| a | 6.1.0-1 | caisson | green | another arm |
+| p | 6.1.0-1 | old | probe | another arm |
+| p | 6.1.0-1 | caisson | green | an older package |
+| p | 7.2.1 | caisson | green | another kernel |
+| z | 6.1.0-1 | naive | red | another arm |
+
+## Watch
+
+| scenario | kernel | arm | named | what it said |
+|---|---|---|---|---|
+| p | 6.1.0-1 | old | 1 of 1 | another arm |
+| p | 6.1.0-1 | calm | 1 of 1 | it has hung |
+
+"""
 for turn, time in enumerate((30, 10, 20)):
     arm_of("page-%d" % turn, "green", log_of(**dict(FINISHED, seconds=time, upto=time)), scenario="p", arm="caisson",
-           round=str(turn), revision="abc", cpus="2", accel="kvm")
-page = subprocess.run([program, "page", directory.name], capture_output=True, text=True, check=True).stdout
+           round=str(turn), kernel="6.1.0-2", revision="abc")
+arm_of("page-calm", "probe", log_of(**FINISHED), scenario="p", arm="calm", kernel="6.1.0-2")
+arm_of("page-stuck", "probe", log_of(**STUCK), scenario="p", arm="stuck", kernel="6.1.0-2",
+       green=os.path.join(directory.name, "good.json"))
+page_file = os.path.join(directory.name, "page")
+with open(page_file, "w") as file:
+    file.write(BEFORE)
+page = subprocess.run([program, "page", directory.name, page_file], capture_output=True, text=True, check=True).stdout
+CAISSON = "| p | 6.1.0-2 | caisson | green | 3 of 3 | finished | 20.0 (10.0 to 30.0) | 0.5 s |  | abc, 2 CPUs, kvm |\n"
 for what, wanted in (
-        ("a median and its range", "| p | k | caisson | green | 3 of 3 | finished | 20.0 (10.0 to 30.0) |"),
-        ("where it was measured", "caisson at abc, unknown. The machine had 2, unknown CPUs")):
+        ("a median, its range and where it was measured", CAISSON),
+        ("the rows of other arms, in order", CAISSON + "| p | 6.1.0-1 | old | probe | another arm |\n"),
+        ("those of another kernel", "| p | 7.2.1 | caisson | green | another kernel |\n| s |"),
+        ("those of other scenarios", "|\n| a | 6.1.0-1 | caisson | green | another arm |\n"),
+        ("what the watch said of a probe that hangs", "| p | 6.1.0-2 | stuck | 1 of 1 | CYCLE"),
+        ("what it said of another", "| p | 6.1.0-1 | old | 1 of 1 | another arm |")):
     print("%-6s  a page has %s" % ("ok" if wanted in page else "not ok", what))
     if wanted not in page:
         failures.append("a page has no %s" % what)
+for what in ("an older package", "it has hung"):
+    print("%-6s  a page hasn't: %s" % ("not ok" if what in page else "ok", what))
+    if what in page:
+        failures.append("a page has: %s" % what)
 
 directory.cleanup()
 for failure in failures:

@@ -4,7 +4,7 @@
 
 	evidence.py arm LOG OUT.json KEY=VALUE...	judges one arm; prints its line
 	evidence.py report DIR				report.md and a plot a scenario, from all OUT.json
-	evidence.py page DIR				prints RESULTS.md, from all OUT.json
+	evidence.py page DIR RESULTS.md			prints RESULTS.md, with the rows of all OUT.json
 	evidence.py summary DIR				who waited for what, in a few lines
 	evidence.py live NAME=LOG...			progress side by side, until SIGTERM
 
@@ -381,10 +381,40 @@ def rounds_of(arms):
     return groups.values()
 
 
+def series_of(kernel):
+    """6.1.0-57-amd64: 6.1"""
+    return ".".join(kernel.split(".")[:2])
+
+
+KINDS = {"green": 1, "red": 2, "probe": 3}
+
+
+def place_of(row):
+    """Where in its table a row stands."""
+    scenario, kernel, _, kind = row.split(" | ")[:4]
+    return scenario, series_of(kernel), KINDS.get(kind, 0)
+
+
+def arm_of(row):
+    """Which arm it is of, on which kernel, whatever the package of that."""
+    scenario, kernel, arm = row.removeprefix("| ").split(" | ")[:3]
+    return scenario, series_of(kernel), arm
+
+
+def merged(head, rows, page, arms):
+    """Markdown lines: a table of ROWS, which are of ARMS, and of PAGE's rows that are of others."""
+    measured = {(arm["scenario"], series_of(arm["kernel"]), arm["arm"]) for arm in arms}
+    before = page.partition(head + "\n")[2].partition("\n\n")[0].splitlines()[1:]
+    rows = [*(row for row in before if arm_of(row) not in measured), *rows]
+    return [head, "|" + "---|" * (head.count("|") - 1), *sorted(rows, key=place_of)]
+
+
+TABLE_HEAD = ("| scenario | kernel | arm | kind | as it must be | outcome | seconds | longest pause "
+              "| | measured |")
+
+
 def table(arms):
-    """Markdown lines: an arm a row, whatever the number of rounds."""
-    yield "| scenario | kernel | arm | kind | as it must be | outcome | seconds | longest pause | |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    """Rows of Markdown: an arm each, whatever the number of rounds."""
     for rounds in rounds_of(arms):
         rounds = sorted(rounds, key=lambda a: a["seconds"] or 0)
         arm = rounds[len(rounds) // 2]
@@ -392,19 +422,23 @@ def table(arms):
         seconds = seconds_of(arm)
         if len(rounds) > 1:
             seconds += " (%s to %s)" % (seconds_of(rounds[0]), seconds_of(rounds[-1]))
-        yield "| %s | %s | %s | %s | %s | %s | %s | %.1f s | %s |" % (
+        yield "| %s | %s | %s | %s | %s | %s | %s | %.1f s | %s | %s |" % (
             arm["scenario"], arm["kernel"], arm["arm"], arm["kind"],
-            "-" if arm["kind"] == "probe" else "%d of %d" % (good, len(rounds)),
+            "%d of %d" % (good, len(rounds)),
             ", ".join(sorted({a["happened"] for a in rounds})), seconds,
-            max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"))
+            max(a["pause"] for a in rounds), arm["detail"].replace("|", "/"),
+            ", ".join([*sorted({a["revision"] for a in rounds}), arm["cpus"] + " CPUs", arm["accel"]]))
+
+
+WATCH_HEAD = "| scenario | kernel | arm | named | what it said |"
 
 
 def watch_table(arms):
-    """Markdown lines: what `caisson watch` said of each control that hangs."""
-    yield "| scenario | kernel | arm | named | what it said |"
-    yield "|---|---|---|---|---|"
+    """Rows of Markdown: what `caisson watch` said of each control, and of each probe that hangs."""
     for rounds in rounds_of(arms):
-        if rounds[0]["kind"] != "red" or must_fail(rounds[0]):
+        if rounds[0]["kind"] == "probe":
+            rounds = [arm for arm in rounds if arm["happened"] == "hang"]
+        if not rounds or rounds[0]["kind"] == "green" or must_fail(rounds[0]):
             continue
         # a control may have been slow all the time, and never stood still
         said = [cycle_of(arm) for arm in rounds if cycle_of(arm) or arm["pause"] >= NAME_SECONDS]
@@ -429,8 +463,9 @@ def command_report(directory):
     """report.md and the plots."""
     arms = read_arms(directory)
     out = ["# The lab's evidence", ""]
-    out += table(arms)
-    out += ["", "## What `caisson watch` said of the controls", "", *watch_table(arms)]
+    out += merged(TABLE_HEAD, table(arms), "", arms)
+    out += ["", "## What `caisson watch` said", ""]
+    out += merged(WATCH_HEAD, watch_table(arms), "", arms)
     groups = {}
     for arm in arms:
         groups.setdefault((arm["scenario"], arm["kernel"]), []).append(arm)
@@ -461,26 +496,28 @@ def command_report(directory):
 
 PAGE_HEAD = """# What the lab has shown
 
-`tests/vm/lab/run --record` measured this and wrote it. A scenario is a stack of storage with a load. The run boots a virtual machine of one CPU for each arm of a scenario. A green arm stands on caisson and must finish. A red arm has a control in the place of caisson, which must hang or stall under the same load; in the scenario recovery, in which the server is killed, its load must fail. THE LAB in caisson(7) describes the scenarios and the controls. `tests/vm/lab/bisect` takes protections away one at a time; `tests/vm/lab/cut` cuts the power.
+`tests/vm/lab/run --record` measured this and wrote it. A scenario is a stack of storage with a load. The run boots a virtual machine of one CPU for each arm of a scenario. A green arm stands on caisson and must finish. A red arm has a control in the place of caisson, which must hang or stall under the same load; in the scenario recovery, in which the server is killed, its load must fail. A probe is noted and not judged, except by what `caisson watch` says of it if it hangs. THE LAB in caisson(7) describes the scenarios and the controls. `tests/vm/lab/bisect` takes protections away one at a time; `tests/vm/lab/cut` cuts the power.
 
 - finished: the load ended well, without a pause longer than the scenario's bound. No task hung, no task of the daemon was seen in the dirty throttle or in reclaim of a filesystem, and all data was right after everything was mounted again.
+- crawl: so it did, or was still going on, but more slowly than caisson.
 - stall: the control got through less than %d %% of what caisson wrote in the same time.
 - hang: the control was not done in time, and wrote nothing for %d seconds or more.
 - error: the control's load failed.
+
+The seconds are medians, with the fastest and the slowest round. The pause is the longest of all rounds. The last column has the commit of caisson, the CPUs of the machine and how QEMU ran the guests. A run writes the rows of its own arms and leaves the others.
 """ % (STALL_PERCENT, HANG_SECONDS)
 
 
-def command_page(directory):
-    """RESULTS.md: the arms that are judged."""
-    arms = [arm for arm in read_arms(directory) if arm["kind"] != "probe"]
+def command_page(directory, page):
+    """RESULTS.md: the rows of PAGE for arms that aren't in DIR stay."""
+    arms = read_arms(directory)
+    with open(page) as file:
+        before = file.read()
     print(PAGE_HEAD)
-    print("This is caisson at %s. The machine had %s CPUs, and QEMU ran the guests with %s. The seconds are medians, "
-          "with the fastest and the slowest round. The pause is the longest of all rounds.\n" % tuple(
-              ", ".join(sorted({arm.get(key, "unknown") for arm in arms})) for key in ("revision", "cpus", "accel")))
-    print("\n".join(table(arms)))
-    print("\n## What `caisson watch` said of the controls\n\nIt looked on in each arm, with --stall 10, "
-          "and said nothing in the green ones.\n")
-    print("\n".join(watch_table(arms)))
+    print("\n".join(merged(TABLE_HEAD, table(arms), before, arms)))
+    print("\n## What `caisson watch` said\n\nIt looked on in each arm, with --stall 10. It said nothing in the green ones. "
+          "Here are the controls, and the probes that hang.\n")
+    print("\n".join(merged(WATCH_HEAD, watch_table(arms), before, arms)))
     return 0
 
 
