@@ -109,6 +109,18 @@ static void append_end(const struct chains *chains, const struct chain *chain, c
 	}
 }
 
+/* Whether nobody is sure that UPPER, a step of a chain, lies on the next one, LOWER. */
+static bool is_guess(const struct chains *chains, const struct hop *upper, const struct hop *lower)
+{
+	if (upper->waiter || lower->waiter)
+		return false;
+	graph_each_lower (&chains->stack->graph, upper->node, edge) {
+		if (edge->lower == lower->node)
+			return strcmp(edge->text, CHAIN_GUESS) == 0;
+	}
+	return false;
+}
+
 void chain_text(const struct chains *chains, const struct chain *chain, char *text, size_t size)
 {
 	text[0] = '\0';
@@ -121,6 +133,8 @@ void chain_text(const struct chains *chains, const struct chain *chain, char *te
 
 		if (i)
 			append(text, size, i == 1 && chain->hops[0].waiter ? " " : " -> ");
+		if (i && is_guess(chains, hop - 1, hop))
+			append(text, size, "probably ");
 		if (!hop->waiter)
 			append_node(chains, hop->node, text, size);
 		else if (i)

@@ -35,16 +35,19 @@ static bool has_device(const struct graph *graph, uint32_t node)
 }
 
 /*
- * The one FUSE mount that is loaded, where nobody is seen to wait and only zloop devices may have
- * files; or GRAPH_NONE.
+ * The one FUSE mount not above the device NODE that is loaded, where nobody is seen to wait and
+ * only zloop devices may have files; or GRAPH_NONE. `above` is overwritten.
  */
-static uint32_t mount_without_clients(const struct chains *chains)
+static uint32_t mount_without_clients(const struct chains *chains, uint32_t node)
 {
 	const struct graph *graph = &chains->stack->graph;
 	uint32_t found = GRAPH_NONE;
 
+	memset(chains->above, 0, graph->node_count);
+	graph_mark_upper(graph, node, chains->above);
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (!chain_is_loaded(chains, i) || has_client(chains, i) || has_device(graph, i))
+		if (!chain_is_loaded(chains, i) || has_client(chains, i) || has_device(graph, i) ||
+		    chains->above[i])
 			continue;
 		if (found != GRAPH_NONE)
 			return GRAPH_NONE;
@@ -53,17 +56,21 @@ static uint32_t mount_without_clients(const struct chains *chains)
 	return found;
 }
 
-/* The FUSE mount for whose answer a worker of the device NODE waits, or GRAPH_NONE. */
-static uint32_t mount_of_worker(const struct chains *chains, uint32_t node)
+/* A worker of the device NODE that waits, for an answer of FUSE if one does; or NULL. */
+static const struct waiter *worker_of(const struct chains *chains, uint32_t node)
 {
+	const struct waiter *found = NULL;
+
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 
-		if (waiter->wait.kind == WAIT_FUSE && waiter_is_of_kernel(waiter) &&
-		    waiter_device(chains->stack, waiter) == node)
-			return waiter->place;
+		if (!waiter_is_of_kernel(waiter) || waiter_device(chains->stack, waiter) != node)
+			continue;
+		if (waiter->wait.kind == WAIT_FUSE)
+			return waiter;
+		found = waiter;
 	}
-	return GRAPH_NONE;
+	return found;
 }
 
 void chain_find_zloop_files(struct chains *chains)
@@ -71,14 +78,16 @@ void chain_find_zloop_files(struct chains *chains)
 	struct graph *graph = &chains->stack->graph;
 
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		uint32_t mount;
+		const struct waiter *worker;
 
 		if (!is_zloop(&graph->nodes[i]) || graph->nodes[i].first_lower != GRAPH_NONE ||
 		    !chain_is_stuck(chains, i))
 			continue;
-		mount = mount_of_worker(chains, i);
-		if (mount == GRAPH_NONE)
-			mount = mount_without_clients(chains);
-		graph_connect(graph, EDGE_FILE, i, mount, "");
+		worker = worker_of(chains, i);
+		if (!worker)
+			graph_connect(graph, EDGE_FILE, i, mount_without_clients(chains, i),
+				      CHAIN_GUESS);
+		else if (worker->wait.kind == WAIT_FUSE)
+			graph_connect(graph, EDGE_FILE, i, worker->place, "");
 	}
 }

@@ -110,7 +110,6 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 		return holder_above(chains, !reclaims_alone);
 	case WAIT_FUSE:
 	case WAIT_NETWORK:
-	case WAIT_FREEZE:
 	case WAIT_IO:
 	case WAIT_LOCK:
 		/* whether another task goes on is in files that aren't open */
@@ -119,6 +118,7 @@ static uint32_t back_of(const struct chains *chains, const struct waiter *waiter
 		    !server_has_idle_task(chains->stack, waiter->pid))
 			return waiter->place;
 		break;
+	case WAIT_FREEZE: /* a thaw ends it */
 	case WAIT_UNKNOWN:
 	case WAIT_FINE:
 	case WAIT_KINDS:
@@ -412,6 +412,12 @@ static bool leave_process(const struct chains *chains, struct chain *chain, uint
 		return true;
 	}
 	waiter = waiter_of(chains, process);
+	if (waiter && waiter->wait.kind == WAIT_FREEZE) {
+		push_waiter(chain, waiter);
+		push_node(chain, waiter->place);
+		chain->end = END_THAW;
+		return true;
+	}
 	/* no cycle if another task can go on with it (back_of()) */
 	if (waiter && (!has_node(chain, waiter->place) ||
 		       !server_has_idle_task(chains->stack, waiter->pid))) {
@@ -499,6 +505,29 @@ static bool is_abandoned(const struct chains *chains, uint32_t node)
 	return server_is_halted(&state);
 }
 
+/*
+ * Since when it is known that the FUSE mount NODE is abandoned, or 0: others may have halted its
+ * server for a moment.
+ */
+static int64_t abandoned_since(struct chains *chains, uint32_t node)
+{
+	uint64_t number = node_at(chains, node)->number;
+	struct halt *halt = chains->halts, *end = halt + chains->halt_count;
+
+	if (!is_abandoned(chains, node))
+		return 0;
+	while (halt < end && halt->number != number)
+		halt++;
+	if (halt == end && chains->halt_count == HALTS_MAX)
+		return 0;
+	if (halt == end) {
+		*halt = (struct halt){ .number = number, .since_ms = chains->now_ms };
+		chains->halt_count++;
+	}
+	halt->seen_ms = chains->now_ms;
+	return halt->since_ms;
+}
+
 /* Whether NODE is in a chain that is told already. */
 static bool is_told(const struct chains *chains, uint32_t node)
 {
@@ -567,6 +596,23 @@ static void tell_place(struct chains *chains, uint32_t node, int64_t since)
 				chain_stuck_since(chains, chain->hops[chain->count - 1].node);
 }
 
+static void tell_abandoned(struct chains *chains)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < chains->stack->graph.node_count; i++) {
+		int64_t since = abandoned_since(chains, i);
+
+		if (since && chains->now_ms - since >= chains->stall_ms && !is_told(chains, i))
+			tell_place(chains, i, since);
+	}
+	for (uint32_t i = 0; i < chains->halt_count; i++) {
+		if (chains->halts[i].seen_ms == chains->now_ms)
+			chains->halts[kept++] = chains->halts[i];
+	}
+	chains->halt_count = kept;
+}
+
 /* Whether WAITER hangs at its place, for all that can be told, or is only slow. */
 static bool hangs_alone(const struct chains *chains, const struct waiter *waiter)
 {
@@ -575,7 +621,7 @@ static bool hangs_alone(const struct chains *chains, const struct waiter *waiter
 	if (waiter->place != GRAPH_NONE)
 		return !is_explained_below(chains, waiter->place);
 	/* it may wait for anything that isn't storage */
-	return waiter->wait.kind != WAIT_UNKNOWN && !any_gets_on(chains);
+	return waiter->wait.kind != WAIT_UNKNOWN && !chains->gets_on;
 }
 
 /* WAITER hasn't run for the stall time, and nothing that is stuck explains that. */
@@ -634,10 +680,8 @@ void chains_find(struct chains *chains)
 		    !is_cycle_told_below(chains, i))
 			tell_place(chains, i, chain_stuck_since(chains, i));
 	}
-	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (is_abandoned(chains, i) && !is_told(chains, i))
-			tell_place(chains, i, flow_of(chains->flow, &graph->nodes[i])->since_ms);
-	}
+	tell_abandoned(chains);
+	chains->gets_on = any_gets_on(chains);
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];
 

@@ -17,7 +17,8 @@
  *
  * zloop doesn't tell where its files are. If a zloop device hangs, they are taken to be on the FUSE
  * mount for whose answer a worker of it waits. As it may also send I/O without waiting, they are
- * otherwise taken to be on the one FUSE mount that has requests for which no task waits.
+ * otherwise taken to be on the one FUSE mount that has requests for which no task waits; that is a
+ * guess, and is told as one.
  *
  * What waits for a place that gets on isn't told: that is only slow. Allocates nothing.
  */
@@ -31,6 +32,7 @@
 #define CHAINS_MAX	    32
 #define CHAINS_OF_TASKS_MAX 4 /* of these, of tasks that nothing else explains */
 #define CHAIN_TEXT_SIZE	    2048
+#define CHAIN_GUESS	    "guess" /* text of an edge of which nobody is sure */
 
 enum chain_end {
 	END_CYCLE,   /* the last task waits for `back`, which is above it */
@@ -59,6 +61,14 @@ struct chain {
 	int64_t for_ms; /* since when it hangs */
 };
 
+/* A FUSE mount with requests under way whose server is halted. */
+struct halt {
+	uint64_t number; /* of the mount's node */
+	int64_t since_ms, seen_ms;
+};
+
+#define HALTS_MAX 16
+
 struct chains {
 	struct stack *stack; /* its graph gains what is only seen while something hangs */
 	const struct flow *flow;
@@ -67,7 +77,10 @@ struct chains {
 	struct chain chain[CHAINS_MAX];
 	uint32_t count, of_tasks;
 	uint32_t left_off; /* for which there was no room */
-	uint8_t *above;	   /* room for a byte for each of stack's nodes, twice */
+	bool gets_on;	   /* a device of the machine answers requests */
+	struct halt halts[HALTS_MAX];
+	uint32_t halt_count;
+	uint8_t *above; /* room for a byte for each of stack's nodes, twice */
 	uint8_t *seen;
 };
 

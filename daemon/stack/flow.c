@@ -43,8 +43,8 @@ static struct system_path file_of(const struct node *node)
 	if (node->kind == NODE_DEVICE)
 		return system_path("sys/dev/block/%u:%u/stat", major(node->number),
 				   minor(node->number));
-	/* the directory is named by the device number, of which the major number is 0 */
-	return system_path("sys/fs/fuse/connections/%u/waiting", minor(node->number));
+	return system_path("sys/fs/fuse/connections/%u/waiting",
+			   stack_fuse_connection(node->number));
 }
 
 static void close_file(struct flow *flow, struct place *place)

@@ -101,7 +101,7 @@ uint32_t held_look(struct held *held, bool with_others, held_fn *each, void *arg
 		char text[READER_TEXT_SIZE];
 		ssize_t r;
 
-		if (system_read_open(task->status_fd, text, sizeof(text)) <= 0) {
+		if (system_read_ends(task->status_fd, text, sizeof(text)) <= 0) {
 			drop(held, i); /* it has ended */
 			continue;
 		}

@@ -95,13 +95,16 @@ void judge_cgroups(struct judge *judge, uint32_t node, enum severity severity)
 	struct group group = { .judge = judge, .node = node, .severity = severity };
 	pid_t pid = (pid_t)judge->stack->graph.nodes[node].number;
 	const char *unified = judge->stack->cgroup2;
-	char *line, *controller, *rest;
-	struct system_lines lines;
+	char text[READER_TEXT_SIZE], *lines = text, *controller, *rest;
+	ssize_t len = reader_read(judge->stack->reader, PATH("proc/%d/cgroup", pid), 0, text,
+				  sizeof(text)); /* it waits for a lock before Linux 6.8 */
 
-	if (system_lines_open(judge->stack->system, PATH("proc/%d/cgroup", pid), &lines) < 0)
+	if (reader_is_late(len))
+		judge_say(judge, RULE_NOT_SEEN, SEVERITY_WARN, node,
+			  "/proc/%d/cgroup: can't be read in time", pid);
+	if (len <= 0)
 		return;
-	while ((line = system_lines_next(&lines))) {
-		rest = line;
+	while ((rest = strsep(&lines, "\n"))) {
 		(void)strsep(&rest, ":"); /* the hierarchy's number */
 		controller = rest ? strsep(&rest, ":") : NULL;
 		if (!rest)
@@ -120,5 +123,4 @@ void judge_cgroups(struct judge *judge, uint32_t node, enum severity severity)
 			judge_ancestors(&group, judge_unified);
 		}
 	}
-	system_lines_close(&lines);
 }

@@ -44,24 +44,40 @@ static const struct bug {
 	  "before 6.11.7 a direct write by io_uring to a frozen filesystem can deadlock" },
 };
 
+struct version {
+	unsigned major, minor, patch;
+};
+
+static bool parse_version(const char *text, struct version *version)
+{
+	*version = (struct version){ 0 };
+	return sscanf(text, "%u.%u.%u", &version->major, &version->minor, &version->patch) >= 2;
+}
+
 /*
- * Debian's release, such as 6.1.0-57, is that of an interface. The version is in /proc/version,
- * behind the last "Debian ", as that of the compiler comes first.
+ * /proc/version begins with the release. Debian's, such as 6.1.0-57, is that of an interface. The
+ * version is that of the package, behind "Debian " and perhaps an epoch, after the "#" of the
+ * build: before it stands the compiler, which is Debian's, too.
  */
 uint32_t judge_kernel_version(const struct system *system)
 {
-	unsigned major = 0, minor = 0, patch = 0;
-	char line[512], *at = NULL;
+	struct version version, package;
+	const char *at;
+	char line[512];
 
-	if (system_read(system, "proc/version", line, sizeof(line)) < 0)
+	if (system_read(system, "proc/version", line, sizeof(line)) < 0 ||
+	    !parse_version(line + strcspn(line, "0123456789"), &version))
 		return 0;
-	for (char *word = line; (word = strstr(word, "Debian ")); at = word)
-		word += strlen("Debian ");
-	if (!at)
-		at = line + strcspn(line, "0123456789");
-	if (sscanf(at, "%u.%u.%u", &major, &minor, &patch) < 2)
-		return 0;
-	return VERSION(major, minor, MIN(patch, PART_MAX));
+	at = strchr(line, '#');
+	at = at ? strstr(at, "Debian ") : NULL;
+	if (at) {
+		at += strlen("Debian ");
+		at += at[strspn(at, "0123456789")] == ':' ? strcspn(at, ":") + 1 : 0;
+		if (parse_version(at, &package) && package.major == version.major &&
+		    package.minor == version.minor)
+			version = package;
+	}
+	return VERSION(version.major, version.minor, MIN(version.patch, PART_MAX));
 }
 
 void judge_kernel(struct judge *judge, uint32_t node)

@@ -207,17 +207,29 @@ static void judge_image(struct judge *judge, uint32_t node, uint32_t lower, cons
 			  allocated, (uint64_t)st.st_size, space);
 }
 
+/* Reads NAME of the device's queue, which waits for a lock. Returns its length or -errno. */
+static ssize_t read_queue(const struct stack *stack, uint32_t node, const char *name, char *text,
+			  size_t size)
+{
+	ssize_t len = reader_read(
+		stack->reader,
+		PATH("sys/class/block/%s/queue/%s", stack->graph.nodes[node].name, name), 0, text,
+		size);
+
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	return len;
+}
+
 /* Bytes of a sector of the device NODE, or 0. */
 static int64_t sector_of(const struct stack *stack, uint32_t node)
 {
-	const struct node *device = &stack->graph.nodes[node];
-	int64_t len = 0;
+	char text[32];
 
-	if (device->kind == NODE_DEVICE)
-		(void)system_number(
-			stack->system,
-			PATH("sys/class/block/%s/queue/logical_block_size", device->name), &len);
-	return len;
+	if (stack->graph.nodes[node].kind != NODE_DEVICE ||
+	    read_queue(stack, node, "logical_block_size", text, sizeof(text)) <= 0)
+		return 0;
+	return strtoll(text, NULL, 10);
 }
 
 /*
@@ -289,12 +301,10 @@ static void judge_loop(struct judge *judge, uint32_t node)
 static void judge_cache(struct judge *judge, uint32_t node, const char *file)
 {
 	const struct system *system = judge->stack->system;
-	const char *name = judge->stack->graph.nodes[node].name;
 	char of_disk[32], of_kernel[32];
 
 	if (system_read(system, file, of_disk, sizeof(of_disk)) > 0 &&
-	    system_read(system, PATH("sys/class/block/%s/queue/write_cache", name), of_kernel,
-			sizeof(of_kernel)) > 0 &&
+	    read_queue(judge->stack, node, "write_cache", of_kernel, sizeof(of_kernel)) > 0 &&
 	    strncmp(of_disk, "write back", strlen("write back")) == 0 &&
 	    strcmp(of_kernel, "write through") == 0)
 		judge_say(judge, RULE_NO_FLUSHES, SEVERITY_WARN, node,

@@ -86,7 +86,8 @@ static void add_mount(struct stack *stack, const struct mountinfo_line *line, ui
 	if (node == GRAPH_NONE)
 		return;
 	graph->nodes[node].is_unflushed = has_option(line->super_options, "nobarrier") ||
-					  has_option(line->super_options, "barrier=0");
+					  has_option(line->super_options, "barrier=0") ||
+					  has_option(line->super_options, "fsync_mode=nobarrier");
 	stack->mounts[stack->mount_count++] = (struct mount){
 		.id = line->id,
 		.filesystem = node,
@@ -276,6 +277,22 @@ static void link_filesystem(struct stack *stack, uint32_t node, const struct mou
 	} else if (is_one_of(line->type, pooled, ARRAY_SIZE(pooled))) {
 		lie_on_source(stack, node, line);
 	}
+}
+
+static int count_detached(void *arg, const char *name)
+{
+	struct stack *stack = arg;
+	unsigned number = (unsigned)strtoul(name, NULL, 10);
+
+	stack->detached += graph_find(&stack->graph, NODE_FILESYSTEM, stack_fuse_dev(number)) ==
+			   GRAPH_NONE;
+	return 0;
+}
+
+void stack_count_detached(struct stack *stack)
+{
+	stack->detached = 0;
+	(void)reader_names(stack->reader, "sys/fs/fuse/connections", count_detached, stack);
 }
 
 void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns)

@@ -71,8 +71,7 @@ static void serve_fuse(struct pass *pass, const char *fd)
 			continue;
 		pass->guesses = false;
 		pass->knows = true;
-		node = graph_find(&stack->graph, NODE_FILESYSTEM,
-				  makedev(connection >> 20, connection & 0xfffff));
+		node = graph_find(&stack->graph, NODE_FILESYSTEM, stack_fuse_dev(connection));
 		if (node == GRAPH_NONE)
 			continue;
 		(void)snprintf(evidence, sizeof(evidence), "/proc/%d/fdinfo/%s: fuse_connection %u",

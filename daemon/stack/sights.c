@@ -2,11 +2,13 @@
 #include "stack/sights.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "stack/aside.h"
 
 /* A look is given up after a second in which no file was read, or four in which few were. */
@@ -41,8 +43,9 @@ bool sight_read(struct sight *sight, const char *text)
 
 static bool see(struct sights *sights, const char *path, struct sight *sight)
 {
+	autoclose int fd = system_openat(&sights->system, path, O_RDONLY);
 	char text[4096];
-	ssize_t len = system_read(&sights->system, path, text, sizeof(text));
+	ssize_t len = fd < 0 ? fd : system_read_ends(fd, text, sizeof(text));
 
 	(void)pthread_mutex_lock(&sights->mutex);
 	sights->reads++;

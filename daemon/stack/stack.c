@@ -69,6 +69,7 @@ int stack_scan(struct stack *stack)
 	r = stack_read_namespaces(stack);
 	if (r < 0)
 		return r;
+	stack_count_detached(stack);
 	if (!stack->without_forks)
 		stack_read_loops(stack);
 	stack_link_mounts(stack, 0, 0);

@@ -10,6 +10,8 @@
 #ifndef CAISSON_STACK_H
 #define CAISSON_STACK_H
 
+#include <sys/sysmacros.h>
+
 #include "stack/graph.h"
 #include "stack/reader.h"
 #include "stack/system.h"
@@ -42,6 +44,7 @@ struct stack {
 	struct graph graph;
 	struct mount *mounts;
 	uint32_t mount_count, mount_max;
+	uint32_t detached; /* FUSE connections without a mount that is seen */
 	struct mount_namespace namespaces[STACK_NAMESPACES_MAX]; /* whose mounts were read */
 	uint32_t namespace_count;
 	const char *unseen[STACK_UNSEEN_MAX]; /* sentences without a full stop */
@@ -96,6 +99,7 @@ const struct mount *stack_mount(const struct stack *stack, uint32_t id);
 /* What the files of stack/ do for stack_scan(), in this order. */
 int stack_read_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* PID 0: ours */
 int stack_read_namespaces(struct stack *stack);			    /* others, of all processes */
+void stack_count_detached(struct stack *stack);
 void stack_read_loops(struct stack *stack);
 void stack_link_mounts(struct stack *stack, pid_t pid, uint64_t ns); /* what these lie on */
 void stack_read_swaps(struct stack *stack);
@@ -135,6 +139,21 @@ void stack_serve_by_monitors(struct stack *stack, uint32_t node, char *monitors,
 
 /* Finds the machine that serves the device NODE, if it is a network's. */
 void stack_link_remote_device(struct stack *stack, uint32_t node, dev_t dev);
+
+/*
+ * The kernel names a FUSE connection by the device number of its filesystem, as it has it itself.
+ * The major number is 0, but of fuseblk.
+ */
+static inline dev_t stack_fuse_dev(unsigned connection)
+{
+	return makedev(connection >> 20, connection & 0xfffff);
+}
+
+/* The other way round. */
+static inline unsigned stack_fuse_connection(dev_t dev)
+{
+	return major(dev) << 20 | minor(dev);
+}
 
 /* Whether a process serves this filesystem through /dev/fuse. */
 bool stack_is_fuse(const struct node *node);

@@ -133,6 +133,27 @@ ssize_t system_read_open(int fd, char *text, size_t size)
 	return read_on(fd, 0, text, size);
 }
 
+ssize_t system_read_ends(int fd, char *text, size_t size)
+{
+	const size_t head = size / 4, tail = size / 3;
+	size_t at = 0;
+	off_t off = 0;
+	ssize_t len;
+
+	while ((len = pread(fd, text + at, size - 1 - at, off)) > 0) {
+		at += (size_t)len;
+		off += len;
+		if (at < size - 1)
+			continue;
+		memmove(text + head, text + at - tail, tail);
+		at = head + tail;
+	}
+	if (len < 0 && !off)
+		return -errno;
+	text[at] = '\0';
+	return (ssize_t)at;
+}
+
 int system_number(const struct system *system, const char *path, int64_t *ret_number)
 {
 	char text[32], *end;

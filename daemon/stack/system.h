@@ -57,6 +57,12 @@ int system_dev(const struct system *system, const char *path, dev_t *ret_dev);
 /* Reads a symbolic link into TEXT. Returns its length; -ENAMETOOLONG; or -errno. */
 ssize_t system_link(const struct system *system, const char *path, char *text, size_t size);
 
+/*
+ * The same, but what is left out if it doesn't fit is in the middle: of /proc/PID/status it is
+ * the list of groups.
+ */
+ssize_t system_read_ends(int fd, char *text, size_t size);
+
 /* What the kernel adds to the path of a file that has no name any more; and whether PATH has it. */
 #define SYSTEM_DELETED " (deleted)"
 bool system_is_deleted(const char *path);

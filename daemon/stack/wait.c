@@ -17,7 +17,6 @@ static const struct sign {
 } signs[] = {
 	{ "fuse_file_lock", WAIT_FINE },
 	{ "fuse_setlk", WAIT_FINE },
-	{ "kernel_clone", WAIT_FINE }, /* vfork(2) */
 	{ "wait_for_vfork_done", WAIT_FINE },
 	{ "__refrigerator", WAIT_FINE },
 	{ "do_freezer_trap", WAIT_FINE },
@@ -47,6 +46,12 @@ static const struct sign {
 	{ "ceph_", WAIT_NETWORK },
 	{ "cifs_", WAIT_NETWORK },
 	{ "smb2_", WAIT_NETWORK },
+	/* other locks of the kind that freezes a filesystem */
+	{ "percpu_down_write", WAIT_LOCK },
+	{ "cgroup_", WAIT_LOCK },
+	{ "copy_process", WAIT_LOCK },
+	{ "exit_signals", WAIT_LOCK },
+	{ "cpus_read_lock", WAIT_LOCK },
 	{ "percpu_rwsem_wait", WAIT_FREEZE },
 	{ "blk_", WAIT_IO },
 	{ "submit_bio", WAIT_IO },
@@ -72,6 +77,7 @@ static const struct sign {
 	{ "__mutex_lock", WAIT_LOCK },
 	{ "mutex_lock", WAIT_LOCK },
 	{ "__down", WAIT_LOCK },
+	{ "kernel_clone", WAIT_FINE }, /* vfork(2), if it isn't for what the rows above say */
 };
 
 /* Functions that every sleeper is in; they tell nothing. */

@@ -280,7 +280,7 @@ static uint32_t fuse_at(const struct waiters *waiters, uint32_t node)
 				return edge->lower;
 		}
 	}
-	/* the only one that is busy */
+	/* the only one that is busy, if there is none that isn't seen */
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (!is_busy_fuse(waiters, i))
 			continue;
@@ -288,7 +288,7 @@ static uint32_t fuse_at(const struct waiters *waiters, uint32_t node)
 			return GRAPH_NONE;
 		found = i;
 	}
-	return found;
+	return waiters->stack->detached ? GRAPH_NONE : found;
 }
 
 static void place(struct waiters *waiters, struct waiter *waiter)
@@ -380,9 +380,26 @@ static struct wait read_wait(struct waiters *waiters, struct waiter *waiter, con
 	return wait_classify(waiter->is_guess ? wchan : text);
 }
 
+/*
+ * A task that is in another call than at the last look has gone on meanwhile. A worker of io_uring
+ * is always in the same one.
+ */
+static void compare_call(const struct waiters *waiters, struct waiter *waiter,
+			 const uint64_t arguments[static 6])
+{
+	uint64_t hash = mix_bits((uint64_t)waiter->call);
+
+	for (size_t i = 0; i < 6; i++)
+		hash = mix_bits(hash ^ arguments[i]);
+	if (waiter->call_hash && waiter->call_hash != hash)
+		waiter->since_ms = waiters->now_ms;
+	waiter->call_hash = hash;
+}
+
 /* Reads the system call: its number, its first arguments. */
 static void read_call(struct waiters *waiters, struct waiter *waiter)
 {
+	uint64_t arguments[6] = { 0 };
 	char text[256];
 	ssize_t len;
 
@@ -392,15 +409,19 @@ static void read_call(struct waiters *waiters, struct waiter *waiter)
 		return;
 	len = read_of(waiters, waiter, "syscall", text, sizeof(text));
 	waiter->is_called = !reader_is_late(len);
-	if (len > 0)
-		(void)sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64, &waiter->call,
-			     &waiter->arguments[0], &waiter->arguments[1], &waiter->arguments[2]);
+	if (len <= 0 ||
+	    sscanf(text, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+		   &waiter->call, &arguments[0], &arguments[1], &arguments[2], &arguments[3],
+		   &arguments[4], &arguments[5]) < 1)
+		return;
+	memcpy(waiter->arguments, arguments, sizeof(waiter->arguments));
+	compare_call(waiters, waiter, arguments);
 }
 
 /* Whether the task of SIGHT has run since it was last seen. */
 static bool has_moved(const struct waiter *waiter, const struct sight *sight)
 {
-	return !waiter->seen_ms || waiter->runs != sight->runs;
+	return !waiter->seen_ms || !sight->runs || waiter->runs != sight->runs;
 }
 
 /* Whether a task that waits in one way, and then in the other, has waited for one thing. */
@@ -451,10 +472,13 @@ static void note(struct waiters *waiters, const struct sight *sight, const char 
 static void look_at(struct waiters *waiters, const struct sight *sight)
 {
 	char wchan[64] = "";
+	ssize_t len;
 
-	(void)reader_read(waiters->stack->reader,
+	len = reader_read(waiters->stack->reader,
 			  PATH("proc/%d/task/%d/wchan", sight->pid, sight->tid), 0, wchan,
 			  sizeof(wchan));
+	waiters->unread += reader_is_late(len);
+	waiters->is_blind |= len == -EAGAIN;
 	if (sight->state == 'D' || wait_classify(wchan).kind == WAIT_FUSE)
 		note(waiters, sight, wchan);
 }
@@ -550,6 +574,7 @@ int waiters_look(struct waiters *waiters, int64_t now_ms)
 	waiters->now_ms = now_ms;
 	waiters->left_off = 0;
 	waiters->was_short = waiters->is_short;
+	waiters->is_blind = false;
 	waiters->unread = held_look(&waiters->held, false, look_at_held, waiters);
 	r = look_at_all(waiters);
 	waiters->is_short = r == -ETIMEDOUT || !can_open(waiters);

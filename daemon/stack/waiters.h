@@ -34,6 +34,7 @@ struct waiter {
 	int64_t seen_ms;
 	long call;	       /* the number of its system call, or -1 */
 	uint64_t arguments[3]; /* of that, the first */
+	uint64_t call_hash;    /* of its number and all arguments, or 0 */
 	uint32_t place;	       /* the node that it waits for or is in, or GRAPH_NONE */
 	struct node_name at;   /* what `place` is called by, which outlives a scan */
 };
@@ -45,6 +46,7 @@ struct waiters {
 	uint32_t count;
 	uint32_t left_off;  /* of the last look: tasks for which there was no room */
 	uint32_t unread;    /* of the last look: tasks of which nothing can be read in time */
+	bool is_blind;	    /* at the last look, all threads that read were lost */
 	bool with_sleepers; /* tasks in state S are looked at, too: some wait for FUSE */
 	bool is_short;	    /* the last look saw only what is held: files can't be opened */
 	bool was_short;	    /* the look before it did */

@@ -80,20 +80,6 @@ void watcher_destroy(struct watcher *watcher)
 		destroy(watcher);
 }
 
-static int scan(struct watcher *watcher, int64_t now_ms)
-{
-	int r;
-
-	stack_clear(&watcher->stack);
-	r = stack_scan(&watcher->stack);
-	if (r < 0)
-		return r;
-	watcher->is_stale = false;
-	watcher->scanned_ms = now_ms;
-	waiters_place(&watcher->waiters);
-	return 0;
-}
-
 /* Whether a FUSE mount has requests under way, or its count can't be read. */
 static bool may_have_sleepers(const struct watcher *watcher)
 {
@@ -116,20 +102,41 @@ static int64_t used_ms(void)
 	return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
 }
 
+/* Until when to rest after work that took USED_MS, of which one part in SHARE may be such work. */
+static int64_t rest_after(int64_t used_ms, int64_t share)
+{
+	return MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used_ms * share));
+}
+
+static int scan(struct watcher *watcher, int64_t now_ms)
+{
+	int64_t used = used_ms();
+	int r;
+
+	stack_clear(&watcher->stack);
+	r = stack_scan(&watcher->stack);
+	if (r < 0)
+		return r;
+	watcher->is_stale = false;
+	watcher->scanned_ms = now_ms;
+	watcher->next_scan_ms = now_ms + rest_after(used_ms() - used, IDLE_SHARE);
+	waiters_place(&watcher->waiters);
+	return 0;
+}
+
 static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_stuck)
 {
-	int64_t used = used_ms(), pause;
+	int64_t used = used_ms(), rest;
 	int r;
 
 	watcher->waiters.with_sleepers = may_have_sleepers(watcher);
 	r = waiters_look(&watcher->waiters, now_ms);
 	used = used_ms() - used;
-	pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * IDLE_SHARE));
-	if (may_be_stuck || watcher->waiters.count)
-		pause = MAX(LOOK_MIN_MS, MIN(LOOK_MAX_MS, used * STUCK_SHARE));
+	may_be_stuck |= watcher->waiters.count > 0;
+	rest = rest_after(used, may_be_stuck ? STUCK_SHARE : IDLE_SHARE);
 	if (watcher->waiters.is_short) /* the time is what the kernel took to look for memory */
-		pause = LOOK_MIN_MS;
-	watcher->next_full_ms = now_ms + pause;
+		rest = LOOK_MIN_MS;
+	watcher->next_full_ms = now_ms + rest;
 	return r;
 }
 
@@ -139,7 +146,7 @@ int watcher_look(struct watcher *watcher, int64_t now_ms)
 	int64_t age_ms = now_ms - watcher->scanned_ms;
 	int r = 0;
 
-	if ((watcher->is_stale || (age_ms > SCAN_MS && !watcher->waiters.count)) &&
+	if (((watcher->is_stale && now_ms >= watcher->next_scan_ms) || age_ms > SCAN_MS) &&
 	    waiters_may_open(&watcher->waiters)) {
 		is_due = true; /* the chains name nodes of what was read before */
 		r = scan(watcher, now_ms);

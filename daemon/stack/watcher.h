@@ -20,6 +20,7 @@ struct watcher {
 	bool is_stale;	    /* mounts or swap areas have changed: set it, and the next look scans */
 	int64_t scanned_ms; /* when the stack was read */
 	int64_t next_full_ms; /* when to read all tasks again */
+	int64_t next_scan_ms; /* when to read the stack again, if it is stale */
 };
 
 /* The directories of SYSTEM must stay open. Returns 0 or -errno. Starts threads. */

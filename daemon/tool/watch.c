@@ -34,6 +34,8 @@
 #define STALL_MAX_S	3600
 #define LOOK_MS		1000
 #define REPORTS_MAX	64
+#define LOOKS_ENOUGH	3     /* at all tasks, after which nothing hangs if none finds anything */
+#define ENOUGH_MS	60000 /* after the stall time, in which these must be possible */
 #define DOCUMENT_SIZE	16384
 #define HEAP_LEN	((size_t)1 << 20) /* for JSON documents */
 #define STACK_LEN	((size_t)256 << 10)
@@ -64,6 +66,7 @@ struct watch {
 	uint32_t count;
 	int64_t looked_ms;    /* at all tasks */
 	bool was_short;	      /* of memory, at that look */
+	bool was_blind;	      /* none could be looked at closely then */
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
 	int signal_fd, mounts_fd, swaps_fd;
 };
@@ -194,17 +197,37 @@ static void tell_shortage(struct watch *watch, int64_t now_ms)
 	}
 }
 
-/* Forgets what is over. It may come again in a moment, and isn't reported twice then. */
+static void tell_blindness(struct watch *watch)
+{
+	bool is_blind = watch->watcher->waiters.is_blind;
+
+	if (is_blind && !watch->was_blind)
+		log_warn("watch: read /proc: more than %u processes hang when they are looked at: "
+			 "what others wait for isn't seen",
+			 READER_THREADS);
+	watch->was_blind = is_blind;
+}
+
+/*
+ * Forgets what is over, after a look at all tasks. It may come again in a moment, and isn't
+ * reported twice then.
+ */
 static void forget_old(struct watch *watch, int64_t now_ms)
 {
-	uint32_t kept = 0, had = watch->count;
+	bool was_told = false, is_told = false;
+	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < watch->count; i++) {
-		if (now_ms - watch->reports[i].seen_ms <= watch->stall_ms)
-			watch->reports[kept++] = watch->reports[i];
+		const struct report *report = &watch->reports[i];
+
+		was_told |= report->told_ms > 0;
+		if (now_ms - report->seen_ms > watch->stall_ms)
+			continue;
+		is_told |= report->told_ms > 0;
+		watch->reports[kept++] = *report;
 	}
 	watch->count = kept;
-	if (had && !kept)
+	if (was_told && !is_told)
 		log_info("watch: what hung goes on");
 }
 
@@ -246,9 +269,10 @@ static int look(struct watch *watch)
 	if (watch->watcher->chains.now_ms == now_ms) {
 		report(watch, now_ms);
 		tell_shortage(watch, now_ms);
+		tell_blindness(watch);
+		forget_old(watch, now_ms);
 		watch->looked_ms = now_ms;
 	}
-	forget_old(watch, now_ms);
 	return 0;
 }
 
@@ -276,21 +300,62 @@ static void tell_begin(const struct watch *watch)
 		 (long long)(watch->stall_ms / 1000));
 }
 
-/* Looks once a second, until a signal; or, if IS_ONCE, until the first report or END_MS. */
-static int run(struct watch *watch, bool is_once)
+/* Looks once a second, until a signal. */
+static void run(struct watch *watch)
 {
-	int64_t next_ms = clock_ms(), end_ms = next_ms + watch->stall_ms + (int64_t)4 * LOOK_MS;
+	int64_t next_ms = clock_ms();
 
+	do {
+		(void)look(watch);
+		next_ms = MAX(next_ms + LOOK_MS, clock_ms());
+	} while (await_look(watch, next_ms));
+}
+
+/* Whether the last look saw all tasks. */
+static bool has_seen_all(const struct watch *watch, int64_t since_ms)
+{
+	return watch->looked_ms >= since_ms && !watch->was_short && !watch->was_blind;
+}
+
+/*
+ * Looks at all tasks once a second, until something hangs, or until enough of these looks have
+ * found nothing that has lasted for the stall time. Returns whether one or the other came.
+ */
+static bool run_once(struct watch *watch)
+{
+	int64_t next_ms = clock_ms(), stall_ms = next_ms + watch->stall_ms;
+	uint32_t enough = 0;
+
+	do {
+		int64_t now_ms = clock_ms();
+
+		if (enough == LOOKS_ENOUGH)
+			return true;
+		if (now_ms > stall_ms + ENOUGH_MS)
+			break;
+		watch->watcher->next_full_ms = 0;
+		(void)look(watch);
+		if (watch->worst != END_KINDS)
+			return true;
+		enough += now_ms >= stall_ms && has_seen_all(watch, now_ms);
+		next_ms = MAX(next_ms + LOOK_MS, clock_ms());
+	} while (await_look(watch, next_ms));
+	log_fail("watch: look at all tasks: done %u times after the stall time, not %u: nothing "
+		 "is known",
+		 enough, LOOKS_ENOUGH);
+	return false;
+}
+
+static int watch_all(struct watch *watch, bool is_once)
+{
 	assert(watch->watcher);
 	if (look(watch) < 0)
 		return WATCH_CANNOT;
 	tell_begin(watch);
-	do {
-		(void)look(watch);
-		if (is_once && (watch->worst != END_KINDS || clock_ms() >= end_ms))
-			break;
-		next_ms = MAX(next_ms + LOOK_MS, clock_ms());
-	} while (await_look(watch, next_ms));
+	if (!is_once)
+		run(watch);
+	else if (!run_once(watch))
+		return WATCH_CANNOT;
 	return exit_code(watch);
 }
 
@@ -432,7 +497,7 @@ int watch_command(int argc, char **argv)
 	if (r < 0)
 		tell("watch: start: %s", strerror(-r));
 	else
-		code = run(&watch, values[OPTION_ONCE]);
+		code = watch_all(&watch, values[OPTION_ONCE]);
 	stop(&watch);
 	return code;
 }

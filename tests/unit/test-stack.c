@@ -3,10 +3,12 @@
  * The storage stack as /proc and /sys show it, and its judgement: each case plants one fault in a
  * healthy machine, and finds that one.
  */
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "base/cleanup.h"
 #include "base/macro.h"
 #include "stack/judge.h"
 #include "stack/stack.h"
@@ -32,6 +34,29 @@ static void directory(const char *name)
 /* By the index of a rule: whether a case has seen its verdict. */
 static bool fired[RULES];
 
+static bool has_lost_threads(struct reader *reader)
+{
+	bool has = false;
+
+	CHECK_EQ(pthread_mutex_lock(&reader->mutex), 0);
+	for (uint32_t i = 0; i < reader->threads; i++)
+		has |= reader->thread[i].is_lost;
+	CHECK_EQ(pthread_mutex_unlock(&reader->mutex), 0);
+	return has;
+}
+
+/* Lets those go on that wait to open FIFO, or the reader's memory is left to them. */
+static void release(struct reader *reader, const char *fifo)
+{
+	while (has_lost_threads(reader)) {
+		autoclose int fd = open(below(fifo), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+		(void)sched_yield();
+	}
+}
+
+static const char *hanging; /* a FIFO, which hangs who opens it */
+
 /* All verdicts, as "severity rule node, ..." */
 static const char *verdicts(void)
 {
@@ -55,6 +80,8 @@ static const char *verdicts(void)
 			       severity_name(verdict->severity), verdict->rule->id,
 			       stack.graph.nodes[verdict->node].name);
 	}
+	if (hanging)
+		release(stack.reader, hanging);
 	stack_destroy(&stack);
 	return text;
 }
@@ -539,6 +566,28 @@ static void judges_caches(void)
 	CHECK_STR(verdicts(), "warn no-flushes sda1");
 }
 
+/* Files of which the kernel takes locks that can be held for ever. */
+static void outlives_files_that_hang(void)
+{
+	static const struct {
+		const char *file, *verdicts;
+	} cases[] = {
+		{ "proc/100/cgroup", "warn not-seen server" },
+		{ "sys/devices/sda1/queue/write_cache", "" },
+		{ "sys/devices/loop0/queue/logical_block_size", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_up();
+		file("sys/devices/sda1/cache_type", "write back\n");
+		hanging = cases[i].file;
+		(void)unlink(below(hanging));
+		CHECK(mkfifo(below(hanging), 0600) == 0);
+		CHECK_STR(verdicts(), cases[i].verdicts);
+		hanging = NULL;
+	}
+}
+
 static void judges_kernels(void)
 {
 	static const char ring[] = "anon_inode:[io_uring]";
@@ -553,9 +602,16 @@ static void judges_kernels(void)
 	file("proc/version", "Linux version 6.1.0-25-amd64 (debian-kernel) (gcc-12 (Debian "
 			     "12.2.0-14) 12.2.0) #1 SMP Debian 6.1.106-1 (2024-01-01)\n");
 	CHECK_STR(verdicts(), "warn kernel-bug server");
+	/* built by others with Debian's compiler */
+	file("proc/version", "Linux version 6.5.13-5-pve (build@x) (gcc (Debian 12.2.0-14) "
+			     "12.2.0) #1 SMP PREEMPT_DYNAMIC PMX 6.5.13-5 (2024-04-05)\n");
+	CHECK_STR(verdicts(), "warn kernel-bug server");
+	file("proc/version", "Linux version 6.6.31+rpt-rpi-v8 (a@b) (gcc-12 (Debian 12.2.0-14) "
+			     "12.2.0) #1 SMP PREEMPT Debian 1:6.6.31-1+rpt1 (2024-05-29)\n");
+	CHECK_STR(verdicts(), "warn kernel-bug server");
 	CHECK(unlink(below("proc/100/fd/5")) == 0);
 	CHECK_STR(verdicts(), "");
-	file("proc/version", "Linux version 5.4.0 (a@b)\n");
+	file("proc/version", "Linux version 5.4.0 (a@b) (gcc (Debian 12.2.0-14) 12.2.0) #1 SMP\n");
 	CHECK_STR(verdicts(), "fail kernel-bug server, warn kernel-bug /mnt/top");
 }
 
@@ -647,6 +703,7 @@ int main(void)
 	RUN(finds_tcmu);
 	RUN(judges_images);
 	RUN(judges_caches);
+	RUN(outlives_files_that_hang);
 	RUN(judges_kernels);
 	RUN(guesses_servers);
 	RUN(finds_cycles);

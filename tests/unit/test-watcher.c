@@ -109,7 +109,7 @@ static void set_up_watcher(void)
 
 static void look(void)
 {
-	watcher->next_full_ms = 0; /* a test may be slow */
+	watcher->next_full_ms = watcher->next_scan_ms = 0; /* a test may be slow */
 	CHECK_EQ(watcher_look(watcher, now_ms), 0);
 	now_ms += 1000;
 }
@@ -213,9 +213,33 @@ static void tells_a_cycle_once(void)
 	CHECK(strstr(found(STALL_S), "loop1 -> fuse.server"));
 }
 
+/* The server is busy, and unmarked: at each look a task of it is throttled, each time anew. */
+static void is_silent_about_a_busy_server(void)
+{
+	for (int is_new = 1; is_new >= 0; is_new--) {
+		plant(UNMARKED, "balance_dirty_pages");
+		for (unsigned i = 0; i <= STALL_S; i++) {
+			char text[64];
+
+			(void)snprintf(text, sizeof(text), "18 0x4 0x0 0x1000 0x%x 0x0 0x0\n",
+				       is_new * i << 12);
+			waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", 3 + 10 * i);
+			file("proc/100/task/101/syscall", text);
+			look();
+		}
+		CHECK_EQ(strstr(found(0), "CYCLE") != NULL, !is_new);
+	}
+}
+
 static void finds_reclaim(void)
 {
 	plant(UNMARKED, "try_to_free_pages");
+	CHECK(strstr(found(STALL_S), "(try_to_free_pages) -> xfs /mnt/top"));
+	/* also to make a thread */
+	plant(UNMARKED, "try_to_free_pages");
+	file("proc/100/task/101/stack", "[<0>] try_to_free_pages+0x1/0x2\n"
+					"[<0>] copy_process+0x1/0x2\n"
+					"[<0>] kernel_clone+0x1/0x2\n");
 	CHECK(strstr(found(STALL_S), "(try_to_free_pages) -> xfs /mnt/top"));
 	/* though a request is done now and then: this one isn't */
 	plant(UNMARKED, "try_to_free_pages");
@@ -275,6 +299,12 @@ static void tells_slow_from_dead(void)
 		  "done");
 }
 
+static void halt_server(char state)
+{
+	task_in(100, 100, state, MARKED);
+	task_in(100, 101, state, MARKED);
+}
+
 static void finds_servers_that_do_nothing(void)
 {
 	static const char start[] = "no cycle, but a hang for 5 s: writer(300) reads fuse.server "
@@ -300,8 +330,7 @@ static void finds_servers_that_do_nothing(void)
 	set_up_watcher();
 	file("sys/fs/fuse/connections/50/waiting", "1\n");
 	client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
-	task_in(100, 100, 'T', MARKED);
-	task_in(100, 101, 'T', MARKED);
+	halt_server('T');
 	(void)snprintf(wanted, sizeof(wanted),
 		       "%s -> server(100), which is stopped by a signal (T)", start);
 	CHECK_STR(found(STALL_S), wanted);
@@ -309,9 +338,15 @@ static void finds_servers_that_do_nothing(void)
 	set_up_watcher();
 	file("sys/fs/fuse/connections/50/waiting", "1\n");
 	CHECK_STR(found(3 * STALL_S), "");
-	task_in(100, 100, 'T', MARKED);
-	task_in(100, 101, 'T', MARKED);
-	CHECK(strstr(found(0), "fuse.server /mnt/with blank -> server(100), which is stopped"));
+	halt_server('T');
+	CHECK_STR(found(STALL_S - 1), "");
+	/* a debugger lets it go on */
+	halt_server('S');
+	CHECK_STR(found(0), "");
+	halt_server('T');
+	CHECK_STR(found(STALL_S - 1), "");
+	CHECK_STR(found(0), "no cycle, but a hang for 5 s: fuse.server /mnt/with blank -> "
+			    "server(100), which is stopped by a signal (T)");
 	/* nobody serves it */
 	set_up_watcher();
 	file("sys/fs/fuse/connections/50/waiting", "1\n");
@@ -338,11 +373,37 @@ static void finds_servers_that_do_nothing(void)
 
 static void finds_what_nobody_wakes(void)
 {
+	static const char *const locks[] = { "cgroup_attach_task_all", "copy_process",
+					     "exit_signals", "cpus_read_lock" };
+
 	/* a frozen filesystem */
 	set_up_watcher();
 	client(300, 'D', "percpu_rwsem_wait", WRITES, "31");
 	CHECK_STR(found(STALL_S), "no cycle, but a hang for 5 s: writer(300) writes xfs /mnt/top, "
 				  "which is frozen (fsfreeze)");
+	/* in which the server has its log */
+	plant(MARKED, "percpu_rwsem_wait");
+	symlink_to("proc/100/fd/5", "/mnt/top/log");
+	file("proc/100/fdinfo/5", "mnt_id:\t31\n");
+	file("proc/100/task/101/syscall", "1 0x5 0x0 0x0\n");
+	CHECK(strstr(found(STALL_S), "no cycle, but a hang for 5 s: writer(300) writes xfs "
+				     "/mnt/top -> loop0 -> fuse.server /mnt/with blank -> "
+				     "server(100) -> its task 101 (a) b) waits for a frozen "
+				     "filesystem (percpu_rwsem_wait) -> xfs /mnt/top, which is "
+				     "frozen (fsfreeze)"));
+	/* other locks of that kind */
+	for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
+		char text[128];
+
+		set_up_watcher();
+		client(300, 'D', "percpu_rwsem_wait", WRITES, "999");
+		(void)snprintf(text, sizeof(text),
+			       "[<0>] percpu_rwsem_wait+0x1/0x2\n[<0>] "
+			       "%s+0x1/0x2\n[<0>] vfs_write+0x1/0x2\n",
+			       locks[i]);
+		file("proc/300/task/300/stack", text);
+		CHECK(strstr(found(STALL_S), "writer(300): waits for a lock"));
+	}
 	/* a lock, while the disk has nothing to do */
 	set_up_watcher();
 	client(300, 'D', "rwsem_down_write_slowpath", WRITES, "31");
@@ -403,6 +464,61 @@ static void finds_reads_ahead(void)
 	symlink_to("proc/100/fd/6", "anon_inode:[io_uring]");
 	watcher->is_stale = true;
 	CHECK_STR(found(0), "");
+}
+
+/* What was unmounted with -l is still there for those who use it: no other mount is accused. */
+static void accuses_no_other_mount(void)
+{
+	for (int is_detached = 0; is_detached <= 1; is_detached++) {
+		set_up_watcher();
+		file("sys/fs/fuse/connections/50/waiting", "1\n");
+		if (is_detached)
+			file("sys/fs/fuse/connections/51/waiting", "1\n");
+		client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "999");
+		CHECK_EQ(strstr(found(STALL_S), "server(100)") != NULL, !is_detached);
+	}
+	CHECK(strstr(found(0), "writer(300): waits for an answer (request_wait_answer), for whom "
+			       "isn't known"));
+}
+
+/* A client that is served all the time, and whose status is longer than what is read of it. */
+static void counts_runs_of_any_user(void)
+{
+	static char text[32768];
+
+	for (int groups = 0; groups <= 2000; groups += 500) {
+		set_up_watcher();
+		file("sys/fs/fuse/connections/50/waiting", "1\n");
+		for (unsigned i = 0; i <= 2 * STALL_S; i++) {
+			int len = snprintf(text, sizeof(text),
+					   "Name:\twriter\nState:\tS (any)\nPid:\t300\nGroups:\t");
+
+			client(300, 'S', "request_wait_answer", "0 0x3 0x0\n", "30");
+			for (int at = 0; at < groups; at++)
+				len += snprintf(text + len, sizeof(text) - (size_t)len, "%d ",
+						1710000000 + at);
+			(void)snprintf(text + len, sizeof(text) - (size_t)len,
+				       "\nThreads:\t1\nvoluntary_ctxt_switches:\t%u\n"
+				       "nonvoluntary_ctxt_switches:\t0\n",
+				       1 + i);
+			file("proc/300/status", text);
+			CHECK_STR(found(0), "");
+		}
+	}
+}
+
+/* fuseblk has the number of its disk, and its connection the whole of that. */
+static void finds_servers_of_disks(void)
+{
+	set_up_watcher();
+	device("sdb1", 8, 17);
+	counters("sdb1", 7, 0);
+	file("proc/self/mountinfo", "20 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+				    "40 20 8:17 / /mnt/disk rw - fuseblk /dev/sdb1 rw,user_id=0\n");
+	file("proc/100/fdinfo/3", "pos:\t0\nmnt_id:\t24\nfuse_connection:\t8388625\n");
+	file("sys/fs/fuse/connections/8388625/waiting", "4\n");
+	halt_server('T');
+	CHECK(strstr(found(2 * STALL_S), "fuseblk /mnt/disk -> server(100), which is stopped"));
 }
 
 /* A server of which one task waits for another: the other can answer. */
@@ -518,10 +634,11 @@ static bool has_files(const char *name)
 static void finds_files_of_zloop(void)
 {
 	plant_zloop();
-	CHECK_STR(found(STALL_S),
-		  "CYCLE for 5 s: writer(300) writes xfs /mnt/top -> zloop0 -> fuse.server "
-		  "/mnt/with blank -> server(100) -> its task 101 (a) b) waits until there are "
-		  "fewer dirty pages (balance_dirty_pages) -> xfs /mnt/top");
+	CHECK_STR(
+		found(STALL_S),
+		"CYCLE for 5 s: writer(300) writes xfs /mnt/top -> zloop0 -> probably fuse.server "
+		"/mnt/with blank -> server(100) -> its task 101 (a) b) waits until there are "
+		"fewer dirty pages (balance_dirty_pages) -> xfs /mnt/top");
 	/* fusectl isn't mounted */
 	plant_zloop();
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
@@ -530,7 +647,7 @@ static void finds_files_of_zloop(void)
 	plant_zloop();
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
 	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "fuse_direct_IO", 1);
-	CHECK(strstr(found(STALL_S), "CYCLE"));
+	CHECK(strstr(found(STALL_S), "zloop0 -> fuse.server"));
 	/* of two devices, as dm-zoned takes them */
 	plant_zloop();
 	device("zloop1", 7, 1);
@@ -553,6 +670,14 @@ static void finds_files_of_zloop(void)
 	file("proc/self/mountinfo",
 	     "29 20 0:51 / /mnt/other rw,relatime - fuse /other rw,user_id=0\n" MOUNTS);
 	file("sys/fs/fuse/connections/51/waiting", "1\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* or that mount lies on the device */
+	plant_zloop();
+	file("proc/100/fdinfo/4", "pos:\t0\nmnt_id:\t31\n");
+	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
+	/* or a worker of the device waits for a disk */
+	plant_zloop();
+	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "io_schedule", 1);
 	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
 	/* or they are of another device */
 	plant_zloop();
@@ -890,12 +1015,41 @@ static void reads_the_stack_again(void)
 	CHECK(strstr(found(0), "CYCLE"));
 }
 
+/* The stack is also read now and then if nothing tells that it has changed, or all the time. */
+static void reads_the_stack_in_time(void)
+{
+	int64_t scanned_ms;
+
+	set_up_watcher();
+	client(300, 'D', "io_schedule", WRITES, "20");
+	look();
+	scanned_ms = watcher->scanned_ms;
+	for (unsigned i = 0; i < 130; i++) {
+		process(300, "writer", 'D', i);
+		counters("sda1", 7 + i, 1);
+		look();
+	}
+	CHECK(watcher->scanned_ms > scanned_ms);
+	/* mounts come and go */
+	scanned_ms = watcher->scanned_ms;
+	watcher->is_stale = true;
+	watcher->next_scan_ms = now_ms + 2000;
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_EQ(watcher->scanned_ms, scanned_ms);
+		CHECK_EQ(watcher_look(watcher, now_ms), 0);
+		now_ms += 1000;
+	}
+	CHECK(watcher->scanned_ms > scanned_ms);
+	CHECK(!watcher->is_stale);
+}
+
 int main(void)
 {
 	make_machine();
 	RUN(finds_the_throttle);
 	RUN(finds_no_cycle_without_an_edge);
 	RUN(tells_a_cycle_once);
+	RUN(is_silent_about_a_busy_server);
 	RUN(finds_reclaim);
 	RUN(finds_a_file_above);
 	RUN(tells_slow_from_dead);
@@ -903,6 +1057,9 @@ int main(void)
 	RUN(finds_what_nobody_wakes);
 	RUN(is_silent_about_the_rest);
 	RUN(finds_reads_ahead);
+	RUN(accuses_no_other_mount);
+	RUN(counts_runs_of_any_user);
+	RUN(finds_servers_of_disks);
 	RUN(counts_idle_tasks);
 	RUN(outlives_files_that_hang);
 	RUN(places_workers);
@@ -917,6 +1074,7 @@ int main(void)
 	RUN(closes_what_is_gone);
 	RUN(sees_the_end);
 	RUN(reads_the_stack_again);
+	RUN(reads_the_stack_in_time);
 	watcher_destroy(watcher);
 	remove_machine();
 	return test_result();
