@@ -20,7 +20,7 @@ int fd_marks_init(struct fd_marks *marks)
 	r = procfs_read_number("/proc/self/status", "FDSize", 10, &count);
 	if (r < 0)
 		return r;
-	marks->count = (uint32_t)count;
+	marks->count = 2 * (uint32_t)count;
 	marks->bits = calloc(marks->count / WORD_BITS + 1, sizeof(*marks->bits));
 	return marks->bits ? 0 : -ENOMEM;
 }

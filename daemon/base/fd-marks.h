@@ -14,7 +14,10 @@ struct fd_marks {
 	uint32_t count; /* descriptors that there is room for: 0 … count - 1 */
 };
 
-/* Makes room for all descriptors that are open now. Allocates. Returns 0 or -errno. */
+/*
+ * Makes room for all descriptors that are open now, and as many that may be opened until the sweep.
+ * Allocates. Returns 0 or -errno.
+ */
 int fd_marks_init(struct fd_marks *marks);
 void fd_marks_destroy(struct fd_marks *marks);
 

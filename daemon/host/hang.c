@@ -2,6 +2,8 @@
 #include "host/hang.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -21,7 +23,7 @@
 static bool stands_still(struct hang *hang, uint32_t number, bool is_busy, uint64_t moves)
 {
 	if (!is_busy || hang->threads[number].moves != moves)
-		hang->threads[number].still = 0;
+		hang->threads[number].still = hang->threads[number].ticks = 0;
 	else
 		hang->threads[number].still++;
 	hang->threads[number].moves = moves;
@@ -45,20 +47,39 @@ static int find(const struct caisson_task *task, void *arg)
 	return 1;
 }
 
-/* Whether THREAD is in a system call that waits for something else than a thread of ours. */
-static bool is_in_kernel(const struct look_up *thread)
+/* Whether thread TID has run outside of the kernel since *TICKS, which is set to what it has now. */
+static bool has_run(pid_t tid, uint64_t *ticks)
+{
+	uint64_t before = *ticks, now = 0;
+	char path[64], text[512], *end;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	if (procfs_read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return false;
+	end = strrchr(text, ')');
+	if (!end ||
+	    sscanf(end, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64, &now) != 1)
+		return false;
+	*ticks = now;
+	return before && now > before;
+}
+
+/* Whether THREAD is in a system call that works, or waits for something else than a thread of ours. */
+static bool is_in_kernel(const struct look_up *thread, uint64_t *ticks)
 {
 	char path[64];
 	uint64_t number;
 
-	if (thread->state == 't' || thread->state == 'R')
+	if (thread->state == 'R')
+		return !has_run(thread->tid, ticks);
+	if (thread->state == 't')
 		return false;
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)thread->tid);
 	return procfs_read_setting(path, &number) < 0 || number != SYS_futex;
 }
 
 /* Whether thread ROLE-NUMBER, which has REQUEST or NULL and stands still, hangs. Logs that. */
-static bool hangs(const struct hang *hang, const char *role, uint32_t number,
+static bool hangs(const struct hang *hang, const char *role, uint32_t number, uint64_t *ticks,
 		  const struct request *request, const char *mountpoint)
 {
 	struct caisson_audit_summary summary;
@@ -69,7 +90,7 @@ static bool hangs(const struct hang *hang, const char *role, uint32_t number,
 	(void)snprintf(name, sizeof(name), "%s-%u", role, number);
 	/* fails if there is no such thread any more */
 	(void)caisson_audit(0, find, &thread, &summary);
-	if (!thread.tid || is_in_kernel(&thread))
+	if (!thread.tid || is_in_kernel(&thread, ticks))
 		return false;
 	log_fail("%s: thread %s (%d): go on with %s: it hasn't for %u s (hang_timeout=)",
 		 mountpoint, name, (int)thread.tid,
@@ -100,7 +121,7 @@ bool hang_look(struct hang *hang, const struct server *server, const char *mount
 
 		if (stands_still(hang, i, !atomic_load(&queue->engine.waits),
 				 stat_get(&queue->stats->turns)) &&
-		    hangs(hang, "queue", i, NULL, mountpoint))
+		    hangs(hang, "queue", i, &hang->threads[i].ticks, NULL, mountpoint))
 			return true;
 	}
 	for (uint32_t i = 0; i < server->workers.count; i++) {
@@ -108,7 +129,7 @@ bool hang_look(struct hang *hang, const struct server *server, const char *mount
 
 		if (stands_still(hang, queues + i, request,
 				 atomic_load(&server->workers.stats[i].calls)) &&
-		    hangs(hang, "meta", i, request, mountpoint))
+		    hangs(hang, "meta", i, &hang->threads[queues + i].ticks, request, mountpoint))
 			return true;
 	}
 	return false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Finds threads of the server that hang (hang_timeout=): they have begun with a request and don't
- * move on, though they run, wait for another thread (futex(2)), or are held by a debugger. A thread
- * in any other system call is left alone: it waits for the backing store, and so would another
- * server, and for this thread to end.
+ * move on, though they run outside of the kernel, wait for another thread (futex(2)), or are held
+ * by a debugger. A thread in any other system call is left alone: it waits for the backing store or
+ * works there, and so would another server, and for this thread to end.
  */
 #ifndef CAISSON_HANG_H
 #define CAISSON_HANG_H
@@ -21,6 +21,7 @@ struct hang {
 	struct {
 		uint64_t moves; /* at the last look */
 		uint32_t still; /* looks in a row without a change */
+		uint64_t ticks; /* of CPU time outside of the kernel, when it was found running */
 	} threads[HANG_THREADS];
 };
 

@@ -25,8 +25,11 @@
 #define SPARE_MS	1000
 #define SPARES_LOST_MAX 4u
 
-/* Heirs in a row that may fail before they are ready. */
-#define FAILURES_MAX 3
+/*
+ * Heirs in a row that may fail before they are ready. A request that kills servers is refused at
+ * its third death (REQUEST_DEATHS_MAX), and there may be a few of these.
+ */
+#define FAILURES_MAX 10
 
 /* Looks in a row that have to find it so: a process of many threads takes some time to end. */
 #define STUCK_LOOKS 3

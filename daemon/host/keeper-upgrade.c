@@ -297,15 +297,21 @@ void keeper_end_succession(struct keeper *keeper)
 	keeper->succession = NULL;
 }
 
+/* This version takes over from the one before. */
+static void note_success(struct keeper *keeper, const struct upgrade_terms *terms)
+{
+	keeper->previous_ms = clock_us() / 1000 + GO_BACK_MS;
+	keeper->upgrade.outcome = terms->goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
+	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
+		 keeper->config->version);
+}
+
 /* As let_inherit(), from the server of the old keeper, which has sent MESSAGE or has died. */
 static void succeed(struct keeper *keeper, const struct upgrade_message *message)
 {
 	const struct succession *succession = keeper->succession;
 
-	keeper->previous_ms = clock_us() / 1000 + GO_BACK_MS;
-	keeper->upgrade.outcome = succession->terms.goes_back ? UPGRADE_WENT_BACK : UPGRADE_DONE;
-	log_info("%s: upgrade: version %s takes over", keeper->config->mountpoint,
-		 keeper->config->version);
+	note_success(keeper, &succession->terms);
 	let_inherit(keeper, message->died_us, message->failed, succession->fd);
 }
 
@@ -339,12 +345,14 @@ static bool end_orphan(const struct keeper *keeper, int pidfd)
 
 /*
  * Has our server, which is prepared, take over from server PID, which has lost its keeper. Returns
- * 0, or an exit code; then that server goes on, unless it can't.
+ * 0, or an exit code; then that server goes on, unless it can't. HAS_ALL: its descriptors were
+ * copied while it stood still. If it has ended since, its keeper has killed it before it could go
+ * on.
  */
-static int take_from(struct keeper *keeper, struct succession *succession, pid_t pid)
+static int take_from(struct keeper *keeper, struct succession *succession, pid_t pid, bool has_all)
 {
 	const char *mountpoint = keeper->config->mountpoint;
-	int pidfd = succession->keeper_fd;
+	int pidfd = succession->keeper_fd, r;
 	uint64_t died_us = clock_us();
 
 	if (!stop_process(pid, pidfd)) {
@@ -353,9 +361,10 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 			 mountpoint, (int)pid);
 		return EXIT_CANNOT_SERVE;
 	}
-	if (succession_fetch(succession) < 0) {
-		log_fail("%s: take over: copy the descriptors of server %d: failed", mountpoint,
-			 (int)pid);
+	r = succession_fetch(succession);
+	if (r < 0 && !(r == -ESRCH && has_all)) {
+		log_fail("%s: take over: copy the descriptors of server %d: %s", mountpoint,
+			 (int)pid, strerror(-r));
 		stop_undo(pidfd);
 		return EXIT_CANNOT_SERVE;
 	}
@@ -372,16 +381,20 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 static int take_alone(struct keeper *keeper, struct succession *succession,
 		      const struct upgrade_message *last)
 {
-	pid_t server = succession->terms.server;
+	bool has_all = last->word == UPGRADE_FETCH;
+	int code;
 
 	/* killed after all was copied; or it was dead from the beginning */
 	if (succession_follow(succession) < 0) {
-		if (last->word != UPGRADE_FETCH)
+		if (!has_all)
 			return EXIT_CANNOT_SERVE;
 		succeed(keeper, last);
 		return 0;
 	}
-	return take_from(keeper, succession, server);
+	code = take_from(keeper, succession, succession->terms.server, has_all);
+	if (!code)
+		note_success(keeper, &succession->terms);
+	return code;
 }
 
 /*
@@ -457,5 +470,5 @@ int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
 			 keeper->config->mountpoint);
 		return EXIT_CANNOT_SERVE;
 	}
-	return take_from(keeper, succession, orphan->pid);
+	return take_from(keeper, succession, orphan->pid, false);
 }

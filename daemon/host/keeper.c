@@ -420,6 +420,13 @@ static struct keeper make_keeper(const struct keeper_config *config)
 	};
 }
 
+/* What may end no server: a pipe that is closed, and a write beyond RLIMIT_FSIZE. */
+static void ignore_signals(void)
+{
+	(void)signal(SIGPIPE, SIG_IGN); /* can't fail */
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
 /*
  * Begins as the process that the user has started: finds the mount of SE, and becomes a daemon
  * unless config->foreground. Returns 0; 1 in the launcher, with its exit code; or -errno, logged.
@@ -431,7 +438,7 @@ static int begin(struct keeper *keeper, struct fuse_session *se, sigset_t *ret_s
 	sigset_t saved;
 	int r;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* can't fail */
+	ignore_signals();
 	forbid_core_dumps();
 	block_signals(ret_signals, &saved);
 	r = own_mount_find(&keeper->mount, config->mountpoint, se);
@@ -518,7 +525,8 @@ int keeper_succeed(const struct keeper_config *config, struct fuse_session *se,
 	sigset_t signals, saved;
 	int code, r;
 
-	/* SIGPIPE, the limit of dumps and the working directory are as the old keeper has them */
+	/* the limit of dumps and the working directory are as the old keeper has them */
+	ignore_signals();
 	block_signals(&signals, &saved);
 	own_mount_adopt(&keeper.mount, config->mountpoint, se, &found, terms->mount_unique_id);
 	keeper.state = SERVING;

@@ -200,12 +200,17 @@ int options_fit(struct options *options, uint64_t nofile)
 
 int options_fit_limits(struct options *options)
 {
-	rlim_t nofile;
+	rlim_t nofile, fsize;
 
 	/*
 	 * when CAP_IPC_LOCK is gone, later mappings, such as stacks, count against it
 	 */
 	(void)raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
+	fsize = raise_limit(RLIMIT_FSIZE, RLIM_INFINITY).rlim_cur;
+	if (fsize != RLIM_INFINITY)
+		log_warn("RLIMIT_FSIZE: serve files of more than %llu bytes: the limit is in the "
+			 "way, and writes beyond it fail with EFBIG: raise it (LimitFSIZE=)",
+			 (unsigned long long)fsize);
 	nofile = raise_limit(RLIMIT_NOFILE, read_nr_open()).rlim_cur;
 	return options_fit(options, nofile);
 }

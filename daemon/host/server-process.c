@@ -51,6 +51,7 @@ struct process {
 	pid_t spare;		     /* or 0 */
 	uint32_t upgrades, outcome;  /* as in KEEPER_LINK_UPGRADE */
 	struct keeper_message death; /* of the server that this one takes over from */
+	struct fd_marks marks;	     /* for that */
 	bool sealed, too_late;
 	bool keeper_gone;
 	bool stopping;
@@ -316,24 +317,19 @@ static int drop_capabilities(void)
 /* Takes over from the server that has died. Returns 0 or -errno, logged. */
 static int take_over(struct process *self)
 {
-	struct fd_marks marks = { 0 };
 	const struct server_estate estate = {
-		.marks = &marks,
+		.marks = &self->marks,
 		.died_us = self->death.died_us,
 		.wait_ms = (int)(self->given->options->recovery_timeout_ns / 1000000),
 		.failed = self->death.failed,
 		.swept = tell_swept,
 		.arg = self,
 	};
-	int r = fd_marks_init(&marks);
+	int r;
 
-	if (r < 0) {
-		log_fail("descriptors: list: %s", strerror(-r));
-		return r;
-	}
-	mark_fds(self, &marks);
+	mark_fds(self, &self->marks);
 	r = server_seal(&self->server, &estate);
-	fd_marks_destroy(&marks);
+	fd_marks_destroy(&self->marks);
 	/* only now, as it maps the rings of the dead server, which is locked memory */
 	return r < 0 ? r : drop_capabilities();
 }
@@ -358,6 +354,11 @@ static int serve_with_server(struct process *self)
 	code = audit(self);
 	if (code)
 		return code;
+	r = link->is_heir ? fd_marks_init(&self->marks) : 0;
+	if (r < 0) {
+		log_fail("descriptors: list: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
 	if (link->is_heir && !keeper_wait_for_death(link, &self->death))
 		return EXIT_CANNOT_SERVE;
 	if (link->is_successor && self->death.fd >= 0)

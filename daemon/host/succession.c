@@ -52,18 +52,24 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Opens the list of PID's descriptors, which is empty when PID has ended; or NULL with errno. */
+static DIR *open_list(pid_t pid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid); /* fits */
+	return opendir(path);
+}
+
 static int list(pid_t pid, struct numbers *ret_numbers)
 {
 	struct numbers numbers = { 0 };
 	uint32_t room = 0;
 	struct dirent *entry;
-	char path[32];
-	DIR *dir;
+	DIR *dir = open_list(pid);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid); /* fits */
-	dir = opendir(path);
 	if (!dir)
-		return -errno;
+		return errno == ENOENT ? -ESRCH : -errno;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -85,6 +91,21 @@ static int list(pid_t pid, struct numbers *ret_numbers)
 		qsort(numbers.fds, numbers.count, sizeof(*numbers.fds), compare);
 	*ret_numbers = numbers;
 	return 0;
+}
+
+/* Whether PID has descriptors, and so has had them all up to now: it loses all at once. */
+static bool has_any(pid_t pid)
+{
+	struct dirent *entry = NULL;
+	DIR *dir = open_list(pid);
+
+	if (!dir)
+		return false;
+	do
+		entry = readdir(dir);
+	while (entry && entry->d_name[0] == '.');
+	(void)closedir(dir);
+	return entry;
 }
 
 static bool has_one_in(const struct numbers *numbers, uint64_t first, uint64_t count)
@@ -164,13 +185,14 @@ static int copy(const struct succession *succession, uint32_t fd)
 	return dup3(got, (int)fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* Returns 0; -ESRCH if the process has ended, and perhaps not all was copied; or -errno. */
 static int copy_all(const struct succession *succession, const struct numbers *numbers)
 {
 	int r = 0;
 
 	for (uint32_t i = 0; i < numbers->count && !r; i++)
 		r = copy(succession, numbers->fds[i]);
-	return r;
+	return r == 0 && !has_any(succession->keeper) ? -ESRCH : r;
 }
 
 /* Moves *FD to one of our own numbers. */

@@ -31,7 +31,10 @@ int succession_begin(struct succession *succession, uint32_t count);
 /* The same without a link and terms: from process PID, which may be an orphan (orphan.h). */
 int succession_copy(struct succession *succession, pid_t pid, uint32_t count);
 
-/* Copies the old keeper's descriptors again. Its server stands still. Returns 0 or -errno. */
+/*
+ * Copies the old keeper's descriptors again. Its server stands still. Returns 0; -ESRCH if the
+ * process they are copied from has ended, and perhaps not all was copied; or -errno.
+ */
 int succession_fetch(const struct succession *succession);
 
 /*

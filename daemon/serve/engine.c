@@ -23,6 +23,12 @@
 /* "nobody", by convention. Any uid but root's would do. */
 #define SOME_USER 65534
 
+/* Errors that the kernel has for itself, from here on (include/linux/errno.h). */
+#define KERNEL_ERESTARTSYS	     512
+#define KERNEL_ERESTARTNOINTR	     513
+#define KERNEL_ERESTARTNOHAND	     514
+#define KERNEL_ERESTART_RESTARTBLOCK 516
+
 /* Bytes of a 128-byte submission that are the command's own. */
 #define COMMAND_LEN 80
 
@@ -324,6 +330,24 @@ int32_t engine_sync_error(const struct io *io, int64_t result)
 	return is_write && is_of_data ? (int32_t)result : 0;
 }
 
+/*
+ * The result RES of a submission, with an error that programs know. Some filesystems give others:
+ * above all -ERESTARTSYS, which io_uring doesn't translate for syncs, if the process was killed
+ * meanwhile.
+ */
+static int errno_of(int res)
+{
+	switch (res) {
+	case -KERNEL_ERESTARTSYS:
+	case -KERNEL_ERESTARTNOINTR:
+	case -KERNEL_ERESTARTNOHAND:
+	case -KERNEL_ERESTART_RESTARTBLOCK:
+		return -EINTR;
+	default:
+		return res <= -KERNEL_ERESTARTSYS ? -EIO : res;
+	}
+}
+
 /* The same for RES of a process that has died. */
 static int32_t last_sync_error(const struct io *io, int res)
 {
@@ -368,7 +392,7 @@ bool engine_is_over(const struct io_uring *ring, const struct io *io, uint32_t i
 		const struct io_uring_cqe *cqe = &cq->cqes[at & *cq->kring_mask];
 
 		if (cqe->user_data == user_data) {
-			ret->sync_error = last_sync_error(io, cqe->res);
+			ret->sync_error = last_sync_error(io, errno_of(cqe->res));
 			ret->is_whole = is_whole(io, cqe->res);
 			return true;
 		}
@@ -506,7 +530,7 @@ static void io_completed(void *arg, uint32_t index, int res)
 	struct engine *engine = arg;
 	int64_t result;
 
-	if (!settle(engine, &engine->ios[index], res, &result)) {
+	if (!settle(engine, &engine->ios[index], errno_of(res), &result)) {
 		issue(engine, index);
 		return;
 	}

@@ -139,7 +139,7 @@ const void *request_reply(const struct arena *arena, struct request *request, in
 	assert(body_len <= (has_data ? request->buf_len : REQUEST_SHORT));
 	*out = (struct fuse_out_header){
 		.len = (uint32_t)sizeof(*out) + body_len,
-		.error = error,
+		.error = request_error(error),
 		.unique = request->unique,
 	};
 	request_set_reply(arena, request, out);

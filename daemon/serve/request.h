@@ -47,6 +47,7 @@
 #ifndef CAISSON_REQUEST_H
 #define CAISSON_REQUEST_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -176,6 +177,16 @@ void *request_short_body(const struct arena *arena, const struct request *reques
  */
 const void *request_reply(const struct arena *arena, struct request *request, int error,
 			  uint32_t body_len);
+
+/*
+ * ERROR, 0 or -errno, as /dev/fuse takes it. With one that the kernel has for itself, as some
+ * filesystems give, it would refuse the answer (fuse_dev_do_write()), and the client would wait for
+ * ever.
+ */
+static inline int32_t request_error(int error)
+{
+	return error <= -512 ? -EIO : error;
+}
 
 /*
  * Makes OUT, in the arena with its body behind it, the answer of REQUEST, which the caller then

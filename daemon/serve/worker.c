@@ -238,7 +238,7 @@ static int answer(struct worker_set *set, struct request *request, struct fuse_o
 
 	*out = (struct fuse_out_header){
 		.len = (uint32_t)sizeof(*out) + (error < 0 ? 0 : call->out_len),
-		.error = error,
+		.error = request_error(error),
 		.unique = request->unique,
 	};
 	request->drops = error == 0 && call->drops;

@@ -126,6 +126,11 @@ static void reply_is_one_piece(void)
 	out = request_reply(&arena, request, -28, 0);
 	CHECK(out->len == 16 && out->error == -28);
 	request_move(request, REQUEST_FREE);
+
+	request_move(request, REQUEST_RUN);
+	out = request_reply(&arena, request, -512, 0); /* which the kernel would refuse */
+	CHECK(out->len == 16 && out->error == -EIO);
+	request_move(request, REQUEST_FREE);
 }
 
 /* What a process that takes over needs of the message is there until the answer is complete. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -206,6 +207,28 @@ static void what_grows_into_the_region_is_refused(void)
 	as_successor(expect_a_collision, keeper);
 }
 
+static void expect_nothing(pid_t keeper)
+{
+	struct succession succession;
+	struct pollfd end = { .events = POLLIN };
+
+	succession_init(&succession, -1);
+	CHECK_EQ(succession_copy(&succession, keeper, COUNT), 0);
+	CHECK_EQ(kill(keeper, SIGKILL), 0);
+	end.fd = succession.keeper_fd;
+	CHECK_EQ(poll(&end, 1, 20000), 1);
+	CHECK_EQ(succession_fetch(&succession), -ESRCH);
+}
+
+/* It is a zombie then, whose list of descriptors is empty. */
+static void a_dead_process_has_lost_its_files(void)
+{
+	pid_t keeper = start_keeper(some, ARRAY_SIZE(some), NULL, 0);
+
+	hear(news_fd[0]);
+	as_successor(expect_nothing, keeper);
+}
+
 static void limit(rlim_t count)
 {
 	struct rlimit nofile;
@@ -252,6 +275,7 @@ int main(void)
 	RUN(the_files_are_the_same);
 	RUN(a_region_in_use_is_avoided);
 	RUN(what_grows_into_the_region_is_refused);
+	RUN(a_dead_process_has_lost_its_files);
 	RUN(a_low_limit_is_kept);
 	return test_result();
 }

@@ -386,6 +386,8 @@ struct found {
 	bool is_whole;
 };
 
+static int32_t instead; /* of the result of the next operation, unless it is 0 */
+
 /* A dead process has done SQE's operation for IO, whose ticket is the first one. */
 static struct found harvested(struct io io, const struct io_uring_sqe *operation)
 {
@@ -405,6 +407,8 @@ static struct found harvested(struct io io, const struct io_uring_sqe *operation
 	*sqe = *operation;
 	sqe->user_data = io.ticket; /* of row 0 */
 	CHECK(io_uring_submit_and_wait(&ring, 1) == 1);
+	if (instead)
+		ring.cq.cqes[*ring.cq.khead & *ring.cq.kring_mask].res = instead;
 	CHECK_EQ(await_queue(0, clock_ms() + 20000), 0);
 	found = (struct found){ requests[0].sync_error, requests[0].is_whole };
 	io_uring_queue_exit(&ring);
@@ -432,6 +436,13 @@ static void errors_of_syncs_are_harvested(void)
 	CHECK_EQ(synced(IO_FALLOCATE, IO_STEP_ACT, -1).sync_error, 0); /* it is done again */
 	CHECK_EQ(synced(IO_WRITE, IO_STEP_ACT, -1).sync_error, 0);
 	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
+	/* what some filesystems give when the process is killed, and other things of the kernel's */
+	instead = -512; /* ERESTARTSYS */
+	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
+	CHECK(!synced(IO_FSYNC, IO_STEP_ACT, good).is_whole);
+	instead = -524; /* ENOTSUPP */
+	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, -EIO);
+	instead = 0;
 	CHECK(close(good) == 0);
 }
 

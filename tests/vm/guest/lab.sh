@@ -181,6 +181,7 @@ lab_end_chaos() {
 
 # --- the load ---
 
+lab_namer_has_begun() { dmesg | grep -q 'caisson: watch: begin'; }
 # lab_watch DISK [--reads]: DISK's written sectors are the progress, or those read as well
 lab_watch() {
 	lab_disk=$1
@@ -189,6 +190,7 @@ lab_watch() {
 	lab_watch_pid=$!
 	caisson watch --stall "$lab_stall" 2>/dev/kmsg &
 	lab_namer_pid=$!
+	must "caisson watch begins" wait_until 60 lab_namer_has_begun # before memory becomes short
 }
 lab_written() { awk '{ print $7 }' "/sys/block/$lab_disk/stat"; }
 lab_has_written_more() { [ "$(lab_written)" -gt $((lab_sectors + 8192)) ]; }
