@@ -47,7 +47,7 @@ static int find(const struct caisson_task *task, void *arg)
 	return 1;
 }
 
-/* Whether thread TID has run outside of the kernel since *TICKS, which is set to what it has now. */
+/* Whether thread TID has run outside of the kernel since *TICKS, which is set to its time now. */
 static bool has_run(pid_t tid, uint64_t *ticks)
 {
 	uint64_t before = *ticks, now = 0;
@@ -64,7 +64,10 @@ static bool has_run(pid_t tid, uint64_t *ticks)
 	return before && now > before;
 }
 
-/* Whether THREAD is in a system call that works, or waits for something else than a thread of ours. */
+/*
+ * Whether THREAD works in a system call, or waits there for something else than a thread of ours.
+ * Of one that runs, a second look tells.
+ */
 static bool is_in_kernel(const struct look_up *thread, uint64_t *ticks)
 {
 	char path[64];

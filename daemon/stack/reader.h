@@ -13,7 +13,7 @@
 
 #include "stack/system.h"
 
-#define READER_THREADS	 32
+#define READER_THREADS	 16
 #define READER_TEXT_SIZE 4096
 
 enum reader_op { READER_READ, READER_LINK, READER_READ_OPEN, READER_NAMES, READER_OPEN };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Watches the machine's storage for what hangs. All memory, about 12 MiB, is allocated by
+ * Watches the machine's storage for what hangs. All memory, about 14 MiB, is allocated by
  * watcher_create(). One thread uses a watcher.
  *
  * A look reads the counters of devices and FUSE mounts, which is cheap. It reads all tasks as well

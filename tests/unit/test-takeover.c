@@ -436,7 +436,7 @@ static void errors_of_syncs_are_harvested(void)
 	CHECK_EQ(synced(IO_FALLOCATE, IO_STEP_ACT, -1).sync_error, 0); /* it is done again */
 	CHECK_EQ(synced(IO_WRITE, IO_STEP_ACT, -1).sync_error, 0);
 	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
-	/* what some filesystems give when the process is killed, and other things of the kernel's */
+	/* what some filesystems give if the process is killed, and others that the kernel has */
 	instead = -512; /* ERESTARTSYS */
 	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
 	CHECK(!synced(IO_FSYNC, IO_STEP_ACT, good).is_whole);
