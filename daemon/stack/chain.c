@@ -487,16 +487,13 @@ static bool follow(const struct chains *chains, struct chain *chain, uint32_t no
 	return true;
 }
 
-/*
- * Whether NODE is a FUSE mount with requests under way all the time whose server is halted. Nobody
- * need wait in the kernel for an answer: clients may use io_uring or aio.
- */
-static bool is_abandoned(const struct chains *chains, uint32_t node)
+/* Whether NODE is a FUSE mount that has requests under way, whose server is halted. */
+static bool is_halted(const struct chains *chains, uint32_t node)
 {
 	struct server_state state;
 	uint32_t server;
 
-	if (!chain_is_loaded(chains, node))
+	if (!stack_is_fuse(node_at(chains, node)) || !chain_under_way(chains, node))
 		return false;
 	server = server_of(chains, node);
 	if (server == GRAPH_NONE)
@@ -505,16 +502,13 @@ static bool is_abandoned(const struct chains *chains, uint32_t node)
 	return server_is_halted(&state);
 }
 
-/*
- * Since when it is known that the FUSE mount NODE is abandoned, or 0: others may have halted its
- * server for a moment.
- */
-static int64_t abandoned_since(struct chains *chains, uint32_t node)
+/* Since when that is known, or 0. */
+static int64_t halted_since(struct chains *chains, uint32_t node)
 {
 	uint64_t number = node_at(chains, node)->number;
 	struct halt *halt = chains->halts, *end = halt + chains->halt_count;
 
-	if (!is_abandoned(chains, node))
+	if (!is_halted(chains, node))
 		return 0;
 	while (halt < end && halt->number != number)
 		halt++;
@@ -596,14 +590,19 @@ static void tell_place(struct chains *chains, uint32_t node, int64_t since)
 				chain_stuck_since(chains, chain->hops[chain->count - 1].node);
 }
 
-static void tell_abandoned(struct chains *chains)
+/*
+ * Tells of FUSE mounts whose servers are halted. Nobody need wait in the kernel for an answer:
+ * clients may use io_uring or aio. Others may halt a server for a moment.
+ */
+static void tell_halted(struct chains *chains)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < chains->stack->graph.node_count; i++) {
-		int64_t since = abandoned_since(chains, i);
+		int64_t since = halted_since(chains, i);
 
-		if (since && chains->now_ms - since >= chains->stall_ms && !is_told(chains, i))
+		if (since && chains->now_ms - since >= chains->stall_ms &&
+		    chain_is_loaded(chains, i) && !is_told(chains, i))
 			tell_place(chains, i, since);
 	}
 	for (uint32_t i = 0; i < chains->halt_count; i++) {
@@ -680,7 +679,7 @@ void chains_find(struct chains *chains)
 		    !is_cycle_told_below(chains, i))
 			tell_place(chains, i, chain_stuck_since(chains, i));
 	}
-	tell_abandoned(chains);
+	tell_halted(chains);
 	chains->gets_on = any_gets_on(chains);
 	for (uint32_t i = 0; i < chains->waiters->count; i++) {
 		const struct waiter *waiter = &chains->waiters->waiter[i];
