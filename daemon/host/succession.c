@@ -93,7 +93,6 @@ static int list(pid_t pid, struct numbers *ret_numbers)
 	return 0;
 }
 
-/* Whether PID has descriptors, and so has had them all up to now: it loses all at once. */
 static bool has_any(pid_t pid)
 {
 	struct dirent *entry = NULL;
@@ -185,6 +184,15 @@ static int copy(const struct succession *succession, uint32_t fd)
 	return dup3(got, (int)fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* Whether the process has had its descriptors up to now: it loses all at once when it ends. */
+static bool has_kept_them(const struct succession *succession)
+{
+	struct pollfd end = { .fd = succession->keeper_fd, .events = POLLIN };
+
+	/* in this order: as long as it hasn't ended, its number is nobody else's */
+	return has_any(succession->keeper) && poll(&end, 1, 0) == 0;
+}
+
 /* Returns 0; -ESRCH if the process has ended, and perhaps not all was copied; or -errno. */
 static int copy_all(const struct succession *succession, const struct numbers *numbers)
 {
@@ -192,7 +200,7 @@ static int copy_all(const struct succession *succession, const struct numbers *n
 
 	for (uint32_t i = 0; i < numbers->count && !r; i++)
 		r = copy(succession, numbers->fds[i]);
-	return r == 0 && !has_any(succession->keeper) ? -ESRCH : r;
+	return r == 0 && !has_kept_them(succession) ? -ESRCH : r;
 }
 
 /* Moves *FD to one of our own numbers. */

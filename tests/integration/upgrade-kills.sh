@@ -39,8 +39,8 @@ wait_until 20 is_traced
 kill -HUP "$keeper"
 wait_until 20 process_is_gone "$keeper"
 timeout 30 touch "$mnt/after" || fail "a client got status $?"
-[[ $(asked keeper_pid) != "$keeper" ]]
-same "$(asked last_upgrade)" done "last upgrade"
+[[ $(asked keeper_pid) != "$keeper" ]] || fail "its keeper is the one that has died"
+same "$(asked last_upgrade)" 'done' "last upgrade"
 
 ! process_is_gone "$load" || fail "fio has ended: $(tail -n 3 "$scratch/fio")"
 kill -INT "$load"
