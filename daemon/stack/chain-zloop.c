@@ -84,10 +84,10 @@ void chain_find_zloop_files(struct chains *chains)
 		    !chain_is_stuck(chains, i))
 			continue;
 		worker = worker_of(chains, i);
-		if (!worker)
+		if (worker && worker->wait.kind == WAIT_FUSE)
+			graph_connect(graph, EDGE_FILE, i, worker->place, "");
+		else if (!worker || !*worker->wait.filesystem)
 			graph_connect(graph, EDGE_FILE, i, mount_without_clients(chains, i),
 				      CHAIN_GUESS);
-		else if (worker->wait.kind == WAIT_FUSE)
-			graph_connect(graph, EDGE_FILE, i, worker->place, "");
 	}
 }

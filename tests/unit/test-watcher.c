@@ -677,7 +677,7 @@ static void finds_files_of_zloop(void)
 	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
 	/* or a worker of the device waits for a disk */
 	plant_zloop();
-	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "io_schedule", 1);
+	worker("kworker/u4:1+zloop0", 'D', OF_KERNEL, "ext4_file_write_iter", 1);
 	CHECK(!strstr(found(2 * STALL_S), "CYCLE"));
 	/* or they are of another device */
 	plant_zloop();
