@@ -80,41 +80,71 @@ static ssize_t read_file(struct flow *flow, const struct stack *stack, const str
 	return may_open ? open_file(flow, stack, node, place, text, size) : -ETIMEDOUT;
 }
 
-/* Of a device's line: reads, writes, discards and flushes done; requests under way. */
-static bool parse_device(const char *text, uint64_t *ret_under_way, uint64_t *ret_done)
+struct counters {
+	uint64_t under_way, done, sectors;
+};
+
+/*
+ * Of a device's line: reads, writes and discards done, with the sectors of each; requests under
+ * way. The kernel counts a flush as an empty write, and once more as a flush.
+ */
+static bool parse_device(const char *text, struct counters *ret_counters)
 {
-	uint64_t reads, writes, under_way, discards = 0, flushes = 0;
+	uint64_t done[3] = { 0 }, sectors[3] = { 0 }, under_way;
 
 	if (sscanf(text,
-		   "%" SCNu64 " %*u %*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64 " %*u %*u %" SCNu64
-		   " %*u %*u %*u %" SCNu64,
-		   &reads, &writes, &under_way, &discards, &flushes) < 3)
+		   "%" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64
+		   " %*u %*u %" SCNu64 " %*u %" SCNu64,
+		   &done[0], &sectors[0], &done[1], &sectors[1], &under_way, &done[2],
+		   &sectors[2]) < 5)
 		return false;
-	*ret_under_way = under_way;
-	*ret_done = reads + writes + discards + flushes;
+	*ret_counters = (struct counters){
+		.under_way = under_way,
+		.done = done[0] + done[1] + done[2],
+		.sectors = sectors[0] + sectors[1] + sectors[2],
+	};
 	return true;
 }
 
-static bool parse_fuse(const char *text, uint64_t *ret_under_way, uint64_t *ret_done)
+static bool parse_fuse(const char *text, struct counters *ret_counters)
 {
 	char *end;
 	long long waiting = strtoll(text, &end, 10);
 
-	*ret_under_way = waiting > 0 ? (uint64_t)waiting : 0;
-	*ret_done = 0;
+	*ret_counters = (struct counters){ .under_way = waiting > 0 ? (uint64_t)waiting : 0 };
 	return end != text;
 }
 
-static void set_counters(struct place *place, uint64_t under_way, uint64_t done, int64_t now_ms)
+/*
+ * Whether PLACE gets on by COUNTERS: data was moved; or as many empty requests were done as were
+ * under way at since_ms. Fewer can't be all of those: dm-zoned sends a flush every ten seconds,
+ * which is done while the writes hang.
+ */
+static bool gets_on(const struct place *place, const struct counters *counters)
 {
-	if (place->seen_ms && place->done != done)
+	if (place->sectors != counters->sectors)
+		return true;
+	if (!place->since_ms)
+		return place->done != counters->done;
+	return counters->done - place->since_done >= place->since_under_way;
+}
+
+static void set_counters(struct place *place, const struct counters *counters, int64_t now_ms)
+{
+	bool moved = gets_on(place, counters);
+
+	if (place->seen_ms && moved)
 		place->moved_ms = now_ms;
-	if (!under_way || place->done != done || !place->seen_ms)
-		place->since_ms = under_way ? now_ms : 0;
-	else if (!place->since_ms)
+	if (!counters->under_way) {
+		place->since_ms = 0;
+	} else if (moved || !place->seen_ms || !place->since_ms) {
 		place->since_ms = now_ms;
-	place->under_way = under_way;
-	place->done = done;
+		place->since_under_way = counters->under_way;
+		place->since_done = counters->done;
+	}
+	place->under_way = counters->under_way;
+	place->done = counters->done;
+	place->sectors = counters->sectors;
 	place->seen_ms = now_ms;
 }
 
@@ -131,16 +161,16 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 		    int64_t now_ms, bool may_open)
 {
 	struct place *place = place_of(flow, node);
-	uint64_t under_way, done;
+	struct counters counters;
 	char text[256];
 	ssize_t len;
 
 	if (!place)
 		return false;
 	len = read_file(flow, stack, node, place, may_open, text, sizeof(text));
-	if (len > 0 && (node->kind == NODE_DEVICE ? parse_device(text, &under_way, &done)
-						  : parse_fuse(text, &under_way, &done)))
-		set_counters(place, under_way, done, now_ms);
+	if (len > 0 && (node->kind == NODE_DEVICE ? parse_device(text, &counters)
+						  : parse_fuse(text, &counters)))
+		set_counters(place, &counters, now_ms);
 	else if (reader_is_late(len))
 		keep(place, now_ms);
 	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;

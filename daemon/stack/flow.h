@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How requests flow through the block devices and FUSE mounts of a stack: how many are under way,
- * and since when none was completed. Read from files of /sys; those of devices stay open, as there
+ * and since when none gets on. Read from files of /sys; those of devices stay open, as there
  * may be no memory to open them when it matters. Those of FUSE can be read only once. One thread
  * uses a flow.
  */
@@ -13,11 +13,13 @@
 #define FLOW_MAX 4096
 
 struct place {
-	enum node_kind kind;	  /* NODE_DEVICE, or NODE_FILESYSTEM for a FUSE mount */
-	uint64_t number;	  /* of the node */
-	uint64_t under_way, done; /* requests; done is 0 for FUSE, as the kernel doesn't tell */
-	int64_t since_ms;	  /* since when requests are under way and none was done, or 0 */
-	int64_t moved_ms;	  /* when it was last seen that some were done, or 0 */
+	enum node_kind kind;	/* NODE_DEVICE, or NODE_FILESYSTEM for a FUSE mount */
+	uint64_t number;	/* of the node */
+	uint64_t under_way;	/* requests */
+	uint64_t done, sectors; /* requests, and what they moved; 0 for FUSE: that isn't told */
+	int64_t since_ms;	/* since when requests are under way and don't get on, or 0 */
+	uint64_t since_under_way, since_done; /* what was under way then, what was done then */
+	int64_t moved_ms;		      /* when it was last seen that some got on, or 0 */
 	int64_t seen_ms;
 	int fd; /* of a device's counters, if they stay open; or -1 */
 };
@@ -31,7 +33,7 @@ struct flow {
 /*
  * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS; without MAY_OPEN,
  * only those that are open, and the others stay as they are. Returns whether requests may be stuck
- * somewhere: for two seconds some were under way, and none was done.
+ * somewhere: for two seconds some were under way, and none got on.
  */
 bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms, bool may_open);
 

@@ -80,6 +80,17 @@ void watcher_destroy(struct watcher *watcher)
 		destroy(watcher);
 }
 
+bool watcher_counts_fuse(const struct watcher *watcher)
+{
+	for (uint32_t i = 0; i < watcher->stack.graph.node_count; i++) {
+		const struct node *node = &watcher->stack.graph.nodes[i];
+
+		if (stack_is_fuse(node) && !flow_of(&watcher->flow, node))
+			return false;
+	}
+	return true;
+}
+
 /* Whether a FUSE mount has requests under way, or its count can't be read. */
 static bool may_have_sleepers(const struct watcher *watcher)
 {
@@ -140,6 +151,21 @@ static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_st
 	return r;
 }
 
+/* Whether some place has come to be stuck for the stall time since all tasks were looked at. */
+static bool is_newly_stuck(const struct watcher *watcher, int64_t now_ms)
+{
+	const struct chains *chains = &watcher->chains;
+
+	for (uint32_t i = 0; i < watcher->flow.count; i++) {
+		int64_t since_ms = watcher->flow.place[i].since_ms;
+
+		if (since_ms && now_ms - since_ms >= chains->stall_ms &&
+		    chains->now_ms - since_ms < chains->stall_ms)
+			return true;
+	}
+	return false;
+}
+
 int watcher_look(struct watcher *watcher, int64_t now_ms)
 {
 	bool is_due = now_ms >= watcher->next_full_ms, may_be_stuck;
@@ -155,7 +181,8 @@ int watcher_look(struct watcher *watcher, int64_t now_ms)
 		return r;
 	may_be_stuck =
 		flow_look(&watcher->flow, &watcher->stack, now_ms, !watcher->waiters.is_short);
-	if (!is_due && !(may_be_stuck && !watcher->waiters.count))
+	is_due |= is_newly_stuck(watcher, now_ms) || (may_be_stuck && !watcher->waiters.count);
+	if (!is_due)
 		return 0;
 	watcher->chains.now_ms = now_ms;
 	r = look_at_tasks(watcher, now_ms, may_be_stuck);

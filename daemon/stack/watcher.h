@@ -33,4 +33,7 @@ void watcher_destroy(struct watcher *watcher);
  */
 int watcher_look(struct watcher *watcher, int64_t now_ms);
 
+/* Whether the last look saw how many requests are under way at each FUSE mount, by fusectl. */
+bool watcher_counts_fuse(const struct watcher *watcher);
+
 #endif

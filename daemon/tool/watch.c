@@ -295,6 +295,10 @@ static void tell_begin(const struct watch *watch)
 	if (system_read(&watch->watcher->system, "proc/thread-self/stack", text, sizeof(text)) < 0)
 		log_warn("watch: read stacks: not permitted: what tasks wait for will be a guess, "
 			 "and some that wait for FUSE won't be seen");
+	if (!watcher_counts_fuse(watch->watcher))
+		log_warn("watch: count the requests of FUSE mounts: fusectl isn't mounted, or not "
+			 "readable: cycles through zloop may be missed; as root: mount -t fusectl "
+			 "fusectl /sys/fs/fuse/connections");
 	log_info("watch: begin: %u filesystems, %u devices, %u servers; a hang is %lld s or more",
 		 counts[NODE_FILESYSTEM], counts[NODE_DEVICE], counts[NODE_PROCESS],
 		 (long long)(watch->stall_ms / 1000));

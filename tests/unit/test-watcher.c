@@ -18,15 +18,21 @@
 static struct watcher *watcher;
 static int64_t now_ms;
 
-/* Counters of a device: requests that are done, and under way. */
-static void counters(const char *name, unsigned done, unsigned under_way)
+/* Counters of a device: writes that are done, flushes that are done, requests under way. */
+static void counters_with_flushes(const char *name, unsigned done, unsigned flushes,
+				  unsigned under_way)
 {
 	char at[64], text[128];
 
 	(void)snprintf(at, sizeof(at), "sys/devices/%s/stat", name);
-	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 0 0 %u 0 0 0 0 0 0 0 0\n", done,
-		       under_way);
+	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 %u 0 %u 0 0 0 0 0 0 %u 0\n",
+		       done + flushes, 8 * done, under_way, flushes);
 	file(at, text);
+}
+
+static void counters(const char *name, unsigned done, unsigned under_way)
+{
+	counters_with_flushes(name, done, 0, under_way);
 }
 
 /* Task TID of process PID waits in STATE, in FUNCTION, and was on a CPU so many times. */
@@ -297,6 +303,32 @@ static void tells_slow_from_dead(void)
 		  "fuse.server /mnt/with blank -> server(100) -> its task 101 (a) b) waits for I/O "
 		  "(io_schedule) -> ext4 / -> sda1 (part), the end: 2 requests under way, none "
 		  "done");
+}
+
+/* A device that does flushes, and nothing else that was asked of it, is stuck. */
+static void tells_flushes_from_writes(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < STALL_S; i++) {
+		counters_with_flushes("loop0", 7, i / 2, 4);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
+	CHECK(strstr(found(0), "CYCLE for 5 s"));
+	/* as many as were under way: they may have been what was under way */
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters_with_flushes("loop0", 7, i, 4);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
+	/* and one more that is done moves data */
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < 3 * STALL_S; i++) {
+		counters_with_flushes("loop0", 7 + i / 4, 0, 4);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
 }
 
 static void halt_server(char state)
@@ -639,10 +671,12 @@ static void finds_files_of_zloop(void)
 		"CYCLE for 5 s: writer(300) writes xfs /mnt/top -> zloop0 -> probably fuse.server "
 		"/mnt/with blank -> server(100) -> its task 101 (a) b) waits until there are "
 		"fewer dirty pages (balance_dirty_pages) -> xfs /mnt/top");
+	CHECK(watcher_counts_fuse(watcher));
 	/* fusectl isn't mounted */
 	plant_zloop();
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
 	CHECK(!strstr(found(STALL_S), "CYCLE"));
+	CHECK(!watcher_counts_fuse(watcher));
 	/* nor here, but a worker of the device waits for an answer */
 	plant_zloop();
 	CHECK(unlink(below("sys/fs/fuse/connections/50/waiting")) == 0);
@@ -779,7 +813,7 @@ static void held_counters(unsigned done, unsigned under_way)
 {
 	char text[128];
 
-	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 0 0 %u 0 0 0 0 0 0 0 0\n", done,
+	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 %u 0 %u 0 0 0 0 0 0 0 0\n", done, 8 * done,
 		       under_way);
 	file(aside_of("sys/devices/loop0/stat"), text);
 }
@@ -939,6 +973,16 @@ static void sees_the_mark(void)
 }
 
 /* More tasks wait than are handed over at a time. */
+/* However seldom all tasks are looked at, a hang is told in time. */
+static void tells_in_time(void)
+{
+	plant(UNMARKED, "balance_dirty_pages");
+	CHECK_STR(found(1), "");
+	watcher->next_full_ms = INT64_MAX;
+	CHECK_STR(found(STALL_S - 3), "");
+	CHECK_STR(found(0), CYCLE);
+}
+
 static void sees_many(void)
 {
 	enum { MANY = 2 * SIGHTS_MAX + 44 };
@@ -1053,6 +1097,7 @@ int main(void)
 	RUN(finds_reclaim);
 	RUN(finds_a_file_above);
 	RUN(tells_slow_from_dead);
+	RUN(tells_flushes_from_writes);
 	RUN(finds_servers_that_do_nothing);
 	RUN(finds_what_nobody_wakes);
 	RUN(is_silent_about_the_rest);
@@ -1070,6 +1115,7 @@ int main(void)
 	RUN(finds_a_worker);
 	RUN(keeps_count_without_memory);
 	RUN(sees_the_mark);
+	RUN(tells_in_time);
 	RUN(sees_many);
 	RUN(closes_what_is_gone);
 	RUN(sees_the_end);
