@@ -11,9 +11,13 @@
 /* The stack is read again after this time, in case something was changed that nothing tells. */
 #define SCAN_MS 120000
 
-/* One part in so many of a CPU's time is for reading tasks: idle, and if something may be stuck. */
+/*
+ * One part in so many of a CPU's time is for reading tasks: when all is well, if tasks wait, and if
+ * requests may be stuck.
+ */
 #define IDLE_SHARE  400
-#define STUCK_SHARE 25
+#define WAIT_SHARE  25
+#define STUCK_SHARE 10
 #define LOOK_MIN_MS 900 /* a look a second */
 #define LOOK_MAX_MS 20000
 
@@ -137,14 +141,17 @@ static int scan(struct watcher *watcher, int64_t now_ms)
 
 static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_stuck)
 {
-	int64_t used = used_ms(), rest;
+	int64_t used = used_ms(), rest, share = IDLE_SHARE;
 	int r;
 
 	watcher->waiters.with_sleepers = may_have_sleepers(watcher);
 	r = waiters_look(&watcher->waiters, now_ms);
 	used = used_ms() - used;
-	may_be_stuck |= watcher->waiters.count > 0;
-	rest = rest_after(used, may_be_stuck ? STUCK_SHARE : IDLE_SHARE);
+	if (may_be_stuck)
+		share = STUCK_SHARE;
+	else if (watcher->waiters.count)
+		share = WAIT_SHARE;
+	rest = rest_after(used, share);
 	if (watcher->waiters.is_short) /* the time is what the kernel took to look for memory */
 		rest = LOOK_MIN_MS;
 	watcher->next_full_ms = now_ms + rest;
