@@ -46,7 +46,21 @@ uint64_t chain_under_way(const struct chains *chains, uint32_t index)
 {
 	const struct place *place = flow_of(chains->flow, &chains->stack->graph.nodes[index]);
 
-	return place ? place->under_way : 0;
+	return place ? flow_under_way(place) : 0;
+}
+
+uint64_t chain_stuck_requests(const struct chains *chains, uint32_t index)
+{
+	const struct place *place = flow_of(chains->flow, &chains->stack->graph.nodes[index]);
+	uint64_t count = 0;
+
+	for (int i = 0; place && i < LANES; i++) {
+		const struct lane_state *lane = &place->lane[i];
+
+		if (lane->since_ms && chains->now_ms - lane->since_ms >= chains->stall_ms)
+			count += lane->last.under_way;
+	}
+	return count;
 }
 
 bool chain_is_loaded(const struct chains *chains, uint32_t index)
@@ -62,9 +76,9 @@ bool chain_gets_on(const struct chains *chains, uint32_t index)
 {
 	const struct place *place = flow_of(chains->flow, &chains->stack->graph.nodes[index]);
 
-	if (!place || place->kind != NODE_DEVICE)
+	if (!place || place->kind != NODE_DEVICE || chain_is_stuck(chains, index))
 		return false;
-	return (place->under_way && !chain_is_stuck(chains, index)) ||
+	return flow_under_way(place) ||
 	       (place->moved_ms && chains->now_ms - place->moved_ms < chains->stall_ms);
 }
 

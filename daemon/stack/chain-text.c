@@ -74,7 +74,7 @@ static void append_end(const struct chains *chains, const struct chain *chain, c
 		break;
 	case END_DEVICE:
 		append(text, size, ", the end: %" PRIu64 " requests under way, none done",
-		       chain_under_way(chains, chain->hops[chain->count - 1].node));
+		       chain_stuck_requests(chains, chain->hops[chain->count - 1].node));
 		break;
 	case END_STOPPED:
 		append(text, size, ", which is stopped by a signal (T)");

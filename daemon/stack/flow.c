@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "stack/flow.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 
 /* Less is nothing to be looked at. */
 #define STUCK_MS 2000
@@ -25,6 +27,11 @@ const struct place *flow_of(const struct flow *flow, const struct node *node)
 	return find((struct flow *)flow, node);
 }
 
+uint64_t flow_under_way(const struct place *place)
+{
+	return place->lane[LANE_READ].last.under_way + place->lane[LANE_WRITE].last.under_way;
+}
+
 /* The place of NODE, which is added if it is new; NULL without room. */
 static struct place *place_of(struct flow *flow, const struct node *node)
 {
@@ -33,118 +40,154 @@ static struct place *place_of(struct flow *flow, const struct node *node)
 	if (place || flow->count == FLOW_MAX)
 		return place;
 	place = &flow->place[flow->count++];
-	*place = (struct place){ .kind = node->kind, .number = node->number, .fd = -1 };
+	*place = (struct place){
+		.kind = node->kind,
+		.number = node->number,
+		.done_fd = -1,
+		.under_way_fd = -1,
+	};
 	return place;
 }
 
-/* The file with the counters of NODE, a device or a FUSE mount. */
-static struct system_path file_of(const struct node *node)
+/* --- files --- */
+
+static void close_file(struct flow *flow, int *fd)
 {
-	if (node->kind == NODE_DEVICE)
-		return system_path("sys/dev/block/%u:%u/stat", major(node->number),
-				   minor(node->number));
-	return system_path("sys/fs/fuse/connections/%u/waiting",
-			   stack_fuse_connection(node->number));
+	flow->files -= *fd >= 0;
+	close_fd(fd);
 }
 
-static void close_file(struct flow *flow, struct place *place)
+static void close_files(struct flow *flow, struct place *place)
 {
-	flow->files -= place->fd >= 0;
-	close_fd(&place->fd);
+	close_file(flow, &place->done_fd);
+	close_file(flow, &place->under_way_fd);
 }
 
-/* Opens the file of PLACE, and reads it into TEXT. Returns its length or -errno. */
-static ssize_t open_file(struct flow *flow, const struct stack *stack, const struct node *node,
-			 struct place *place, char *text, size_t size)
-{
-	struct system_path path = file_of(node);
-
-	if (node->kind != NODE_DEVICE || flow->files == flow->files_max)
-		return reader_read(stack->reader, path.text, 0, text, size);
-	place->fd = reader_open(stack->reader, path.text);
-	if (place->fd < 0)
-		return place->fd;
-	flow->files++;
-	return system_read_open(place->fd, text, size);
-}
-
-/* The counters of PLACE as TEXT. Returns their length or -errno: -ETIMEDOUT without MAY_OPEN. */
+/*
+ * Reads a device's file NAME, which stays open as *FD if there is room. Returns its length or
+ * -errno: -ETIMEDOUT without MAY_OPEN, if it isn't open.
+ */
 static ssize_t read_file(struct flow *flow, const struct stack *stack, const struct node *node,
-			 struct place *place, bool may_open, char *text, size_t size)
+			 const char *name, int *fd, bool may_open, char *text, size_t size)
 {
-	ssize_t len = place->fd < 0 ? 0 : system_read_open(place->fd, text, size);
+	ssize_t len = *fd < 0 ? 0 : system_read_open(*fd, text, size);
+	struct system_path path = system_path("sys/dev/block/%u:%u/%s", major(node->number),
+					      minor(node->number), name);
 
 	if (len > 0)
 		return len;
-	close_file(flow, place); /* of a device that is gone; its number may be another's now */
-	return may_open ? open_file(flow, stack, node, place, text, size) : -ETIMEDOUT;
+	close_file(flow, fd); /* of a device that is gone; its number may be another's now */
+	if (!may_open)
+		return -ETIMEDOUT;
+	if (flow->files == flow->files_max)
+		return reader_read(stack->reader, path.text, 0, text, size);
+	*fd = reader_open(stack->reader, path.text);
+	if (*fd < 0)
+		return *fd;
+	flow->files++;
+	return system_read_open(*fd, text, size);
 }
 
-struct counters {
-	uint64_t under_way, done, sectors;
-};
-
-/*
- * Of a device's line: reads, writes and discards done, with the sectors of each; requests under
- * way. The kernel counts a flush as an empty write, and once more as a flush.
- */
-static bool parse_device(const char *text, struct counters *ret_counters)
+/* Reads, writes and discards done, with the sectors of each. A flush is an empty write, too. */
+static bool parse_done(const char *text, struct counters counters[static LANES])
 {
-	uint64_t done[3] = { 0 }, sectors[3] = { 0 }, under_way;
+	struct counters *reads = &counters[LANE_READ], *writes = &counters[LANE_WRITE];
+	uint64_t discards = 0, discarded = 0;
 
 	if (sscanf(text,
-		   "%" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64
-		   " %*u %*u %" SCNu64 " %*u %" SCNu64,
-		   &done[0], &sectors[0], &done[1], &sectors[1], &under_way, &done[2],
-		   &sectors[2]) < 5)
+		   "%" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64
+		   " %*u %*u %*u %*u %" SCNu64 " %*u %" SCNu64,
+		   &reads->done, &reads->sectors, &writes->done, &writes->sectors, &discards,
+		   &discarded) < 4)
 		return false;
-	*ret_counters = (struct counters){
-		.under_way = under_way,
-		.done = done[0] + done[1] + done[2],
-		.sectors = sectors[0] + sectors[1] + sectors[2],
-	};
+	writes->done += discards;
+	writes->sectors += discarded;
 	return true;
 }
 
-static bool parse_fuse(const char *text, struct counters *ret_counters)
+/* Returns 1 or -errno; or 0 if the kernel tells something else. What is done is read first. */
+static ssize_t read_device(struct flow *flow, const struct stack *stack, const struct node *node,
+			   struct place *place, bool may_open,
+			   struct counters counters[static LANES])
 {
-	char *end;
-	long long waiting = strtoll(text, &end, 10);
+	char text[256];
+	ssize_t len =
+		read_file(flow, stack, node, "stat", &place->done_fd, may_open, text, sizeof(text));
 
-	*ret_counters = (struct counters){ .under_way = waiting > 0 ? (uint64_t)waiting : 0 };
+	if (len <= 0 || !parse_done(text, counters))
+		return MIN(len, 0);
+	len = read_file(flow, stack, node, "inflight", &place->under_way_fd, may_open, text,
+			sizeof(text));
+	if (len <= 0)
+		return len;
+	return sscanf(text, "%" SCNu64 " %" SCNu64, &counters[LANE_READ].under_way,
+		      &counters[LANE_WRITE].under_way) == 2;
+}
+
+/* The same of a FUSE mount. */
+static ssize_t read_fuse(const struct stack *stack, const struct node *node,
+			 struct counters counters[static LANES])
+{
+	struct system_path path = system_path("sys/fs/fuse/connections/%u/waiting",
+					      stack_fuse_connection(node->number));
+	long long waiting;
+	char text[64], *end;
+	ssize_t len = reader_read(stack->reader, path.text, 0, text, sizeof(text));
+
+	if (len <= 0)
+		return len;
+	waiting = strtoll(text, &end, 10);
+	counters[LANE_READ].under_way = waiting > 0 ? (uint64_t)waiting : 0;
 	return end != text;
 }
 
+/* --- what gets on --- */
+
 /*
- * Whether PLACE gets on by COUNTERS: data was moved; or as many empty requests were done as were
+ * Whether requests get on by COUNTERS: data was moved; or as many empty ones were done as were
  * under way at since_ms. Fewer can't be all of those: dm-zoned sends a flush every ten seconds,
  * which is done while the writes hang.
  */
-static bool gets_on(const struct place *place, const struct counters *counters)
+static bool gets_on(const struct lane_state *lane, const struct counters *counters)
 {
-	if (place->sectors != counters->sectors)
+	if (lane->last.sectors != counters->sectors)
 		return true;
-	if (!place->since_ms)
-		return place->done != counters->done;
-	return counters->done - place->since_done >= place->since_under_way;
+	if (!lane->since_ms)
+		return lane->last.done != counters->done;
+	return counters->done - lane->since_done >= lane->since_under_way;
 }
 
-static void set_counters(struct place *place, const struct counters *counters, int64_t now_ms)
+/* Returns whether requests got on. */
+static bool set_lane(struct lane_state *lane, const struct counters *counters, int64_t now_ms)
 {
-	bool moved = gets_on(place, counters);
+	bool moved = gets_on(lane, counters);
 
+	if (!counters->under_way) {
+		lane->since_ms = 0;
+	} else if (moved || !lane->since_ms) {
+		lane->since_ms = now_ms;
+		lane->since_under_way = counters->under_way;
+		lane->since_done = counters->done;
+	}
+	lane->last = *counters;
+	return moved;
+}
+
+static void set_counters(struct place *place, const struct counters counters[static LANES],
+			 int64_t now_ms)
+{
+	bool moved = false;
+
+	place->since_ms = 0;
+	for (int i = 0; i < LANES; i++) {
+		struct lane_state *lane = &place->lane[i];
+
+		moved |= set_lane(lane, &counters[i], now_ms);
+		if (lane->since_ms && (!place->since_ms || lane->since_ms < place->since_ms))
+			place->since_ms = lane->since_ms;
+	}
 	if (place->seen_ms && moved)
 		place->moved_ms = now_ms;
-	if (!counters->under_way) {
-		place->since_ms = 0;
-	} else if (moved || !place->seen_ms || !place->since_ms) {
-		place->since_ms = now_ms;
-		place->since_under_way = counters->under_way;
-		place->since_done = counters->done;
-	}
-	place->under_way = counters->under_way;
-	place->done = counters->done;
-	place->sectors = counters->sectors;
 	place->seen_ms = now_ms;
 }
 
@@ -153,25 +196,29 @@ static void keep(struct place *place, int64_t now_ms)
 {
 	if (place->seen_ms)
 		place->seen_ms = now_ms;
-	if (place->kind == NODE_DEVICE)
-		place->since_ms = 0;
+	if (place->kind != NODE_DEVICE)
+		return;
+	place->since_ms = 0;
+	for (int i = 0; i < LANES; i++)
+		place->lane[i].since_ms = 0;
 }
 
 static bool look_at(struct flow *flow, const struct stack *stack, const struct node *node,
 		    int64_t now_ms, bool may_open)
 {
 	struct place *place = place_of(flow, node);
-	struct counters counters;
-	char text[256];
-	ssize_t len;
+	struct counters counters[LANES] = { 0 };
+	ssize_t r = -ETIMEDOUT;
 
 	if (!place)
 		return false;
-	len = read_file(flow, stack, node, place, may_open, text, sizeof(text));
-	if (len > 0 && (node->kind == NODE_DEVICE ? parse_device(text, &counters)
-						  : parse_fuse(text, &counters)))
-		set_counters(place, &counters, now_ms);
-	else if (reader_is_late(len))
+	if (node->kind == NODE_DEVICE)
+		r = read_device(flow, stack, node, place, may_open, counters);
+	else if (may_open)
+		r = read_fuse(stack, node, counters);
+	if (r > 0)
+		set_counters(place, counters, now_ms);
+	else if (reader_is_late(r))
 		keep(place, now_ms);
 	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
 }
@@ -185,7 +232,7 @@ static void forget_old(struct flow *flow, int64_t now_ms)
 		if (flow->place[i].seen_ms == now_ms)
 			flow->place[kept++] = flow->place[i];
 		else
-			close_file(flow, &flow->place[i]);
+			close_files(flow, &flow->place[i]);
 	}
 	flow->count = kept;
 }
@@ -193,7 +240,7 @@ static void forget_old(struct flow *flow, int64_t now_ms)
 void flow_clear(struct flow *flow)
 {
 	for (uint32_t i = 0; i < flow->count; i++)
-		close_file(flow, &flow->place[i]);
+		close_files(flow, &flow->place[i]);
 	flow->count = 0;
 }
 

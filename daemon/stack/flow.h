@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How requests flow through the block devices and FUSE mounts of a stack: how many are under way,
- * and since when none gets on. Read from files of /sys; those of devices stay open, as there
- * may be no memory to open them when it matters. Those of FUSE can be read only once. One thread
- * uses a flow.
+ * and since when none gets on. Reads and writes are told apart: one kind may hang while the other
+ * goes on. Read from files of /sys; those of devices stay open, as there may be no memory to open
+ * them when it matters. Those of FUSE can be read only once. One thread uses a flow.
  */
 #ifndef CAISSON_FLOW_H
 #define CAISSON_FLOW_H
@@ -12,16 +12,27 @@
 
 #define FLOW_MAX 4096
 
-struct place {
-	enum node_kind kind;	/* NODE_DEVICE, or NODE_FILESYSTEM for a FUSE mount */
-	uint64_t number;	/* of the node */
-	uint64_t under_way;	/* requests */
-	uint64_t done, sectors; /* requests, and what they moved; 0 for FUSE: that isn't told */
-	int64_t since_ms;	/* since when requests are under way and don't get on, or 0 */
+enum lane { LANE_READ, LANE_WRITE, LANES };
+
+/* What the kernel counts: requests, and sectors that they moved. Discards are writes. */
+struct counters {
+	uint64_t under_way, done, sectors;
+};
+
+struct lane_state {
+	struct counters last;
+	int64_t since_ms; /* since when requests are under way and don't get on, or 0 */
 	uint64_t since_under_way, since_done; /* what was under way then, what was done then */
-	int64_t moved_ms;		      /* when it was last seen that some got on, or 0 */
+};
+
+struct place {
+	enum node_kind kind;	       /* NODE_DEVICE, or NODE_FILESYSTEM for a FUSE mount */
+	uint64_t number;	       /* of the node */
+	struct lane_state lane[LANES]; /* a FUSE mount has one, of which only under_way is told */
+	int64_t since_ms;	       /* the older of its lanes', or 0 */
+	int64_t moved_ms;	       /* when it was last seen that some got on, or 0 */
 	int64_t seen_ms;
-	int fd; /* of a device's counters, if they stay open; or -1 */
+	int done_fd, under_way_fd; /* a device's files, if they stay open; or -1 */
 };
 
 struct flow {
@@ -42,5 +53,8 @@ void flow_clear(struct flow *flow);
 
 /* The counters of NODE, or NULL. */
 const struct place *flow_of(const struct flow *flow, const struct node *node);
+
+/* Requests under way at PLACE. */
+uint64_t flow_under_way(const struct place *place);
 
 #endif

@@ -259,7 +259,7 @@ static bool is_busy_fuse(const struct waiters *waiters, uint32_t index)
 	const struct node *node = &waiters->stack->graph.nodes[index];
 	const struct place *place = flow_of(waiters->flow, node);
 
-	return stack_is_fuse(node) && (!place || place->under_way);
+	return stack_is_fuse(node) && (!place || flow_under_way(place));
 }
 
 /*

@@ -102,7 +102,7 @@ static bool may_have_sleepers(const struct watcher *watcher)
 		const struct node *node = &watcher->stack.graph.nodes[i];
 		const struct place *place = flow_of(&watcher->flow, node);
 
-		if (stack_is_fuse(node) && (!place || place->under_way))
+		if (stack_is_fuse(node) && (!place || flow_under_way(place)))
 			return true;
 	}
 	return false;

@@ -18,21 +18,48 @@
 static struct watcher *watcher;
 static int64_t now_ms;
 
-/* Counters of a device: writes that are done, flushes that are done, requests under way. */
-static void counters_with_flushes(const char *name, unsigned done, unsigned flushes,
-				  unsigned under_way)
-{
-	char at[64], text[128];
+/* What a device counts: requests that are done, empty ones, and those under way. */
+struct counted {
+	unsigned reads, writes, flushes;
+	unsigned reads_under_way, writes_under_way;
+};
 
-	(void)snprintf(at, sizeof(at), "sys/devices/%s/stat", name);
-	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 %u 0 %u 0 0 0 0 0 0 %u 0\n",
-		       done + flushes, 8 * done, under_way, flushes);
-	file(at, text);
+/* Writes a device's file `stat` at NAME. */
+static void write_done(const char *name, struct counted counted)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%u 0 %u 0 %u 0 %u 0 %u 0 0 0 0 0 0 %u 0\n",
+		       counted.reads, 8 * counted.reads, counted.writes + counted.flushes,
+		       8 * counted.writes, counted.reads_under_way + counted.writes_under_way,
+		       counted.flushes);
+	file(name, text);
 }
 
+/* The same of the file `inflight`. */
+static void write_under_way(const char *name, struct counted counted)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%8u %8u\n", counted.reads_under_way,
+		       counted.writes_under_way);
+	file(name, text);
+}
+
+static void count(const char *name, struct counted counted)
+{
+	char at[64];
+
+	(void)snprintf(at, sizeof(at), "sys/devices/%s/stat", name);
+	write_done(at, counted);
+	(void)snprintf(at, sizeof(at), "sys/devices/%s/inflight", name);
+	write_under_way(at, counted);
+}
+
+/* Counters of a device: writes that are done, and under way. */
 static void counters(const char *name, unsigned done, unsigned under_way)
 {
-	counters_with_flushes(name, done, 0, under_way);
+	count(name, (struct counted){ .writes = done, .writes_under_way = under_way });
 }
 
 /* Task TID of process PID waits in STATE, in FUNCTION, and was on a CPU so many times. */
@@ -310,7 +337,8 @@ static void tells_flushes_from_writes(void)
 {
 	plant(UNMARKED, "balance_dirty_pages");
 	for (unsigned i = 0; i < STALL_S; i++) {
-		counters_with_flushes("loop0", 7, i / 2, 4);
+		count("loop0",
+		      (struct counted){ .writes = 7, .flushes = i / 2, .writes_under_way = 4 });
 		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
 		CHECK_STR(found(0), "");
 	}
@@ -318,17 +346,43 @@ static void tells_flushes_from_writes(void)
 	/* as many as were under way: they may have been what was under way */
 	plant(UNMARKED, "balance_dirty_pages");
 	for (unsigned i = 0; i < 3 * STALL_S; i++) {
-		counters_with_flushes("loop0", 7, i, 4);
+		count("loop0",
+		      (struct counted){ .writes = 7, .flushes = i, .writes_under_way = 4 });
 		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
 		CHECK_STR(found(0), "");
 	}
 	/* and one more that is done moves data */
 	plant(UNMARKED, "balance_dirty_pages");
 	for (unsigned i = 0; i < 3 * STALL_S; i++) {
-		counters_with_flushes("loop0", 7 + i / 4, 0, 4);
+		counters("loop0", 7 + i / 4, 4);
 		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
 		CHECK_STR(found(0), "");
 	}
+}
+
+/* Reads that go on don't hide writes that don't, or the other way round. */
+static void tells_reads_from_writes(void)
+{
+	struct counted counted = { .reads_under_way = 2, .writes = 7, .writes_under_way = 4 };
+
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < STALL_S; i++) {
+		counted.reads = i;
+		count("loop0", counted);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
+	CHECK_STR(found(0), CYCLE);
+	set_up_watcher();
+	counted = (struct counted){ .reads_under_way = 2, .writes_under_way = 4 };
+	for (unsigned i = 0; i < STALL_S; i++) {
+		counted.writes = i;
+		count("sda1", counted);
+		CHECK_STR(found(0), "");
+	}
+	CHECK_STR(found(0),
+		  "no cycle, but a hang for 5 s: sda1 (part), the end: 2 requests under way, "
+		  "none done");
 }
 
 static void halt_server(char state)
@@ -754,9 +808,17 @@ static void set_up_held(bool with_swap)
  * for a process, and in the place of all files that the watch has open already.
  */
 static const char *const blocked[] = {
-	"proc/77/status",	   "proc/100/task/101/status", "proc/100/task/101/stat",
-	"proc/100/task/101/stack", "proc/60/task/60/status",   "proc/60/task/60/stat",
-	"proc/60/task/60/stack",   "sys/devices/loop0/stat",   "sys/devices/sda1/stat",
+	"proc/77/status",
+	"proc/100/task/101/status",
+	"proc/100/task/101/stat",
+	"proc/100/task/101/stack",
+	"proc/60/task/60/status",
+	"proc/60/task/60/stat",
+	"proc/60/task/60/stack",
+	"sys/devices/loop0/stat",
+	"sys/devices/sda1/stat",
+	"sys/devices/loop0/inflight",
+	"sys/devices/sda1/inflight",
 };
 
 /* The name of a file of these meanwhile. */
@@ -808,14 +870,13 @@ static void worker_waits(const char *name, char state, const char *function, uns
 	held_stack("proc/60/task/60/stack", function);
 }
 
-/* As counters(), for loop0, of which only an open file tells. */
+/* As counters(), for loop0, of which only open files tell. */
 static void held_counters(unsigned done, unsigned under_way)
 {
-	char text[128];
+	struct counted counted = { .writes = done, .writes_under_way = under_way };
 
-	(void)snprintf(text, sizeof(text), "0 0 0 0 %u 0 %u 0 %u 0 0 0 0 0 0 0 0\n", done, 8 * done,
-		       under_way);
-	file(aside_of("sys/devices/loop0/stat"), text);
+	write_done(aside_of("sys/devices/loop0/stat"), counted);
+	write_under_way(aside_of("sys/devices/loop0/inflight"), counted);
 }
 
 /* Lets those go on that wait, until the watch sees everything again. */
@@ -1098,6 +1159,7 @@ int main(void)
 	RUN(finds_a_file_above);
 	RUN(tells_slow_from_dead);
 	RUN(tells_flushes_from_writes);
+	RUN(tells_reads_from_writes);
 	RUN(finds_servers_that_do_nothing);
 	RUN(finds_what_nobody_wakes);
 	RUN(is_silent_about_the_rest);
