@@ -672,8 +672,10 @@ void chains_find(struct chains *chains)
 	}
 	look_for_cycles_of_workers(chains);
 	/* the rest opens files of /proc */
-	if (chains->waiters->is_short)
+	if (chains->waiters->is_short) {
+		chains->halt_count = 0; /* a server may go on meanwhile */
 		return;
+	}
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (chain_is_stuck(chains, i) && !is_told(chains, i) &&
 		    !is_cycle_told_below(chains, i))

@@ -88,20 +88,21 @@ static ssize_t read_file(struct flow *flow, const struct stack *stack, const str
 	return system_read_open(*fd, text, size);
 }
 
-/* Reads, writes and discards done, with the sectors of each. A flush is an empty write, too. */
+/* Reads, writes and discards that are done. A flush is an empty write, too. */
 static bool parse_done(const char *text, struct counters counters[static LANES])
 {
 	struct counters *reads = &counters[LANE_READ], *writes = &counters[LANE_WRITE];
-	uint64_t discards = 0, discarded = 0;
+	struct counters discards = { 0 };
 
 	if (sscanf(text,
-		   "%" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64
-		   " %*u %*u %*u %*u %" SCNu64 " %*u %" SCNu64,
-		   &reads->done, &reads->sectors, &writes->done, &writes->sectors, &discards,
-		   &discarded) < 4)
+		   "%" SCNu64 " %*u %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %" SCNu64 " %" SCNu64
+		   " %*u %*u %*u %" SCNu64 " %*u %" SCNu64 " %" SCNu64,
+		   &reads->done, &reads->sectors, &reads->took_ms, &writes->done, &writes->sectors,
+		   &writes->took_ms, &discards.done, &discards.sectors, &discards.took_ms) < 6)
 		return false;
-	writes->done += discards;
-	writes->sectors += discarded;
+	writes->done += discards.done;
+	writes->sectors += discards.sectors;
+	writes->took_ms += discards.took_ms;
 	return true;
 }
 
@@ -144,30 +145,31 @@ static ssize_t read_fuse(const struct stack *stack, const struct node *node,
 /* --- what gets on --- */
 
 /*
- * Whether requests get on by COUNTERS: data was moved; or as many empty ones were done as were
- * under way at since_ms. Fewer can't be all of those: dm-zoned sends a flush every ten seconds,
- * which is done while the writes hang.
+ * Whether requests get on by COUNTERS: data was moved; or some were done, and took so long that they
+ * may be what was under way all the time. Otherwise something else was: dm-zoned has a flush done
+ * every ten seconds while its writes hang.
  */
-static bool gets_on(const struct lane_state *lane, const struct counters *counters)
+static bool gets_on(const struct lane_state *lane, const struct counters *counters, int64_t now_ms)
 {
+	uint64_t took_ms = counters->took_ms - lane->since_took_ms;
+
 	if (lane->last.sectors != counters->sectors)
 		return true;
-	if (!lane->since_ms)
-		return lane->last.done != counters->done;
-	return counters->done - lane->since_done >= lane->since_under_way;
+	if (lane->last.done == counters->done)
+		return false;
+	return !lane->since_ms || 2 * took_ms >= (uint64_t)(now_ms - lane->since_ms);
 }
 
 /* Returns whether requests got on. */
 static bool set_lane(struct lane_state *lane, const struct counters *counters, int64_t now_ms)
 {
-	bool moved = gets_on(lane, counters);
+	bool moved = gets_on(lane, counters, now_ms);
 
 	if (!counters->under_way) {
 		lane->since_ms = 0;
 	} else if (moved || !lane->since_ms) {
 		lane->since_ms = now_ms;
-		lane->since_under_way = counters->under_way;
-		lane->since_done = counters->done;
+		lane->since_took_ms = counters->took_ms;
 	}
 	lane->last = *counters;
 	return moved;
@@ -203,15 +205,15 @@ static void keep(struct place *place, int64_t now_ms)
 		place->lane[i].since_ms = 0;
 }
 
-static bool look_at(struct flow *flow, const struct stack *stack, const struct node *node,
-		    int64_t now_ms, bool may_open)
+static enum flow_state look_at(struct flow *flow, const struct stack *stack,
+			       const struct node *node, int64_t now_ms, bool may_open)
 {
 	struct place *place = place_of(flow, node);
 	struct counters counters[LANES] = { 0 };
 	ssize_t r = -ETIMEDOUT;
 
 	if (!place)
-		return false;
+		return FLOW_FINE;
 	if (node->kind == NODE_DEVICE)
 		r = read_device(flow, stack, node, place, may_open, counters);
 	else if (may_open)
@@ -220,7 +222,9 @@ static bool look_at(struct flow *flow, const struct stack *stack, const struct n
 		set_counters(place, counters, now_ms);
 	else if (reader_is_late(r))
 		keep(place, now_ms);
-	return place->since_ms && now_ms - place->since_ms >= STUCK_MS;
+	if (!place->since_ms || now_ms - place->since_ms < STUCK_MS)
+		return FLOW_FINE;
+	return node->kind == NODE_DEVICE ? FLOW_STUCK : FLOW_LOADED;
 }
 
 /* Forgets devices and mounts that are gone. */
@@ -244,16 +248,17 @@ void flow_clear(struct flow *flow)
 	flow->count = 0;
 }
 
-bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms, bool may_open)
+enum flow_state flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms,
+			  bool may_open)
 {
-	bool may_be_stuck = false;
+	enum flow_state worst = FLOW_FINE;
 
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {
 		const struct node *node = &stack->graph.nodes[i];
 
 		if (node->kind == NODE_DEVICE || stack_is_fuse(node))
-			may_be_stuck |= look_at(flow, stack, node, now_ms, may_open);
+			worst = MAX(worst, look_at(flow, stack, node, now_ms, may_open));
 	}
 	forget_old(flow, now_ms);
-	return may_be_stuck;
+	return worst;
 }

@@ -14,15 +14,16 @@
 
 enum lane { LANE_READ, LANE_WRITE, LANES };
 
-/* What the kernel counts: requests, and sectors that they moved. Discards are writes. */
+/* What the kernel counts of requests. Discards are writes. */
 struct counters {
-	uint64_t under_way, done, sectors;
+	uint64_t under_way, done;
+	uint64_t sectors, took_ms; /* that those which are done have moved, and took in all */
 };
 
 struct lane_state {
 	struct counters last;
-	int64_t since_ms; /* since when requests are under way and don't get on, or 0 */
-	uint64_t since_under_way, since_done; /* what was under way then, what was done then */
+	int64_t since_ms;	/* since when requests are under way and don't get on, or 0 */
+	uint64_t since_took_ms; /* what those had taken that were done then */
 };
 
 struct place {
@@ -41,12 +42,19 @@ struct flow {
 	uint32_t files, files_max; /* that are open, that may be */
 };
 
+/* For two seconds requests were under way, and none got on as far as is known. */
+enum flow_state {
+	FLOW_FINE,   /* nowhere */
+	FLOW_LOADED, /* at a FUSE mount, whose answers the kernel doesn't count */
+	FLOW_STUCK,  /* at a device */
+};
+
 /*
  * Reads the counters of all devices and FUSE mounts of STACK, at the time NOW_MS; without MAY_OPEN,
- * only those that are open, and the others stay as they are. Returns whether requests may be stuck
- * somewhere: for two seconds some were under way, and none got on.
+ * only those that are open, and the others stay as they are.
  */
-bool flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms, bool may_open);
+enum flow_state flow_look(struct flow *flow, const struct stack *stack, int64_t now_ms,
+			  bool may_open);
 
 /* Closes what is open, and forgets all. */
 void flow_clear(struct flow *flow);

@@ -40,14 +40,21 @@ bool stack_hangs(const struct stack *stack, pid_t pid)
 		if (stack->late[i] == pid)
 			return true;
 	}
-	return false;
+	return stack->is_blind;
 }
 
-static void note_late(struct stack *stack, pid_t pid)
+/* Without a thread to look at it, or room, it isn't known which others hang. */
+static void note_late(struct stack *stack, pid_t pid, ssize_t result)
 {
+	if (stack->is_blind)
+		return;
+	if (result == -EAGAIN || stack->late_count == ARRAY_SIZE(stack->late)) {
+		stack->is_blind = true;
+		stack_unseen(stack, "processes that serve storage: too many others hang");
+		return;
+	}
 	stack_unseen(stack, "process %d: it hangs", pid);
-	if (stack->late_count < ARRAY_SIZE(stack->late))
-		stack->late[stack->late_count++] = pid;
+	stack->late[stack->late_count++] = pid;
 }
 
 static bool is_known(const struct stack *stack, uint64_t ns)
@@ -71,7 +78,7 @@ static int read_namespace(void *arg, const char *name)
 		return 0;
 	len = reader_link(stack->reader, PATH("proc/%d/ns/mnt", pid), link, sizeof(link));
 	if (reader_is_late(len))
-		note_late(stack, pid);
+		note_late(stack, pid, len);
 	ns = len < 0 ? 0 : other_than_ours(stack, link);
 	if (is_known(stack, ns))
 		return 0;

@@ -345,7 +345,8 @@ int stack_read_servers(struct stack *stack)
 		return r;
 	if (!search.knows)
 		guess(stack, &search.candidates);
-	find_nbd_servers(stack, !search.closed && !stack->late_count && sees_all_processes(stack));
+	find_nbd_servers(stack, !search.closed && !stack->late_count && !stack->is_blind &&
+					sees_all_processes(stack));
 	if (search.closed)
 		stack_unseen(stack, "the open files of %u processes of other users", search.closed);
 	for (uint32_t i = 0; i < stack->graph.node_count; i++) {

@@ -55,6 +55,7 @@ void stack_clear(struct stack *stack)
 	graph_clear(&stack->graph);
 	stack->mount_count = stack->namespace_count = stack->unseen_count = stack->loop_count = 0;
 	stack->late_count = 0;
+	stack->is_blind = false;
 	stack->cgroup2 = "";
 }
 

@@ -55,6 +55,7 @@ struct stack {
 	struct sockets *sockets; /* read when there is a network block device */
 	pid_t late[64];		 /* processes whose files in /proc hang */
 	uint32_t late_count;
+	bool is_blind;	    /* so many hang that it isn't known which others do */
 	bool without_forks; /* less is read: no libraries, no word of loop devices */
 };
 

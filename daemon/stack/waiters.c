@@ -563,7 +563,7 @@ static bool can_open(const struct waiters *waiters)
 
 bool waiters_may_open(const struct waiters *waiters)
 {
-	return !waiters->is_short && can_open(waiters);
+	return !waiters->is_short && !waiters->is_blind && can_open(waiters);
 }
 
 int waiters_look(struct waiters *waiters, int64_t now_ms)

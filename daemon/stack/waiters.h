@@ -68,7 +68,7 @@ void waiters_destroy(struct waiters *waiters);
  */
 int waiters_look(struct waiters *waiters, int64_t now_ms);
 
-/* Whether files can be opened: at the last look, and now. */
+/* Whether files can be opened, and tasks be looked at closely: at the last look, and now. */
 bool waiters_may_open(const struct waiters *waiters);
 
 /* Finds the nodes again at which they wait: the stack was read anew. */

@@ -139,23 +139,30 @@ static int scan(struct watcher *watcher, int64_t now_ms)
 	return 0;
 }
 
-static int look_at_tasks(struct watcher *watcher, int64_t now_ms, bool may_be_stuck)
+static int64_t share_of(const struct watcher *watcher)
 {
-	int64_t used = used_ms(), rest, share = IDLE_SHARE;
+	if (watcher->flow_state == FLOW_STUCK)
+		return STUCK_SHARE;
+	return watcher->flow_state == FLOW_LOADED || watcher->waiters.count ? WAIT_SHARE
+									    : IDLE_SHARE;
+}
+
+static int look_at_tasks(struct watcher *watcher, int64_t now_ms)
+{
+	int64_t used = used_ms(), rest;
 	int r;
 
+	watcher->chains.now_ms = now_ms;
 	watcher->waiters.with_sleepers = may_have_sleepers(watcher);
 	r = waiters_look(&watcher->waiters, now_ms);
-	used = used_ms() - used;
-	if (may_be_stuck)
-		share = STUCK_SHARE;
-	else if (watcher->waiters.count)
-		share = WAIT_SHARE;
-	rest = rest_after(used, share);
+	if (r < 0)
+		return r;
+	chains_find(&watcher->chains);
+	rest = rest_after(used_ms() - used, share_of(watcher));
 	if (watcher->waiters.is_short) /* the time is what the kernel took to look for memory */
 		rest = LOOK_MIN_MS;
 	watcher->next_full_ms = now_ms + rest;
-	return r;
+	return 0;
 }
 
 /* Whether some place has come to be stuck for the stall time since all tasks were looked at. */
@@ -173,31 +180,43 @@ static bool is_newly_stuck(const struct watcher *watcher, int64_t now_ms)
 	return false;
 }
 
+/* Whether it is time to read the stack again. */
+static bool is_scan_due(const struct watcher *watcher, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - watcher->scanned_ms;
+
+	return ((watcher->is_stale && now_ms >= watcher->next_scan_ms) || age_ms > SCAN_MS) &&
+	       waiters_may_open(&watcher->waiters);
+}
+
+/* The same while something hangs. */
+static bool is_rescan_due(const struct watcher *watcher, int64_t now_ms)
+{
+	return watcher->chains.count && now_ms - watcher->scanned_ms > RESCAN_MS &&
+	       now_ms >= watcher->next_scan_ms && waiters_may_open(&watcher->waiters);
+}
+
 int watcher_look(struct watcher *watcher, int64_t now_ms)
 {
-	bool is_due = now_ms >= watcher->next_full_ms, may_be_stuck;
-	int64_t age_ms = now_ms - watcher->scanned_ms;
+	bool is_due = now_ms >= watcher->next_full_ms;
+	enum flow_state before = watcher->flow_state;
 	int r = 0;
 
-	if (((watcher->is_stale && now_ms >= watcher->next_scan_ms) || age_ms > SCAN_MS) &&
-	    waiters_may_open(&watcher->waiters)) {
+	if (is_scan_due(watcher, now_ms)) {
 		is_due = true; /* the chains name nodes of what was read before */
 		r = scan(watcher, now_ms);
 	}
 	if (r < 0)
 		return r;
-	may_be_stuck =
+	watcher->flow_state =
 		flow_look(&watcher->flow, &watcher->stack, now_ms, !watcher->waiters.is_short);
-	is_due |= is_newly_stuck(watcher, now_ms) || (may_be_stuck && !watcher->waiters.count);
+	/* at once, so that it is known since when tasks have waited */
+	is_due |= watcher->flow_state > before || is_newly_stuck(watcher, now_ms);
 	if (!is_due)
 		return 0;
-	watcher->chains.now_ms = now_ms;
-	r = look_at_tasks(watcher, now_ms, may_be_stuck);
-	if (r < 0)
+	r = look_at_tasks(watcher, now_ms);
+	if (r < 0 || !is_rescan_due(watcher, now_ms))
 		return r;
-	chains_find(&watcher->chains);
-	if (!watcher->chains.count || age_ms <= RESCAN_MS || !waiters_may_open(&watcher->waiters))
-		return 0;
 	r = scan(watcher, now_ms);
 	chains_find(&watcher->chains);
 	return r;

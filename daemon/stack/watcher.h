@@ -17,6 +17,7 @@ struct watcher {
 	struct flow flow;
 	struct waiters waiters;
 	struct chains chains;
+	enum flow_state flow_state; /* at the last look */
 	bool is_stale;	    /* mounts or swap areas have changed: set it, and the next look scans */
 	int64_t scanned_ms; /* when the stack was read */
 	int64_t next_full_ms; /* when to read all tasks again */

@@ -67,6 +67,7 @@ struct watch {
 	int64_t looked_ms;    /* at all tasks */
 	bool was_short;	      /* of memory, at that look */
 	bool was_blind;	      /* none could be looked at closely then */
+	bool was_unsure;      /* something hung then that hasn't been seen in enough looks */
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
 	int signal_fd, mounts_fd, swaps_fd;
 };
@@ -158,6 +159,7 @@ static void report(struct watch *watch, int64_t now_ms)
 	const struct chains *chains = &watch->watcher->chains;
 	bool is_new = false;
 
+	watch->was_unsure = false;
 	for (uint32_t i = 0; i < chains->count; i++) {
 		const struct chain *chain = &chains->chain[i];
 		struct report *report = report_of(watch, key_of(chains, chain));
@@ -167,6 +169,7 @@ static void report(struct watch *watch, int64_t now_ms)
 		report->looks = report->seen_ms == watch->looked_ms ? report->looks + 1 : 1;
 		report->seen_ms = now_ms;
 		report->is_short = watch->watcher->waiters.is_short;
+		watch->was_unsure |= report->looks < looks_for(chain->end);
 		if (report->looks < looks_for(chain->end) ||
 		    (report->told_ms && chain->for_ms < 2 * report->told_ms))
 			continue;
@@ -315,10 +318,11 @@ static void run(struct watch *watch)
 	} while (await_look(watch, next_ms));
 }
 
-/* Whether the last look saw all tasks. */
+/* Whether the last look saw all tasks, and nothing that the next ones may show to hang. */
 static bool has_seen_all(const struct watch *watch, int64_t since_ms)
 {
-	return watch->looked_ms >= since_ms && !watch->was_short && !watch->was_blind;
+	return watch->looked_ms >= since_ms && !watch->was_short && !watch->was_blind &&
+	       !watch->was_unsure;
 }
 
 /*
