@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,10 +46,12 @@ static bool has_stopped(pid_t pid)
 bool stop_process(pid_t pid, int pidfd)
 {
 	const struct timespec pause = { .tv_nsec = STOP_LOOK_MS * 1000000L };
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
 
 	(void)pidfd_send_signal(pidfd, SIGSTOP, NULL, 0); /* fails if it has ended */
 	for (int look = 0; look < STOP_MS / STOP_LOOK_MS; look++) {
-		if (has_stopped(pid))
+		/* its number may be another's once it has ended */
+		if (has_stopped(pid) || poll(&end, 1, 0) == 1)
 			return true;
 		(void)nanosleep(&pause, NULL);
 	}

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "base/procfs.h"
 #include "store/privdrop.h"
 
 /* Longest wait for the terms, ms: they are sent at once. */
@@ -52,13 +53,29 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Opens the list of PID's descriptors, which is empty when PID has ended; or NULL with errno. */
-static DIR *open_list(pid_t pid)
+/* Whether PID has ended, or has lost its memory on the way to that. */
+static bool is_ending(pid_t pid)
+{
+	char path[32], value[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
+	return procfs_read_value(path, "VmSize", value, sizeof(value)) == -ENOENT;
+}
+
+/*
+ * Opens the list of PID's descriptors, which is empty when PID has ended. The list of a process
+ * that is ending is root's (task_dump_owner() in fs/proc/base.c). Returns 0 or -errno: -ESRCH if
+ * PID has ended or is ending.
+ */
+static int open_list(pid_t pid, DIR **ret_dir)
 {
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid); /* fits */
-	return opendir(path);
+	*ret_dir = opendir(path);
+	if (*ret_dir)
+		return 0;
+	return errno == ENOENT || (errno == EACCES && is_ending(pid)) ? -ESRCH : -errno;
 }
 
 static int list(pid_t pid, struct numbers *ret_numbers)
@@ -66,10 +83,11 @@ static int list(pid_t pid, struct numbers *ret_numbers)
 	struct numbers numbers = { 0 };
 	uint32_t room = 0;
 	struct dirent *entry;
-	DIR *dir = open_list(pid);
+	DIR *dir;
+	int r = open_list(pid, &dir);
 
-	if (!dir)
-		return errno == ENOENT ? -ESRCH : -errno;
+	if (r < 0)
+		return r;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -93,18 +111,20 @@ static int list(pid_t pid, struct numbers *ret_numbers)
 	return 0;
 }
 
-static bool has_any(pid_t pid)
+/* Returns 0 if PID has descriptors; -ESRCH if it has none, as it has ended; or -errno. */
+static int look_for_any(pid_t pid)
 {
 	struct dirent *entry = NULL;
-	DIR *dir = open_list(pid);
+	DIR *dir;
+	int r = open_list(pid, &dir);
 
-	if (!dir)
-		return false;
+	if (r < 0)
+		return r;
 	do
 		entry = readdir(dir);
 	while (entry && entry->d_name[0] == '.');
 	(void)closedir(dir);
-	return entry;
+	return entry ? 0 : -ESRCH;
 }
 
 static bool has_one_in(const struct numbers *numbers, uint64_t first, uint64_t count)
@@ -184,13 +204,17 @@ static int copy(const struct succession *succession, uint32_t fd)
 	return dup3(got, (int)fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
-/* Whether the process has had its descriptors up to now: it loses all at once when it ends. */
-static bool has_kept_them(const struct succession *succession)
+/*
+ * Whether the process has had its descriptors up to now: it loses all at once when it ends. Returns
+ * 0; -ESRCH if it has ended; or -errno.
+ */
+static int check_kept(const struct succession *succession)
 {
 	struct pollfd end = { .fd = succession->keeper_fd, .events = POLLIN };
+	int r = look_for_any(succession->keeper);
 
 	/* in this order: as long as it hasn't ended, its number is nobody else's */
-	return has_any(succession->keeper) && poll(&end, 1, 0) == 0;
+	return poll(&end, 1, 0) == 0 ? r : -ESRCH;
 }
 
 /* Returns 0; -ESRCH if the process has ended, and perhaps not all was copied; or -errno. */
@@ -200,7 +224,7 @@ static int copy_all(const struct succession *succession, const struct numbers *n
 
 	for (uint32_t i = 0; i < numbers->count && !r; i++)
 		r = copy(succession, numbers->fds[i]);
-	return r == 0 && !has_kept_them(succession) ? -ESRCH : r;
+	return r ? r : check_kept(succession);
 }
 
 /* Moves *FD to one of our own numbers. */

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/stats.h"
+#include "serve/request.h"
 
 /* user_data = tag << 56 | sequence << 32 | index; an io's submissions have a sequence */
 #define TAG_SHIFT     56
@@ -23,7 +24,7 @@
 /* "nobody", by convention. Any uid but root's would do. */
 #define SOME_USER 65534
 
-/* Errors that the kernel has for itself, from here on (include/linux/errno.h). */
+/* Errors that the kernel has for itself (include/linux/errno.h). */
 #define KERNEL_ERESTARTSYS	     512
 #define KERNEL_ERESTARTNOINTR	     513
 #define KERNEL_ERESTARTNOHAND	     514
@@ -322,7 +323,9 @@ bool engine_is_sync(const struct io *io)
 
 int32_t engine_sync_error(const struct io *io, int64_t result)
 {
-	bool is_write = io->op == IO_WRITE && (io->flags & (IO_SYNC | IO_DSYNC));
+	/* before that step, the result is of an allocation: the write may still find room */
+	bool is_write = io->op == IO_WRITE && (io->flags & (IO_SYNC | IO_DSYNC)) &&
+			io->step == IO_STEP_ACT;
 	bool is_of_data = result == -EIO || result == -ENOSPC || result == -EDQUOT;
 
 	if (result < 0 && engine_is_sync(io))
@@ -344,7 +347,7 @@ static int errno_of(int res)
 	case -KERNEL_ERESTART_RESTARTBLOCK:
 		return -EINTR;
 	default:
-		return res <= -KERNEL_ERESTARTSYS ? -EIO : res;
+		return request_error(res);
 	}
 }
 

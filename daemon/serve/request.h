@@ -185,6 +185,8 @@ const void *request_reply(const struct arena *arena, struct request *request, in
  */
 static inline int32_t request_error(int error)
 {
+	if (error == -524) /* ENOTSUPP, for what a filesystem doesn't have */
+		return -EOPNOTSUPP;
 	return error <= -512 ? -EIO : error;
 }
 

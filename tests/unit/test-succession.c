@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -229,6 +230,23 @@ static void a_dead_process_has_lost_its_files(void)
 	as_successor(expect_nothing, keeper);
 }
 
+/* Nobody but root may see the list of a zombie of any user. */
+static void a_dead_process_of_a_user_has_lost_its_files(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		CHECK_EQ(setresuid(65534, 65534, 65534), 0);
+		CHECK_EQ(prctl(PR_SET_DUMPABLE, 1), 0); /* or its files in /proc are root's */
+		a_dead_process_has_lost_its_files();
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_EQ(status, 0);
+}
+
 static void limit(rlim_t count)
 {
 	struct rlimit nofile;
@@ -276,6 +294,8 @@ int main(void)
 	RUN(a_region_in_use_is_avoided);
 	RUN(what_grows_into_the_region_is_refused);
 	RUN(a_dead_process_has_lost_its_files);
+	if (geteuid() == 0)
+		RUN(a_dead_process_of_a_user_has_lost_its_files);
 	RUN(a_low_limit_is_kept);
 	return test_result();
 }

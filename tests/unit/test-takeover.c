@@ -424,6 +424,15 @@ static struct found synced(enum io_op op, enum io_step step, int fd)
 	return harvested((struct io){ .op = (uint8_t)op, .step = (uint8_t)step }, &sqe);
 }
 
+static struct found written(enum io_step step)
+{
+	const struct io io = { .op = IO_WRITE, .flags = IO_DSYNC, .step = (uint8_t)step };
+	struct io_uring_sqe sqe = { 0 };
+
+	io_uring_prep_nop(&sqe);
+	return harvested(io, &sqe);
+}
+
 /* The kernel doesn't tell the error of a sync twice, so an heir takes it from the ring. */
 static void errors_of_syncs_are_harvested(void)
 {
@@ -440,8 +449,14 @@ static void errors_of_syncs_are_harvested(void)
 	instead = -512; /* ERESTARTSYS */
 	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, 0);
 	CHECK(!synced(IO_FSYNC, IO_STEP_ACT, good).is_whole);
-	instead = -524; /* ENOTSUPP */
+	instead = -523; /* EBADCOOKIE */
 	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, -EIO);
+	instead = -524; /* ENOTSUPP */
+	CHECK_EQ(synced(IO_FSYNC, IO_STEP_ACT, good).sync_error, -EOPNOTSUPP);
+	/* of a write with O_DSYNC, and of the allocation before it */
+	instead = -ENOSPC;
+	CHECK_EQ(written(IO_STEP_ACT).sync_error, -ENOSPC);
+	CHECK_EQ(written(IO_STEP_ALLOCATE).sync_error, 0);
 	instead = 0;
 	CHECK(close(good) == 0);
 }
