@@ -2,8 +2,8 @@
 #include "base/fd-marks.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/macro.h"
@@ -11,8 +11,12 @@
 
 #define WORD_BITS 64u
 
+/* More than a process has open: where the limit is higher, it is as good as none. */
+#define COUNT_MAX (1u << 23)
+
 int fd_marks_init(struct fd_marks *marks)
 {
+	struct rlimit limit;
 	uint64_t count;
 	int r;
 
@@ -20,8 +24,11 @@ int fd_marks_init(struct fd_marks *marks)
 	r = procfs_read_number("/proc/self/status", "FDSize", 10, &count);
 	if (r < 0)
 		return r;
-	marks->count = 2 * (uint32_t)count;
-	marks->bits = calloc(marks->count / WORD_BITS + 1, sizeof(*marks->bits));
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	count = MAX(count, MIN(limit.rlim_cur, (rlim_t)COUNT_MAX));
+	marks->count = (uint32_t)round_up(count, WORD_BITS);
+	marks->bits = calloc(marks->count / WORD_BITS, sizeof(*marks->bits));
 	return marks->bits ? 0 : -ENOMEM;
 }
 
@@ -38,22 +45,26 @@ void fd_marks_add(struct fd_marks *marks, int fd)
 	marks->bits[(uint32_t)fd / WORD_BITS] |= 1ull << (uint32_t)fd % WORD_BITS;
 }
 
-static bool is_marked(const struct fd_marks *marks, uint32_t fd)
+/* Closes what is below END, from FIRST on. */
+static void close_between(uint32_t first, uint32_t end)
 {
-	return marks->bits[fd / WORD_BITS] & 1ull << fd % WORD_BITS;
+	if (end > first)
+		(void)close_range(first, end - 1, 0); /* can't fail with these */
 }
 
 void fd_marks_sweep(const struct fd_marks *marks)
 {
 	uint32_t first = 0; /* of those that aren't marked */
 
-	for (uint32_t fd = 0; fd <= marks->count; fd++) {
-		if (fd < marks->count && !is_marked(marks, fd))
-			continue;
-		if (fd > first)
-			(void)close_range(first, fd - 1, 0); /* can't fail with these */
-		first = fd + 1;
+	for (uint32_t i = 0; i < marks->count / WORD_BITS; i++) {
+		for (uint64_t word = marks->bits[i]; word; word &= word - 1) {
+			uint32_t fd = i * WORD_BITS + (uint32_t)__builtin_ctzll(word);
+
+			close_between(first, fd);
+			first = fd + 1;
+		}
 	}
+	close_between(first, marks->count);
 }
 
 void fd_close_others(int a, int b)

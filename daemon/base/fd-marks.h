@@ -15,8 +15,8 @@ struct fd_marks {
 };
 
 /*
- * Makes room for all descriptors that are open now, and as many that may be opened until the sweep.
- * Allocates. Returns 0 or -errno.
+ * Makes room for all descriptors that are open now, and all that may be opened until the sweep, as
+ * RLIMIT_NOFILE allows: a bit for each. Allocates. Returns 0 or -errno.
  */
 int fd_marks_init(struct fd_marks *marks);
 void fd_marks_destroy(struct fd_marks *marks);

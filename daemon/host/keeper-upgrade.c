@@ -411,6 +411,9 @@ static int fetch(struct keeper *keeper, struct succession *succession)
 	};
 	int r = succession_fetch(succession);
 
+	if (r ==
+	    -ESRCH) /* it has died, and its server goes on: that is copied from the beginning */
+		return take_alone(keeper, succession, &(struct upgrade_message){ 0 });
 	if (r < 0) {
 		log_fail("upgrade: copy descriptors: %s", strerror(-r));
 		return EXIT_CANNOT_SERVE;

@@ -57,9 +57,11 @@ static int compare(const void *a, const void *b)
 static bool is_ending(pid_t pid)
 {
 	char path[32], value[32];
+	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid); /* fits */
-	return procfs_read_value(path, "VmSize", value, sizeof(value)) == -ENOENT;
+	r = procfs_read_value(path, "VmSize", value, sizeof(value));
+	return r == -ENOENT || r == -ESRCH;
 }
 
 /*
