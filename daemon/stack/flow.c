@@ -29,7 +29,11 @@ const struct place *flow_of(const struct flow *flow, const struct node *node)
 
 uint64_t flow_under_way(const struct place *place)
 {
-	return place->lane[LANE_READ].last.under_way + place->lane[LANE_WRITE].last.under_way;
+	uint64_t under_way = 0;
+
+	for (int i = 0; i < LANES; i++)
+		under_way += place->lane[i].last.under_way;
+	return under_way;
 }
 
 /* The place of NODE, which is added if it is new; NULL without room. */
@@ -88,21 +92,48 @@ static ssize_t read_file(struct flow *flow, const struct stack *stack, const str
 	return system_read_open(*fd, text, size);
 }
 
-/* Reads, writes and discards that are done. A flush is an empty write, too. */
-static bool parse_done(const char *text, struct counters counters[static LANES])
+static struct counters sum(const struct counters *one, const struct counters *other)
+{
+	return (struct counters){
+		.done = one->done + other->done,
+		.sectors = one->sectors + other->sectors,
+		.took_ms = one->took_ms + other->took_ms,
+	};
+}
+
+/*
+ * Reads, writes and discards that are done, and all requests under way as those of LANE_OTHER. A
+ * flush that is done is an empty write, too.
+ */
+static bool parse_stat(const char *text, struct counters counters[static LANES])
 {
 	struct counters *reads = &counters[LANE_READ], *writes = &counters[LANE_WRITE];
 	struct counters discards = { 0 };
+	uint64_t under_way;
 
 	if (sscanf(text,
 		   "%" SCNu64 " %*u %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %" SCNu64 " %" SCNu64
-		   " %*u %*u %*u %" SCNu64 " %*u %" SCNu64 " %" SCNu64,
+		   " %" SCNu64 " %*u %*u %" SCNu64 " %*u %" SCNu64 " %" SCNu64,
 		   &reads->done, &reads->sectors, &reads->took_ms, &writes->done, &writes->sectors,
-		   &writes->took_ms, &discards.done, &discards.sectors, &discards.took_ms) < 6)
+		   &writes->took_ms, &under_way, &discards.done, &discards.sectors,
+		   &discards.took_ms) < 7)
 		return false;
-	writes->done += discards.done;
-	writes->sectors += discards.sectors;
-	writes->took_ms += discards.took_ms;
+	*writes = sum(writes, &discards);
+	counters[LANE_OTHER] = sum(reads, writes);
+	counters[LANE_OTHER].under_way = under_way;
+	return true;
+}
+
+/* Reads and writes that a device's driver has. */
+static bool parse_inflight(const char *text, struct counters counters[static LANES])
+{
+	uint64_t reads, writes, *others = &counters[LANE_OTHER].under_way;
+
+	if (sscanf(text, "%" SCNu64 " %" SCNu64, &reads, &writes) != 2)
+		return false;
+	counters[LANE_READ].under_way = reads;
+	counters[LANE_WRITE].under_way = writes;
+	*others -= MIN(*others, reads + writes); /* it was read earlier */
 	return true;
 }
 
@@ -115,14 +146,11 @@ static ssize_t read_device(struct flow *flow, const struct stack *stack, const s
 	ssize_t len =
 		read_file(flow, stack, node, "stat", &place->done_fd, may_open, text, sizeof(text));
 
-	if (len <= 0 || !parse_done(text, counters))
+	if (len <= 0 || !parse_stat(text, counters))
 		return MIN(len, 0);
 	len = read_file(flow, stack, node, "inflight", &place->under_way_fd, may_open, text,
 			sizeof(text));
-	if (len <= 0)
-		return len;
-	return sscanf(text, "%" SCNu64 " %" SCNu64, &counters[LANE_READ].under_way,
-		      &counters[LANE_WRITE].under_way) == 2;
+	return len <= 0 ? len : parse_inflight(text, counters);
 }
 
 /* The same of a FUSE mount. */

@@ -12,7 +12,8 @@
 
 #define FLOW_MAX 4096
 
-enum lane { LANE_READ, LANE_WRITE, LANES };
+/* OTHER are flushes, and what isn't with the driver yet; all that is done counts for them. */
+enum lane { LANE_READ, LANE_WRITE, LANE_OTHER, LANES };
 
 /* What the kernel counts of requests. Discards are writes. */
 struct counters {

@@ -22,7 +22,7 @@ static int64_t now_ms;
 struct counted {
 	unsigned reads, writes, flushes;
 	unsigned writes_ms; /* with the flushes */
-	unsigned reads_under_way, writes_under_way;
+	unsigned reads_under_way, writes_under_way, others_under_way;
 };
 
 /* Writes a device's file `stat` at NAME. */
@@ -33,7 +33,9 @@ static void write_done(const char *name, struct counted counted)
 	(void)snprintf(text, sizeof(text), "%u 0 %u 0 %u 0 %u %u %u 0 0 0 0 0 0 %u 0\n",
 		       counted.reads, 8 * counted.reads, counted.writes + counted.flushes,
 		       8 * counted.writes, counted.writes_ms,
-		       counted.reads_under_way + counted.writes_under_way, counted.flushes);
+		       counted.reads_under_way + counted.writes_under_way +
+			       counted.others_under_way,
+		       counted.flushes);
 	file(name, text);
 }
 
@@ -356,6 +358,25 @@ static void tells_flushes_from_writes(void)
 			counted.writes_ms += 1000 * i;
 			counted.writes_under_way--;
 		}
+		count("loop0", counted);
+		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
+		CHECK_STR(found(0), "");
+	}
+}
+
+/* The kernel counts a flush that is under way as no write, and not as the driver's. */
+static void finds_a_flush_that_hangs(void)
+{
+	struct counted counted = { .writes = 7, .others_under_way = 1 };
+
+	plant(UNMARKED, "balance_dirty_pages");
+	count("loop0", counted);
+	CHECK_STR(found(STALL_S - 1), "");
+	CHECK_STR(found(0), CYCLE);
+	/* what is held back by a scheduler, while others are done */
+	plant(UNMARKED, "balance_dirty_pages");
+	for (unsigned i = 0; i < 2 * STALL_S; i++) {
+		counted.reads++;
 		count("loop0", counted);
 		waits(100, 101, 'D', UNMARKED, "balance_dirty_pages", i);
 		CHECK_STR(found(0), "");
@@ -1169,6 +1190,7 @@ int main(void)
 	RUN(finds_a_file_above);
 	RUN(tells_slow_from_dead);
 	RUN(tells_flushes_from_writes);
+	RUN(finds_a_flush_that_hangs);
 	RUN(tells_reads_from_writes);
 	RUN(finds_servers_that_do_nothing);
 	RUN(finds_what_nobody_wakes);
