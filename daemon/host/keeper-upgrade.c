@@ -334,8 +334,8 @@ static bool await_prepared(const struct keeper *keeper)
 	return poll(fds, ARRAY_SIZE(fds), PREPARE_MS) > 0 && hear_prepared(keeper);
 }
 
-/* Kills the orphan, which is stopped. Returns whether it has ended. */
-static bool end_orphan(const struct keeper *keeper, int pidfd)
+/* Kills a server that isn't ours. Returns whether it has ended. */
+static bool end_server(const struct keeper *keeper, int pidfd)
 {
 	struct pollfd end = { .fd = pidfd, .events = POLLIN };
 
@@ -345,11 +345,9 @@ static bool end_orphan(const struct keeper *keeper, int pidfd)
 
 /*
  * Has our server, which is prepared, take over from server PID, which has lost its keeper. Returns
- * 0, or an exit code; then that server goes on, unless it can't. HAS_ALL: its descriptors were
- * copied while it stood still. If it has ended since, its keeper has killed it before it could go
- * on.
+ * 0, or an exit code; then that server goes on, unless it can't.
  */
-static int take_from(struct keeper *keeper, struct succession *succession, pid_t pid, bool has_all)
+static int take_from(struct keeper *keeper, struct succession *succession, pid_t pid)
 {
 	const char *mountpoint = keeper->config->mountpoint;
 	int pidfd = succession->keeper_fd, r;
@@ -362,13 +360,13 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 		return EXIT_CANNOT_SERVE;
 	}
 	r = succession_fetch(succession);
-	if (r < 0 && !(r == -ESRCH && has_all)) {
+	if (r < 0) {
 		log_fail("%s: take over: copy the descriptors of server %d: %s", mountpoint,
 			 (int)pid, strerror(-r));
 		stop_undo(pidfd);
 		return EXIT_CANNOT_SERVE;
 	}
-	if (!end_orphan(keeper, pidfd)) {
+	if (!end_server(keeper, pidfd)) {
 		log_fail("%s: take over: server %d doesn't end", mountpoint, (int)pid);
 		return EXIT_CANNOT_SERVE;
 	}
@@ -377,52 +375,64 @@ static int take_from(struct keeper *keeper, struct succession *succession, pid_t
 	return 0;
 }
 
-/* The old keeper has died, and our server is prepared. */
-static int take_alone(struct keeper *keeper, struct succession *succession,
-		      const struct upgrade_message *last)
+/* The old keeper has died and has passed on nothing, and our server is prepared. */
+static int take_alone(struct keeper *keeper, struct succession *succession)
 {
-	bool has_all = last->word == UPGRADE_FETCH;
-	int code;
+	int code = EXIT_CANNOT_SERVE;
 
-	/* killed after all was copied; or it was dead from the beginning */
-	if (succession_follow(succession) < 0) {
-		if (!has_all)
-			return EXIT_CANNOT_SERVE;
-		succeed(keeper, last);
-		return 0;
-	}
-	code = take_from(keeper, succession, succession->terms.server, has_all);
+	if (succession_follow(succession) == 0)
+		code = take_from(keeper, succession, succession->terms.server);
 	if (!code)
 		note_success(keeper, &succession->terms);
 	return code;
 }
 
+/* The old keeper has died since all was copied and its server was killed. */
+static int inherit_alone(struct keeper *keeper, const struct succession *succession,
+			 const struct upgrade_message *message)
+{
+	if (succession->server_fd >= 0 && !end_server(keeper, succession->server_fd)) {
+		log_fail("%s: take over: server %d doesn't end", keeper->config->mountpoint,
+			 (int)succession->terms.server);
+		return EXIT_CANNOT_SERVE;
+	}
+	succeed(keeper, message);
+	return 0;
+}
+
 /*
- * Copies the descriptors of the old keeper, whose server is stopped, tells that, and waits for
- * INHERIT or the old keeper's end, whatever has become of our server. Returns 0 or an exit code.
+ * Copies the descriptors of the old keeper, whose server is stopped or dead, and kills that server.
+ * Tells it, and waits for INHERIT or the old keeper's end, whatever has become of our server.
+ * Returns 0 or an exit code.
  */
 static int fetch(struct keeper *keeper, struct succession *succession)
 {
 	const struct upgrade_message fetched = { .word = UPGRADE_FETCHED };
-	struct upgrade_message message = { .word = UPGRADE_FETCH, .died_us = clock_us() };
+	struct upgrade_message message = { .word = UPGRADE_INHERIT, .died_us = clock_us() };
 	struct pollfd fds[] = {
 		{ .fd = succession->fd, .events = POLLIN },
 		{ .fd = succession->keeper_fd, .events = POLLIN },
 	};
 	int r = succession_fetch(succession);
 
-	if (r ==
-	    -ESRCH) /* it has died, and its server goes on: that is copied from the beginning */
-		return take_alone(keeper, succession, &(struct upgrade_message){ 0 });
+	if (r == -ESRCH) /* its server goes on, and is copied from the beginning */
+		return take_alone(keeper, succession);
 	if (r < 0) {
 		log_fail("upgrade: copy descriptors: %s", strerror(-r));
+		return EXIT_CANNOT_SERVE;
+	}
+	r = succession_seal(succession);
+	if (r < 0) {
+		log_fail("upgrade: kill server %d: %s: its keeper died at that moment, and it may "
+			 "have opened files since they were copied",
+			 (int)succession->terms.server, strerror(-r));
 		return EXIT_CANNOT_SERVE;
 	}
 	(void)upgrade_send(succession->fd, &fetched); /* or the old keeper has died */
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
 	if (!upgrade_receive(succession->fd, &message))
-		return take_alone(keeper, succession, &message);
+		return inherit_alone(keeper, succession, &message);
 	succeed(keeper, &message); /* it can only be INHERIT */
 	return 0;
 }
@@ -454,7 +464,7 @@ int keeper_inherit(struct keeper *keeper, struct succession *succession)
 		    message.word == UPGRADE_FETCH)
 			return fetch(keeper, succession);
 		if (fds[0].revents && is_prepared)
-			return take_alone(keeper, succession, &message);
+			return take_alone(keeper, succession);
 		if (fds[0].revents)
 			return EXIT_CANNOT_SERVE; /* the old keeper has died */
 	}
@@ -473,5 +483,5 @@ int keeper_take_orphan(struct keeper *keeper, struct succession *succession,
 			 keeper->config->mountpoint);
 		return EXIT_CANNOT_SERVE;
 	}
-	return take_from(keeper, succession, orphan->pid, false);
+	return take_from(keeper, succession, orphan->pid);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,9 @@
 
 /* Descriptors that the old server may open until it is killed. */
 #define GROWTH 8192u
+
+/* In the flags of a task that is ending (include/linux/sched.h). */
+#define PF_EXITING 0x4u
 
 /* Numbers of our own come in regions of this size, or of a power of two times that. */
 #define REGION_MIN 64u
@@ -301,6 +305,28 @@ int succession_fetch(const struct succession *succession)
 	free(numbers.fds);
 	saved = privdrop_keeper_trace(false);
 	return r ? r : saved;
+}
+
+int succession_seal(const struct succession *succession)
+{
+	struct pollfd keeper = { .fd = succession->keeper_fd, .events = POLLIN };
+	char path[64], text[512], *end;
+	unsigned flags;
+
+	if (succession->server_fd < 0)
+		return 0; /* it was dead from the beginning */
+	(void)pidfd_send_signal(succession->server_fd, SIGKILL, NULL, 0); /* or it has ended */
+
+	/* its main thread lets the server go on (PR_SET_PDEATHSIG); the pidfd tells of all threads */
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)succession->keeper,
+		       (int)succession->keeper); /* fits */
+	if (procfs_read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return -ESRCH;
+	end = strrchr(text, ')');
+	if (!end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return -EBADMSG;
+	/* last: as long as it hasn't ended, its number is nobody else's */
+	return flags & PF_EXITING || poll(&keeper, 1, 0) != 0 ? -ESRCH : 0;
 }
 
 int succession_follow(struct succession *succession)

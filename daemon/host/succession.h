@@ -38,6 +38,13 @@ int succession_copy(struct succession *succession, pid_t pid, uint32_t count);
 int succession_fetch(const struct succession *succession);
 
 /*
+ * Kills the old server after succession_fetch(), for which it stood still. Returns 0 if the old
+ * keeper lived until then: its end would have let the server go on, after the copy. -ESRCH if it
+ * is ending.
+ */
+int succession_seal(const struct succession *succession);
+
+/*
  * The old keeper has died: makes its server the process whose descriptors succession_fetch()
  * copies. Returns 0 or -ESRCH: that is dead, too.
  */

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -247,6 +248,52 @@ static void a_dead_process_of_a_user_has_lost_its_files(void)
 	CHECK_EQ(status, 0);
 }
 
+static pid_t start_server(void)
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		(void)pause();
+		_exit(1);
+	}
+	return pid;
+}
+
+static bool has_ended(int pidfd)
+{
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&end, 1, 20000) == 1;
+}
+
+/* What was copied counts only if the keeper, whose death lets its server go on, died later. */
+static void a_seal_needs_the_keeper(void)
+{
+	struct succession succession = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		bool is_alive = i == 0;
+		pid_t keeper = start_server(), server = start_server();
+
+		succession.keeper = keeper;
+		succession.keeper_fd = pidfd_open(keeper, 0);
+		succession.server_fd = pidfd_open(server, 0);
+		CHECK(succession.keeper_fd >= 0 && succession.server_fd >= 0);
+		if (!is_alive) {
+			CHECK_EQ(kill(keeper, SIGKILL), 0);
+			CHECK(has_ended(succession.keeper_fd));
+		}
+		CHECK_EQ(succession_seal(&succession), is_alive ? 0 : -ESRCH);
+		CHECK(has_ended(succession.server_fd));
+		end_keeper(keeper);
+		CHECK(waitpid(server, NULL, 0) == server);
+		CHECK(close(succession.keeper_fd) == 0 && close(succession.server_fd) == 0);
+	}
+	succession.server_fd = -1; /* there was none */
+	CHECK_EQ(succession_seal(&succession), 0);
+}
+
 static void limit(rlim_t count)
 {
 	struct rlimit nofile;
@@ -296,6 +343,7 @@ int main(void)
 	RUN(a_dead_process_has_lost_its_files);
 	if (geteuid() == 0)
 		RUN(a_dead_process_of_a_user_has_lost_its_files);
+	RUN(a_seal_needs_the_keeper);
 	RUN(a_low_limit_is_kept);
 	return test_result();
 }

@@ -349,7 +349,7 @@ static void tells_flushes_from_writes(void)
 		counted.writes_ms += 5;
 	}
 	CHECK(strstr(found(0), "CYCLE for 5 s"));
-	/* requests without data that took as long as they were under way, such as resets of zones */
+	/* requests without data that took as long as they were under way: resets of zones */
 	plant(UNMARKED, "balance_dirty_pages");
 	counted = (struct counted){ .writes = 7, .writes_under_way = 99 };
 	for (unsigned i = 0; i < 4 * STALL_S; i++) {
