@@ -317,7 +317,7 @@ int succession_seal(const struct succession *succession)
 		return 0; /* it was dead from the beginning */
 	(void)pidfd_send_signal(succession->server_fd, SIGKILL, NULL, 0); /* or it has ended */
 
-	/* its main thread lets the server go on (PR_SET_PDEATHSIG); the pidfd tells of all threads */
+	/* its main thread lets the server go on (PR_SET_PDEATHSIG); a pidfd tells of all */
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)succession->keeper,
 		       (int)succession->keeper); /* fits */
 	if (procfs_read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)

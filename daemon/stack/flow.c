@@ -174,8 +174,8 @@ static ssize_t read_fuse(const struct stack *stack, const struct node *node,
 
 /*
  * Whether requests get on by COUNTERS: data was moved; or some were done, and took so long that
- * they may be what was under way all the time. Otherwise something else was: dm-zoned has a flush done
- * every ten seconds while its writes hang.
+ * they may be what was under way all the time. Otherwise something else was: dm-zoned has a flush
+ * done every ten seconds while its writes hang.
  */
 static bool gets_on(const struct lane_state *lane, const struct counters *counters, int64_t now_ms)
 {
