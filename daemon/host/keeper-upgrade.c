@@ -402,7 +402,7 @@ static int inherit_alone(struct keeper *keeper, const struct succession *success
 
 /*
  * Copies the descriptors of the old keeper, whose server is stopped or dead, and kills that server.
- * Tells it, and waits for INHERIT or the old keeper's end, whatever has become of our server.
+ * Tells the old keeper, and waits for INHERIT or its end, whatever has become of our server.
  * Returns 0 or an exit code.
  */
 static int fetch(struct keeper *keeper, struct succession *succession)

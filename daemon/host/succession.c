@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/procfs.h"
+#include "caisson/reclaim.h"
 #include "store/privdrop.h"
 
 /* Longest wait for the terms, ms: they are sent at once. */
@@ -307,26 +308,37 @@ int succession_fetch(const struct succession *succession)
 	return r ? r : saved;
 }
 
+/* The main thread of process PID, as far as it lives. */
+struct main_thread {
+	pid_t pid;
+	bool is_alive;
+};
+
+static int look_at_main(const struct caisson_task *task, void *arg)
+{
+	struct main_thread *thread = arg;
+
+	if (task->tid != thread->pid)
+		return 0;
+	thread->is_alive = !(task->flags & PF_EXITING);
+	return 1;
+}
+
 int succession_seal(const struct succession *succession)
 {
-	struct pollfd keeper = { .fd = succession->keeper_fd, .events = POLLIN };
-	char path[64], text[512], *end;
-	unsigned flags;
+	struct pollfd end = { .fd = succession->keeper_fd, .events = POLLIN };
+	struct main_thread keeper = { .pid = succession->keeper };
+	struct caisson_audit_summary summary;
 
 	if (succession->server_fd < 0)
 		return 0; /* it was dead from the beginning */
 	(void)pidfd_send_signal(succession->server_fd, SIGKILL, NULL, 0); /* or it has ended */
 
 	/* its main thread lets the server go on (PR_SET_PDEATHSIG); a pidfd tells of all */
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)succession->keeper,
-		       (int)succession->keeper); /* fits */
-	if (procfs_read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)
-		return -ESRCH;
-	end = strrchr(text, ')');
-	if (!end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
-		return -EBADMSG;
+	(void)caisson_audit(keeper.pid, look_at_main, &keeper, &summary); /* or it has ended */
+
 	/* last: as long as it hasn't ended, its number is nobody else's */
-	return flags & PF_EXITING || poll(&keeper, 1, 0) != 0 ? -ESRCH : 0;
+	return keeper.is_alive && poll(&end, 1, 0) == 0 ? 0 : -ESRCH;
 }
 
 int succession_follow(struct succession *succession)

@@ -8,9 +8,9 @@
  *                                      attaches the arena and makes its rings (like a spare)
  *                                   ←  PREPARED
  *   stops its server
- *   FETCH                           →  copies the descriptors again
+ *   FETCH                           →  copies the descriptors again, kills the old server
  *                                   ←  FETCHED
- *   kills its server
+ *   waits for its server's end
  *   INHERIT                         →
  *                                   ←  TAKEN, by its server, which takes over (takeover.h)
  *   exits
@@ -28,7 +28,13 @@
  *   the old server                  the upgrade is over, and the old keeper's spare takes over
  *   the old keeper                  before PREPARED, the successor ends. Later it takes over from
  *                                   the old server, as from any that has lost its keeper
- *                                   (orphan.h). The kernel has sent that one SIGCONT
+ *                                   (orphan.h). The kernel has sent that one SIGCONT. After
+ *                                   FETCHED, it takes over what it has copied
+ *
+ * The successor kills the old server as soon as it has the copy. If that were left to the old
+ * keeper, its death before that would let the server go on and open files that aren't in the copy.
+ * If it dies at the moment of the kill (succession_seal()), the copy may be of before, and the
+ * mount ends.
  *
  * A table of descriptors can't be shared across exec. So the successor has one of its own, with the
  * same files under the same numbers, which the arena refers to. Its own descriptors, and those of

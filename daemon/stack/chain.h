@@ -116,7 +116,7 @@ uint32_t chain_most_stuck(const struct chains *chains, const uint8_t *marked);
 /* Requests that are under way at NODE. */
 uint64_t chain_under_way(const struct chains *chains, uint32_t node);
 
-/* Of these, the reads or the writes, or both, that don't get on. */
+/* Of these, those of the lanes (flow.h) that don't get on. */
 uint64_t chain_stuck_requests(const struct chains *chains, uint32_t node);
 
 /* Whether NODE is a FUSE mount that has had requests under way for the stall time. */

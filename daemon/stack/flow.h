@@ -12,7 +12,10 @@
 
 #define FLOW_MAX 4096
 
-/* OTHER are flushes, and what isn't with the driver yet; all that is done counts for them. */
+/*
+ * Requests are counted apart that may hang while others go on. OTHER are flushes, and what the
+ * driver doesn't have yet: for these, all that is done counts.
+ */
 enum lane { LANE_READ, LANE_WRITE, LANE_OTHER, LANES };
 
 /* What the kernel counts of requests. Discards are writes. */

@@ -139,6 +139,7 @@ static int scan(struct watcher *watcher, int64_t now_ms)
 	return 0;
 }
 
+/* Of a CPU's time, for reading tasks. */
 static int64_t share_of(const struct watcher *watcher)
 {
 	if (watcher->flow_state == FLOW_STUCK)

@@ -67,7 +67,7 @@ struct watch {
 	int64_t looked_ms;    /* at all tasks */
 	bool was_short;	      /* of memory, at that look */
 	bool was_blind;	      /* none could be looked at closely then */
-	bool was_unsure;      /* something hung then that hasn't been seen in enough looks */
+	bool was_unsure;      /* something was seen then to hang, in too few looks to be told */
 	enum chain_end worst; /* of all reports: END_CYCLE, or END_KINDS if there was none */
 	int signal_fd, mounts_fd, swaps_fd;
 };
@@ -163,14 +163,15 @@ static void report(struct watch *watch, int64_t now_ms)
 	for (uint32_t i = 0; i < chains->count; i++) {
 		const struct chain *chain = &chains->chain[i];
 		struct report *report = report_of(watch, key_of(chains, chain));
+		uint32_t needed = looks_for(chain->end);
 
 		if (!report)
 			continue;
 		report->looks = report->seen_ms == watch->looked_ms ? report->looks + 1 : 1;
 		report->seen_ms = now_ms;
 		report->is_short = watch->watcher->waiters.is_short;
-		watch->was_unsure |= report->looks < looks_for(chain->end);
-		if (report->looks < looks_for(chain->end) ||
+		watch->was_unsure |= report->looks < needed;
+		if (report->looks < needed ||
 		    (report->told_ms && chain->for_ms < 2 * report->told_ms))
 			continue;
 		watch->worst = MIN(watch->worst, chain->end);

@@ -248,7 +248,8 @@ static void a_dead_process_of_a_user_has_lost_its_files(void)
 	CHECK_EQ(status, 0);
 }
 
-static pid_t start_server(void)
+/* A process that does nothing. */
+static pid_t start_idle(void)
 {
 	pid_t pid = fork();
 
@@ -260,7 +261,7 @@ static pid_t start_server(void)
 	return pid;
 }
 
-static bool has_ended(int pidfd)
+static bool ends(int pidfd)
 {
 	struct pollfd end = { .fd = pidfd, .events = POLLIN };
 
@@ -274,7 +275,7 @@ static void a_seal_needs_the_keeper(void)
 
 	for (int i = 0; i < 2; i++) {
 		bool is_alive = i == 0;
-		pid_t keeper = start_server(), server = start_server();
+		pid_t keeper = start_idle(), server = start_idle();
 
 		succession.keeper = keeper;
 		succession.keeper_fd = pidfd_open(keeper, 0);
@@ -282,10 +283,10 @@ static void a_seal_needs_the_keeper(void)
 		CHECK(succession.keeper_fd >= 0 && succession.server_fd >= 0);
 		if (!is_alive) {
 			CHECK_EQ(kill(keeper, SIGKILL), 0);
-			CHECK(has_ended(succession.keeper_fd));
+			CHECK(ends(succession.keeper_fd));
 		}
 		CHECK_EQ(succession_seal(&succession), is_alive ? 0 : -ESRCH);
-		CHECK(has_ended(succession.server_fd));
+		CHECK(ends(succession.server_fd));
 		end_keeper(keeper);
 		CHECK(waitpid(server, NULL, 0) == server);
 		CHECK(close(succession.keeper_fd) == 0 && close(succession.server_fd) == 0);

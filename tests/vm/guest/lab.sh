@@ -33,6 +33,9 @@ lab_watch_pid=
 tell() { echo "lab: $*" >/dev/kmsg; }
 is_green() { [ "$lab_kind" = green ]; }
 
+# As systemd does. It tells how many requests a mount has for which no task waits.
+lab_mount_fusectl() { must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections; }
+
 # --- the handler ---
 
 # lab_prepare MIB: the filesystem below, with an image in it

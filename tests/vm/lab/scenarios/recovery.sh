@@ -112,7 +112,7 @@ lab_meanwhile() {
 
 lab_prepare 512
 lab_serve
-must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections
+lab_mount_fusectl
 waiting_file=/sys/fs/fuse/connections/$(connection)/waiting
 lab_loop_stack "$lab_fs"
 lab_watch loop0

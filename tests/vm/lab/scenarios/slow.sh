@@ -35,7 +35,7 @@ lab_prepare 1024
 lab_serve
 lab_loop_stack xfs
 lab_dirty_limits 8
-must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections
+lab_mount_fusectl
 lab_watch loop0 --reads # fio only reads for minutes when it verifies
 lab_run load $((lab_limit / 3))
 lab_verify true

@@ -30,8 +30,7 @@ must "dm-zoned" dmz_start "$zloop_disk"
 lab_mkfs xfs "$dmz_disk"
 lab_mount xfs "$dmz_disk"
 lab_dirty_limits 8
-# zloop waits for no answer: that the mount has requests is told by fusectl, which systemd mounts
-must "fusectl" mount -t fusectl fusectl /sys/fs/fuse/connections
+lab_mount_fusectl
 lab_watch "${zloop_disk##*/}"
 lab_run lab-load write /mnt/file 200 1
 
